@@ -1,0 +1,42 @@
+# Two commands do everything on a machine with make and Python 3.11 to 3.13: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint format study-brain-growth bench clean
+
+# The main job: simulate, train without fusion and with majority vote, predict, compare. A second call continues.
+demo: $(VENV)/.installed
+	$(BIN)/observer-uncertainty demo --out demo-output --resume
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Real raters: 24 cases of the QUBIQ brain growth data, which you must have (see docs/results.md).
+BRAIN_GROWTH ?= ../shared/data/brain_growth
+study-brain-growth: $(VENV)/.installed
+	$(BIN)/python benchmarks/brain_growth.py --data $(BRAIN_GROWTH) --out study-output/brain_growth
+
+bench: $(VENV)/.installed
+	$(BIN)/python benchmarks/staple.py
+	$(BIN)/python benchmarks/prediction_memory.py
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo 'Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12 ...'; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo-output study-output build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,322 @@
+"""Whether the images of one case show the same place, and rigid registration where they do not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.geometry import Grid, GridMismatchError
+
+LEVELS = (48, 96, 160)
+"""Voxels across the widest side of the fixed image, per level of the search, coarse to fine."""
+HISTOGRAM_BINS = 32
+SAMPLES = 40_000
+"""Points of the fixed image that the metric looks at, at most."""
+MIN_VOXELS = 4
+"""An axis with fewer voxels cannot tell a rotation out of its plane from noise."""
+MIN_CONTENT_SHARED = 0.5
+"""An alignment must put this much of the smaller content onto the other image's content."""
+
+
+class RegistrationError(InputError):
+    """Two images could not be brought into alignment; the text says what to do."""
+
+
+@dataclass(frozen=True)
+class RigidAlignment:
+    """Where a moving image lies relative to a fixed one.
+
+    Attributes:
+        transform: maps points of the fixed image to points of the moving one, mm LPS; what `resample` takes.
+        rotation_degrees: the total rotation, as one angle about one axis, 0 to 180.
+        translation_mm: how far the centre of the fixed image's grid moves.
+        metric: the negative Mattes mutual information in nats on the finest level; lower is better.
+    """
+
+    transform: sitk.Transform
+    rotation_degrees: float
+    translation_mm: float
+    metric: float
+
+
+def foreground(image: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Find what an image shows, without the empty space around it.
+
+    The threshold is the triangle method's (Zack et al. 1977, doi 10.1177/25.7.70454), which looks for the foot of the
+    background's peak. It keeps dark tissue that Otsu's threshold between dark and bright tissue gives away, and so finds
+    the same outline in every MR sequence.
+
+    Args:
+        image: shape (k, j, i), any intensity unit; one slice is allowed. Infinite and NaN voxels count as empty.
+
+    Returns:
+        Shape (k, j, i); True on the brain of a skull-stripped image, the head or body of another; all True where
+        the image is constant.
+    """
+    finite = np.isfinite(image)
+    lowest = float(image[finite].min()) if finite.any() else 0.0
+    values = np.where(finite, image, np.float32(lowest))
+    if not np.any(values > lowest):
+        return np.ones(image.shape, dtype=bool)
+    if _zero_marks_outside(values):
+        content = values != 0
+        # A normalised brain reaches below its zero background, where a threshold would cut it in half.
+        if np.mean(values[content] < 0) < 0.1:
+            content &= _above_background(values)
+    else:
+        content = _above_background(values)
+    return _large_filled_parts(content & finite)
+
+
+def content_overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    """Compare where two images on one grid have content.
+
+    Args:
+        a: shape (k, j, i).
+        b: another image on the same grid, same shape.
+
+    Returns:
+        The Dice coefficient of the two foregrounds: 1 the same outline, 0 no common voxel.
+    """
+    if a.shape != b.shape:
+        raise ValueError(f"images of shapes {a.shape} and {b.shape} do not lie on one grid")
+    in_a, in_b = foreground(a), foreground(b)
+    return float(2 * np.count_nonzero(in_a & in_b) / (np.count_nonzero(in_a) + np.count_nonzero(in_b)))
+
+
+def register_rigid(
+    moving: NDArray[np.float32],
+    moving_grid: Grid,
+    fixed: NDArray[np.float32],
+    fixed_grid: Grid,
+    seed: int = 0,
+) -> RigidAlignment:
+    """Find the rotation and translation that bring a moving image onto a fixed one.
+
+    Maximises Mattes mutual information (Mattes et al. 2003, doi 10.1109/TMI.2003.809072), coarse to fine, so the two
+    may be different MR sequences. The search starts from the scanner's own positions and from matching centres of
+    content; the better of the two after the coarsest level is refined.
+
+    Args:
+        moving: shape (k, j, i), any intensity unit.
+        moving_grid: the moving image's grid, in mm LPS.
+        fixed: shape (k, j, i), any intensity unit.
+        fixed_grid: the fixed image's grid; both 2-D or both 3-D.
+        seed: chooses the points at which the metric is sampled; the same seed gives the same result.
+
+    Returns:
+        The alignment; `resample(moving, moving_grid, fixed_grid, "linear", alignment.transform)` applies it.
+
+    Raises:
+        RegistrationError: an image is constant, too thin or not finite, or no alignment puts content on content.
+        GridMismatchError: one image is 2-D, the other 3-D.
+    """
+    if moving_grid.dimension != fixed_grid.dimension:
+        raise GridMismatchError(
+            f"A {moving_grid.dimension}-D image cannot be registered to a {fixed_grid.dimension}-D one.\n"
+            f"  moving: {moving_grid.describe()}\n  fixed: {fixed_grid.describe()}"
+        )
+    _require_registrable(moving, moving_grid, "moving")
+    _require_registrable(fixed, fixed_grid, "fixed")
+    pair = _Pair(*_image_and_content(fixed, fixed_grid), *_image_and_content(moving, moving_grid))
+    found = _search(pair, seed)
+    if found is None or _content_shared(found[0], pair) < MIN_CONTENT_SHARED:
+        raise RegistrationError(
+            "The two images could not be aligned: no position was found where what they show lies on each other.\n"
+            f"  moving: {moving_grid.describe()}\n  fixed: {fixed_grid.describe()}\n"
+            "Check that both show the same part of the same patient, align them by hand first "
+            "(in 3D Slicer: the Transforms module), or leave one of them out."
+        )
+    transform, metric = found
+    return RigidAlignment(transform, _rotation_degrees(transform), _centre_shift(transform, fixed_grid), metric)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """The two images of one registration, and what they show, as SimpleITK images on their own grids."""
+
+    fixed: sitk.Image
+    fixed_content: sitk.Image
+    moving: sitk.Image
+    moving_content: sitk.Image
+
+
+def _zero_marks_outside(values: NDArray[np.float32]) -> bool:
+    """Whether most of the slices' edge voxels are exactly 0, as skull stripping and resampling leave them."""
+    edges = [values[:, [0, -1], :].ravel(), values[:, :, [0, -1]].ravel()]
+    return bool(np.mean(np.concatenate(edges) == 0) > 0.5)
+
+
+def _above_background(values: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """The voxels brighter than the background's peak in the histogram, slice by slice smoothed by one voxel."""
+    smooth = ndimage.gaussian_filter(values, (0, 1, 1))
+    lowest = smooth.min()
+    # The few brightest voxels (fat, vessels) would squeeze everything else into a handful of the bins.
+    smooth = np.minimum(smooth, np.percentile(smooth[smooth > lowest], 99.5))
+    triangle = sitk.TriangleThresholdImageFilter()
+    triangle.SetNumberOfHistogramBins(256)
+    triangle.Execute(sitk.GetImageFromArray(smooth))
+    return np.asarray(smooth > triangle.GetThreshold())
+
+
+def _large_filled_parts(content: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Drop specks, keep every part of a tenth of the largest one or more (two legs are two), fill holes slicewise."""
+    cross = ndimage.generate_binary_structure(2, 1)[np.newaxis]
+    opened = ndimage.binary_opening(content, cross)
+    labels, _ = ndimage.label(opened if opened.any() else content)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    kept = (sizes >= 0.1 * sizes.max()) & (sizes > 0)
+    # In a volume, air cells open to the outside through another slice; within the slice they are holes.
+    return np.stack([ndimage.binary_fill_holes(plane) for plane in kept[labels]])
+
+
+def _require_registrable(image: NDArray[np.float32], grid: Grid, name: str) -> None:
+    """Raise RegistrationError for an image that holds nothing to align."""
+    size = grid.size[: grid.dimension]
+    if not np.isfinite(image).all():
+        found, advice = "has voxels that are infinite or not a number", "Replace them, or export the image again."
+    elif image.min() == image.max():
+        found, advice = "has the same value everywhere", "Check that the right file or series was loaded."
+    elif min(size) < MIN_VOXELS:
+        found = f"has only {min(size)} voxel(s) along one axis"
+        advice = f"A rotation needs at least {MIN_VOXELS}; load the whole series, or one slice as a 2-D image."
+    else:
+        return
+    raise RegistrationError(f"The {name} image cannot be registered: it {found}.\n  {grid.describe()}\n{advice}")
+
+
+def _image_and_content(image: NDArray[np.float32], grid: Grid) -> tuple[sitk.Image, sitk.Image]:
+    """An image without its rare extremes, so that the metric's few bins resolve the tissues, and its foreground."""
+    content = foreground(image)
+    low, high = np.percentile(image, 0.5), np.percentile(image[content], 99.5)
+    return grid.to_sitk(np.clip(image, low, high).astype(np.float32)), grid.to_sitk(content)
+
+
+def _search(pair: _Pair, seed: int) -> tuple[sitk.Transform, float] | None:
+    """Find the transform coarse to fine; None where the images do not meet."""
+    coarse = [_refined(start, pair, LEVELS[0], seed) for start in _starts(pair)]
+    plausible = [step for step in coarse if step and _content_shared(step[0], pair) >= MIN_CONTENT_SHARED]
+    best = min(plausible, key=lambda step: step[1], default=None)
+    for level in LEVELS[1:]:
+        if best is not None:
+            best = _refined(best[0], pair, level, seed)
+    return best
+
+
+def _starts(pair: _Pair) -> Iterator[sitk.Transform]:
+    """The transforms to start from: the scanner's positions, then the contents' centres on each other."""
+    dimension = pair.fixed.GetDimension()
+    centre = _centroid(pair.fixed_content)
+    for shift in (np.zeros(dimension), _centroid(pair.moving_content) - centre):
+        start = sitk.Euler2DTransform() if dimension == 2 else sitk.Euler3DTransform()
+        start.SetCenter(centre.tolist())
+        start.SetTranslation(shift.tolist())
+        yield start
+
+
+def _centroid(content: sitk.Image) -> NDArray[np.float64]:
+    """The centre of a mask in mm LPS."""
+    shape = sitk.LabelShapeStatisticsImageFilter()
+    shape.Execute(content)
+    return np.array(shape.GetCentroid(1))
+
+
+def _coarsened(image: sitk.Image, spacing: float) -> sitk.Image:
+    """Average whole blocks of voxels up to a spacing in mm; axes that are coarser already stay as they are."""
+    factors = [
+        max(1, min(round(spacing / s), n // MIN_VOXELS))
+        for s, n in zip(image.GetSpacing(), image.GetSize(), strict=True)
+    ]
+    return sitk.BinShrink(image, factors)
+
+
+def _refined(
+    start: sitk.Transform, pair: _Pair, voxels_across: int, seed: int
+) -> tuple[sitk.Transform, float] | None:
+    """Improve a transform at one resolution.
+
+    Returns:
+        The transform and its metric, or None where the images do not meet at `start` or lose each other on the way.
+    """
+    widest = max(n * s for n, s in zip(pair.fixed.GetSize(), pair.fixed.GetSpacing(), strict=True))
+    spacing = widest / voxels_across
+    fixed, moving = _coarsened(pair.fixed, spacing), _coarsened(pair.moving, spacing)
+    method = sitk.ImageRegistrationMethod()
+    method.SetMetricAsMattesMutualInformation(HISTOGRAM_BINS)
+    method.SetMetricSamplingStrategy(method.RANDOM)
+    # ITK takes seed 0 as "use the clock".
+    method.SetMetricSamplingPercentage(min(1.0, SAMPLES / fixed.GetNumberOfPixels()), seed + 1)
+    method.SetInterpolator(sitk.sitkLinear)
+    if voxels_across == LEVELS[-1]:
+        _polish_with(method, spacing, _near_content(pair.fixed_content, fixed, 4 * spacing))
+    else:
+        _descend_with(method, spacing)
+    method.SetOptimizerScalesFromPhysicalShift()
+    # Threads would add up the metric in whatever order they finish, and two runs would differ in the last digits.
+    method.SetNumberOfThreads(1)
+    transform = type(start)(start)
+    method.SetInitialTransform(transform, inPlace=True)
+    try:
+        method.Execute(fixed, moving)
+    except RuntimeError:  # ITK's only way to say that no sample of one image falls into the other
+        return None
+    metric = method.GetMetricValue()
+    return (transform, metric) if np.isfinite(metric) else None
+
+
+def _descend_with(method: sitk.ImageRegistrationMethod, spacing: float) -> None:
+    """Go down the gradient over the whole image: the widest reach, but a bias of 1 to 2 mm on thick slices."""
+    # Halving the step at every turn, ITK's default, stopped short of the optimum by up to 20 mm on real MR.
+    method.SetOptimizerAsRegularStepGradientDescent(
+        learningRate=3 * spacing,
+        minStep=spacing / 200,
+        numberOfIterations=150,
+        relaxationFactor=0.8,
+        gradientMagnitudeTolerance=1e-8,
+    )
+
+
+def _polish_with(method: sitk.ImageRegistrationMethod, spacing: float, mask: sitk.Image) -> None:
+    """Search without the gradient, on the content alone: removes the bias, but needs a start within millimetres."""
+    method.SetMetricFixedMask(mask)
+    method.SetOptimizerAsPowell(
+        numberOfIterations=10, maximumLineIterations=50, stepLength=spacing / 3, stepTolerance=1e-4, valueTolerance=1e-4
+    )
+
+
+def _near_content(content: sitk.Image, image: sitk.Image, margin: float) -> sitk.Image:
+    """The content and its surroundings up to a margin in mm, on the grid of a coarser image."""
+    mask = sitk.Resample(content, image, sitk.Transform(), sitk.sitkNearestNeighbor)
+    return sitk.BinaryDilate(mask, [max(1, round(margin / s)) for s in image.GetSpacing()])
+
+
+def _content_shared(transform: sitk.Transform, pair: _Pair) -> float:
+    """The part of the smaller content that lies on the other image's content, 0 to 1."""
+    moved = sitk.Resample(pair.moving_content, pair.fixed_content, transform, sitk.sitkNearestNeighbor)
+    voxel = np.prod(pair.fixed_content.GetSpacing())
+    moving_voxel = np.prod(pair.moving_content.GetSpacing())
+    fixed_content = sitk.GetArrayViewFromImage(pair.fixed_content)
+    common = np.count_nonzero(fixed_content & sitk.GetArrayViewFromImage(moved)) * voxel
+    whole = np.count_nonzero(sitk.GetArrayViewFromImage(pair.moving_content)) * moving_voxel
+    return float(common / min(whole, np.count_nonzero(fixed_content) * voxel))
+
+
+def _rotation_degrees(transform: sitk.Transform) -> float:
+    """The one angle of a 2-D or 3-D rotation."""
+    matrix = np.array(transform.GetMatrix())
+    if matrix.size == 4:
+        return float(np.degrees(np.abs(np.arctan2(matrix[2], matrix[0]))))
+    return float(np.degrees(np.arccos(np.clip((matrix[[0, 4, 8]].sum() - 1) / 2, -1, 1))))
+
+
+def _centre_shift(transform: sitk.Transform, grid: Grid) -> float:
+    """How far a transform moves the centre of a grid, in mm."""
+    centre = grid.corners().mean(axis=0)[: grid.dimension]
+    return float(np.linalg.norm(np.array(transform.TransformPoint(centre.tolist())) - centre))

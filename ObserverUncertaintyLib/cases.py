@@ -1,0 +1,329 @@
+"""A case (images and raters' masks of one patient on one voxel grid) and how it is loaded from files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from ObserverUncertaintyLib.alignment import content_overlap, register_rigid
+from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.formats import Mask, read_image, read_mask, read_masks
+from ObserverUncertaintyLib.geometry import Grid, require_same_grid, resample, same_grid
+from ObserverUncertaintyLib.jobs import Progress
+from ObserverUncertaintyLib.manifest import Manifest, ManifestError, read_manifest
+
+MINIMUM_CONTENT_OVERLAP = 0.5
+"""Below this Dice of two sequences' foregrounds a warning says that they may not be aligned."""
+
+_RESAMPLE_ADVICE = "Give the files of one grid, or add --resample to bring this one onto the other's grid."
+
+
+@dataclass(frozen=True)
+class Case:
+    """Named images and named raters' masks of one patient, all on one voxel grid.
+
+    Attributes:
+        name: the case's name, unique in its cohort.
+        grid: the voxel grid of every array.
+        sequences: names of the images, such as ("T1", "FLAIR"), in channel order.
+        images: float32, shape (sequence, k, j, i).
+        rater_names: names of the raters.
+        raters: bool, shape (rater, k, j, i).
+        truth: bool, shape (k, j, i), where a reference is known (simulations), else None.
+        notes: what was done to the data on loading (resampled, registered), for reports.
+        warnings: what the user should know about the data (empty mask, rater missing, sequences not aligned).
+    """
+
+    name: str
+    grid: Grid
+    sequences: tuple[str, ...]
+    images: NDArray[np.float32]
+    rater_names: tuple[str, ...] = ()
+    raters: NDArray[np.bool_] = field(default_factory=lambda: np.zeros((0, 0, 0, 0), bool))
+    truth: NDArray[np.bool_] | None = None
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not fit the names and the grid; a mistake here is a bug, not a user's."""
+        shape = self.grid.shape
+        if self.images.shape != (len(self.sequences), *shape):
+            raise ValueError(f"images {self.images.shape} do not fit {self.sequences} on {shape}")
+        if self.rater_names and self.raters.shape != (len(self.rater_names), *shape):
+            raise ValueError(f"raters {self.raters.shape} do not fit {self.rater_names} on {shape}")
+        if self.truth is not None and self.truth.shape != shape:
+            raise ValueError(f"truth {self.truth.shape} does not fit {shape}")
+
+    def image(self, sequence: str) -> NDArray[np.float32]:
+        """The image of one sequence, shape (k, j, i)."""
+        return self.images[self.sequences.index(sequence)]
+
+    def with_sequences(self, sequences: Sequence[str]) -> Case:
+        """The same case with these of its sequences, in this order."""
+        order = [self.sequences.index(sequence) for sequence in sequences]
+        if order == list(range(len(self.sequences))):
+            return self
+        return replace(self, sequences=tuple(sequences), images=self.images[order])
+
+
+class MaskInterpolation(StrEnum):
+    """How a mask is brought onto another grid; label-Gaussian gives smoother borders."""
+
+    NEAREST = "nearest"
+    LABEL_GAUSSIAN = "label-gaussian"
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """What may be done to files that do not lie on the case's grid.
+
+    Attributes:
+        resample: bring images (linear) and masks onto the reference's grid instead of refusing them.
+        mask_interpolation: used for masks where `resample` is set.
+        register: align every sequence rigidly to the reference sequence (mutual information).
+    """
+
+    resample: bool = False
+    mask_interpolation: MaskInterpolation = MaskInterpolation.NEAREST
+    register: bool = False
+
+
+def load_case(
+    name: str,
+    images: Mapping[str, str | Path],
+    raters: Mapping[str, str | Path],
+    *,
+    truth: str | Path | None = None,
+    reference: str | None = None,
+    options: LoadOptions = LoadOptions(),
+) -> Case:
+    """Load one case from files.
+
+    Args:
+        name: the case's name.
+        images: sequence name to image file, in channel order; may be empty if there are raters.
+        raters: rater name to mask file (`file.seg.nrrd#Segment name` picks one segment); may be empty.
+        truth: file of the true mask, if one is known.
+        reference: the sequence whose grid is the case's grid; the first one if None.
+        options: what may be resampled or registered.
+
+    Raises:
+        InputError: a file is missing, unreadable, not a mask, or lies on another grid.
+    """
+    masks = {rater: read_mask(file) for rater, file in raters.items()}
+    if not images:
+        return _case_from_masks(name, masks, options)
+    reference = reference or next(iter(images))
+    loader = _Loader(name, reference, options)
+    arrays = loader.images(images)
+    case = Case(
+        name=name,
+        grid=loader.grid,
+        sequences=tuple(images),
+        images=arrays,
+        rater_names=tuple(masks),
+        raters=loader.raters(masks),
+        truth=None if truth is None else loader.mask("truth", read_mask(truth)),
+    )
+    return replace(case, notes=tuple(loader.notes), warnings=tuple(loader.warnings))
+
+
+def load_raters(files: Sequence[str | Path], options: LoadOptions = LoadOptions()) -> Case:
+    """Load raters' masks without images; a file that holds several segments is several raters.
+
+    Args:
+        files: mask files or segmentations (`file.seg.nrrd` or `file.seg.nrrd#Segment name`).
+        options: what may be resampled; the first mask's grid is the case's grid.
+
+    Raises:
+        InputError: a file is missing, unreadable, not a mask, or lies on another grid.
+    """
+    masks: dict[str, Mask] = {}
+    for file in files:
+        found = read_masks(file)
+        for mask in found:
+            masks[_unused_name(mask.name, Path(file), masks)] = mask
+    return _case_from_masks("raters", masks, options)
+
+
+def _unused_name(name: str, file: Path, taken: Mapping[str, Mask]) -> str:
+    """A rater's name that no other has: two files may be called alike in different folders."""
+    candidates = [name, f"{file.absolute().parent.name}/{name}", *(f"{name} ({n})" for n in range(2, 99))]
+    return next(candidate for candidate in candidates if candidate not in taken)
+
+
+def _case_from_masks(name: str, masks: Mapping[str, Mask], options: LoadOptions) -> Case:
+    if not masks:
+        raise InputError(f"{name}: neither images nor raters are given.")
+    first = next(iter(masks))
+    loader = _Loader(name, first, options)
+    loader.grid = masks[first].grid
+    raters = loader.raters(masks)
+    return Case(
+        name=name,
+        grid=loader.grid,
+        sequences=(),
+        images=np.zeros((0, *loader.grid.shape), np.float32),
+        rater_names=tuple(masks),
+        raters=raters,
+        notes=tuple(loader.notes),
+        warnings=tuple(loader.warnings),
+    )
+
+
+class _Loader:
+    """Brings one case's files onto the reference's grid and keeps the record of what was done."""
+
+    def __init__(self, case: str, reference: str, options: LoadOptions) -> None:
+        self.case = case
+        self.reference = reference
+        self.options = options
+        self.grid: Grid
+        self.notes: list[str] = []
+        self.warnings: list[str] = []
+
+    def images(self, files: Mapping[str, str | Path]) -> NDArray[np.float32]:
+        """Read every sequence; shape (sequence, k, j, i) on the reference's grid."""
+        volumes = {sequence: read_image(file) for sequence, file in files.items()}
+        fixed = volumes[self.reference]
+        self.grid = fixed.grid
+        arrays = []
+        for sequence, volume in volumes.items():
+            if sequence == self.reference or (same_grid(self.grid, volume.grid) and not self.options.register):
+                arrays.append(volume.array)
+                continue
+            transform: sitk.Transform | None = None
+            if self.options.register:
+                alignment = register_rigid(volume.array, volume.grid, fixed.array, fixed.grid)
+                transform = alignment.transform
+                self.notes.append(
+                    f"{self.case}: image {sequence} was registered rigidly to {self.reference} (rotation "
+                    f"{alignment.rotation_degrees:.2f} degrees, shift {alignment.translation_mm:.2f} mm)"
+                )
+            elif self.options.resample:
+                self.notes.append(f"{self.case}: image {sequence} was resampled linearly to {self.reference}'s grid")
+            else:
+                self._refuse(f"image {sequence} ({files[sequence]})", volume.grid)
+            arrays.append(resample(volume.array, volume.grid, self.grid, "linear", transform))
+        self._warn_of_poor_overlap(dict(zip(volumes, arrays, strict=True)))
+        return np.stack(arrays)
+
+    def raters(self, masks: Mapping[str, Mask]) -> NDArray[np.bool_]:
+        """Every rater's mask on the reference's grid, shape (rater, k, j, i)."""
+        arrays = [self.mask(f"rater {rater}", mask) for rater, mask in masks.items()]
+        return np.stack(arrays) if arrays else np.zeros((0, *self.grid.shape), bool)
+
+    def mask(self, role: str, mask: Mask) -> NDArray[np.bool_]:
+        """One mask on the reference's grid."""
+        array = mask.array
+        if not same_grid(self.grid, mask.grid):
+            if not self.options.resample:
+                self._refuse(f"{role} ({mask.name})", mask.grid)
+            method = self.options.mask_interpolation
+            array = resample(mask.array, mask.grid, self.grid, method)
+            self.notes.append(f"{self.case}: {role} was resampled ({method}) to {self.reference}'s grid")
+            if mask.array.any() and not array.any():
+                self.warnings.append(f"{self.case}: {role} is empty on {self.reference}'s grid, though its file is not")
+        if not mask.array.any():
+            self.warnings.append(f"{self.case}: {role} drew nothing (empty mask)")
+        return array
+
+    def _refuse(self, what: str, grid: Grid) -> None:
+        require_same_grid(self.grid, f"{self.case}: {self.reference}", grid, f"{self.case}: {what}", _RESAMPLE_ADVICE)
+
+    def _warn_of_poor_overlap(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
+        for sequence, array in arrays.items():
+            if sequence == self.reference:
+                continue
+            overlap = content_overlap(arrays[self.reference], array)
+            if overlap < MINIMUM_CONTENT_OVERLAP:
+                self.warnings.append(
+                    f"{self.case}: {sequence} and {self.reference} lie on one grid but show different places "
+                    f"(Dice of their contents {overlap:.2f}); they may not be aligned. Try --register"
+                )
+
+
+class Cohort:
+    """Cases named by a manifest; each is loaded when asked for.
+
+    Attributes:
+        manifest: what the manifest file says.
+        case_names: the cases, all of the manifest's or those chosen.
+    """
+
+    def __init__(self, manifest: Manifest, cases: Sequence[str] | None = None) -> None:
+        """Choose cases of a manifest (all if None); raises ManifestError for an unknown one or an absent rater."""
+        self.manifest = manifest
+        known = manifest.case_names()
+        unknown = [case for case in cases or () if case not in known]
+        if unknown:
+            raise ManifestError(
+                f"{manifest.path}: no such case: {', '.join(unknown)}. The cohort has: {', '.join(known)}."
+            )
+        self.case_names = known if cases is None else tuple(cases)
+        # Every pattern is resolved before long work begins, so that the last case's missing file is found first.
+        self._files = {case: manifest.files(case) for case in self.case_names}
+        for rater in manifest.raters:
+            if all(rater in files.missing_raters for files in self._files.values()):
+                raise ManifestError(
+                    f'{manifest.path}: rater {rater} has no file in any case: "{manifest.raters[rater]}" matches '
+                    "nothing. Check the pattern in [raters]."
+                )
+
+    @classmethod
+    def open(cls, manifest: str | Path, cases: Sequence[str] | None = None) -> Cohort:
+        """Read a manifest file and choose cases of it."""
+        return cls(read_manifest(manifest), cases)
+
+    def __len__(self) -> int:
+        return len(self.case_names)
+
+    @property
+    def name(self) -> str:
+        """The cohort's name."""
+        return self.manifest.name
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """The sequences' names in channel order."""
+        return tuple(self.manifest.images)
+
+    def load(self, case: str, options: LoadOptions = LoadOptions()) -> Case:
+        """Load one case of the cohort; raises InputError for files that cannot be used as they are."""
+        files = self._files[case]
+        loaded = load_case(
+            case,
+            files.images,
+            files.raters,
+            truth=files.truth,
+            reference=self.manifest.reference,
+            options=options,
+        )
+        missing = tuple(f"{case}: rater {rater} has no file for this case" for rater in files.missing_raters)
+        return replace(loaded, warnings=missing + loaded.warnings)
+
+    def load_all(self, options: LoadOptions = LoadOptions(), progress: Progress | None = None) -> list[Case]:
+        """Load every case, passing notes and warnings on to `progress`."""
+        progress = progress or Progress()
+        progress.start("load", len(self))
+        cases = []
+        for name in self.case_names:
+            progress.check_cancelled()
+            case = self.load(name, options)
+            for text in case.notes:
+                progress.message(text)
+            for text in case.warnings:
+                progress.warning(text)
+            cases.append(case)
+            progress.advance(1, name)
+        return cases
+
+    def without(self, cases: Sequence[str]) -> Cohort:
+        """The cohort without some of its cases."""
+        return Cohort(self.manifest, [name for name in self.case_names if name not in cases])

@@ -1,0 +1,283 @@
+"""Commands around a model: `train`, `predict` and `evaluate`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ObserverUncertaintyLib.cases import Case, Cohort, MaskInterpolation, load_case
+from ObserverUncertaintyLib.cli.console import ConsoleProgress, print_result
+from ObserverUncertaintyLib.cli.options import (
+    Cases,
+    Device,
+    Json,
+    Manifest,
+    Masks,
+    Overwrite,
+    Register,
+    Resample,
+    Resume,
+    case_list,
+    load_options,
+)
+from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.fusion import FusionMethod, Tie
+from ObserverUncertaintyLib.preprocessing import Crop, IntensityNorm, SliceAxis
+from ObserverUncertaintyLib.report.tables import prepare_score_files, score_table, without_nan, write_scores
+from ObserverUncertaintyLib.settings import (
+    DEFAULT_SAMPLES,
+    Augmentation,
+    DropoutKind,
+    FeatureNorm,
+    Loss,
+    Precision,
+    PredictionSettings,
+    TrainingSettings,
+)
+
+_DEFAULTS = TrainingSettings()
+
+
+def train(
+    manifest: Manifest,
+    fusion: Annotated[FusionMethod, typer.Option(help="What training sees as label; none draws one rater at random.")],
+    out: Annotated[Path, typer.Option(help="Folder for the model.")],
+    cases: Cases = None,
+    validation_cases: Annotated[
+        str | None, typer.Option(help="Cases whose loss is recorded after each epoch; they decide nothing.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over all slices; the last model is used.")] = (
+        _DEFAULTS.epochs
+    ),
+    depth: Annotated[
+        int, typer.Option(min=0, max=8, help="Pooling steps: 2 for the paper's shapes, 5 for its cavities.")
+    ] = _DEFAULTS.depth,
+    filters: Annotated[
+        int, typer.Option(min=1, help="Filters of the first block: 16 for the paper's shapes, 48 for its cavities.")
+    ] = _DEFAULTS.filters,
+    dropout: Annotated[float, typer.Option(min=0, max=0.95, help="Dropout probability.")] = _DEFAULTS.dropout,
+    dropout_kind: Annotated[
+        DropoutKind, typer.Option(help="Drop single activations or whole channels.")
+    ] = _DEFAULTS.dropout_kind,
+    feature_norm: Annotated[
+        FeatureNorm, typer.Option(help="Normalisation after each convolution.")
+    ] = _DEFAULTS.feature_norm,
+    batch_size: Annotated[int, typer.Option(min=1, help="Slices in a step.")] = _DEFAULTS.batch_size,
+    learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = _DEFAULTS.learning_rate,
+    loss: Annotated[Loss, typer.Option(help="A Dice loss makes the model sure of itself.")] = _DEFAULTS.loss,
+    augmentation: Annotated[
+        Augmentation, typer.Option(help="flip mirrors every second slice from left to right.")
+    ] = _DEFAULTS.augmentation,
+    tie: Annotated[Tie, typer.Option(help="What majority makes of an even split.")] = _DEFAULTS.tie,
+    slice_axis: Annotated[SliceAxis, typer.Option(help="Anatomical direction of the slices.")] = _DEFAULTS.slice_axis,
+    spacing: Annotated[
+        str | None,
+        typer.Option(help="In-plane spacing ROW,COLUMN in mm of the network's input; the cases' median by default."),
+    ] = None,
+    crop: Annotated[Crop, typer.Option(help="Crop slices to the brain or body.")] = _DEFAULTS.crop,
+    intensity_norm: Annotated[
+        IntensityNorm, typer.Option(help="Normalisation of each sequence inside the brain or body.")
+    ] = _DEFAULTS.intensity_norm,
+    precision: Annotated[
+        Precision, typer.Option(help="auto takes bfloat16 where the device computes in it natively.")
+    ] = _DEFAULTS.precision,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, data and device give the same model.")] = _DEFAULTS.seed,
+    device: Device = "auto",
+    resample: Resample = False,
+    masks: Masks = MaskInterpolation.NEAREST,
+    register: Register = False,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    r"""Train a dropout U-Net on a cohort.
+
+    \b
+    Example:
+      observer-uncertainty train cohort.toml --fusion none --out model --epochs 100
+    \b
+    The paper's cavity network:
+      observer-uncertainty train cohort.toml --fusion none --out model --depth 5 --filters 48 --epochs 35
+    """
+    from ObserverUncertaintyLib.devices import choose_device, peak_memory_mib
+    from ObserverUncertaintyLib.training import train as train_model
+
+    settings = TrainingSettings(
+        fusion=fusion,
+        tie=tie,
+        epochs=epochs,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        loss=loss,
+        augmentation=augmentation,
+        seed=seed,
+        depth=depth,
+        filters=filters,
+        dropout=dropout,
+        dropout_kind=dropout_kind,
+        feature_norm=feature_norm,
+        slice_axis=slice_axis,
+        spacing=_spacing(spacing),
+        crop=crop,
+        intensity_norm=intensity_norm,
+        precision=precision,
+    )
+    chosen = choose_device(device)
+    validation_names = case_list(validation_cases)
+    cohort = Cohort.open(manifest, case_list(cases)).without(validation_names or ())
+    options = load_options(resample, masks, register)
+    with ConsoleProgress().running() as progress:
+        result = train_model(
+            cohort.load_all(options, progress),
+            out,
+            settings,
+            cohort_name=cohort.name,
+            label=cohort.manifest.label,
+            skull_stripped=cohort.manifest.skull_stripped,
+            validation=Cohort.open(manifest, validation_names).load_all(options, progress) if validation_names else (),
+            device=str(chosen),
+            resume=resume,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    report = {
+        "out": str(out),
+        "device": result.device,
+        "seconds": round(result.seconds, 2),
+        "peak_memory_mib": peak_memory_mib(chosen),
+        "fusion": fusion.value,
+        "epochs": epochs,
+        "loss": result.description.training["losses"][-1],
+    }
+    text = f"model in {out}: last loss {report['loss']:.4f}, {result.seconds:.0f} s on {result.device}"
+    print_result(report, text, as_json)
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="Folder of the trained model.")],
+    out: Annotated[Path, typer.Option(help="Folder for the predictions, one sub-folder a case.")],
+    manifest: Annotated[
+        Path | None, typer.Argument(help="The cohort's manifest; raters are not needed. Or give --image.")
+    ] = None,
+    image: Annotated[
+        list[str] | None, typer.Option(help="An image of a single case, as SEQUENCE=FILE; once a sequence.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Name of the single case given by --image.")] = "case",
+    cases: Cases = None,
+    samples: Annotated[int, typer.Option(min=1, help="T, the number of Monte Carlo samples.")] = DEFAULT_SAMPLES,
+    seed: Annotated[int, typer.Option(min=0, help="Of the dropout masks.")] = 0,
+    batch_size: Annotated[int, typer.Option(min=1, help="Slices computed at a time.")] = 4,
+    precision: Annotated[
+        Precision, typer.Option(help="auto takes bfloat16 where the device computes in it natively.")
+    ] = Precision.AUTO,
+    device: Device = "auto",
+    resample: Resample = False,
+    masks: Masks = MaskInterpolation.NEAREST,
+    register: Register = False,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    r"""Predict probability, segmentation and entropies with Monte Carlo dropout.
+
+    \b
+    Examples:
+      observer-uncertainty predict model cohort.toml --out predictions
+      observer-uncertainty predict model --image T1=t1.nii.gz --image FLAIR=flair.nii.gz --out predictions
+    """
+    from ObserverUncertaintyLib.devices import choose_device, peak_memory_mib
+    from ObserverUncertaintyLib.prediction_folder import predict_cases
+
+    options = load_options(resample, masks, register)
+    images = _images(image or [])
+    if (manifest is None) == (not images):
+        raise InputError("Give either a manifest, or the images of one case as --image SEQUENCE=FILE.")
+    cohort = Cohort.open(manifest, case_list(cases)) if manifest else None
+
+    def load(case: str) -> Case:
+        return cohort.load(case, options) if cohort else load_case(case, images, {}, options=options)
+
+    with ConsoleProgress().running() as progress:
+        run = predict_cases(
+            model,
+            cohort.case_names if cohort else [name],
+            load,
+            out,
+            PredictionSettings(samples, seed, batch_size, precision),
+            device=device,
+            skull_stripped=cohort.manifest.skull_stripped if cohort else None,
+            resume=resume,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    report = {
+        "out": str(out),
+        "device": run.device,
+        "seconds": round(run.seconds, 2),
+        "peak_memory_mib": peak_memory_mib(choose_device(device)),
+        "cases": list(run.cases),
+        "samples": samples,
+    }
+    many = "" if len(run.cases) == 1 else "s"
+    text = (
+        f"{len(run.cases)} case{many} in {out}: {run.seconds:.0f} s on {run.device}\n"
+        "Research use only. Not a medical device."
+    )
+    print_result(report, text, as_json)
+
+
+def evaluate(
+    predictions: Annotated[Path, typer.Argument(help="Folder with CASE/probability.nii.gz, from predict or any tool.")],
+    manifest: Manifest,
+    out: Annotated[Path, typer.Option(help="The scores: FILE.csv or FILE.json; the other is written beside it.")],
+    cases: Cases = None,
+    resample: Resample = False,
+    masks: Masks = MaskInterpolation.NEAREST,
+    register: Register = False,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    r"""Score predictions against the raters: WME, ME, Dice and calibration.
+
+    \b
+    Example:
+      observer-uncertainty evaluate predictions cohort.toml --out scores.csv
+    """
+    from ObserverUncertaintyLib.evaluation import evaluate as evaluate_folder
+
+    prepare_score_files(out, overwrite=overwrite)
+    cohort = Cohort.open(manifest, case_list(cases))
+    with ConsoleProgress().running() as progress:
+        evaluation = evaluate_folder(predictions, cohort, load_options(resample, masks, register), progress)
+    csv_path, json_path = write_scores(out, evaluation)
+    summary = without_nan(evaluation.summary)
+    report = {"csv": str(csv_path), "json": str(json_path), "cases": len(evaluation.cases), "summary": summary}
+    text = f"{score_table(evaluation)}\n\nwritten to {csv_path} and {json_path}"
+    print_result(report, text, as_json)
+
+
+def _images(given: list[str]) -> dict[str, Path]:
+    images: dict[str, Path] = {}
+    for text in given:
+        match = re.fullmatch(r"([^=]+)=(.+)", text)
+        if not match:
+            raise InputError(f'--image "{text}" is not SEQUENCE=FILE, such as T1=t1.nii.gz.')
+        if match[1] in images:
+            raise InputError(f"--image names the sequence {match[1]} twice.")
+        images[match[1]] = Path(match[2])
+    return images
+
+
+def _spacing(text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        row, column = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f'--spacing "{text}" is not ROW,COLUMN in mm, such as 1,1.') from None
+    if row <= 0 or column <= 0:
+        raise InputError("--spacing must be above 0.")
+    return row, column

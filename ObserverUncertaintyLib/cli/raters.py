@@ -1,0 +1,142 @@
+"""Commands that need raters' masks only: `fuse` and `disagreement`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from ObserverUncertaintyLib import fusion, metrics
+from ObserverUncertaintyLib.cases import Case, MaskInterpolation, load_raters
+from ObserverUncertaintyLib.cli.console import print_result
+from ObserverUncertaintyLib.cli.options import Json, Masks, Overwrite, Resample, load_options
+from ObserverUncertaintyLib.entropy import expert_entropy
+from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.files import prepare_output_file
+from ObserverUncertaintyLib.formats import write_image, write_mask
+from ObserverUncertaintyLib.report.tables import aligned, number, without_nan
+
+Raters = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RATER...",
+        help="Two masks or more on one grid (NIfTI, NRRD, MetaImage, DICOM folder). A .seg.nrrd with several "
+        "segments is several raters; FILE.seg.nrrd#NAME picks one.",
+    ),
+]
+
+
+def fuse(
+    raters: Raters,
+    method: Annotated[fusion.FusionMethod, typer.Option(help="How to fuse.", show_choices=True)],
+    out: Annotated[Path, typer.Option(help="The fused mask (uint8 0/1; float32 for mean), such as fused.nii.gz.")],
+    tie: Annotated[
+        fusion.Tie, typer.Option(help="What majority makes of an even split of an even number of raters.")
+    ] = fusion.Tie.BACKGROUND,
+    resample: Resample = False,
+    masks: Masks = MaskInterpolation.NEAREST,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    r"""Fuse several raters' masks of one structure into one.
+
+    \b
+    Example:
+      observer-uncertainty fuse anna.nii.gz ben.nii.gz carl.nii.gz --method staple --out fused.nii.gz
+    """
+    if method is fusion.FusionMethod.NONE:
+        raise InputError("--method none keeps the raters apart, so there is nothing to write. Give another method.")
+    _prepare(out, overwrite)
+    case = _load(raters, resample, masks)
+    performance = fusion.staple(case.raters) if method is fusion.FusionMethod.STAPLE else None
+    fused = performance.posterior > 0.5 if performance else fusion.fuse(case.raters, method, tie)
+    if fused.dtype == bool:
+        write_mask(out, fused, case.grid)
+    else:
+        write_image(out, fused, case.grid)
+    rows = _rater_rows(case)
+    if performance:
+        for row, sensitivity, specificity in zip(rows, performance.sensitivity, performance.specificity, strict=True):
+            row |= {"sensitivity": float(sensitivity), "specificity": float(specificity)}
+    result = {
+        "method": method.value,
+        "out": str(out),
+        "volume_ml": float(fused.sum(dtype=np.float64)) * case.grid.voxel_volume_ml,
+        "raters": rows,
+        "warnings": list(case.warnings),
+        "notes": list(case.notes),
+    }
+    text = f"{_table(rows)}\n\n{method.value}: {result['volume_ml']:.2f} mL, written to {out}"
+    print_result(without_nan(result), text, as_json)
+
+
+def disagreement(
+    raters: Raters,
+    out: Annotated[Path, typer.Option(help="The entropy map (float32, 0 to 1 bit), such as entropy.nii.gz.")],
+    resample: Resample = False,
+    masks: Masks = MaskInterpolation.NEAREST,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    r"""Map where raters disagree: the entropy of their votes in bits, 0 (all agree) to 1 (an even split).
+
+    \b
+    Example:
+      observer-uncertainty disagreement segmentation.seg.nrrd --out expert_entropy.nii.gz
+    """
+    _prepare(out, overwrite)
+    case = _load(raters, resample, masks)
+    entropy = expert_entropy(case.raters)
+    write_image(out, entropy.astype(np.float32), case.grid)
+    pairs = metrics.pairwise_dice(case.raters)
+    disputed = entropy > 0
+    result = {
+        "out": str(out),
+        "raters": _rater_rows(case),
+        "pairwise_dice": pairs.tolist(),
+        "disputed_volume_ml": int(disputed.sum()) * case.grid.voxel_volume_ml,
+        "mean_entropy": float(entropy.mean()),
+        "mean_entropy_where_disputed": float(entropy[disputed].mean()) if disputed.any() else float("nan"),
+        "unit": "bits, 0 to 1",
+        "warnings": list(case.warnings),
+        "notes": list(case.notes),
+    }
+    dice_rows = [[name, *(number(value) for value in row)] for name, row in zip(case.rater_names, pairs, strict=True)]
+    text = (
+        f"{_table(result['raters'])}\n\n{aligned(['Dice', *case.rater_names], dice_rows)}\n\n"
+        f"disputed: {result['disputed_volume_ml']:.2f} mL, mean entropy there "
+        f"{number(result['mean_entropy_where_disputed'])} bits; written to {out}"
+    )
+    print_result(without_nan(result), text, as_json)
+
+
+def _prepare(out: Path, overwrite: bool) -> None:
+    prepare_output_file(out, overwrite=overwrite)
+
+
+def _load(files: list[str], resample: bool, masks: MaskInterpolation) -> Case:
+    case = load_raters(files, load_options(resample, masks))
+    if len(case.rater_names) < 2:
+        raise InputError(
+            f"There is only one rater ({files[0]}); two or more are needed. Give further files, or a segmentation "
+            "with several segments."
+        )
+    for text in (*case.notes, *(f"warning: {warning}" for warning in case.warnings)):
+        typer.echo(text, err=True)
+    return case
+
+
+def _rater_rows(case: Case) -> list[dict[str, Any]]:
+    return [
+        {"name": name, "volume_ml": int(mask.sum()) * case.grid.voxel_volume_ml}
+        for name, mask in zip(case.rater_names, case.raters, strict=True)
+    ]
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    columns = {"volume_ml": ("volume (mL)", 2), "sensitivity": ("sensitivity", 4), "specificity": ("specificity", 4)}
+    shown = {key: column for key, column in columns.items() if key in rows[0]}
+    header = ["rater", *(title for title, _ in shown.values())]
+    return aligned(header, [[row["name"], *(number(row[key], d) for key, (_, d) in shown.items())] for row in rows])

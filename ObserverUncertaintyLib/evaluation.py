@@ -1,0 +1,165 @@
+"""Scoring predicted probabilities against the raters, case by case and in summary.
+
+Only `<case>/probability.nii.gz` is read, so that any tool's output can be scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ObserverUncertaintyLib import fusion, metrics
+from ObserverUncertaintyLib.cases import Case, Cohort, LoadOptions
+from ObserverUncertaintyLib.entropy import binary_entropy, expert_entropy
+from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.formats import read_image
+from ObserverUncertaintyLib.geometry import require_same_grid
+from ObserverUncertaintyLib.jobs import Progress
+
+PROBABILITY_FILE = "probability.nii.gz"
+
+Row = dict[str, Any]
+"""One case's scores: `case`, numbers (NaN where undefined) and `warnings`."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores of several cases.
+
+    Attributes:
+        cases: one row a case, all with the same keys in the same order.
+        summary: for each score its mean, standard deviation over cases and n, undefined values left out.
+    """
+
+    cases: list[Row]
+    summary: dict[str, dict[str, float]]
+
+
+def evaluate(
+    folder: str | Path,
+    cohort: Cohort,
+    options: LoadOptions = LoadOptions(),
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score `folder/<case>/probability.nii.gz` of every case of a cohort that has one.
+
+    Raises:
+        InputError: no case has a prediction, no case has two raters, or a file cannot be used.
+    """
+    folder, progress = Path(folder), progress or Progress()
+    predicted = [name for name in cohort.case_names if (folder / name / PROBABILITY_FILE).exists()]
+    if not predicted:
+        raise InputError(
+            f"{folder} has no {PROBABILITY_FILE} for any of the {len(cohort)} cases of {cohort.manifest.path} "
+            f"(looked for example for {folder / cohort.case_names[0] / PROBABILITY_FILE})."
+        )
+    if len(predicted) < len(cohort):
+        progress.message(f"{len(cohort) - len(predicted)} of {len(cohort)} cases have no prediction and are left out")
+    progress.start("evaluate", len(predicted))
+    rows = []
+    for name in predicted:
+        progress.check_cancelled()
+        case = cohort.load(name, options)
+        row = score_case(case, read_probability(folder / name / PROBABILITY_FILE, case))
+        for warning in row["warnings"]:
+            progress.warning(warning)
+        rows.append(row)
+        progress.advance(1, name)
+    if all(row["raters"] < 2 for row in rows):
+        raise InputError(
+            f"{cohort.manifest.path}: no case has two raters, so there is no disagreement to compare with. "
+            "Name two raters or more in [raters]."
+        )
+    rows = _same_columns(rows)
+    return Evaluation(rows, summarise(rows))
+
+
+def read_probability(path: Path, case: Case) -> NDArray[np.float32]:
+    """Read a foreground probability on the case's grid; raises InputError if it is none or lies elsewhere."""
+    volume = read_image(path)
+    advice = "A probability must lie on the case's own grid; predict the case again."
+    require_same_grid(case.grid, f"case {case.name}", volume.grid, str(path), advice)
+    low, high = float(volume.array.min()), float(volume.array.max())
+    if low < -1e-6 or high > 1 + 1e-6:
+        raise InputError(f"{path} holds values from {low:.4g} to {high:.4g}; a probability lies between 0 and 1.")
+    return np.clip(volume.array, 0.0, 1.0)
+
+
+def score_case(case: Case, probability: NDArray[np.float32]) -> Row:
+    """Score one case.
+
+    Args:
+        case: the case with its raters, at least one.
+        probability: foreground probability, shape (k, j, i), in [0, 1].
+
+    Returns:
+        `case`, the scores (see docs/method.md; NaN where undefined), `raters` (their number) and `warnings`.
+    """
+    if not case.rater_names:
+        raise InputError(f"{case.name} has no rater's mask, so its prediction cannot be scored.")
+    warnings = list(case.warnings)
+    segmented = probability > 0.5
+    fused = fusion.majority(case.raters)
+    scores: Row = {"case": case.name, **_uncertainty_scores(case.raters, probability)}
+    scores["dice_majority"] = metrics.dice(segmented, fused)
+    if case.truth is not None:
+        scores["dice_truth"] = metrics.dice(segmented, case.truth)
+    for rater, mask in zip(case.rater_names, case.raters, strict=True):
+        scores[f"dice_with_{rater}"] = metrics.dice(segmented, mask)
+    between = metrics.pairwise_dice(case.raters)[np.triu_indices(len(case.raters), 1)]
+    scores["dice_between_raters"] = float(np.nanmean(between)) if np.isfinite(between).any() else float("nan")
+    scores["volume_ml"] = np.count_nonzero(segmented) * case.grid.voxel_volume_ml
+    scores["volume_ml_majority"] = np.count_nonzero(fused) * case.grid.voxel_volume_ml
+    scores["raters"] = len(case.rater_names)
+    if len(case.rater_names) < 2:
+        warnings.append(f"{case.name} has one rater: there is no disagreement, so its WME is left blank")
+    scores["warnings"] = warnings
+    return scores
+
+
+def _uncertainty_scores(raters: NDArray[np.bool_], probability: NDArray[np.float32]) -> Row:
+    predictive, expert = binary_entropy(probability), expert_entropy(raters)
+    rater_mean = fusion.mean(raters)
+    doubtful = (predictive > 0) | (expert > 0)
+    disagreement = expert > 0
+    return {
+        "wme": metrics.weighted_mean_entropy(expert, predictive),
+        "wme_as_printed": metrics.weighted_mean_entropy_as_printed(expert, predictive),
+        "me": metrics.mean_entropy(predictive),
+        "ece": metrics.expected_calibration_error(probability[doubtful], rater_mean[doubtful]),
+        "ece_all": metrics.expected_calibration_error(probability, rater_mean),
+        "entropy_inside_disagreement": _mean(predictive[disagreement]),
+        "entropy_outside_disagreement": _mean(predictive[~disagreement]),
+    }
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    return float(values.mean()) if values.size else float("nan")
+
+
+def summarise(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+    """Mean, standard deviation over cases (n - 1; NaN for one case) and n of each score, undefined ones left out."""
+    summary = {}
+    for key in rows[0]:
+        if key in ("case", "raters", "warnings"):
+            continue
+        values = np.array([row[key] for row in rows], float)
+        defined = values[np.isfinite(values)]
+        summary[key] = {
+            "mean": _mean(defined),
+            "std": float(defined.std(ddof=1)) if defined.size > 1 else float("nan"),
+            "n": int(defined.size),
+        }
+    return summary
+
+
+def _same_columns(rows: list[Row]) -> list[Row]:
+    """Give every row every column (a rater may be missing for some cases), with `raters` and `warnings` last."""
+    last = ("raters", "warnings")
+    columns = [key for key in dict.fromkeys(key for row in rows for key in row) if key not in last]
+    return [{key: row.get(key, float("nan")) for key in (*columns, *last)} for row in rows]

@@ -1,0 +1,1 @@
+"""Whole studies, each from data to table and figure."""

@@ -1,0 +1,76 @@
+"""Output files and folders: nothing is overwritten unasked, nothing is left half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ObserverUncertaintyLib.errors import InputError
+
+
+@contextmanager
+def written_atomically(path: Path) -> Iterator[Path]:
+    """Give a temporary path beside `path`; move it into place when the block ends well, delete it otherwise.
+
+    The temporary name keeps the file's ending, since some writers choose the format by it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8."""
+    with written_atomically(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file; not-a-number is an error, since JSON has no such value."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def prepare_output_file(path: Path, *, overwrite: bool) -> None:
+    """Refuse to overwrite a file unasked, before any work is done."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give the name of a file.")
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists already. Give another name, or --overwrite.")
+
+
+def prepare_output_folder(path: Path, *, resume: bool, overwrite: bool) -> None:
+    """Make a folder; refuse one that holds files unless they may be continued or overwritten."""
+    if resume and overwrite:
+        raise InputError("--resume and --overwrite contradict each other; give one of them.")
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path} is a file; give the name of a folder.")
+    if path.is_dir() and any(path.iterdir()) and not (resume or overwrite):
+        raise InputError(f"{path} is not empty. Give another folder, --resume to continue, or --overwrite.")
+    path.mkdir(parents=True, exist_ok=True)
+
+
+def refuse_other_settings(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Refuse to resume with other settings than the run began with, naming each difference.
+
+    `now` is compared as JSON would read it back, so that tuples and lists of the same values are equal.
+    """
+    now = json.loads(json.dumps(now))
+    different = [
+        f"  {key}: it began with {before.get(key)!r}, now {now.get(key)!r}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    ]
+    if different:
+        raise InputError(
+            f"{folder} was begun with other settings, so it cannot be resumed:\n"
+            + "\n".join(different)
+            + "\nGive the same settings and data, another folder, or --overwrite to begin again."
+        )

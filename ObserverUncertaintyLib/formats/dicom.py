@@ -1,0 +1,198 @@
+"""DICOM series: one folder, one stack of parallel, equally spaced slices.
+
+ITK stacks whatever it is given: it hides a missing slice by stretching the spacing and leaves out damaged files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+
+from ObserverUncertaintyLib.formats.errors import InvalidImageError, UnreadableFileError
+from ObserverUncertaintyLib.formats.itk import StoredImage, itk_errors
+from ObserverUncertaintyLib.geometry import Grid
+
+SLICE_TOLERANCE = 0.1
+"""A slice may lie off its place in an even stack by this fraction of the spacing: scanners round positions."""
+
+_HEADER_BYTES = 1024
+
+
+@dataclass(frozen=True)
+class _Slice:
+    """One file's place: `origin` in mm LPS, `direction` row by row, `size` and `spacing` (mm) in the plane."""
+
+    path: Path
+    size: tuple[int, ...]
+    spacing: tuple[float, ...]
+    origin: tuple[float, ...]
+    direction: tuple[float, ...]
+    components: int
+
+
+def is_dicom_file(path: Path) -> bool:
+    """Whether the file has the mark "DICM" at byte 128."""
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def read_series(folder: Path, uid: str | None = None) -> StoredImage:
+    """Read the one DICOM series of a folder, or the one with the given SeriesInstanceUID.
+
+    Raises:
+        UnreadableFileError: if there is no series or several to choose from, or if a file is damaged.
+        InvalidImageError: if the slices do not form one even stack of scalar slices.
+    """
+    with itk_errors(folder):
+        series = {
+            found: [Path(name) for name in sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), found)]
+            for found in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+        }
+    files = series[_choose(folder, series, uid)]
+    _require_undamaged(folder, files[0], {file for names in series.values() for file in names})
+    slices = _sorted_stack(folder, [_read_slice(file) for file in files])
+    with itk_errors(folder):
+        reader = sitk.ImageSeriesReader()
+        # Each slice has its own rescale slope; the first slice's integer type would cut off the others' fractions.
+        reader.SetOutputPixelType(sitk.sitkFloat32)
+        reader.SetFileNames([str(item.path) for item in slices])
+        image = reader.Execute()
+    return StoredImage(sitk.GetArrayFromImage(image), Grid.from_sitk(image))
+
+
+def _choose(folder: Path, series: dict[str, list[Path]], uid: str | None) -> str:
+    if not series:
+        raise UnreadableFileError(
+            f"{folder}: the folder holds no readable DICOM image (folders inside it are not searched); expected the "
+            "files of one DICOM series. Give the folder that holds the slices, or a NIfTI, NRRD or MetaImage file."
+        )
+    if uid is None and len(series) == 1:
+        return next(iter(series))
+    if uid in series:
+        return str(uid)
+    found = "\n".join(f"  {folder}#{name}  ({len(files)} files)" for name, files in series.items())
+    problem = f"{len(series)} DICOM series" if uid is None else f"no DICOM series {uid}, but {len(series)} other(s)"
+    raise UnreadableFileError(
+        f"{folder}: the folder holds {problem}; expected one. Pick one as folder#SeriesInstanceUID:\n{found}"
+    )
+
+
+def _require_undamaged(folder: Path, example: Path, listed: set[Path]) -> None:
+    """Raise UnreadableFileError if the folder holds a file of the series' kind that GDCM passed over.
+
+    GDCM leaves files that it cannot parse out of the list; at either end of the stack no gap would show.
+    """
+    kind = _storage_class(example)
+    for path in sorted(folder.iterdir()):
+        if path in listed or not path.is_file():
+            continue
+        found = _storage_class(path)
+        if found == kind if found else path.suffix.lower() == ".dcm":
+            raise UnreadableFileError(
+                f"{path}: this slice is damaged or incomplete and cannot be read; expected a whole DICOM file. Copy "
+                "it again from its source, or remove it if it does not belong to the series."
+            )
+
+
+def _storage_class(path: Path) -> bytes:
+    """The media storage SOP class UID (0002,0002) from the head of a DICOM file; empty if there is none."""
+    with path.open("rb") as file:
+        head = file.read(_HEADER_BYTES)
+    place = head.find(b"\x02\x00\x02\x00UI")
+    if place < 0:
+        return b""
+    length = int.from_bytes(head[place + 6 : place + 8], "little")
+    return head[place + 8 : place + 8 + length].rstrip(b"\0 ")
+
+
+def _read_slice(path: Path) -> _Slice:
+    with itk_errors(path):
+        reader = sitk.ImageFileReader()
+        reader.SetFileName(str(path))
+        reader.ReadImageInformation()
+    size = reader.GetSize()
+    if len(size) != 3 or size[2] != 1:
+        raise InvalidImageError(
+            f"{path}: the file holds {size[-1]} frames; expected one slice per DICOM file. Convert the multi-frame "
+            "object to NIfTI or NRRD, for example with 3D Slicer or dcm2niix."
+        )
+    return _Slice(
+        path,
+        size[:2],
+        reader.GetSpacing()[:2],
+        reader.GetOrigin(),
+        reader.GetDirection(),
+        reader.GetNumberOfComponents(),
+    )
+
+
+def _sorted_stack(folder: Path, slices: Sequence[_Slice]) -> list[_Slice]:
+    """Sort the slices along their normal and raise InvalidImageError unless they form one even stack."""
+    first = slices[0]
+    for item in slices:
+        if item.components != 1:
+            raise InvalidImageError(
+                f"{item.path}: the file holds {item.components} values per voxel (a colour image); expected one. "
+                "Leave screen captures and colour maps out of the folder."
+            )
+        if item.size != first.size or not np.allclose(item.spacing, first.spacing, rtol=1e-3):
+            raise _not_a_stack(
+                folder,
+                f"{first.path.name} has {_plane(first)} and {item.path.name} has {_plane(item)}",
+                "slices of one size and voxel size",
+            )
+        if not np.allclose(item.direction, first.direction, atol=1e-3):
+            raise _not_a_stack(
+                folder, f"{first.path.name} and {item.path.name} have different orientations", "parallel slices"
+            )
+    normal = np.reshape(first.direction, (3, 3))[:, 2]
+    ordered = sorted(slices, key=lambda item: float(np.dot(item.origin, normal)))
+    origins = np.array([item.origin for item in ordered])
+    _require_even(folder, [item.path.name for item in ordered], origins @ normal)
+    sideways = origins - np.outer(origins @ normal, normal)
+    drift = float(np.linalg.norm(sideways - sideways[0], axis=1).max())
+    if drift > SLICE_TOLERANCE * min(first.spacing):
+        raise _not_a_stack(
+            folder, f"the slices are shifted sideways by up to {drift:.2f} mm (gantry tilt)", "a straight stack"
+        )
+    return ordered
+
+
+def _require_even(folder: Path, names: Sequence[str], positions: NDArray[np.float64]) -> None:
+    """Raise InvalidImageError unless the sorted positions in mm are evenly spaced."""
+    if len(positions) < 2:
+        return
+    steps = np.diff(positions)
+    usual = float(np.median(steps))
+    same = int(np.argmin(steps))
+    if steps[same] <= SLICE_TOLERANCE * max(usual, 1e-3):
+        raise _not_a_stack(
+            folder,
+            f"{names[same]} and {names[same + 1]} lie at the same position ({positions[same]:.2f} mm)",
+            "one slice per position; several echoes, time points or b-values belong in folders of their own",
+        )
+    even = np.linspace(positions[0], positions[-1], len(positions))
+    if np.abs(positions - even).max() <= SLICE_TOLERANCE * usual:
+        return
+    wide = int(np.argmax(steps))
+    missing = round(steps[wide] / usual) - 1
+    gap = f"{steps[wide]:.2f} mm between {names[wide]} and {names[wide + 1]}, elsewhere {usual:.2f} mm"
+    if missing >= 1:
+        raise _not_a_stack(folder, f"{missing} or more slices are missing: {gap}", "every slice of the series")
+    raise _not_a_stack(folder, f"the slice spacing varies: {gap}", "equally spaced slices")
+
+
+def _plane(item: _Slice) -> str:
+    return f"{item.size[0]} x {item.size[1]} voxels of {item.spacing[0]:.4g} x {item.spacing[1]:.4g} mm"
+
+
+def _not_a_stack(folder: Path, found: str, expected: str) -> InvalidImageError:
+    return InvalidImageError(
+        f"{folder}: {found}; expected {expected}. Export the series again as it was scanned, or load it in 3D Slicer, "
+        "which shows what is wrong and can resample it, and save it as .nrrd."
+    )

@@ -1,0 +1,110 @@
+"""Reading one scalar image from any supported format."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ObserverUncertaintyLib.formats.dicom import is_dicom_file, read_series
+from ObserverUncertaintyLib.formats.errors import InvalidImageError, UnreadableFileError
+from ObserverUncertaintyLib.formats.itk import StoredImage, require_scalar
+from ObserverUncertaintyLib.formats.metaimage import read_metaimage
+from ObserverUncertaintyLib.formats.nifti import read_nifti
+from ObserverUncertaintyLib.formats.nrrd import read_nrrd
+from ObserverUncertaintyLib.formats.references import EXTENSIONS, extension, split_reference
+from ObserverUncertaintyLib.geometry import Grid
+
+_READERS: dict[str, Callable[[Path], StoredImage]] = {
+    ".nii.gz": read_nifti,
+    ".nii": read_nifti,
+    ".nrrd": read_nrrd,
+    ".nhdr": read_nrrd,
+    ".mha": read_metaimage,
+    ".mhd": read_metaimage,
+}
+
+
+@dataclass(frozen=True)
+class Volume:
+    """One scalar image.
+
+    Attributes:
+        array: float32, finite, shape (k, j, i).
+        grid: the voxel grid.
+    """
+
+    array: NDArray[np.float32]
+    grid: Grid
+
+
+def read_image(path: str | Path) -> Volume:
+    """Read a 2-D or 3-D scalar image: NIfTI, NRRD, MetaImage or the folder of a DICOM series.
+
+    Args:
+        path: a file, a folder, or `folder#SeriesInstanceUID` where a folder holds several series.
+
+    Raises:
+        UnreadableFileError: if the file is missing, damaged, incomplete or of another kind.
+        InvalidImageError: if it is not one scalar image, or has values that are not finite.
+    """
+    file, selection = split_reference(path)
+    if selection is not None and file.is_file():
+        raise UnreadableFileError(
+            f"{path}: '#{selection}' would pick a segment or a DICOM series, but {file.name} is an image file; "
+            "expected the file's name alone. Leave the '#' and what follows it out."
+        )
+    stored = read_stored(file, selection)
+    require_scalar(file, stored)
+    with np.errstate(over="ignore"):  # too large a number becomes infinite and is reported as such
+        array = np.ascontiguousarray(stored.array, dtype=np.float32)
+    bad = not_finite(array)
+    if bad:
+        raise InvalidImageError(
+            f"{file}: {bad} of {array.size} voxels are NaN, infinite or beyond the range of float32; expected a finite "
+            "number in every voxel. Find out where they come from; if they mark the background, replace them by 0."
+        )
+    return Volume(array, stored.grid)
+
+
+def read_stored(path: Path, uid: str | None = None) -> StoredImage:
+    """Read what a file or a DICOM folder holds in its stored type, with no demand on the values.
+
+    Raises:
+        UnreadableFileError: if the file is damaged, incomplete or of a kind that is not read.
+        InvalidImageError: if it holds several volumes.
+    """
+    try:
+        if path.is_dir():
+            return read_series(path, uid)
+        reader = _READERS.get(extension(path))
+        if reader is None:
+            raise _unknown_kind(path)
+        if path.stat().st_size == 0:
+            raise UnreadableFileError(f"{path}: the file is empty (0 bytes); expected an image. Copy it again.")
+        return reader(path)
+    except OSError as error:
+        raise UnreadableFileError(
+            f"{path}: the file cannot be opened ({error.strerror or error}); expected a readable file. Check its "
+            "permissions and that its disk is connected."
+        ) from error
+
+
+def not_finite(array: NDArray[np.generic]) -> int:
+    """The number of voxels that are NaN or infinite."""
+    return int(array.size - np.count_nonzero(np.isfinite(array)))
+
+
+def _unknown_kind(path: Path) -> UnreadableFileError:
+    if is_dicom_file(path):
+        return UnreadableFileError(
+            f"{path}: this is a single DICOM file; expected the folder that holds all slices of the series. "
+            f"Give {path.parent} instead."
+        )
+    return UnreadableFileError(
+        f"{path}: files of this kind are not read; expected {', '.join(EXTENSIONS)} or the folder of a DICOM series. "
+        "Convert the file, for example with 3D Slicer (.hdr/.img pairs too)."
+    )

@@ -1,0 +1,42 @@
+"""How a user names an image: a file or folder, and after '#' a segment or a DICOM series in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ObserverUncertaintyLib.formats.errors import UnreadableFileError
+
+EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
+
+
+def split_reference(reference: str | Path) -> tuple[Path, str | None]:
+    """Split `path#selection` into the path and the selection, which is None without a '#'.
+
+    A '#' may be part of the path or of the selection: the longest part before a '#' that exists is the path.
+
+    Raises:
+        UnreadableFileError: if no such file or folder exists.
+    """
+    text = str(reference)
+    if Path(text).exists():
+        return Path(text), None
+    for position in reversed([n for n, character in enumerate(text) if character == "#"]):
+        path = Path(text[:position])
+        if position > 0 and path.exists():
+            return path, text[position + 1 :]
+    raise UnreadableFileError(
+        f"{text}: there is no such file or folder (looked in {Path.cwd()}). Check the path; a segment of a Slicer "
+        "segmentation is named as file.seg.nrrd#Segment name, a DICOM series as folder#SeriesInstanceUID."
+    )
+
+
+def extension(path: Path) -> str:
+    """The extension of a supported image format in lower case, such as ".nii.gz"; "" for every other."""
+    name = path.name.lower()
+    return next((known for known in EXTENSIONS if name.endswith(known)), "")
+
+
+def stem(path: Path) -> str:
+    """The file's name without its image extension and without Slicer's ".seg": "a" for "a.seg.nrrd"."""
+    name = path.name[: len(path.name) - len(extension(path))]
+    return name[:-4] if name.lower().endswith(".seg") else name

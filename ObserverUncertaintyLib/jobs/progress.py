@@ -1,0 +1,26 @@
+"""What long work tells its caller: how far it is, what it found, and whether it should stop."""
+
+from __future__ import annotations
+
+
+class Progress:
+    """The listener that long work reports to; this one is silent and never cancels.
+
+    Override what you want to hear. Work calls `check_cancelled` at every batch and Monte Carlo pass; raise `Cancelled`
+    there to stop it, keeping what is complete.
+    """
+
+    def start(self, task: str, steps: int, done: int = 0) -> None:
+        """A task of `steps` steps begins, of which `done` were done before (a resumed run)."""
+
+    def advance(self, steps: int = 1, detail: str = "") -> None:
+        """So many further steps are done; `detail` is a short state, such as the loss."""
+
+    def message(self, text: str) -> None:
+        """Something the user may want to know."""
+
+    def warning(self, text: str) -> None:
+        """Something the user should know."""
+
+    def check_cancelled(self) -> None:
+        """Raise `Cancelled` if the user asked the work to stop."""

@@ -1,0 +1,224 @@
+"""The TOML manifest that names a cohort's files by patterns, so that no file is copied or renamed."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ObserverUncertaintyLib.errors import InputError
+
+_COHORT_KEYS = {
+    "name": str,
+    "root": str,
+    "cases": (str, list),
+    "label": str,
+    "truth": str,
+    "reference": str,
+    "skull_stripped": bool,
+}
+_TABLES = {"cohort", "images", "raters"}
+_WILDCARDS = re.compile(r"[*?\[]")
+
+
+class ManifestError(InputError):
+    """The manifest cannot be read, has an unknown key, or names files that are not there."""
+
+
+@dataclass(frozen=True)
+class CaseFiles:
+    """The files of one case: sequence and rater names to file references (`file`, `file#segment` or a folder)."""
+
+    name: str
+    images: dict[str, str]
+    raters: dict[str, str]
+    missing_raters: tuple[str, ...] = ()
+    truth: str | None = None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a manifest file says, with its patterns not yet resolved.
+
+    Attributes:
+        path: the manifest file.
+        name: the cohort's name.
+        root: absolute folder that patterns start from.
+        cases: a glob or the list of case names.
+        label: the one structure that the raters drew.
+        images: sequence name to pattern; the order is the network's channel order.
+        raters: rater name to pattern.
+        truth: pattern of the true mask, where one is known.
+        reference: the sequence whose grid is the case's grid; the first one unless named.
+        skull_stripped: whether the images show the brain only; None where the manifest does not say.
+    """
+
+    path: Path
+    name: str
+    root: Path
+    cases: str | tuple[str, ...]
+    label: str
+    images: dict[str, str]
+    raters: dict[str, str]
+    truth: str | None = None
+    reference: str | None = None
+    skull_stripped: bool | None = None
+
+    def case_names(self) -> tuple[str, ...]:
+        """The cases' names, sorted where `cases` is a glob, in the given order where it is a list."""
+        if isinstance(self.cases, tuple):
+            return self.cases
+        pattern = next(iter(self.images.values()))
+        if "{case}" in pattern:
+            names = _names_in_pattern(self.root, pattern, self.cases)
+        else:
+            names = {p.relative_to(self.root).as_posix() for p in self.root.glob(self.cases) if p.is_dir()}
+        if not names:
+            raise ManifestError(
+                f'{self.path}: the cohort is empty: no case matches cases = "{self.cases}" below {self.root}.\n'
+                "Check root and cases; a pattern without {case} needs one folder for each case."
+            )
+        return tuple(sorted(names))
+
+    def files(self, case: str) -> CaseFiles:
+        """Resolve every pattern for one case; a missing rater is listed, a missing image is an error."""
+        images = {}
+        for sequence, pattern in self.images.items():
+            found = self._resolve(case, pattern, f"image {sequence}")
+            if found is None:
+                raise ManifestError(
+                    f"{self.path}: case {case} has no image {sequence}: nothing at {self._path(case, pattern)}.\n"
+                    "Check the pattern in [images], or list the cases that are complete in cases = [...]."
+                )
+            images[sequence] = found
+        raters = {rater: self._resolve(case, pattern, f"rater {rater}") for rater, pattern in self.raters.items()}
+        return CaseFiles(
+            name=case,
+            images=images,
+            raters={rater: found for rater, found in raters.items() if found is not None},
+            missing_raters=tuple(rater for rater, found in raters.items() if found is None),
+            truth=self._resolve(case, self.truth, "truth") if self.truth else None,
+        )
+
+    def _path(self, case: str, pattern: str) -> Path:
+        if "{case}" in pattern:
+            return self.root / pattern.replace("{case}", case)
+        return self.root / case / pattern
+
+    def _resolve(self, case: str, pattern: str, role: str) -> str | None:
+        """The one file (with its #segment) that a pattern means for a case, or None."""
+        file_pattern, hash_sign, segment = pattern.partition("#")
+        path = self._path(case, file_pattern)
+        if not _WILDCARDS.search(file_pattern):
+            return f"{path}{hash_sign}{segment}" if path.exists() else None
+        folder, rest = _split_at_wildcard(path)
+        matches = sorted(folder.glob(rest)) if folder.is_dir() else []
+        if len(matches) > 1:
+            listing = "\n".join(f"  {match}" for match in matches)
+            raise ManifestError(
+                f'{self.path}: the pattern "{pattern}" of {role} matches {len(matches)} files for case {case}:\n'
+                f"{listing}\nMake the pattern match one file for each case."
+            )
+        return f"{matches[0]}{hash_sign}{segment}" if matches else None
+
+
+def read_manifest(path: str | Path) -> Manifest:
+    """Read and check a manifest file; raises ManifestError with the file, what was found and what was expected."""
+    path = Path(path)
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ManifestError(f"{path}: no such manifest. Give the path of a .toml file (see docs/data.md).") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ManifestError(f"{path}: not a readable TOML manifest: {error}") from error
+    _refuse_unknown(path, content, _TABLES, "table")
+    cohort = _table(path, content, "cohort")
+    _refuse_unknown(path, cohort, set(_COHORT_KEYS), "key in [cohort]")
+    for key, value in cohort.items():
+        if not isinstance(value, _COHORT_KEYS[key]):  # type: ignore[arg-type]
+            raise ManifestError(f"{path}: {key} in [cohort] has the wrong type: {value!r}.")
+    for key in ("name", "cases"):
+        if key not in cohort:
+            raise ManifestError(f'{path}: [cohort] needs the key "{key}".')
+    images = _patterns(path, content, "images")
+    if not images:
+        raise ManifestError(f'{path}: [images] names no sequence. Write for example T1 = "t1.nii.gz".')
+    reference = cohort.get("reference")
+    if reference is not None and reference not in images:
+        raise ManifestError(f'{path}: reference = "{reference}" is none of the images: {", ".join(images)}.')
+    return Manifest(
+        path=path,
+        name=cohort["name"],
+        root=(path.parent / cohort.get("root", ".")).resolve(),
+        cases=_case_names(path, cohort["cases"]),
+        label=cohort.get("label", "structure"),
+        images=images,
+        raters=_patterns(path, content, "raters"),
+        truth=cohort.get("truth"),
+        reference=reference,
+        skull_stripped=cohort.get("skull_stripped"),
+    )
+
+
+def _table(path: Path, content: Mapping[str, Any], name: str) -> dict[str, Any]:
+    table = content.get(name, {})
+    if not isinstance(table, dict):
+        raise ManifestError(f"{path}: [{name}] must be a table.")
+    if name == "cohort" and not table:
+        raise ManifestError(f"{path}: the table [cohort] with name and cases is missing.")
+    return table
+
+
+def _patterns(path: Path, content: Mapping[str, Any], table: str) -> dict[str, str]:
+    patterns = _table(path, content, table)
+    for name, pattern in patterns.items():
+        if not isinstance(pattern, str) or not pattern:
+            raise ManifestError(f"{path}: {name} in [{table}] must be a file pattern in quotes, not {pattern!r}.")
+    return patterns
+
+
+def _case_names(path: Path, cases: str | list[Any]) -> str | tuple[str, ...]:
+    if isinstance(cases, str):
+        return cases
+    if not cases:
+        raise ManifestError(f"{path}: the cohort is empty: cases = [] lists no case.")
+    for name in cases:
+        if not isinstance(name, str) or not name or name.startswith("/") or ".." in Path(name).parts:
+            raise ManifestError(f"{path}: {name!r} in cases is not a name of a folder below root.")
+    repeated = sorted({name for name in cases if cases.count(name) > 1})
+    if repeated:
+        raise ManifestError(f"{path}: cases lists {', '.join(repeated)} more than once.")
+    return tuple(cases)
+
+
+def _refuse_unknown(path: Path, table: Mapping[str, Any], known: set[str], kind: str) -> None:
+    unknown = sorted(set(table) - known)
+    if unknown:
+        raise ManifestError(f"{path}: unknown {kind}: {', '.join(unknown)}. Known: {', '.join(sorted(known))}.")
+
+
+def _names_in_pattern(root: Path, pattern: str, cases: str) -> set[str]:
+    """The case names for which files exist, read off the first image's pattern."""
+    file_pattern = pattern.partition("#")[0]
+    before, *after = file_pattern.split("{case}")
+    translated = [fnmatch.translate(part).removeprefix("(?s:").removesuffix(r")\Z") for part in (before, *after)]
+    # A second {case} in one pattern must repeat the name that the first one caught.
+    expression = translated[0] + "(?P<case>[^/]+)" + "(?P=case)".join(translated[1:])
+    names = set()
+    for found in root.glob(file_pattern.replace("{case}", cases)):
+        match = re.fullmatch(expression, found.relative_to(root).as_posix())
+        if match and fnmatch.fnmatchcase(match["case"], cases):
+            names.add(match["case"])
+    return names
+
+
+def _split_at_wildcard(path: Path) -> tuple[Path, str]:
+    """Split a path into the folder before its first wildcard and the glob below that folder."""
+    for position, part in enumerate(path.parts):
+        if _WILDCARDS.search(part):
+            return Path(*path.parts[:position]), str(Path(*path.parts[position:]))
+    raise ValueError(f"no wildcard in {path}")

@@ -1,0 +1,145 @@
+"""Predicting cases into a folder: one sub-folder a case, each complete or absent, continued after an interruption."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ObserverUncertaintyLib.cases import Case
+from ObserverUncertaintyLib.devices import choose_device, choose_precision, describe_device
+from ObserverUncertaintyLib.files import prepare_output_folder, refuse_other_settings, write_json
+from ObserverUncertaintyLib.formats import write_image, write_mask
+from ObserverUncertaintyLib.inference import Prediction, predict
+from ObserverUncertaintyLib.jobs import Progress
+from ObserverUncertaintyLib.model_file import NOTICE, WEIGHTS_FILE, ModelDescription, file_digest, load_model
+from ObserverUncertaintyLib.settings import PredictionSettings
+from ObserverUncertaintyLib.training_data import image_digest
+
+PROBABILITY_FILE = "probability.nii.gz"
+SEGMENTATION_FILE = "segmentation.nii.gz"
+REPORT_FILE = "prediction.json"
+_SETTINGS_FILE = "settings.json"
+
+
+@dataclass(frozen=True)
+class PredictionRun:
+    """What a call predicted: the output folder, the cases' names, and the device in words."""
+
+    folder: Path
+    cases: tuple[str, ...]
+    device: str
+    seconds: float
+
+
+def predict_cases(
+    model: str | Path,
+    case_names: Sequence[str],
+    load: Callable[[str], Case],
+    folder: str | Path,
+    settings: PredictionSettings = PredictionSettings(),
+    *,
+    device: str = "auto",
+    skull_stripped: bool | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> PredictionRun:
+    """Predict cases one after the other into `folder/<case>/`.
+
+    Args:
+        model: folder of the trained model.
+        case_names: the cases.
+        load: loads a case by its name, such as `Cohort.load`.
+        folder: the output folder.
+        settings: what decides the predictions.
+        device: "auto", "cpu", "cuda:N" or "mps".
+        skull_stripped: whether the images show the brain only, if known.
+        resume: keep the cases that are complete and predict the others; the model and settings must be the same.
+        overwrite: predict into a folder that holds files.
+        progress: is told of every batch, and can cancel.
+
+    Raises:
+        InputError: the model, a case or the folder cannot be used.
+        DeviceError: the device is absent or ran out of memory.
+    """
+    started = time.monotonic()
+    folder, progress = Path(folder), progress or Progress()
+    chosen = choose_device(device)
+    network, description = load_model(model, chosen)
+    prepare_output_folder(folder, resume=resume, overwrite=overwrite)
+    weights = file_digest(Path(model) / WEIGHTS_FILE)
+    record = {**asdict(settings), "weights": weights}
+    _keep_settings(folder, record, overwrite)
+    for name in case_names:
+        output = folder / name
+        if resume and (output / REPORT_FILE).exists():
+            progress.message(f"{name} is complete already")
+            continue
+        (output / REPORT_FILE).unlink(missing_ok=True)
+        case = load(name)
+        case_started = time.monotonic()
+        prediction = predict(
+            network, description, case, **asdict(settings), skull_stripped=skull_stripped, progress=progress
+        )
+        report = _report(case, prediction, description, settings)
+        report["weights"] = weights
+        report["device"] = describe_device(chosen)
+        report["precision_used"] = choose_precision(settings.precision, chosen).value
+        report["seconds"] = round(time.monotonic() - case_started, 2)
+        for text in report["notes"]:
+            progress.message(text)
+        for text in report["warnings"]:
+            progress.warning(text)
+        save_prediction(output, case, prediction, report)
+    return PredictionRun(folder, tuple(case_names), describe_device(chosen), time.monotonic() - started)
+
+
+def save_prediction(folder: Path, case: Case, prediction: Prediction, report: dict[str, Any]) -> None:
+    """Write a prediction's maps on the case's grid; the report comes last, so that a folder with one is complete."""
+    write_image(folder / PROBABILITY_FILE, prediction.probability, case.grid)
+    write_mask(folder / SEGMENTATION_FILE, prediction.segmentation, case.grid)
+    entropies = {
+        "predictive_entropy": prediction.uncertainty.predictive,
+        "expected_entropy": prediction.uncertainty.expected,
+        "mutual_information": prediction.uncertainty.mutual_information,
+    }
+    for name, entropy in entropies.items():
+        write_image(folder / f"{name}.nii.gz", entropy.astype(np.float32), case.grid)
+    write_json(folder / REPORT_FILE, report)
+
+
+def _report(
+    case: Case, prediction: Prediction, description: ModelDescription, settings: PredictionSettings
+) -> dict[str, Any]:
+    warnings = list(case.warnings + prediction.warnings)
+    if image_digest(case.with_sequences(description.sequences)) in description.training["case_images"]:
+        warnings.append(f"{case.name} was in the model's training set: its scores say nothing about new cases")
+    segmented = prediction.segmentation
+    if not segmented.any():
+        warnings.append(f"{case.name}: the segmentation is empty")
+    return {
+        "notice": NOTICE,
+        "case": case.name,
+        "label": description.label,
+        "fusion": description.training["fusion"],
+        **asdict(settings),
+        "sequences": list(description.sequences),
+        "volume_ml": round(float(np.count_nonzero(segmented)) * case.grid.voxel_volume_ml, 4),
+        "mean_entropy": float(prediction.uncertainty.predictive.mean()),
+        "entropy_unit": "bits: 0 is sure, 1 is the most unsure",
+        "notes": list(case.notes + prediction.notes),
+        "warnings": warnings,
+    }
+
+
+def _keep_settings(folder: Path, record: dict[str, Any], overwrite: bool) -> None:
+    path = folder / _SETTINGS_FILE
+    if path.exists() and not overwrite:
+        refuse_other_settings(folder, json.loads(path.read_text(encoding="utf-8")), record)
+    write_json(path, record)

@@ -1,0 +1,217 @@
+"""From a case's grid to the model's and back: slicing direction, in-plane spacing, crop, intensity normalisation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ObserverUncertaintyLib.alignment import foreground
+from ObserverUncertaintyLib.cases import Case
+from ObserverUncertaintyLib.geometry import Grid, Reorientation, resample
+
+SPACING_TOLERANCE = 0.05
+"""In-plane spacings that differ by less than this fraction count as the same: nothing is interpolated."""
+
+CROP_MARGIN = 8
+"""Pixels kept around the brain or body on each side."""
+
+
+class SliceAxis(StrEnum):
+    """The anatomical direction that the 2-D network walks along, one slice at a time."""
+
+    AXIAL = "axial"
+    CORONAL = "coronal"
+    SAGITTAL = "sagittal"
+
+
+class Crop(StrEnum):
+    """What the network sees of a slice: the brain or body with a margin, or everything."""
+
+    FOREGROUND = "foreground"
+    NONE = "none"
+
+
+class IntensityNorm(StrEnum):
+    """How image values are normalised, for each sequence by itself."""
+
+    ZSCORE = "zscore"
+    NONE = "none"
+
+
+_ORIENTATION = {
+    # i, j, k of the model's grid: columns run to the right of the picture, rows down, as a radiologist sees them.
+    SliceAxis.AXIAL: "LPS",
+    SliceAxis.CORONAL: "LIP",
+    SliceAxis.SAGITTAL: "PIL",
+}
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Everything that happens to a case before the network sees it; stored with the model.
+
+    Attributes:
+        slice_axis: anatomical direction of the slices, found from the direction matrix; a 2-D image is its one slice.
+        spacing: in-plane (row, column) spacing in mm that images are brought to, or None to leave them as they are.
+            The distance between slices is never changed: the network is 2-D.
+        crop: whether slices are cropped to the brain or body.
+        intensity_norm: "zscore": minus the mean, divided by the standard deviation inside the brain or body.
+    """
+
+    slice_axis: SliceAxis = SliceAxis.AXIAL
+    spacing: tuple[float, float] | None = None
+    crop: Crop = Crop.FOREGROUND
+    intensity_norm: IntensityNorm = IntensityNorm.ZSCORE
+
+    def prepare(self, case: Case) -> PreparedCase:
+        """Bring a case's images to the model's grid, cropped and normalised."""
+        path = self._grid_path(case.grid)
+        inside = np.zeros(case.grid.shape, bool)
+        for image in case.images:
+            inside |= foreground(image)
+        crop = _box(path.mask_to_plane(inside)) if self.crop is Crop.FOREGROUND else _whole(path.plane)
+        path = replace(path, crop=crop)
+        normalised = [self._normalise(image, inside) for image in case.images]
+        images = np.stack([path.image_to_model(image) for image in normalised], axis=1)
+        return PreparedCase(images, path)
+
+    def _grid_path(self, grid: Grid) -> GridPath:
+        oriented = _one_slice(grid) if grid.dimension == 2 else Reorientation.to(grid, _ORIENTATION[self.slice_axis])
+        plane = oriented.target
+        if self.spacing is not None and not _close(plane.spacing[1::-1], self.spacing):
+            plane = _with_spacing(plane, self.spacing)
+        return GridPath(oriented, plane, _whole(plane))
+
+    def _normalise(self, image: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
+        if self.intensity_norm is IntensityNorm.NONE:
+            return image
+        values = image[inside]
+        deviation = float(values.std(dtype=np.float64))
+        # A constant image holds no information; it becomes 0 everywhere instead of dividing by nothing.
+        mean = float(values.mean(dtype=np.float64))
+        return ((image - mean) / (deviation or 1.0)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class GridPath:
+    """The way between a case's grid and the model's: change of axes, in-plane spacing, crop.
+
+    Attributes:
+        oriented: the change of axes.
+        plane: the grid after it, with the model's in-plane spacing.
+        crop: the part of `plane` that the network sees, slices of (slice, row, column).
+    """
+
+    oriented: Reorientation
+    plane: Grid
+    crop: tuple[slice, slice, slice]
+
+    @property
+    def interpolates(self) -> bool:
+        """Whether values are interpolated on the way, because the in-plane spacing changes."""
+        return self.plane != self.oriented.target
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Slices, rows and columns that the network sees."""
+        slices, rows, columns = (side.stop - side.start for side in self.crop)
+        return (slices, rows, columns)
+
+    def image_to_model(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """An image (k, j, i) as the network sees it, shape (slice, row, column); interpolated linearly."""
+        array = self.oriented.apply(image)
+        if self.interpolates:
+            array = resample(array, self.oriented.target, self.plane, "linear")
+        return np.ascontiguousarray(array[self.crop], np.float32)
+
+    def label_to_model(self, label: NDArray[Any]) -> NDArray[Any]:
+        """A mask, or a raters' mean in [0, 1], on the model's grid, shape (slice, row, column)."""
+        if label.dtype != bool:
+            return self.image_to_model(label)
+        return np.ascontiguousarray(self.mask_to_plane(label)[self.crop])
+
+    def mask_to_plane(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """A mask on the model's grid before the crop."""
+        array = self.oriented.apply(mask)
+        # Smoother borders than the nearest voxel's, which would shift them by up to half a pixel.
+        return resample(array, self.oriented.target, self.plane, "label-gaussian") if self.interpolates else array
+
+    def to_case(self, probability: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A probability of shape (slice, row, column) back on the case's grid (k, j, i); 0 outside the crop."""
+        array = np.zeros(self.plane.shape, np.float32)
+        array[self.crop] = probability
+        if self.interpolates:
+            array = resample(array, self.plane, self.oriented.target, "linear")
+        return self.oriented.undo(array)
+
+
+@dataclass(frozen=True)
+class PreparedCase:
+    """A case as the network sees it.
+
+    Attributes:
+        images: float32, shape (slice, sequence, row, column), normalised.
+        path: the way back to the case's grid.
+    """
+
+    images: NDArray[np.float32]
+    path: GridPath
+
+
+def in_plane_spacing(grid: Grid, slice_axis: SliceAxis) -> tuple[float, float]:
+    """The (row, column) spacing in mm of a grid's slices in an anatomical direction."""
+    target = grid if grid.dimension == 2 else Reorientation.to(grid, _ORIENTATION[slice_axis]).target
+    return (target.spacing[1], target.spacing[0])
+
+
+def slice_distance(grid: Grid, slice_axis: SliceAxis) -> float | None:
+    """The distance in mm between slices in an anatomical direction; None for a 2-D image."""
+    return None if grid.dimension == 2 else Reorientation.to(grid, _ORIENTATION[slice_axis]).target.spacing[2]
+
+
+def _one_slice(grid: Grid) -> Reorientation:
+    """A 2-D image has no anatomical direction across its plane: its axes stay as they are."""
+    return Reorientation(grid, grid, (0, 1, 2), (False, False, False))
+
+
+def _close(found: tuple[float, ...], wanted: tuple[float, float]) -> bool:
+    return all(abs(math.log(f / w)) <= SPACING_TOLERANCE for f, w in zip(found, wanted, strict=True))
+
+
+def _with_spacing(grid: Grid, spacing: tuple[float, float]) -> Grid:
+    """A grid over the same extent with another (row, column) spacing, centred on the old one."""
+    wanted = (spacing[1], spacing[0])
+    size = [max(1, round(n * s / w)) for n, s, w in zip(grid.size, grid.spacing, wanted, strict=False)]
+    matrix = np.reshape(grid.direction, (3, 3))
+    origin = np.array(grid.origin)
+    for axis in range(2):
+        extent_change = (grid.size[axis] - 1) * grid.spacing[axis] - (size[axis] - 1) * wanted[axis]
+        origin = origin + matrix[:, axis] * extent_change / 2
+    return replace(
+        grid,
+        size=(size[0], size[1], grid.size[2]),
+        spacing=(wanted[0], wanted[1], grid.spacing[2]),
+        origin=(float(origin[0]), float(origin[1]), float(origin[2])),
+    )
+
+
+def _whole(grid: Grid) -> tuple[slice, slice, slice]:
+    slices, rows, columns = grid.shape
+    return (slice(0, slices), slice(0, rows), slice(0, columns))
+
+
+def _box(inside: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
+    """The bounding box of the brain or body, with the margin in-plane; slices without any are left out."""
+    found: list[Any] = ndimage.find_objects(inside.astype(np.uint8))
+    slices, rows, columns = found[0]
+    return (slices, _grown(rows, inside.shape[1]), _grown(columns, inside.shape[2]))
+
+
+def _grown(side: slice, length: int) -> slice:
+    return slice(max(side.start - CROP_MARGIN, 0), min(side.stop + CROP_MARGIN, length))

@@ -1,0 +1,1 @@
+"""Simulated images and raters, for experiments where the paper's patients are not public."""

@@ -1,0 +1,73 @@
+"""Experiment 2 without patients: a post-operative brain MRI with a resection cavity, drawn by three raters.
+
+Stands in for the 30 glioblastoma patients of Jungo et al. 2018, section 3.3, which are not public.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ObserverUncertaintyLib.cases import Case
+from ObserverUncertaintyLib.simulation.anatomy import Anatomy, load_template
+from ObserverUncertaintyLib.simulation.appearance import healthy_signals, scan, with_cavity
+from ObserverUncertaintyLib.simulation.cavity_contents import SEQUENCES, simulate_contents
+from ObserverUncertaintyLib.simulation.cavity_shape import simulate_cavity
+from ObserverUncertaintyLib.simulation.patients import simulate_patient
+from ObserverUncertaintyLib.simulation.raters import Scene, draw
+from ObserverUncertaintyLib.simulation.settings import RATERS, CavitySettings, RaterProfile
+
+__all__ = ["RATERS", "SEQUENCES", "CavitySettings", "RaterProfile", "simulate_cavity_case"]
+
+DEFAULT_SETTINGS = CavitySettings()
+
+
+def simulate_cavity_case(
+    index: int, seed: int, settings: CavitySettings = DEFAULT_SETTINGS, anatomy: Anatomy | None = None
+) -> Case:
+    """Simulate one patient after brain tumour surgery, with the true cavity and each rater's drawing of it.
+
+    The same arguments give the same arrays, whatever else was simulated before.
+
+    Args:
+        index: number of the case in its cohort, from 0; case 0 is named "case01".
+        seed: seed of the cohort, 0 or more.
+        settings: scanner grid, variety and raters.
+        anatomy: the brain to start from; the ICBM152 template if None.
+
+    Returns:
+        A case with skull-stripped images of `SEQUENCES` (exactly 0 outside the brain, arbitrary units of up to about
+        1000), `truth` and one mask per rater. Its note says in which lobe, on which side and how large the cavity is.
+    """
+    if index < 0 or seed < 0:
+        raise ValueError(f"index and seed must be 0 or more, not {index} and {seed}")
+    # One stream per step: a change to the images leaves the cavity and the raters as they were.
+    streams = np.random.default_rng([seed, index]).spawn(6)
+    patient = simulate_patient(anatomy or load_template(), settings, streams[0])
+    cavity = simulate_cavity(patient.anatomy, settings, streams[1])
+    contents = simulate_contents(patient.anatomy, cavity, settings, streams[2])
+    signals = with_cavity(healthy_signals(patient.anatomy, streams[3]), contents, streams[3])
+    images = scan(patient, signals, settings.noise, streams[4])
+
+    grid = patient.scan_grid
+    brain = images[0] > 0
+    truth = (patient.to_scan(cavity.mask.astype(np.float32)) >= 0.5) & brain
+    scene = Scene(
+        grid=grid,
+        brain=brain,
+        distance=patient.to_scan(cavity.distance),
+        ambiguity=patient.to_scan(contents.ambiguity),
+        csf=patient.to_scan(patient.anatomy.csf),
+        air=patient.to_scan(contents.air),
+        settled=patient.to_scan(contents.settled),
+    )
+    volume_ml = truth.sum() * grid.voxel_volume_ml
+    return Case(
+        name=f"case{index + 1:02d}",
+        grid=grid,
+        sequences=SEQUENCES,
+        images=images,
+        rater_names=tuple(rater.name for rater in settings.raters),
+        raters=draw(scene, settings.raters, streams[5]),
+        truth=truth,
+        notes=(f"simulated: cavity of {volume_ml:.1f} mL in the {cavity.side} {cavity.lobe} lobe",),
+    )

@@ -1,0 +1,101 @@
+"""Writing cases as a cohort folder with its manifest, so that every command can read them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ObserverUncertaintyLib.cases import Case
+from ObserverUncertaintyLib.files import prepare_output_folder, refuse_other_settings, write_json, write_text
+from ObserverUncertaintyLib.formats import write_image, write_mask
+from ObserverUncertaintyLib.jobs import Progress
+
+MANIFEST_FILE = "cohort.toml"
+_SETTINGS_FILE = "settings.json"
+_COMPLETE_FILE = "case.json"
+
+
+def write_cohort(
+    folder: Path,
+    make_case: Callable[[int], Case],
+    count: int,
+    settings: Mapping[str, Any],
+    *,
+    name: str,
+    label: str,
+    skull_stripped: bool | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Make cases one by one and write each to its own folder, then the manifest.
+
+    Args:
+        folder: the cohort's folder.
+        make_case: makes the case of a number from 0; all must have the same sequences and raters.
+        count: how many cases.
+        settings: what decides the cases; kept in the folder, and a resumed run must agree with it.
+        name: the cohort's name.
+        label: the structure's name.
+        skull_stripped: whether the images show the brain only.
+        resume: keep the cases that are there and make the others.
+        overwrite: write into a folder that holds files.
+        progress: is told of every case, and can cancel.
+
+    Returns:
+        The manifest's path.
+
+    Raises:
+        InputError: the folder is not empty, or a resumed run has other settings.
+    """
+    progress = progress or Progress()
+    prepare_output_folder(folder, resume=resume, overwrite=overwrite)
+    settings = {"name": name, "label": label, "cases": count, **settings}
+    settings_file = folder / _SETTINGS_FILE
+    if resume and settings_file.exists():
+        refuse_other_settings(folder, json.loads(settings_file.read_text(encoding="utf-8")), settings)
+    write_json(settings_file, settings)
+    if resume and (folder / MANIFEST_FILE).exists():
+        progress.message(f"{folder} is complete already")
+        return folder / MANIFEST_FILE
+    progress.start(f"simulate {count} cases", count)
+    names = []
+    for index in range(count):
+        progress.check_cancelled()
+        case = make_case(index)
+        if not (resume and (folder / case.name / _COMPLETE_FILE).exists()):
+            _write_case(folder / case.name, case)
+        names.append(case.name)
+        progress.advance(1, case.name)
+    write_text(folder / MANIFEST_FILE, _manifest(case, names, name, label, skull_stripped))
+    return folder / MANIFEST_FILE
+
+
+def _write_case(folder: Path, case: Case) -> None:
+    for sequence, image in zip(case.sequences, case.images, strict=True):
+        write_image(folder / f"{sequence}.nii.gz", image, case.grid)
+    for rater, mask in zip(case.rater_names, case.raters, strict=True):
+        write_mask(folder / f"{rater}.nii.gz", mask, case.grid)
+    if case.truth is not None:
+        write_mask(folder / "truth.nii.gz", case.truth, case.grid)
+    # Comes last: a folder with it is complete.
+    write_json(folder / _COMPLETE_FILE, {"case": case.name, "notes": list(case.notes)})
+
+
+def _manifest(case: Case, names: Sequence[str], name: str, label: str, skull_stripped: bool | None) -> str:
+    # JSON strings and lists of strings are TOML as they are.
+    lines = [
+        "[cohort]",
+        f"name = {json.dumps(name)}",
+        f"cases = {json.dumps(list(names))}",
+        f"label = {json.dumps(label)}",
+    ]
+    if case.truth is not None:
+        lines.append('truth = "truth.nii.gz"')
+    if skull_stripped is not None:
+        lines.append(f"skull_stripped = {str(skull_stripped).lower()}")
+    lines += ["", "[images]", *(f'{sequence} = "{sequence}.nii.gz"' for sequence in case.sequences)]
+    lines += ["", "[raters]", *(f'{rater} = "{rater}.nii.gz"' for rater in case.rater_names)]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,364 @@
+"""Training the dropout U-Net: the loop, its checkpoints, and how it goes on after an interruption.
+
+Every epoch draws from generators seeded by (seed, epoch) alone, so a resumed run continues bit for bit on the same
+device without any generator's state being stored.
+
+Source: Jungo et al. 2018, sections 3.1 to 3.3: Adam with learning rate 1e-3, the last model is used.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ObserverUncertaintyLib import __version__
+from ObserverUncertaintyLib.cases import Case
+from ObserverUncertaintyLib.devices import (
+    autocast,
+    choose_device,
+    choose_precision,
+    describe_device,
+    make_deterministic,
+    out_of_memory_advice,
+)
+from ObserverUncertaintyLib.errors import InputError, ObserverUncertaintyError
+from ObserverUncertaintyLib.files import prepare_output_folder, refuse_other_settings, write_json, written_atomically
+from ObserverUncertaintyLib.fusion import FusionMethod
+from ObserverUncertaintyLib.jobs import Progress
+from ObserverUncertaintyLib.model_file import (
+    DESCRIPTION_FILE,
+    WEIGHTS_FILE,
+    Expectations,
+    ModelDescription,
+    read_description,
+    save_model,
+)
+from ObserverUncertaintyLib.preprocessing import Preprocessing
+from ObserverUncertaintyLib.settings import Augmentation, Loss, TrainingSettings, UNetSettings
+from ObserverUncertaintyLib.targets import draw_labels
+from ObserverUncertaintyLib.training_data import SliceSet, case_digest, expectations, image_digest, prepare_slices
+from ObserverUncertaintyLib.unet import UNet
+
+CHECKPOINT_FOLDER = "checkpoint"
+_SETTINGS_FILE = "settings.json"
+_STATE_FILE = "state.pt"
+_MEMORY_ADVICE = "Give a smaller --batch-size, fewer --filters, or another --device."
+
+
+class TrainingError(ObserverUncertaintyError):
+    """Training cannot go on, such as when the loss is no longer a number."""
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """Where the model is and what its training took.
+
+    Attributes:
+        folder: the model's folder.
+        description: the model's description, with the loss of every epoch.
+        device: the device, in words.
+        seconds: time of this call; a resumed run counts from its resumption.
+    """
+
+    folder: Path
+    description: ModelDescription
+    device: str
+    seconds: float
+
+
+def train(
+    cases: Sequence[Case],
+    folder: str | Path,
+    settings: TrainingSettings = TrainingSettings(),
+    *,
+    cohort_name: str = "",
+    label: str = "structure",
+    skull_stripped: bool | None = None,
+    validation: Sequence[Case] = (),
+    device: str = "auto",
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Train a model on cases and write it to a folder.
+
+    Args:
+        cases: training cases, all with the same sequences in the same order; each with one rater or more.
+        folder: where the model goes; a checkpoint lies there while training, and is removed at the end.
+        settings: everything that decides the weights, besides the data.
+        cohort_name: kept in the model's description.
+        label: the structure's name, kept in the model's description.
+        skull_stripped: whether the images show the brain only, if known.
+        validation: cases whose loss against the raters' mean is recorded after each epoch; they decide nothing.
+        device: "auto", "cpu", "cuda:N" or "mps".
+        resume: go on from the last checkpoint of a run with the same settings and data.
+        overwrite: begin again in a folder that holds files.
+        progress: is told of every step, and can cancel.
+
+    Raises:
+        InputError: the cases cannot be trained on, the folder is not empty, or a resumed run has other settings.
+        DeviceError: the device is absent or ran out of memory.
+        Cancelled: `progress` asked to stop; the last epoch's checkpoint is kept.
+    """
+    started = time.monotonic()
+    folder, progress = Path(folder), progress or Progress()
+    _check(cases, settings)
+    chosen = choose_device(device)
+    prepare_output_folder(folder, resume=resume, overwrite=overwrite)
+    record = _record(cases, validation, settings, cohort_name, label, chosen)
+    if overwrite:
+        _remove_model(folder)
+    if (folder / DESCRIPTION_FILE).exists():
+        finished = read_description(folder)
+        refuse_other_settings(folder, {key: finished.training.get(key) for key in record}, record)
+        progress.message(f"{folder} is trained already; there is nothing to resume")
+        return TrainingResult(folder, finished, describe_device(chosen), time.monotonic() - started)
+    run = _Run(folder, settings, chosen, progress)
+    expects = expectations(cases, settings.slice_axis, skull_stripped)
+    preprocessing = Preprocessing(
+        settings.slice_axis, settings.spacing or expects.in_plane_spacing, settings.crop, settings.intensity_norm
+    )
+    run.prepare(cases, validation, preprocessing, record)
+    with out_of_memory_advice(chosen, _MEMORY_ADVICE):
+        run.train()
+    description = _describe(cases[0].sequences, label, preprocessing, expects, run, record)
+    save_model(folder, run.network, description)
+    shutil.rmtree(folder / CHECKPOINT_FOLDER)
+    return TrainingResult(folder, description, describe_device(chosen), time.monotonic() - started)
+
+
+def training_loss(logits: Tensor, target: Tensor, loss: Loss) -> Tensor:
+    """The loss of a batch.
+
+    Args:
+        logits: shape (slice, 1, row, column).
+        target: probability of foreground, same shape, in [0, 1]: a mask or the raters' mean.
+        loss: which loss.
+    """
+    total = torch.zeros((), device=logits.device)
+    if loss in (Loss.CROSS_ENTROPY, Loss.SUM):
+        total = total + functional.binary_cross_entropy_with_logits(logits, target)
+    if loss in (Loss.DICE, Loss.SUM):
+        probability = torch.sigmoid(logits)
+        overlap = 2 * (probability * target).sum() + 1.0
+        total = total + 1.0 - overlap / (probability.sum() + target.sum() + 1.0)
+    return total
+
+
+@dataclass
+class _Run:
+    """One training run: its network, optimiser, data and the losses so far."""
+
+    folder: Path
+    settings: TrainingSettings
+    device: torch.device
+    progress: Progress
+    losses: list[float] = field(default_factory=list)
+    validation_losses: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        make_deterministic()
+        self.precision = choose_precision(self.settings.precision, self.device)
+
+    def prepare(
+        self,
+        cases: Sequence[Case],
+        validation: Sequence[Case],
+        preprocessing: Preprocessing,
+        record: dict[str, Any],
+    ) -> None:
+        """Load the data, make the network, and take up the last checkpoint if there is one."""
+        settings = self.settings
+        self.slices = prepare_slices(cases, preprocessing, settings.fusion, settings.tie)
+        for warning in self.slices.warnings:
+            self.progress.warning(warning)
+        self.validation = (
+            prepare_slices(validation, preprocessing, FusionMethod.MEAN, settings.tie) if validation else None
+        )
+        torch.manual_seed(settings.seed)
+        self.architecture = UNetSettings(
+            sequences=len(cases[0].sequences),
+            depth=settings.depth,
+            filters=settings.filters,
+            dropout=settings.dropout,
+            dropout_kind=settings.dropout_kind,
+            feature_norm=settings.feature_norm,
+        )
+        self.network = UNet(self.architecture).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate)
+        self._take_up_checkpoint(record)
+
+    def train(self) -> None:
+        """Run the epochs that are not done yet, with a checkpoint after each."""
+        steps = -(-len(self.slices) // self.settings.batch_size)
+        epochs, done = self.settings.epochs, len(self.losses)
+        self.progress.start("train", epochs * steps, done * steps)
+        for epoch in range(done, epochs):
+            self.losses.append(self._epoch(epoch))
+            if self.validation is not None:
+                self.validation_losses.append(self._validation_loss(self.validation))
+            self._save_checkpoint()
+
+    def _epoch(self, epoch: int) -> float:
+        """One pass over all slices; returns the mean loss."""
+        rng = np.random.default_rng([self.settings.seed, epoch])
+        torch.manual_seed(int(rng.integers(2**62)))
+        self.network.train()
+        total, seen = 0.0, 0
+        for images, target in self._batches(rng):
+            self.progress.check_cancelled()
+            with autocast(self.precision, self.device):
+                logits = self.network(images)
+            loss = training_loss(logits.float(), target, self.settings.loss)
+            self.optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            self.optimiser.step()
+            total, seen = total + float(loss.detach()) * len(images), seen + len(images)
+            if not np.isfinite(total):
+                raise TrainingError(
+                    f"The loss is not a number in epoch {epoch + 1}. Give a smaller --learning-rate, or look for "
+                    "extreme values in the images."
+                )
+            self.progress.advance(1, f"epoch {epoch + 1}/{self.settings.epochs} loss {total / seen:.4f}")
+        return total / seen
+
+    def _batches(self, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """The epoch's batches of images and targets, in an order drawn anew."""
+        order = rng.permutation(len(self.slices))
+        drawn = draw_labels(self.slices.label_counts, rng)
+        flipped = rng.random(len(self.slices)) < (0.5 if self.settings.augmentation is Augmentation.FLIP else 0.0)
+        for start in range(0, len(order), self.settings.batch_size):
+            chosen = order[start : start + self.settings.batch_size]
+            images = self.slices.images[chosen]
+            target = self.slices.labels[chosen, drawn[chosen]][:, None].float()
+            mirror = torch.from_numpy(flipped[chosen])
+            if mirror.any():
+                images[mirror] = images[mirror].flip(-1)
+                target[mirror] = target[mirror].flip(-1)
+            yield (
+                images.to(self.device, memory_format=torch.channels_last, non_blocking=True),
+                target.to(self.device, non_blocking=True),
+            )
+
+    def _validation_loss(self, slices: SliceSet) -> float:
+        """Mean loss against the raters' mean, without dropout."""
+        self.network.eval()
+        total = 0.0
+        with torch.inference_mode():
+            for start in range(0, len(slices), self.settings.batch_size):
+                part = slice(start, start + self.settings.batch_size)
+                images = slices.images[part].to(self.device, memory_format=torch.channels_last)
+                with autocast(self.precision, self.device):
+                    logits = self.network(images)
+                target = slices.labels[part].float().to(self.device)
+                total += float(training_loss(logits.float(), target, self.settings.loss)) * len(images)
+        return total / len(slices)
+
+    def _save_checkpoint(self) -> None:
+        state = {
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "losses": self.losses,
+            "validation_losses": self.validation_losses,
+        }
+        with written_atomically(self.folder / CHECKPOINT_FOLDER / _STATE_FILE) as temporary:
+            torch.save(state, temporary)
+
+    def _take_up_checkpoint(self, record: dict[str, Any]) -> None:
+        """Check that a resumed run has the settings it began with, and load its last state."""
+        settings_file = self.folder / CHECKPOINT_FOLDER / _SETTINGS_FILE
+        if not settings_file.exists():
+            write_json(settings_file, record)
+            return
+        refuse_other_settings(self.folder, json.loads(settings_file.read_text(encoding="utf-8")), record)
+        state_file = self.folder / CHECKPOINT_FOLDER / _STATE_FILE
+        if not state_file.exists():
+            return
+        # weights_only: a checkpoint is data, never code.
+        state = torch.load(state_file, map_location=self.device, weights_only=True)
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.losses, self.validation_losses = state["losses"], state["validation_losses"]
+        self.progress.message(f"resumed after epoch {len(self.losses)} of {self.settings.epochs}")
+
+
+def _check(cases: Sequence[Case], settings: TrainingSettings) -> None:
+    if not cases:
+        raise InputError("There is no case to train on.")
+    if settings.epochs < 1 or settings.batch_size < 1 or settings.learning_rate <= 0:
+        raise InputError("--epochs and --batch-size must be at least 1, and --learning-rate above 0.")
+    for case in cases:
+        if case.sequences != cases[0].sequences:
+            raise InputError(
+                f"{case.name} has the sequences {', '.join(case.sequences)}, {cases[0].name} has "
+                f"{', '.join(cases[0].sequences)}. All cases of a model need the same ones."
+            )
+
+
+def _record(
+    cases: Sequence[Case],
+    validation: Sequence[Case],
+    settings: TrainingSettings,
+    cohort_name: str,
+    label: str,
+    device: torch.device,
+) -> dict[str, Any]:
+    """What decides the weights: a resumed run must agree with it in everything. Names of cases are left out."""
+    raters = dict.fromkeys(rater for case in cases for rater in case.rater_names)
+    return {
+        **asdict(settings),
+        "spacing": list(settings.spacing) if settings.spacing else None,
+        "cohort": cohort_name,
+        "label": label,
+        "raters": list(raters),
+        "cases": [case_digest(case) for case in cases],
+        "case_images": [image_digest(case) for case in cases],
+        "validation_cases": [case_digest(case) for case in validation],
+        "device_type": device.type,
+    }
+
+
+def _describe(
+    sequences: tuple[str, ...],
+    label: str,
+    preprocessing: Preprocessing,
+    expects: Expectations,
+    run: _Run,
+    record: dict[str, Any],
+) -> ModelDescription:
+    return ModelDescription(
+        sequences=sequences,
+        label=label,
+        architecture=asdict(run.architecture),
+        preprocessing=preprocessing,
+        expects=expects,
+        training={
+            **record,
+            "slices": len(run.slices),
+            "device": describe_device(run.device),
+            "precision_used": run.precision.value,
+            "torch": torch.__version__,
+            "losses": run.losses,
+            "validation_losses": run.validation_losses,
+        },
+        library_version=__version__,
+        created=datetime.date.today().isoformat(),
+    )
+
+
+def _remove_model(folder: Path) -> None:
+    """Remove what an earlier training wrote, and nothing else that lies in the folder."""
+    shutil.rmtree(folder / CHECKPOINT_FOLDER, ignore_errors=True)
+    for name in (DESCRIPTION_FILE, WEIGHTS_FILE):
+        (folder / name).unlink(missing_ok=True)

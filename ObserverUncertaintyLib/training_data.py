@@ -1,0 +1,117 @@
+"""The slices that training sees, prepared once and kept in memory."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ObserverUncertaintyLib.cases import Case
+from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.fusion import FusionMethod, Tie
+from ObserverUncertaintyLib.model_file import Expectations
+from ObserverUncertaintyLib.preprocessing import Preprocessing, SliceAxis, in_plane_spacing, slice_distance
+from ObserverUncertaintyLib.targets import training_labels
+
+
+@dataclass(frozen=True)
+class SliceSet:
+    """Slices of several cases, brought to one size.
+
+    Attributes:
+        images: float32, shape (slice, sequence, row, column).
+        labels: shape (slice, label, row, column): uint8 masks, or float32 in [0, 1] for the raters' mean. Labels that
+            a slice lacks are 0 and never drawn.
+        label_counts: how many labels each slice has, shape (slice,).
+        warnings: what the user should know about the data.
+    """
+
+    images: Tensor
+    labels: Tensor
+    label_counts: NDArray[np.intp]
+    warnings: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def expectations(cases: Sequence[Case], slice_axis: SliceAxis, skull_stripped: bool | None) -> Expectations:
+    """What the training images are like: medians over the cases; raises InputError for 2-D beside 3-D."""
+    dimensions = {case.grid.dimension for case in cases}
+    if len(dimensions) > 1:
+        flat = [case.name for case in cases if case.grid.dimension == 2]
+        raise InputError(f"2-D and 3-D cases cannot be trained on together; 2-D are: {', '.join(flat)}.")
+    rows, columns = np.median([in_plane_spacing(case.grid, slice_axis) for case in cases], axis=0)
+    distances = [slice_distance(case.grid, slice_axis) for case in cases]
+    known = [distance for distance in distances if distance is not None]
+    return Expectations(
+        dimension=dimensions.pop(),
+        in_plane_spacing=(float(rows), float(columns)),
+        slice_distance=float(np.median(known)) if known else None,
+        skull_stripped=skull_stripped,
+    )
+
+
+def prepare_slices(cases: Sequence[Case], preprocessing: Preprocessing, fusion: FusionMethod, tie: Tie) -> SliceSet:
+    """Bring cases to the model's grid and stack their slices.
+
+    Slices without any brain or body are left out where the crop is "foreground": there is nothing to learn from them.
+    Smaller slices are widened to the largest one's size by repeating their border; labels are background there.
+
+    Raises:
+        InputError: a case has no rater.
+    """
+    images, labels, warnings = [], [], []
+    for case in cases:
+        if not case.rater_names:
+            raise InputError(f"{case.name} has no rater's mask, so nothing can be learned from it.")
+        prepared = preprocessing.prepare(case)
+        offered = training_labels(case.raters, fusion, tie)
+        on_model_grid = np.stack([prepared.path.label_to_model(label) for label in offered], axis=1)
+        outside = np.count_nonzero(offered) > 0 and not np.count_nonzero(on_model_grid)
+        if outside:
+            warnings.append(f"{case.name}: every label lies outside the brain or body that was found; try --crop none")
+        images.append(prepared.images)
+        labels.append(on_model_grid if on_model_grid.dtype == np.float32 else on_model_grid.astype(np.uint8))
+    rows, columns = np.max([array.shape[-2:] for array in images], axis=0)
+    most = max(array.shape[1] for array in labels)
+    counts = np.concatenate([np.full(len(array), array.shape[1], np.intp) for array in labels])
+    return SliceSet(
+        images=torch.from_numpy(np.concatenate([_widen(array, rows, columns, "edge") for array in images])),
+        labels=torch.from_numpy(
+            np.concatenate([_widen(_pad_labels(array, most), rows, columns, "constant") for array in labels])
+        ),
+        label_counts=counts,
+        warnings=tuple(warnings),
+    )
+
+
+def case_digest(case: Case) -> str:
+    """A fingerprint of a case's images and masks that tells neither its name nor its content."""
+    digest = hashlib.sha256()
+    for array in (case.images, case.raters):
+        digest.update(repr((array.shape, array.dtype.str)).encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:32]
+
+
+def image_digest(case: Case) -> str:
+    """A fingerprint of a case's images alone, to recognise a training case when it is predicted."""
+    return hashlib.sha256(np.ascontiguousarray(case.images).tobytes()).hexdigest()[:32]
+
+
+def _pad_labels(labels: NDArray[Any], count: int) -> NDArray[Any]:
+    return np.pad(labels, ((0, 0), (0, count - labels.shape[1]), (0, 0), (0, 0)))
+
+
+def _widen(array: NDArray[Any], rows: int, columns: int, mode: Any) -> NDArray[Any]:
+    """Widen the last two axes to a common size, keeping the content in the middle."""
+    missing = (rows - array.shape[-2], columns - array.shape[-1])
+    sides = [(gap // 2, gap - gap // 2) for gap in missing]
+    return np.pad(array, ((0, 0), (0, 0), *sides), mode=mode)

@@ -1,0 +1,88 @@
+"""The dropout U-Net of the paper: a 2-D U-Net with dropout after every 3x3 convolution of its blocks.
+
+Source: Jungo et al. 2018, section 3.1, after Ronneberger et al., MICCAI 2015. What the paper leaves open (the order of
+layers, the way of upsampling) follows the first author's later published code.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from ObserverUncertaintyLib.settings import DropoutKind, FeatureNorm, UNetSettings
+
+
+class UNet(nn.Module):
+    """Images in, one logit per pixel out; any image size, since padding is undone.
+
+    Input shape (slice, sequence, row, column), output shape (slice, 1, row, column). One logit with a sigmoid is the
+    binary form of the paper's softmax over two classes.
+    """
+
+    def __init__(self, settings: UNetSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        widths = [settings.filters * 2**level for level in range(settings.depth + 1)]
+        self.encoder = nn.ModuleList(
+            _block(channels, width, settings)
+            for channels, width in zip([settings.sequences, *widths[:-1]], widths, strict=True)
+        )
+        rising = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
+        self.upsampling = nn.ModuleList(
+            nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(deep, shallow, 3, padding=1))
+            for deep, shallow in rising
+        )
+        self.decoder = nn.ModuleList(_block(2 * shallow, shallow, settings) for _, shallow in rising)
+        self.classifier = nn.Conv2d(widths[0], 1, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of the foreground; see the class for shapes."""
+        rows, columns = images.shape[-2:]
+        x = _pad_to_multiple(images, 2**self.settings.depth)
+        skipped = []
+        for level, block in enumerate(self.encoder):
+            x = block(functional.max_pool2d(x, 2) if level else x)
+            skipped.append(x)
+        skipped.pop()
+        for upsample, block in zip(self.upsampling, self.decoder, strict=True):
+            x = block(torch.cat([skipped.pop(), upsample(x)], dim=1))
+        logits: Tensor = self.classifier(x)
+        return logits[..., :rows, :columns]
+
+
+def set_monte_carlo_mode(network: nn.Module) -> None:
+    """Prepare for Monte Carlo dropout: everything in evaluation mode except the dropout layers.
+
+    Source: Gal and Ghahramani, ICML 2016; batch statistics stay those of training.
+    """
+    network.eval()
+    for module in network.modules():
+        if isinstance(module, nn.Dropout | nn.Dropout2d):
+            module.train()
+
+
+def _block(channels: int, width: int, settings: UNetSettings) -> nn.Sequential:
+    """Two times convolution, dropout, normalisation, ReLU."""
+    dropout = nn.Dropout if settings.dropout_kind is DropoutKind.ELEMENT else nn.Dropout2d
+    layers: list[nn.Module] = []
+    for inputs in (channels, width):
+        layers += [nn.Conv2d(inputs, width, 3, padding=1), dropout(settings.dropout), *_norm(width, settings)]
+        layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers)
+
+
+def _norm(width: int, settings: UNetSettings) -> list[nn.Module]:
+    match settings.feature_norm:
+        case FeatureNorm.BATCH:
+            return [nn.BatchNorm2d(width)]
+        case FeatureNorm.INSTANCE:
+            return [nn.InstanceNorm2d(width, affine=True)]
+        case FeatureNorm.NONE:
+            return []
+
+
+def _pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
+    """Repeat the last row and column until both sides divide; `forward` cuts the result back."""
+    rows, columns = (-length % multiple for length in images.shape[-2:])
+    return functional.pad(images, (0, columns, 0, rows), mode="replicate") if rows or columns else images
