@@ -55,7 +55,7 @@ class Case:
         shape = self.grid.shape
         if self.images.shape != (len(self.sequences), *shape):
             raise ValueError(f"images {self.images.shape} do not fit {self.sequences} on {shape}")
-        if self.rater_names and self.raters.shape != (len(self.rater_names), *shape):
+        if (self.rater_names or len(self.raters)) and self.raters.shape != (len(self.rater_names), *shape):
             raise ValueError(f"raters {self.raters.shape} do not fit {self.rater_names} on {shape}")
         if self.truth is not None and self.truth.shape != shape:
             raise ValueError(f"truth {self.truth.shape} does not fit {shape}")
@@ -118,7 +118,7 @@ def load_case(
     """
     masks = {rater: read_mask(file) for rater, file in raters.items()}
     if not images:
-        return _case_from_masks(name, masks, options)
+        return _case_from_masks(name, masks, options, truth)
     reference = reference or next(iter(images))
     loader = _Loader(name, reference, options)
     arrays = loader.images(images)
@@ -158,13 +158,16 @@ def _unused_name(name: str, file: Path, taken: Mapping[str, Mask]) -> str:
     return next(candidate for candidate in candidates if candidate not in taken)
 
 
-def _case_from_masks(name: str, masks: Mapping[str, Mask], options: LoadOptions) -> Case:
+def _case_from_masks(
+    name: str, masks: Mapping[str, Mask], options: LoadOptions, truth: str | Path | None = None
+) -> Case:
     if not masks:
         raise InputError(f"{name}: neither images nor raters are given.")
     first = next(iter(masks))
     loader = _Loader(name, first, options)
     loader.grid = masks[first].grid
     raters = loader.raters(masks)
+    true_mask = None if truth is None else loader.mask("truth", read_mask(truth))
     return Case(
         name=name,
         grid=loader.grid,
@@ -172,6 +175,7 @@ def _case_from_masks(name: str, masks: Mapping[str, Mask], options: LoadOptions)
         images=np.zeros((0, *loader.grid.shape), np.float32),
         rater_names=tuple(masks),
         raters=raters,
+        truth=true_mask,
         notes=tuple(loader.notes),
         warnings=tuple(loader.warnings),
     )
@@ -269,12 +273,18 @@ class Cohort:
         self.case_names = known if cases is None else tuple(cases)
         # Every pattern is resolved before long work begins, so that the last case's missing file is found first.
         self._files = {case: manifest.files(case) for case in self.case_names}
+        # All cases count, not only the chosen ones: a rater may well have drawn none of those.
         for rater in manifest.raters:
-            if all(rater in files.missing_raters for files in self._files.values()):
+            if not any(manifest.rater_file(case, rater) for case in known):
                 raise ManifestError(
                     f'{manifest.path}: rater {rater} has no file in any case: "{manifest.raters[rater]}" matches '
                     "nothing. Check the pattern in [raters]."
                 )
+        if manifest.truth and not any(manifest.truth_file(case) for case in known):
+            raise ManifestError(
+                f'{manifest.path}: the truth has no file in any case: "{manifest.truth}" matches nothing. Check truth '
+                "in [cohort]."
+            )
 
     @classmethod
     def open(cls, manifest: str | Path, cases: Sequence[str] | None = None) -> Cohort:
@@ -306,6 +316,8 @@ class Cohort:
             options=options,
         )
         missing = tuple(f"{case}: rater {rater} has no file for this case" for rater in files.missing_raters)
+        if self.manifest.truth and files.truth is None:
+            missing += (f"{case}: the truth has no file for this case",)
         return replace(loaded, warnings=missing + loaded.warnings)
 
     def load_all(self, options: LoadOptions = LoadOptions(), progress: Progress | None = None) -> list[Case]:

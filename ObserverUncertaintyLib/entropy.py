@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import xlogy
+from scipy.special import entr
 
 
 def binary_entropy(probability: NDArray[Any]) -> NDArray[np.float64]:
@@ -24,8 +24,8 @@ def binary_entropy(probability: NDArray[Any]) -> NDArray[np.float64]:
         H(p) = -p log2 p - (1 - p) log2 (1 - p), same shape, in [0, 1].
     """
     p = np.asarray(probability, np.float64)
-    # xlogy takes 0 log 0 as 0, which keeps certain voxels free of NaN.
-    return np.asarray(-(xlogy(p, p) + xlogy(1.0 - p, 1.0 - p)) / np.log(2.0))
+    # entr(x) = -x log x takes 0 log 0 as 0, which keeps certain voxels free of NaN.
+    return np.asarray((entr(p) + entr(1.0 - p)) / np.log(2.0))
 
 
 def expert_entropy(raters: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -56,7 +56,7 @@ def majority(raters: NDArray[np.bool_], tie: Tie = Tie.BACKGROUND) -> NDArray[np
         bool, shape (k, j, i).
     """
     doubled = 2 * raters.sum(axis=0, dtype=np.int64)
-    return np.asarray(doubled >= len(raters) if tie is Tie.FOREGROUND else doubled > len(raters))
+    return np.asarray(doubled >= len(raters) if Tie(tie) is Tie.FOREGROUND else doubled > len(raters))
 
 
 def union(raters: NDArray[np.bool_]) -> NDArray[np.bool_]:

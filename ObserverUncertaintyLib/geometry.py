@@ -123,19 +123,34 @@ def same_grid(a: Grid, b: Grid, tolerance: float = GRID_TOLERANCE) -> bool:
     """Whether two grids have the same size and every corner within `tolerance` of the smallest spacing."""
     if a.size != b.size:
         return False
-    distance = np.linalg.norm(a.corners() - b.corners(), axis=1).max()
-    return bool(distance <= tolerance * min(a.spacing + b.spacing))
+    return _corner_distance(a, b) <= tolerance * _smallest_spacing(a, b)
+
+
+def _corner_distance(a: Grid, b: Grid) -> float:
+    return float(np.linalg.norm(a.corners() - b.corners(), axis=1).max())
+
+
+def _smallest_spacing(a: Grid, b: Grid) -> float:
+    # The third spacing of a 2-D image is made up.
+    return min(a.spacing[: a.dimension] + b.spacing[: b.dimension])
 
 
 def require_same_grid(expected: Grid, expected_name: str, found: Grid, found_name: str, advice: str) -> None:
     """Raise GridMismatchError, showing both grids, unless they are the same within the tolerance."""
     if same_grid(expected, found):
         return
+    # Two grids can differ by less than the digits that are shown.
+    apart = (
+        f"  Their corners lie up to {_corner_distance(expected, found):.4g} mm apart; at most "
+        f"{GRID_TOLERANCE * _smallest_spacing(expected, found):.4g} mm is taken as one grid.\n"
+        if expected.size == found.size
+        else ""
+    )
     raise GridMismatchError(
         f"{found_name} lies on another voxel grid than {expected_name}.\n"
         f"  {expected_name}: {expected.describe()}\n"
         f"  {found_name}: {found.describe()}\n"
-        f"{advice}"
+        f"{apart}{advice}"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import glob
 import re
 import tomllib
 from collections.abc import Mapping
@@ -74,9 +75,10 @@ class Manifest:
             return self.cases
         pattern = next(iter(self.images.values()))
         if "{case}" in pattern:
-            names = _names_in_pattern(self.root, pattern, self.cases)
+            names = self._names_in_pattern(pattern, self.cases)
         else:
-            names = {p.relative_to(self.root).as_posix() for p in self.root.glob(self.cases) if p.is_dir()}
+            folders = self._glob(self.root, self.cases)
+            names = {folder.relative_to(self.root).as_posix() for folder in folders if folder.is_dir()}
         if not names:
             raise ManifestError(
                 f'{self.path}: the cohort is empty: no case matches cases = "{self.cases}" below {self.root}.\n'
@@ -95,14 +97,22 @@ class Manifest:
                     "Check the pattern in [images], or list the cases that are complete in cases = [...]."
                 )
             images[sequence] = found
-        raters = {rater: self._resolve(case, pattern, f"rater {rater}") for rater, pattern in self.raters.items()}
+        raters = {rater: self.rater_file(case, rater) for rater in self.raters}
         return CaseFiles(
             name=case,
             images=images,
             raters={rater: found for rater, found in raters.items() if found is not None},
             missing_raters=tuple(rater for rater, found in raters.items() if found is None),
-            truth=self._resolve(case, self.truth, "truth") if self.truth else None,
+            truth=self.truth_file(case),
         )
+
+    def rater_file(self, case: str, rater: str) -> str | None:
+        """The file of one rater for one case; None if there is none."""
+        return self._resolve(case, self.raters[rater], f"rater {rater}")
+
+    def truth_file(self, case: str) -> str | None:
+        """The file of the true mask for one case; None if there is none, or the manifest names none."""
+        return self._resolve(case, self.truth, "truth") if self.truth else None
 
     def _path(self, case: str, pattern: str) -> Path:
         if "{case}" in pattern:
@@ -115,8 +125,10 @@ class Manifest:
         path = self._path(case, file_pattern)
         if not _WILDCARDS.search(file_pattern):
             return f"{path}{hash_sign}{segment}" if path.exists() else None
-        folder, rest = _split_at_wildcard(path)
-        matches = sorted(folder.glob(rest)) if folder.is_dir() else []
+        if "{case}" in file_pattern:
+            matches = self._glob(self.root, file_pattern.replace("{case}", glob.escape(case)))
+        else:
+            matches = self._glob(self.root / case, file_pattern)
         if len(matches) > 1:
             listing = "\n".join(f"  {match}" for match in matches)
             raise ManifestError(
@@ -125,12 +137,38 @@ class Manifest:
             )
         return f"{matches[0]}{hash_sign}{segment}" if matches else None
 
+    def _glob(self, folder: Path, pattern: str) -> list[Path]:
+        """The paths that a pattern matches, sorted; it starts from the folder unless it is absolute."""
+        anchor = Path(pattern).anchor
+        if anchor:
+            folder, pattern = Path(anchor), pattern[len(anchor) :]
+        try:
+            return sorted(folder.glob(pattern))
+        except ValueError as error:
+            raise ManifestError(f'{self.path}: "{pattern}" is not a pattern that can be searched: {error}.') from error
+
+    def _names_in_pattern(self, pattern: str, cases: str) -> set[str]:
+        """The case names for which files exist, read off the first image's pattern."""
+        file_pattern = Path(pattern.partition("#")[0]).as_posix()
+        before, *after = file_pattern.split("{case}")
+        translated = [fnmatch.translate(part).removeprefix("(?s:").removesuffix(r")\Z") for part in (before, *after)]
+        # A second {case} in one pattern must repeat the name that the first one caught.
+        expression = translated[0] + "(?P<case>[^/]+)" + "(?P=case)".join(translated[1:])
+        names = set()
+        for found in self._glob(self.root, file_pattern.replace("{case}", cases)):
+            shown = found if Path(file_pattern).is_absolute() else found.relative_to(self.root)
+            match = re.fullmatch(expression, shown.as_posix())
+            if match and fnmatch.fnmatchcase(match["case"], cases):
+                names.add(match["case"])
+        return names
+
 
 def read_manifest(path: str | Path) -> Manifest:
     """Read and check a manifest file; raises ManifestError with the file, what was found and what was expected."""
     path = Path(path)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        # Windows' Notepad puts a byte order mark first, which TOML 1.0 does not know.
+        content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ManifestError(f"{path}: no such manifest. Give the path of a .toml file (see docs/data.md).") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -183,11 +221,13 @@ def _patterns(path: Path, content: Mapping[str, Any], table: str) -> dict[str, s
 
 def _case_names(path: Path, cases: str | list[Any]) -> str | tuple[str, ...]:
     if isinstance(cases, str):
+        if not Path(cases).parts or not _is_below(cases):
+            raise ManifestError(f"{path}: cases = {cases!r} is not a pattern of names of folders below root.")
         return cases
     if not cases:
         raise ManifestError(f"{path}: the cohort is empty: cases = [] lists no case.")
     for name in cases:
-        if not isinstance(name, str) or not name or name.startswith("/") or ".." in Path(name).parts:
+        if not isinstance(name, str) or not name or not _is_below(name):
             raise ManifestError(f"{path}: {name!r} in cases is not a name of a folder below root.")
     repeated = sorted({name for name in cases if cases.count(name) > 1})
     if repeated:
@@ -195,30 +235,11 @@ def _case_names(path: Path, cases: str | list[Any]) -> str | tuple[str, ...]:
     return tuple(cases)
 
 
+def _is_below(name: str) -> bool:
+    return not Path(name).is_absolute() and ".." not in Path(name).parts
+
+
 def _refuse_unknown(path: Path, table: Mapping[str, Any], known: set[str], kind: str) -> None:
     unknown = sorted(set(table) - known)
     if unknown:
         raise ManifestError(f"{path}: unknown {kind}: {', '.join(unknown)}. Known: {', '.join(sorted(known))}.")
-
-
-def _names_in_pattern(root: Path, pattern: str, cases: str) -> set[str]:
-    """The case names for which files exist, read off the first image's pattern."""
-    file_pattern = pattern.partition("#")[0]
-    before, *after = file_pattern.split("{case}")
-    translated = [fnmatch.translate(part).removeprefix("(?s:").removesuffix(r")\Z") for part in (before, *after)]
-    # A second {case} in one pattern must repeat the name that the first one caught.
-    expression = translated[0] + "(?P<case>[^/]+)" + "(?P=case)".join(translated[1:])
-    names = set()
-    for found in root.glob(file_pattern.replace("{case}", cases)):
-        match = re.fullmatch(expression, found.relative_to(root).as_posix())
-        if match and fnmatch.fnmatchcase(match["case"], cases):
-            names.add(match["case"])
-    return names
-
-
-def _split_at_wildcard(path: Path) -> tuple[Path, str]:
-    """Split a path into the folder before its first wildcard and the glob below that folder."""
-    for position, part in enumerate(path.parts):
-        if _WILDCARDS.search(part):
-            return Path(*path.parts[:position]), str(Path(*path.parts[position:]))
-    raise ValueError(f"no wildcard in {path}")

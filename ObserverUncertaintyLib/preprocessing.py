@@ -72,13 +72,15 @@ class Preprocessing:
     def prepare(self, case: Case) -> PreparedCase:
         """Bring a case's images to the model's grid, cropped and normalised."""
         path = self._grid_path(case.grid)
-        inside = np.zeros(case.grid.shape, bool)
-        for image in case.images:
+        # Turned first: the same patient stored with other axes must give the very same numbers.
+        turned = [np.ascontiguousarray(path.oriented.apply(image)) for image in case.images]
+        inside = np.zeros(path.oriented.target.shape, bool)
+        for image in turned:
             inside |= foreground(image)
-        crop = _box(path.mask_to_plane(inside)) if self.crop is Crop.FOREGROUND else _whole(path.plane)
-        path = replace(path, crop=crop)
-        normalised = [self._normalise(image, inside) for image in case.images]
-        images = np.stack([path.image_to_model(image) for image in normalised], axis=1)
+        if self.crop is Crop.FOREGROUND:
+            path = replace(path, crop=_box(path.to_plane(inside)))
+        normalised = [path.to_plane(self._normalise(image, inside)) for image in turned]
+        images = np.stack([image[path.crop] for image in normalised], axis=1)
         return PreparedCase(images, path)
 
     def _grid_path(self, grid: Grid) -> GridPath:
@@ -123,24 +125,17 @@ class GridPath:
         slices, rows, columns = (side.stop - side.start for side in self.crop)
         return (slices, rows, columns)
 
-    def image_to_model(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """An image (k, j, i) as the network sees it, shape (slice, row, column); interpolated linearly."""
-        array = self.oriented.apply(image)
-        if self.interpolates:
-            array = resample(array, self.oriented.target, self.plane, "linear")
-        return np.ascontiguousarray(array[self.crop], np.float32)
-
     def label_to_model(self, label: NDArray[Any]) -> NDArray[Any]:
-        """A mask, or a raters' mean in [0, 1], on the model's grid, shape (slice, row, column)."""
-        if label.dtype != bool:
-            return self.image_to_model(label)
-        return np.ascontiguousarray(self.mask_to_plane(label)[self.crop])
+        """A mask, or a raters' mean in [0, 1], on the case's grid (k, j, i) as shape (slice, row, column)."""
+        return np.ascontiguousarray(self.to_plane(self.oriented.apply(label))[self.crop])
 
-    def mask_to_plane(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """A mask on the model's grid before the crop."""
-        array = self.oriented.apply(mask)
-        # Smoother borders than the nearest voxel's, which would shift them by up to half a pixel.
-        return resample(array, self.oriented.target, self.plane, "label-gaussian") if self.interpolates else array
+    def to_plane(self, array: NDArray[Any]) -> NDArray[Any]:
+        """An array on the turned grid, brought to the model's in-plane spacing."""
+        if not self.interpolates:
+            return array
+        # For masks, smoother borders than the nearest voxel's, which would shift them by up to half a pixel.
+        method = "label-gaussian" if array.dtype == bool else "linear"
+        return resample(array, self.oriented.target, self.plane, method)
 
     def to_case(self, probability: NDArray[np.float32]) -> NDArray[np.float32]:
         """A probability of shape (slice, row, column) back on the case's grid (k, j, i); 0 outside the crop."""

@@ -24,7 +24,8 @@ alone: with any other margin it would still change when the object comes near th
 
 MAXIMUM_RATERS = 64
 _TOLERANCE = 1e-7
-_MAXIMUM_ITERATIONS = 10_000
+_MAXIMUM_ITERATIONS = 100_000
+"""Raters take some 20 to 50; masks without a common object (pure noise) can take tens of thousands to settle."""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def cavities(
     Example:
       observer-uncertainty simulate cavities --out cohort --cases 12
     """
-    from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
+    from ObserverUncertaintyLib.simulation.cavities import CavitySettings, case_names, simulate_cavity_case
     from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
 
     settings = replace(CavitySettings(), in_plane_spacing_mm=spacing, slice_thickness_mm=thickness)
@@ -46,7 +46,7 @@ def cavities(
         manifest = write_cohort(
             out,
             lambda index: simulate_cavity_case(index, seed, settings),
-            cases,
+            case_names(cases),
             {"seed": seed, **asdict(settings)},
             name="Simulated post-operative cavities",
             label="resection cavity",

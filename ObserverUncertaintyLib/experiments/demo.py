@@ -24,7 +24,7 @@ from ObserverUncertaintyLib.prediction_folder import PROBABILITY_FILE, predict_c
 from ObserverUncertaintyLib.report.figures import comparison_figure
 from ObserverUncertaintyLib.report.tables import aligned, number, write_csv, write_scores
 from ObserverUncertaintyLib.settings import PredictionSettings, TrainingSettings
-from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
+from ObserverUncertaintyLib.simulation.cavities import CavitySettings, case_names, simulate_cavity_case
 from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
 from ObserverUncertaintyLib.training import train
 
@@ -83,11 +83,10 @@ def run_demo(
     prepare_output_folder(folder, resume=resume, overwrite=overwrite)
     # The parts look after themselves: each goes on where it stopped, and refuses other settings than it began with.
     resume = not overwrite
-    total = settings.training_cases + settings.test_cases
     manifest = write_cohort(
         folder / "cohort",
         lambda index: simulate_cavity_case(index, settings.seed, CavitySettings()),
-        total,
+        case_names(settings.training_cases + settings.test_cases),
         {"seed": settings.seed, **asdict(CavitySettings())},
         name="Simulated post-operative cavities",
         label="resection cavity",

@@ -66,7 +66,8 @@ def comparison_figure(
                 axes[0, column].set_title(name, fontsize=11)
     axes[0, 0].set_title(f"{background} with the raters' contours", fontsize=11)
     if shown is not None:
-        bar = figure.colorbar(shown, ax=axes[:, 1:].ravel().tolist(), shrink=0.7, pad=0.01, ticks=[0, 0.25, 0.5, 0.75, 1])
+        ticks = [0, 0.25, 0.5, 0.75, 1]
+        bar = figure.colorbar(shown, ax=axes[:, 1:].ravel().tolist(), shrink=0.7, pad=0.01, ticks=ticks)
         bar.set_label("entropy (bits): 0 sure, 1 most unsure")
     names = cases[0].rater_names
     handles = [Line2D([], [], color=_colour(n), linewidth=2, label=name) for n, name in enumerate(names)]

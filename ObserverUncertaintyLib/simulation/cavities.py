@@ -50,11 +50,12 @@ def simulate_cavity_case(
 
     grid = patient.scan_grid
     brain = images[0] > 0
-    truth = (patient.to_scan(cavity.mask.astype(np.float32)) >= 0.5) & brain
+    distance = patient.to_scan(cavity.distance)
+    truth = (distance < 0) & brain
     scene = Scene(
         grid=grid,
         brain=brain,
-        distance=patient.to_scan(cavity.distance),
+        distance=distance,
         ambiguity=patient.to_scan(contents.ambiguity),
         csf=patient.to_scan(patient.anatomy.csf),
         air=patient.to_scan(contents.air),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ _COMPLETE_FILE = "case.json"
 def write_cohort(
     folder: Path,
     make_case: Callable[[int], Case],
-    count: int,
+    names: Sequence[str],
     settings: Mapping[str, Any],
     *,
     name: str,
@@ -35,7 +36,7 @@ def write_cohort(
     Args:
         folder: the cohort's folder.
         make_case: makes the case of a number from 0; all must have the same sequences and raters.
-        count: how many cases.
+        names: the cases' names, in the order of their numbers.
         settings: what decides the cases; kept in the folder, and a resumed run must agree with it.
         name: the cohort's name.
         label: the structure's name.
@@ -52,7 +53,7 @@ def write_cohort(
     """
     progress = progress or Progress()
     prepare_output_folder(folder, resume=resume, overwrite=overwrite)
-    settings = {"name": name, "label": label, "cases": count, **settings}
+    settings = {"name": name, "label": label, "cases": len(names), **settings}
     settings_file = folder / _SETTINGS_FILE
     if resume and settings_file.exists():
         refuse_other_settings(folder, json.loads(settings_file.read_text(encoding="utf-8")), settings)
@@ -60,15 +61,14 @@ def write_cohort(
     if resume and (folder / MANIFEST_FILE).exists():
         progress.message(f"{folder} is complete already")
         return folder / MANIFEST_FILE
-    progress.start(f"simulate {count} cases", count)
-    names = []
-    for index in range(count):
+    progress.start(f"simulate {len(names)} cases", len(names))
+    for index, case_name in enumerate(names):
         progress.check_cancelled()
-        case = make_case(index)
-        if not (resume and (folder / case.name / _COMPLETE_FILE).exists()):
-            _write_case(folder / case.name, case)
-        names.append(case.name)
-        progress.advance(1, case.name)
+        last = index == len(names) - 1  # made again on a resumed run, since the manifest needs its sequences and raters
+        if last or not (resume and (folder / case_name / _COMPLETE_FILE).exists()):
+            case = replace(make_case(index), name=case_name)
+            _write_case(folder / case_name, case)
+        progress.advance(1, case_name)
     write_text(folder / MANIFEST_FILE, _manifest(case, names, name, label, skull_stripped))
     return folder / MANIFEST_FILE
 

@@ -81,7 +81,7 @@ def _draw_one(scene: Scene, shared: Field, profile: RaterProfile, rng: np.random
         mask &= scene.air < 0.5
     if rng.random() < profile.excluded_blood:
         mask &= scene.settled < 0.5
-    return _as_contours(mask, scene.grid)
+    return _as_contours(mask, scene.grid) & scene.brain
 
 
 def _ball_at(

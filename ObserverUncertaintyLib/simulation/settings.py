@@ -48,7 +48,7 @@ RATERS = (
     #            name        bias  uncert. jitter smooth missed sulcus air   blood
     RaterProfile("rater_2y", +0.40, 1.10, 0.45, 1.0, 0.15, 0.20, 0.30, 0.30),
     RaterProfile("rater_4y", +0.00, 1.20, 0.35, 1.6, 0.12, 0.15, 0.20, 0.25),
-    RaterProfile("rater_6y", +0.05, 1.15, 0.30, 0.8, 0.08, 0.08, 0.10, 0.15),
+    RaterProfile("rater_6y", +0.05, 1.25, 0.30, 0.8, 0.08, 0.08, 0.10, 0.15),
 )
 """Three raters with two, four and over six years of experience, as in section 3.3 of Jungo et al. 2018.
 

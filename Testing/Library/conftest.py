@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# The networks of the tests are tiny: more threads than one only wait for each other. Set before torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 _VARIABLE = "OBSERVER_UNCERTAINTY_TEST_DATA"
 
 

@@ -1,0 +1,470 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from scipy.spatial.transform import Rotation
+
+from ObserverUncertaintyLib.cases import Case, Cohort, LoadOptions, MaskInterpolation, load_case, load_raters
+from ObserverUncertaintyLib.errors import Cancelled, InputError
+from ObserverUncertaintyLib.formats import InvalidMaskError, UnreadableFileError, write_image, write_mask
+from ObserverUncertaintyLib.geometry import Grid, GridMismatchError, same_grid
+from ObserverUncertaintyLib.jobs import Progress
+from ObserverUncertaintyLib.manifest import ManifestError
+
+GRID = Grid((24, 20, 12), (1.0, 1.25, 2.0), (-12.0, 7.5, 30.0))
+OTHER = replace(GRID, size=(12, 10, 12), spacing=(2.0, 2.5, 2.0))
+FORMATS = [".nii.gz", ".nii", ".nrrd", ".mha"]
+RESAMPLE = LoadOptions(resample=True)
+
+
+def positions(grid: Grid) -> list[np.ndarray]:
+    """The x, y and z of every voxel in mm LPS, each of shape (k, j, i)."""
+    k, j, i = np.indices(grid.shape)
+    return list(np.einsum("ab,bkji->akji", grid.index_to_physical(), np.stack([i, j, k, np.ones_like(i)]))[:3])
+
+
+def ball(grid: Grid = GRID, radius: float = 7.0, x: float = 0.0) -> np.ndarray:
+    px, py, pz = positions(grid)
+    return (px - x) ** 2 + (py - 20) ** 2 + (pz - 42) ** 2 < radius**2
+
+
+def head(grid: Grid = GRID) -> np.ndarray:
+    """Something to see: a bright ball with a gradient, on an empty background."""
+    px, py, _ = positions(grid)
+    return (ball(grid, 10.0) * (100 + px + 2 * py)).astype(np.float32)
+
+
+def save(path: Path, array: np.ndarray, grid: Grid = GRID) -> Path:
+    (write_mask if array.dtype == bool else write_image)(path, array, grid)
+    return path
+
+
+def save_segments(path: Path, masks: dict[str, np.ndarray], grid: Grid = GRID) -> Path:
+    """A segmentation as Slicer stores it: segments that do not overlap, in one layer."""
+    image = grid.to_sitk(sum((n + 1) * mask.astype(np.uint8) for n, mask in enumerate(masks.values())))
+    for n, name in enumerate(masks):
+        fields = {"ID": f"Segment_{n + 1}", "Name": name, "LabelValue": str(n + 1), "Layer": "0"}
+        for key, value in fields.items():
+            image.SetMetaData(f"Segment{n}_{key}", value)
+    path.parent.mkdir(exist_ok=True)
+    sitk.WriteImage(image, str(path), True)
+    return path
+
+
+def save_cohort(folder: Path, raters: dict[str, list[str]], more: str = "") -> Path:
+    """A cohort whose cases have one image T1 and the masks of the raters given for each."""
+    for case, names in raters.items():
+        save(folder / case / "t1.nii.gz", head())
+        for name in names:
+            save(folder / case / f"{name}.nrrd", ball())
+    known = sorted({name for names in raters.values() for name in names})
+    patterns = "\n".join(f'{name} = "{name}.nrrd"' for name in known)
+    manifest = folder / "cohort.toml"
+    manifest.write_text(
+        f'[cohort]\nname = "Study"\ncases = "p*"\n{more}\n[images]\nT1 = "t1.nii.gz"\n[raters]\n{patterns}\n'
+    )
+    return manifest
+
+
+# --- the case
+
+
+def case(**changes: object) -> Case:
+    images = np.stack([np.full(GRID.shape, n, np.float32) for n in range(3)])
+    return replace(Case("p1", GRID, ("T1", "T2", "FLAIR"), images, ("anna",), ball()[None]), **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sequences": ("T1",)}, r"images \(3, 12, 20, 24\) do not fit \('T1',\)"),
+        ({"images": np.zeros((3, 24, 20, 12), np.float32)}, "images .* do not fit"),
+        ({"rater_names": ("anna", "ben")}, r"raters \(1, 12, 20, 24\) do not fit \('anna', 'ben'\)"),
+        ({"rater_names": ()}, r"raters .* do not fit \(\)"),
+        ({"truth": np.zeros((24, 20, 12), bool)}, r"truth \(24, 20, 12\) does not fit"),
+    ],
+)
+def test_arrays_that_do_not_fit_the_names_and_the_grid_are_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        case(**changes)
+
+
+def test_a_case_needs_no_raters():
+    assert Case("p1", GRID, ("T1",), np.zeros((1, *GRID.shape), np.float32)).raters.shape[0] == 0
+
+
+def test_sequences_are_chosen_and_ordered_by_name():
+    chosen = case().with_sequences(["FLAIR", "T1"])
+    assert chosen.sequences == ("FLAIR", "T1")
+    assert [float(image.max()) for image in chosen.images] == [2.0, 0.0]
+    assert float(chosen.image("FLAIR").max()) == 2.0
+    assert chosen.rater_names == ("anna",)
+
+
+def test_the_same_sequences_are_the_same_case():
+    same = case()
+    assert same.with_sequences(["T1", "T2", "FLAIR"]) is same
+
+
+def test_a_sequence_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match="T1c"):
+        case().with_sequences(["T1", "T1c"])
+
+
+# --- loading one case
+
+
+@pytest.mark.parametrize("image_format", FORMATS)
+@pytest.mark.parametrize("mask_format", FORMATS)
+def test_every_mix_of_formats_gives_the_values_and_the_grid_that_were_written(tmp_path, image_format, mask_format):
+    loaded = load_case(
+        "p1",
+        {"T1": save(tmp_path / f"t1{image_format}", head()), "T2": save(tmp_path / f"t2{mask_format}", 2 * head())},
+        {"anna": save(tmp_path / f"anna{mask_format}", ball())},
+        truth=save(tmp_path / f"truth{image_format}", ball(radius=6)),
+    )
+    assert (loaded.name, loaded.sequences, loaded.rater_names) == ("p1", ("T1", "T2"), ("anna",))
+    assert same_grid(loaded.grid, GRID)
+    np.testing.assert_array_equal(loaded.images, np.stack([head(), 2 * head()]))
+    np.testing.assert_array_equal(loaded.raters, ball()[None])
+    np.testing.assert_array_equal(loaded.truth, ball(radius=6))
+    assert (loaded.images.dtype, loaded.raters.dtype, loaded.truth.dtype) == (np.float32, bool, bool)
+    assert loaded.notes == loaded.warnings == ()
+
+
+@pytest.mark.parametrize("formats", [(".nii.gz", ".nrrd"), (".nrrd", ".nii.gz")])
+def test_of_two_formats_that_differ_by_micrometres_the_first_images_grid_is_taken(tmp_path, formats):
+    turned = Rotation.from_euler("xyz", [11, -7, 23], degrees=True).as_matrix()
+    grid = replace(
+        GRID,
+        spacing=(0.4883, 0.4883, 1.1),
+        origin=(-101.3337, 77.77771, 30.1),
+        direction=tuple(turned.ravel().tolist()),
+    )
+    array = np.random.default_rng(0).random(grid.shape).astype(np.float32)
+    files = [save(tmp_path / f"image{n}{name}", array, grid) for n, name in enumerate(formats)]
+    loaded = load_case("p1", {"T1": files[0], "T2": files[1]}, {"anna": save(tmp_path / "a.nrrd", array > 0.5, grid)})
+    alone, other = (load_case("p1", {"T1": file}, {}).grid for file in files)
+    assert alone != other  # NIfTI keeps the grid in single precision
+    assert loaded.grid == alone
+    np.testing.assert_array_equal(loaded.images[0], loaded.images[1])
+    assert loaded.notes == ()
+
+
+def test_the_reference_gives_the_grid_and_the_order_stays(tmp_path):
+    files = {"T1": save(tmp_path / "t1.nrrd", head(OTHER), OTHER), "T2": save(tmp_path / "t2.nrrd", head())}
+    loaded = load_case("p1", files, {}, reference="T2", options=RESAMPLE)
+    assert same_grid(loaded.grid, GRID)
+    assert loaded.sequences == ("T1", "T2")
+    np.testing.assert_array_equal(loaded.image("T2"), head())
+    assert loaded.notes == ("p1: image T1 was resampled linearly to T2's grid",)
+
+
+def test_an_image_on_another_grid_is_refused_with_both_grids_in_the_text(tmp_path):
+    files = {"T1": save(tmp_path / "t1.nrrd", head()), "T2": save(tmp_path / "second.nrrd", head(OTHER), OTHER)}
+    with pytest.raises(GridMismatchError) as caught:
+        load_case("p1", files, {})
+    for expected in ("p1: T1: 24 x 20 x 12 voxels", "p1: image T2", "second.nrrd", "12 x 10 x 12", "--resample"):
+        assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize("role", ["rater anna", "truth"])
+def test_a_mask_on_another_grid_is_refused_with_both_grids_in_the_text(tmp_path, role):
+    images = {"T1": save(tmp_path / "t1.nrrd", head())}
+    mask = save(tmp_path / "drawn.nrrd", ball(OTHER), OTHER)
+    raters, truth = ({}, mask) if role == "truth" else ({"anna": mask}, None)
+    with pytest.raises(GridMismatchError) as caught:
+        load_case("p1", images, raters, truth=truth)
+    for expected in ("p1: T1: 24 x 20 x 12 voxels", f"p1: {role} (drawn)", "12 x 10 x 12", "--resample"):
+        assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize("method", MaskInterpolation)
+def test_with_resample_images_and_masks_come_onto_the_grid_and_a_note_says_how(tmp_path, method):
+    coarse = replace(GRID, size=(24, 20, 6), spacing=(1.0, 1.25, 4.0), origin=(-12.0, 7.5, 31.0))
+    loaded = load_case(
+        "p1",
+        {"T1": save(tmp_path / "t1.nrrd", head()), "T2": save(tmp_path / "t2.nrrd", head(coarse), coarse)},
+        {"anna": save(tmp_path / "anna.nrrd", ball(coarse), coarse)},
+        options=LoadOptions(resample=True, mask_interpolation=method),
+    )
+    assert loaded.notes == (
+        "p1: image T2 was resampled linearly to T1's grid",
+        f"p1: rater anna was resampled ({method}) to T1's grid",
+    )
+    overlap = 2 * np.sum(loaded.raters[0] & ball()) / (np.sum(loaded.raters[0]) + np.sum(ball()))
+    assert overlap > 0.85
+    inside = ball(radius=5)
+    np.testing.assert_allclose(loaded.image("T2")[inside], head()[inside], rtol=1e-5)  # linear in x and y
+
+
+def test_register_brings_a_turned_image_back_and_says_by_how_much(tmp_path):
+    grid = Grid((64, 64, 1), dimension=2)
+    j, i = np.mgrid[:64, :64]
+    picture = sum(
+        value * (((j - cj) / rj) ** 2 + ((i - ci) / ri) ** 2 < 1)
+        for value, cj, ci, rj, ri in [(60, 32, 32, 25, 18), (50, 24, 28, 6, 4), (-30, 40, 38, 5, 8)]
+    ).astype(np.float32)[None]
+    away = sitk.Euler2DTransform((31.5, 31.5), np.radians(6.0), (3.0, -2.0))
+    moved = sitk.GetArrayFromImage(sitk.Resample(grid.to_sitk(picture), away, sitk.sitkLinear, 0.0))[None]
+    files = {"T1": save(tmp_path / "t1.nrrd", picture, grid), "T2": save(tmp_path / "t2.nrrd", moved, grid)}
+    loaded = load_case("p1", files, {}, options=LoadOptions(register=True))
+    (note,) = loaded.notes
+    assert note.startswith("p1: image T2 was registered rigidly to T1 (rotation ")
+    rotation, shift = (float(part.split()[n]) for part, n in zip(note.split("(")[1].split(", "), (1, 1), strict=True))
+    assert rotation == pytest.approx(6.0, abs=0.5)
+    assert shift == pytest.approx(np.hypot(3, 2), abs=0.5)
+    assert np.mean(np.abs(loaded.image("T2") - picture)) < 0.3 * np.mean(np.abs(moved - picture))
+
+
+def test_an_empty_mask_is_warned_about(tmp_path):
+    images = {"T1": save(tmp_path / "t1.nrrd", head())}
+    raters = {"anna": save(tmp_path / "a.nrrd", np.zeros(GRID.shape, bool)), "ben": save(tmp_path / "b.nrrd", ball())}
+    assert load_case("p1", images, raters).warnings == ("p1: rater anna drew nothing (empty mask)",)
+
+
+def test_a_mask_that_resampling_empties_is_warned_about(tmp_path):
+    far = replace(GRID, origin=(500.0, 0.0, 0.0))
+    mask = np.ones(GRID.shape, bool)
+    images = {"T1": save(tmp_path / "t1.nrrd", head())}
+    loaded = load_case("p1", images, {"anna": save(tmp_path / "a.nrrd", mask, far)}, options=RESAMPLE)
+    assert loaded.warnings == ("p1: rater anna is empty on T1's grid, though its file is not",)
+
+
+def test_sequences_that_show_different_places_are_warned_about(tmp_path):
+    elsewhere = np.roll(head(), 14, axis=2)
+    files = {"T1": save(tmp_path / "t1.nrrd", head()), "T2": save(tmp_path / "t2.nrrd", elsewhere)}
+    (warning,) = load_case("p1", files, {}).warnings
+    assert "T2 and T1 lie on one grid but show different places" in warning
+    assert "--register" in warning
+
+
+@pytest.mark.parametrize("what", ["image", "rater", "truth"])
+def test_a_missing_file_is_an_input_error_that_names_it(tmp_path, what):
+    there, absent = save(tmp_path / "t1.nrrd", head()), tmp_path / "nowhere.nrrd"
+    images = {"T1": absent if what == "image" else there}
+    with pytest.raises(UnreadableFileError, match=r"nowhere\.nrrd") as caught:
+        load_case("p1", images, {"anna": absent} if what == "rater" else {}, truth=absent if what == "truth" else None)
+    assert isinstance(caught.value, InputError)
+
+
+def test_an_image_is_no_mask(tmp_path):
+    image = save(tmp_path / "t1.nrrd", head())
+    with pytest.raises(InvalidMaskError, match="different non-zero values"):
+        load_case("p1", {"T1": image}, {"anna": image})
+
+
+def test_without_images_the_first_raters_grid_counts(tmp_path):
+    raters = {"anna": save(tmp_path / "a.nrrd", ball()), "ben": save(tmp_path / "b.nrrd", ball(OTHER), OTHER)}
+    truth = save(tmp_path / "truth.nrrd", ball(radius=6))
+    with pytest.raises(GridMismatchError, match="p1: rater ben .* lies on another voxel grid than p1: anna"):
+        load_case("p1", {}, raters)
+    loaded = load_case("p1", {}, raters, truth=truth, options=RESAMPLE)
+    assert loaded.grid == GRID
+    assert loaded.images.shape == (0, *GRID.shape)
+    assert loaded.notes == ("p1: rater ben was resampled (nearest) to anna's grid",)
+    np.testing.assert_array_equal(loaded.truth, ball(radius=6))
+
+
+def test_neither_images_nor_raters_is_an_input_error():
+    with pytest.raises(InputError, match="p1: neither images nor raters are given"):
+        load_case("p1", {}, {})
+
+
+def test_notes_and_warnings_show_no_path_and_nothing_of_a_files_header(tmp_path):
+    image = OTHER.to_sitk(head(OTHER))
+    image.SetMetaData("0010|0010", "SECRET^NAME")
+    sitk.WriteImage(image, str(tmp_path / "secret_t2.nrrd"))
+    loaded = load_case(
+        "p1",
+        {"T1": save(tmp_path / "secret_t1.nrrd", head()), "T2": tmp_path / "secret_t2.nrrd"},
+        {"anna": save(tmp_path / "secret_a.nrrd", np.zeros(OTHER.shape, bool), OTHER)},
+        options=RESAMPLE,
+    )
+    text = "\n".join(loaded.notes + loaded.warnings)
+    assert "rater anna" in text
+    for hidden in (str(tmp_path), "secret", "SECRET"):
+        assert hidden not in text
+
+
+# --- raters without images
+
+
+def test_every_segment_of_a_segmentation_is_a_rater(tmp_path):
+    left, right = ball(x=-7, radius=4), ball(x=7, radius=4)
+    loaded = load_raters([save_segments(tmp_path / "drawn.seg.nrrd", {"Anna": left, "Ben B.": right})])
+    assert loaded.rater_names == ("Anna", "Ben B.")
+    np.testing.assert_array_equal(loaded.raters, [left, right])
+    assert same_grid(loaded.grid, GRID)
+    assert loaded.images.shape == (0, *GRID.shape)
+
+
+def test_a_hash_sign_picks_one_segment(tmp_path):
+    left, right = ball(x=-7, radius=4), ball(x=7, radius=4)
+    file = save_segments(tmp_path / "drawn.seg.nrrd", {"Anna": left, "Ben B.": right})
+    loaded = load_raters([f"{file}#Ben B.", save(tmp_path / "carl.nii.gz", left)])
+    assert loaded.rater_names == ("Ben B.", "carl")
+    np.testing.assert_array_equal(loaded.raters, [right, left])
+    as_case = load_case("p1", {"T1": save(tmp_path / "t1.nii.gz", head())}, {"rater2": f"{file}#Ben B."})
+    np.testing.assert_array_equal(as_case.raters, [right])
+
+
+def test_files_called_alike_in_different_folders_get_names_of_their_own(tmp_path):
+    masks = [ball(radius=radius) for radius in (5, 6, 7, 8)]
+    folders = ["anna", "ben", "carl", "x/ben"]
+    files = [save(tmp_path / name / "seg.nii.gz", mask) for name, mask in zip(folders, masks, strict=True)]
+    loaded = load_raters(files)
+    assert loaded.rater_names == ("seg", "ben/seg", "carl/seg", "seg (2)")
+    np.testing.assert_array_equal(loaded.raters, masks)
+
+
+def test_raters_on_different_grids_are_refused_or_resampled_with_a_note(tmp_path):
+    files = [save(tmp_path / "anna.nrrd", ball()), save(tmp_path / "ben.nrrd", ball(OTHER), OTHER)]
+    with pytest.raises(GridMismatchError, match="rater ben") as caught:
+        load_raters(files)
+    assert "24 x 20 x 12" in str(caught.value)
+    assert "12 x 10 x 12" in str(caught.value)
+    loaded = load_raters(files, RESAMPLE)
+    assert loaded.raters.shape == (2, *GRID.shape)
+    assert loaded.notes == ("raters: rater ben was resampled (nearest) to anna's grid",)
+
+
+# --- cohorts
+
+
+def test_a_rater_who_is_missing_in_one_case_is_warned_about_there(tmp_path):
+    cohort = Cohort.open(save_cohort(tmp_path, {"p1": ["anna", "ben"], "p2": ["ben"]}))
+    assert (cohort.name, cohort.sequences, cohort.case_names) == ("Study", ("T1",), ("p1", "p2"))
+    assert cohort.load("p1").warnings == ()
+    second = cohort.load("p2")
+    assert second.rater_names == ("ben",)
+    assert second.warnings == ("p2: rater anna has no file for this case",)
+
+
+def test_a_rater_who_is_missing_in_every_case_is_an_error(tmp_path):
+    manifest = save_cohort(tmp_path, {"p1": ["anna"], "p2": ["anna"]})
+    manifest.write_text(manifest.read_text() + 'carl = "c*.nrrd"\n')
+    with pytest.raises(ManifestError, match=r'rater carl has no file in any case: "c\*.nrrd" matches nothing'):
+        Cohort.open(manifest)
+
+
+def test_a_rater_who_is_missing_in_the_chosen_cases_only_is_a_warning(tmp_path):
+    manifest = save_cohort(tmp_path, {"p1": ["anna", "ben"], "p2": ["ben"]})
+    for cohort in (Cohort.open(manifest, ["p2"]), Cohort.open(manifest).without(["p1"])):
+        assert cohort.case_names == ("p2",)
+        assert cohort.load("p2").warnings == ("p2: rater anna has no file for this case",)
+
+
+def test_a_truth_that_is_missing_is_a_warning_in_one_case_and_an_error_in_all(tmp_path):
+    manifest = save_cohort(tmp_path, {"p1": ["anna"], "p2": ["anna"]}, more='truth = "truth.nrrd"')
+    with pytest.raises(ManifestError, match="the truth has no file in any case"):
+        Cohort.open(manifest)
+    save(tmp_path / "p1" / "truth.nrrd", ball(radius=5))
+    cohort = Cohort.open(manifest)
+    np.testing.assert_array_equal(cohort.load("p1").truth, ball(radius=5))
+    assert cohort.load("p2").truth is None
+    assert cohort.load("p2").warnings == ("p2: the truth has no file for this case",)
+
+
+def test_a_missing_image_of_the_last_case_is_found_before_any_case_is_loaded(tmp_path):
+    manifest = save_cohort(tmp_path, {"p1": ["anna"], "p2": ["anna"]})
+    (tmp_path / "p2" / "t1.nii.gz").unlink()
+    with pytest.raises(ManifestError, match="case p2 has no image T1"):
+        Cohort.open(manifest)
+
+
+def test_an_unknown_case_is_an_error_that_lists_the_known_ones(tmp_path):
+    manifest = save_cohort(tmp_path, {"p1": ["anna"], "p2": ["anna"]})
+    with pytest.raises(ManifestError, match=r"no such case: p7\. The cohort has: p1, p2"):
+        Cohort.open(manifest, ["p1", "p7"])
+
+
+def test_chosen_cases_keep_the_order_they_are_asked_for(tmp_path):
+    manifest = save_cohort(tmp_path, {"p1": ["anna"], "p2": ["anna"], "p3": ["anna"]})
+    assert Cohort.open(manifest, ["p3", "p1"]).case_names == ("p3", "p1")
+    assert len(Cohort.open(manifest).without(["p2"])) == 2
+
+
+def test_a_cohort_uses_the_manifests_reference(tmp_path):
+    manifest = save_cohort(tmp_path, {"p1": ["anna"]}, more='reference = "T2"')
+    save(tmp_path / "p1" / "t1.nii.gz", head(OTHER), OTHER)
+    save(tmp_path / "p1" / "t2.nii.gz", head())
+    manifest.write_text(manifest.read_text().replace("[raters]", 'T2 = "t2.nii.gz"\n[raters]'))
+    loaded = Cohort.open(manifest).load("p1", RESAMPLE)
+    assert (loaded.sequences, loaded.grid.size) == (("T1", "T2"), GRID.size)
+
+
+class Listener(Progress):
+    def __init__(self, stop_after: int = 99) -> None:
+        self.heard: list[str] = []
+        self.stop_after = stop_after
+
+    def start(self, task: str, steps: int, done: int = 0) -> None:
+        self.heard.append(f"{task} {steps} {done}")
+
+    def advance(self, steps: int = 1, detail: str = "") -> None:
+        self.heard.append(detail)
+
+    def message(self, text: str) -> None:
+        self.heard.append(f"note: {text}")
+
+    def warning(self, text: str) -> None:
+        self.heard.append(f"warning: {text}")
+
+    def check_cancelled(self) -> None:
+        if len(self.heard) > self.stop_after:
+            raise Cancelled
+
+
+def test_loading_all_cases_passes_on_what_was_done_to_them(tmp_path):
+    cohort = Cohort.open(save_cohort(tmp_path, {"p1": ["anna", "ben"], "p2": ["ben"]}))
+    save(tmp_path / "p1" / "anna.nrrd", ball(OTHER), OTHER)
+    listener = Listener()
+    assert [case.name for case in cohort.load_all(RESAMPLE, listener)] == ["p1", "p2"]
+    assert listener.heard == [
+        "load 2 0",
+        "note: p1: rater anna was resampled (nearest) to T1's grid",
+        "p1",
+        "warning: p2: rater anna has no file for this case",
+        "p2",
+    ]
+
+
+def test_loading_stops_when_the_user_cancels(tmp_path):
+    cohort = Cohort.open(save_cohort(tmp_path, {"p1": ["anna"], "p2": ["anna"]}))
+    listener = Listener(stop_after=1)
+    with pytest.raises(Cancelled):
+        cohort.load_all(progress=listener)
+    assert listener.heard == ["load 2 0", "p1"]
+
+
+# --- real files
+
+
+def test_a_real_2d_case_with_seven_raters(test_data):
+    folder = test_data / "brain_growth" / "case01"
+    raters = {f"rater{n}": folder / f"seg_rater{n}.nii.gz" for n in range(1, 8)}
+    loaded = load_case("case01", {"MR": folder / "image.nii.gz"}, raters)
+    assert (loaded.grid.dimension, loaded.images.shape, loaded.raters.shape) == (2, (1, 1, 128, 128), (7, 1, 128, 128))
+    for mask, file in zip(loaded.raters, raters.values(), strict=True):
+        np.testing.assert_array_equal(mask[0], sitk.GetArrayFromImage(sitk.ReadImage(str(file))) != 0)
+    assert loaded.notes == loaded.warnings == ()
+
+
+def test_four_real_sequences_on_one_grid_need_no_note_and_no_warning(test_data):
+    folder = test_data / "open_ms" / "patient07"
+    images = {name: folder / f"{name}.nii.gz" for name in ("FLAIR", "T1")}
+    loaded = load_case("patient07", images, {"consensus": folder / "lesion_consensus.nii.gz"})
+    assert loaded.images.shape[1:] == loaded.raters.shape[1:] == loaded.grid.shape
+    assert loaded.notes == loaded.warnings == ()
+
+
+def test_real_sequences_as_scanned_are_refused_because_their_grids_differ(test_data):
+    folder = test_data / "open_ms_unregistered" / "patient01"
+    files = {name: folder / f"study1_{name}.nii.gz" for name in ("FLAIR", "T1W")}
+    with pytest.raises(GridMismatchError, match="image T1W"):
+        load_case("patient01", files, {})
