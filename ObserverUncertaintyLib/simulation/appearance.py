@@ -13,7 +13,7 @@ from ObserverUncertaintyLib.simulation.random_fields import Field, smooth_field
 
 SIGNAL = {
     #                 T1    T1c   T2    FLAIR
-    "grey": (0.71, 0.80, 0.40, 0.98),
+    "grey": (0.73, 0.80, 0.40, 1.00),
     "white": (1.00, 1.00, 0.31, 0.84),
     "csf": (0.26, 0.28, 1.00, 0.20),
     "oedema": (0.74, 0.76, 0.58, 1.35),
@@ -25,9 +25,9 @@ SIGNAL = {
 }
 """Signal of each tissue on `SEQUENCES`, relative to white matter on T1 and T1c, CSF on T2, about brain on FLAIR.
 
-Ratios of grey, white and CSF are those of the two real patients of Lesjak et al. 2017 (doi
-10.1007/s12021-017-9348-7). Blood: the ageing of haemoglobin in Bradley, Radiology 189(1), 1993, doi
-10.1148/radiology.189.1.8372185.
+Grey to white matter as in the two real patients of Lesjak et al. 2017 (doi 10.1007/s12021-017-9348-7), segmented by
+T1: 0.75 and 0.77, 0.82 and 0.81, 1.29 and 1.32, 1.21 and 1.19. Blood: the ageing of
+haemoglobin in Bradley, Radiology 189(1), 1993, doi 10.1148/radiology.189.1.8372185.
 """
 
 SCALE = (360.0, 330.0, 850.0, 95.0)

@@ -16,7 +16,7 @@ from ObserverUncertaintyLib.simulation.patients import simulate_patient
 from ObserverUncertaintyLib.simulation.raters import Scene, draw
 from ObserverUncertaintyLib.simulation.settings import RATERS, CavitySettings, RaterProfile
 
-__all__ = ["RATERS", "SEQUENCES", "CavitySettings", "RaterProfile", "simulate_cavity_case"]
+__all__ = ["RATERS", "SEQUENCES", "CavitySettings", "RaterProfile", "case_names", "simulate_cavity_case"]
 
 DEFAULT_SETTINGS = CavitySettings()
 
@@ -63,7 +63,7 @@ def simulate_cavity_case(
     )
     volume_ml = truth.sum() * grid.voxel_volume_ml
     return Case(
-        name=f"case{index + 1:02d}",
+        name=case_names(index + 1)[-1],
         grid=grid,
         sequences=SEQUENCES,
         images=images,
@@ -72,3 +72,8 @@ def simulate_cavity_case(
         truth=truth,
         notes=(f"simulated: cavity of {volume_ml:.1f} mL in the {cavity.side} {cavity.lobe} lobe",),
     )
+
+
+def case_names(count: int) -> list[str]:
+    """The names of a cohort's cases: "case01", "case02" and so on."""
+    return [f"case{number:02d}" for number in range(1, count + 1)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,12 +63,11 @@ def write_cohort(
     progress.start(f"simulate {len(names)} cases", len(names))
     for index, case_name in enumerate(names):
         progress.check_cancelled()
-        last = index == len(names) - 1  # made again on a resumed run, since the manifest needs its sequences and raters
-        if last or not (resume and (folder / case_name / _COMPLETE_FILE).exists()):
-            case = replace(make_case(index), name=case_name)
-            _write_case(folder / case_name, case)
+        if not (resume and (folder / case_name / _COMPLETE_FILE).exists()):
+            _write_case(folder / case_name, make_case(index))
         progress.advance(1, case_name)
-    write_text(folder / MANIFEST_FILE, _manifest(case, names, name, label, skull_stripped))
+    content = json.loads((folder / names[0] / _COMPLETE_FILE).read_text(encoding="utf-8"))
+    write_text(folder / MANIFEST_FILE, _manifest(content, names, name, label, skull_stripped))
     return folder / MANIFEST_FILE
 
 
@@ -80,11 +78,19 @@ def _write_case(folder: Path, case: Case) -> None:
         write_mask(folder / f"{rater}.nii.gz", mask, case.grid)
     if case.truth is not None:
         write_mask(folder / "truth.nii.gz", case.truth, case.grid)
+    content = {
+        "sequences": list(case.sequences),
+        "raters": list(case.rater_names),
+        "truth": case.truth is not None,
+        "notes": list(case.notes),
+    }
     # Comes last: a folder with it is complete.
-    write_json(folder / _COMPLETE_FILE, {"case": case.name, "notes": list(case.notes)})
+    write_json(folder / _COMPLETE_FILE, content)
 
 
-def _manifest(case: Case, names: Sequence[str], name: str, label: str, skull_stripped: bool | None) -> str:
+def _manifest(
+    content: Mapping[str, Any], names: Sequence[str], name: str, label: str, skull_stripped: bool | None
+) -> str:
     # JSON strings and lists of strings are TOML as they are.
     lines = [
         "[cohort]",
@@ -92,10 +98,10 @@ def _manifest(case: Case, names: Sequence[str], name: str, label: str, skull_str
         f"cases = {json.dumps(list(names))}",
         f"label = {json.dumps(label)}",
     ]
-    if case.truth is not None:
+    if content["truth"]:
         lines.append('truth = "truth.nii.gz"')
     if skull_stripped is not None:
         lines.append(f"skull_stripped = {str(skull_stripped).lower()}")
-    lines += ["", "[images]", *(f'{sequence} = "{sequence}.nii.gz"' for sequence in case.sequences)]
-    lines += ["", "[raters]", *(f'{rater} = "{rater}.nii.gz"' for rater in case.rater_names)]
+    lines += ["", "[images]", *(f'{sequence} = "{sequence}.nii.gz"' for sequence in content["sequences"])]
+    lines += ["", "[raters]", *(f'{rater} = "{rater}.nii.gz"' for rater in content["raters"])]
     return "\n".join(lines) + "\n"

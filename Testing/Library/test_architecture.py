@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+LIBRARY = "ObserverUncertaintyLib"
+
+# A module imports from the rows below its own, and from its own package.
+LAYERS = """
+    cli
+    experiments
+    report
+    prediction_folder  evaluation
+    training  inference
+    training_data
+    model_file
+    unet  devices  targets
+    settings
+    preprocessing
+    simulation
+    cases
+    alignment  manifest
+    fusion  formats  entropy  metrics
+    staple  files  jobs
+    geometry
+    errors
+"""
+ROWS = [row.split() for row in LAYERS.strip().splitlines()]
+RANK = {name: -depth for depth, row in enumerate(ROWS) for name in row}
+
+LIGHT = ["", ".geometry", ".cases", ".fusion", ".entropy", ".metrics", ".jobs"]
+HEAVY = ["torch", "matplotlib", "typer", "click", "rich", "safetensors"]
+SLICER = {"slicer", "qt", "ctk", "vtk", "vtkmodules", "PythonQt", "mrml"}
+
+_DEVELOPERS_PATH = re.compile(r"(?<![\w.:/~-])/(?:home|Users|root|work|mnt|media)/\w|\b[A-Za-z]:\\+Users\b")
+
+
+@cache
+def sources() -> dict[str, ast.Module]:
+    """Every file of the library as dotted module name and syntax tree."""
+    files = sorted((CHECKOUT / LIBRARY).rglob("*.py"))
+    return {
+        ".".join(file.relative_to(CHECKOUT).with_suffix("").parts).removesuffix(".__init__"): ast.parse(
+            file.read_text(encoding="utf-8")
+        )
+        for file in files
+    }
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """The modules that a syntax tree imports, at its top or inside functions."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "relative imports are not used"
+            # `from package import name` may import a module or something in the package.
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            yield from (name if name in sources() else str(node.module) for name in names)
+
+
+def room(module: str) -> str:
+    """The entry of the table that a module of the library belongs to; "" for the package itself."""
+    return module.removeprefix(LIBRARY).removeprefix(".").split(".")[0]
+
+
+def in_fresh_python(program: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(CHECKOUT)!r})\n{program}"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def source_files() -> list[Path]:
+    """Every file that git tracks, or would."""
+    git = shutil.which("git")
+    if git is None or not (CHECKOUT / ".git").exists():
+        pytest.skip("the list of source files comes from git, and this is no checkout")
+    listed = subprocess.run(
+        [git, "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [CHECKOUT / name for name in listed.stdout.split("\0") if name and (CHECKOUT / name).is_file()]
+
+
+def test_every_module_has_a_place_in_the_table_and_every_place_a_module():
+    assert {room(module) for module in sources()} - {""} == set(RANK)
+
+
+def test_imports_point_downwards_only():
+    upwards = [
+        f"{module} imports {name}"
+        for module, tree in sources().items()
+        for name in imported(tree)
+        if name.startswith(LIBRARY) and room(name) and room(name) != room(module)
+        # The package's own __init__ lies below everything: whoever imports any module runs it first.
+        if not room(module) or RANK[room(name)] >= RANK[room(module)]
+    ]
+    assert upwards == []
+
+
+def test_no_module_imports_itself_in_a_circle():
+    graph = {
+        module: {name for name in imported(tree) if name in sources() and name != module}
+        for module, tree in sources().items()
+    }
+    TopologicalSorter(graph).prepare()  # raises CycleError, which shows the circle
+
+
+def test_the_library_knows_neither_slicer_nor_qt():
+    found = {module: {name.split(".")[0] for name in imported(tree)} & SLICER for module, tree in sources().items()}
+    assert {module: names for module, names in found.items() if names} == {}
+
+
+def test_the_light_modules_load_nothing_heavy():
+    program = f"""
+import importlib
+for module in {LIGHT}:
+    importlib.import_module("{LIBRARY}" + module)
+    print(module or "the package", *[name for name in {HEAVY} if name in sys.modules])
+"""
+    found = in_fresh_python(program).splitlines()
+    assert found == [module or "the package" for module in LIGHT]
+
+
+def test_the_light_modules_need_numpy_scipy_and_simpleitk_only():
+    program = f"""
+import importlib
+allowed = sys.stdlib_module_names | {{"numpy", "scipy", "SimpleITK", "{LIBRARY}"}}
+class Wall:
+    def find_spec(self, name, path=None, target=None):
+        # _sysconfigdata_... is a part of the standard library whose name depends on the machine.
+        if name.split(".")[0] not in allowed and not name.startswith("_sysconfigdata"):
+            raise ModuleNotFoundError("behind the wall: " + name, name=name)
+sys.meta_path.insert(0, Wall())
+try:
+    import torch
+except ModuleNotFoundError as error:
+    print(error)
+for module in {LIGHT}:
+    importlib.import_module("{LIBRARY}" + module)
+print("done")
+"""
+    assert in_fresh_python(program).splitlines() == ["behind the wall: torch", "done"]
+
+
+def test_no_source_names_a_folder_of_a_developers_machine(source_files):
+    found = []
+    for file in source_files:
+        try:
+            text = file.read_text(encoding="utf-8")
+        except UnicodeDecodeError:  # a picture or an archive
+            continue
+        lines = text.splitlines()
+        found += [
+            f"{file.relative_to(CHECKOUT)}:{n}: {line.strip()}"
+            for n, line in enumerate(lines, 1)
+            if _DEVELOPERS_PATH.search(line)
+        ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("'/" + "home/ann/data'", True),
+        ("/" + "Users/ann/x", True),
+        ("C:\\" + "Users\\ann", True),
+        ("https://example.org/home/ann", False),
+        ("../shared/data", False),
+        ("data/work/x", False),
+    ],
+)
+def test_a_developers_folder_is_recognised(text, is_one):
+    assert bool(_DEVELOPERS_PATH.search(text)) is is_one
