@@ -20,6 +20,8 @@ SAMPLES = 40_000
 """Points of the fixed image that the metric looks at, at most."""
 MIN_VOXELS = 4
 """An axis with fewer voxels cannot tell a rotation out of its plane from noise."""
+MIN_INFORMATION = 0.05
+"""Nats of mutual information below which an alignment means nothing: MR pairs reach 0.2 to 1, noise 0.01."""
 MIN_CONTENT_SHARED = 0.5
 """An alignment must put this much of the smaller content onto the other image's content."""
 
@@ -48,9 +50,9 @@ class RigidAlignment:
 def foreground(image: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Find what an image shows, without the empty space around it.
 
-    The threshold is the triangle method's (Zack et al. 1977, doi 10.1177/25.7.70454), which looks for the foot of the
-    background's peak. It keeps dark tissue that Otsu's threshold between dark and bright tissue gives away, and so finds
-    the same outline in every MR sequence.
+    The threshold is the triangle method's (Zack et al. 1977, doi 10.1177/25.7.70454), which looks for the foot of
+    the background's peak. It keeps the dark tissue that Otsu's threshold gives away, and so finds the same outline
+    in every MR sequence.
 
     Args:
         image: shape (k, j, i), any intensity unit; one slice is allowed. Infinite and NaN voxels count as empty.
@@ -108,13 +110,15 @@ def register_rigid(
         moving_grid: the moving image's grid, in mm LPS.
         fixed: shape (k, j, i), any intensity unit.
         fixed_grid: the fixed image's grid; both 2-D or both 3-D.
-        seed: chooses the points at which the metric is sampled; the same seed gives the same result.
+        seed: chooses the points at which the metric is sampled; 0 or more; the same seed gives the same
+            result on any number of cores.
 
     Returns:
         The alignment; `resample(moving, moving_grid, fixed_grid, "linear", alignment.transform)` applies it.
 
     Raises:
-        RegistrationError: an image is constant, too thin or not finite, or no alignment puts content on content.
+        RegistrationError: an image is constant, too thin or not finite, or no position was found where the contents
+            lie on each other and have to do with each other. Another patient's image is not told apart.
         GridMismatchError: one image is 2-D, the other 3-D.
     """
     if moving_grid.dimension != fixed_grid.dimension:
@@ -126,9 +130,9 @@ def register_rigid(
     _require_registrable(fixed, fixed_grid, "fixed")
     pair = _Pair(*_image_and_content(fixed, fixed_grid), *_image_and_content(moving, moving_grid))
     found = _search(pair, seed)
-    if found is None or _content_shared(found[0], pair) < MIN_CONTENT_SHARED:
+    if found is None or -found[1] < MIN_INFORMATION or _content_shared(found[0], pair) < MIN_CONTENT_SHARED:
         raise RegistrationError(
-            "The two images could not be aligned: no position was found where what they show lies on each other.\n"
+            "The two images could not be aligned: no position was found where what they show matches.\n"
             f"  moving: {moving_grid.describe()}\n  fixed: {fixed_grid.describe()}\n"
             "Check that both show the same part of the same patient, align them by hand first "
             "(in 3D Slicer: the Transforms module), or leave one of them out."
@@ -215,10 +219,10 @@ def _starts(pair: _Pair) -> Iterator[sitk.Transform]:
     dimension = pair.fixed.GetDimension()
     centre = _centroid(pair.fixed_content)
     for shift in (np.zeros(dimension), _centroid(pair.moving_content) - centre):
-        start = sitk.Euler2DTransform() if dimension == 2 else sitk.Euler3DTransform()
-        start.SetCenter(centre.tolist())
-        start.SetTranslation(shift.tolist())
-        yield start
+        if dimension == 2:
+            yield sitk.Euler2DTransform(centre.tolist(), 0.0, shift.tolist())
+        else:
+            yield sitk.Euler3DTransform(centre.tolist(), 0.0, 0.0, 0.0, shift.tolist())
 
 
 def _centroid(content: sitk.Image) -> NDArray[np.float64]:
@@ -237,9 +241,7 @@ def _coarsened(image: sitk.Image, spacing: float) -> sitk.Image:
     return sitk.BinShrink(image, factors)
 
 
-def _refined(
-    start: sitk.Transform, pair: _Pair, voxels_across: int, seed: int
-) -> tuple[sitk.Transform, float] | None:
+def _refined(start: sitk.Transform, pair: _Pair, voxels_across: int, seed: int) -> tuple[sitk.Transform, float] | None:
     """Improve a transform at one resolution.
 
     Returns:
@@ -255,12 +257,13 @@ def _refined(
     method.SetMetricSamplingPercentage(min(1.0, SAMPLES / fixed.GetNumberOfPixels()), seed + 1)
     method.SetInterpolator(sitk.sitkLinear)
     if voxels_across == LEVELS[-1]:
-        _polish_with(method, spacing, _near_content(pair.fixed_content, fixed, 4 * spacing))
+        method.SetMetricFixedMask(_near_content(pair.fixed_content, fixed, 4 * spacing))
+        _polish_with(method, spacing, 0.3 * widest, fixed.GetDimension())
     else:
         _descend_with(method, spacing)
-    method.SetOptimizerScalesFromPhysicalShift()
-    # Threads would add up the metric in whatever order they finish, and two runs would differ in the last digits.
-    method.SetNumberOfThreads(1)
+    # Work units add up the metric in whatever order they finish: with more than one, two runs differ, and so do
+    # two machines. SetNumberOfThreads(1) does not prevent it (SimpleITK 2.5.7).
+    method.SetNumberOfWorkUnits(1)
     transform = type(start)(start)
     method.SetInitialTransform(transform, inPlace=True)
     try:
@@ -281,14 +284,22 @@ def _descend_with(method: sitk.ImageRegistrationMethod, spacing: float) -> None:
         relaxationFactor=0.8,
         gradientMagnitudeTolerance=1e-8,
     )
+    method.SetOptimizerScalesFromPhysicalShift()
 
 
-def _polish_with(method: sitk.ImageRegistrationMethod, spacing: float, mask: sitk.Image) -> None:
+def _polish_with(method: sitk.ImageRegistrationMethod, spacing: float, radius: float, dimension: int) -> None:
     """Search without the gradient, on the content alone: removes the bias, but needs a start within millimetres."""
-    method.SetMetricFixedMask(mask)
     method.SetOptimizerAsPowell(
-        numberOfIterations=10, maximumLineIterations=50, stepLength=spacing / 3, stepTolerance=1e-4, valueTolerance=1e-4
+        numberOfIterations=10,
+        maximumLineIterations=50,
+        stepLength=0.7 * spacing,
+        stepTolerance=1e-3 * spacing,
+        valueTolerance=1e-4,
     )
+    # One unit of any parameter moves the content's border by about 1 mm. ITK's own scales from the physical shift make
+    # this optimiser's first rotations so small that it stops at the sampling noise, up to 2 mm away.
+    rotations, translations = (1, 2) if dimension == 2 else (3, 3)
+    method.SetOptimizerScales([radius] * rotations + [1.0] * translations)
 
 
 def _near_content(content: sitk.Image, image: sitk.Image, margin: float) -> sitk.Image:
@@ -309,11 +320,13 @@ def _content_shared(transform: sitk.Transform, pair: _Pair) -> float:
 
 
 def _rotation_degrees(transform: sitk.Transform) -> float:
-    """The one angle of a 2-D or 3-D rotation."""
-    matrix = np.array(transform.GetMatrix())
-    if matrix.size == 4:
-        return float(np.degrees(np.abs(np.arctan2(matrix[2], matrix[0]))))
-    return float(np.degrees(np.arccos(np.clip((matrix[[0, 4, 8]].sum() - 1) / 2, -1, 1))))
+    """The one angle, about one axis, of a 2-D or 3-D rigid transform."""
+    dimension = transform.GetDimension()
+    origin = np.array(transform.TransformPoint([0.0] * dimension))
+    axes = [np.array(transform.TransformPoint(axis.tolist())) - origin for axis in np.eye(dimension)]
+    # The trace of a rotation is 1 + 2 cos(angle) in 3-D and 2 cos(angle) in 2-D.
+    cosine = (np.trace(axes) - (dimension - 2)) / 2
+    return float(np.degrees(np.arccos(np.clip(cosine, -1, 1))))
 
 
 def _centre_shift(transform: sitk.Transform, grid: Grid) -> float:

@@ -118,9 +118,9 @@ def load_case(
     """
     masks = {rater: read_mask(file) for rater, file in raters.items()}
     if not images:
-        return _case_from_masks(name, masks, options, truth)
+        return _case_from_masks(name, masks, options, {rater: str(file) for rater, file in raters.items()}, truth)
     reference = reference or next(iter(images))
-    loader = _Loader(name, reference, options)
+    loader = _Loader(name, reference, options, {rater: str(file) for rater, file in raters.items()})
     arrays = loader.images(images)
     case = Case(
         name=name,
@@ -129,7 +129,7 @@ def load_case(
         images=arrays,
         rater_names=tuple(masks),
         raters=loader.raters(masks),
-        truth=None if truth is None else loader.mask("truth", read_mask(truth)),
+        truth=None if truth is None else loader.mask("truth", read_mask(truth), str(truth)),
     )
     return replace(case, notes=tuple(loader.notes), warnings=tuple(loader.warnings))
 
@@ -145,11 +145,12 @@ def load_raters(files: Sequence[str | Path], options: LoadOptions = LoadOptions(
         InputError: a file is missing, unreadable, not a mask, or lies on another grid.
     """
     masks: dict[str, Mask] = {}
+    sources: dict[str, str] = {}
     for file in files:
-        found = read_masks(file)
-        for mask in found:
-            masks[_unused_name(mask.name, Path(file), masks)] = mask
-    return _case_from_masks("raters", masks, options)
+        for mask in read_masks(file):
+            name = _unused_name(mask.name, Path(file), masks)
+            masks[name], sources[name] = mask, str(file)
+    return _case_from_masks("raters", masks, options, sources)
 
 
 def _unused_name(name: str, file: Path, taken: Mapping[str, Mask]) -> str:
@@ -159,15 +160,19 @@ def _unused_name(name: str, file: Path, taken: Mapping[str, Mask]) -> str:
 
 
 def _case_from_masks(
-    name: str, masks: Mapping[str, Mask], options: LoadOptions, truth: str | Path | None = None
+    name: str,
+    masks: Mapping[str, Mask],
+    options: LoadOptions,
+    sources: Mapping[str, str],
+    truth: str | Path | None = None,
 ) -> Case:
     if not masks:
         raise InputError(f"{name}: neither images nor raters are given.")
     first = next(iter(masks))
-    loader = _Loader(name, first, options)
+    loader = _Loader(name, first, options, sources)
     loader.grid = masks[first].grid
     raters = loader.raters(masks)
-    true_mask = None if truth is None else loader.mask("truth", read_mask(truth))
+    true_mask = None if truth is None else loader.mask("truth", read_mask(truth), str(truth))
     return Case(
         name=name,
         grid=loader.grid,
@@ -182,12 +187,16 @@ def _case_from_masks(
 
 
 class _Loader:
-    """Brings one case's files onto the reference's grid and keeps the record of what was done."""
+    """Brings one case's files onto the reference's grid and keeps the record of what was done.
 
-    def __init__(self, case: str, reference: str, options: LoadOptions) -> None:
+    Files are named in errors only: notes and warnings go into results, which keep no path.
+    """
+
+    def __init__(self, case: str, reference: str, options: LoadOptions, sources: Mapping[str, str]) -> None:
         self.case = case
         self.reference = reference
         self.options = options
+        self.sources = sources
         self.grid: Grid
         self.notes: list[str] = []
         self.warnings: list[str] = []
@@ -220,15 +229,15 @@ class _Loader:
 
     def raters(self, masks: Mapping[str, Mask]) -> NDArray[np.bool_]:
         """Every rater's mask on the reference's grid, shape (rater, k, j, i)."""
-        arrays = [self.mask(f"rater {rater}", mask) for rater, mask in masks.items()]
+        arrays = [self.mask(f"rater {rater}", mask, self.sources[rater]) for rater, mask in masks.items()]
         return np.stack(arrays) if arrays else np.zeros((0, *self.grid.shape), bool)
 
-    def mask(self, role: str, mask: Mask) -> NDArray[np.bool_]:
+    def mask(self, role: str, mask: Mask, file: str) -> NDArray[np.bool_]:
         """One mask on the reference's grid."""
         array = mask.array
         if not same_grid(self.grid, mask.grid):
             if not self.options.resample:
-                self._refuse(f"{role} ({mask.name})", mask.grid)
+                self._refuse(f"{role} ({file})", mask.grid)
             method = self.options.mask_interpolation
             array = resample(mask.array, mask.grid, self.grid, method)
             self.notes.append(f"{self.case}: {role} was resampled ({method}) to {self.reference}'s grid")

@@ -17,11 +17,10 @@ from ObserverUncertaintyLib import fusion, metrics
 from ObserverUncertaintyLib.cases import Case, Cohort, LoadOptions
 from ObserverUncertaintyLib.entropy import binary_entropy, expert_entropy
 from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.files import PROBABILITY_FILE
 from ObserverUncertaintyLib.formats import read_image
 from ObserverUncertaintyLib.geometry import require_same_grid
 from ObserverUncertaintyLib.jobs import Progress
-
-PROBABILITY_FILE = "probability.nii.gz"
 
 Row = dict[str, Any]
 """One case's scores: `case`, numbers (NaN where undefined) and `warnings`."""

@@ -11,6 +11,9 @@ from typing import Any
 
 from ObserverUncertaintyLib.errors import InputError
 
+PROBABILITY_FILE = "probability.nii.gz"
+"""A prediction's mean foreground probability, `<case>/probability.nii.gz`: all that scoring needs."""
+
 
 @contextmanager
 def written_atomically(path: Path) -> Iterator[Path]:

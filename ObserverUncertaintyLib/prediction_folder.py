@@ -13,7 +13,7 @@ import numpy as np
 
 from ObserverUncertaintyLib.cases import Case
 from ObserverUncertaintyLib.devices import choose_device, choose_precision, describe_device
-from ObserverUncertaintyLib.files import prepare_output_folder, refuse_other_settings, write_json
+from ObserverUncertaintyLib.files import PROBABILITY_FILE, prepare_output_folder, refuse_other_settings, write_json
 from ObserverUncertaintyLib.formats import write_image, write_mask
 from ObserverUncertaintyLib.inference import Prediction, predict
 from ObserverUncertaintyLib.jobs import Progress
@@ -21,7 +21,6 @@ from ObserverUncertaintyLib.model_file import NOTICE, WEIGHTS_FILE, ModelDescrip
 from ObserverUncertaintyLib.settings import PredictionSettings
 from ObserverUncertaintyLib.training_data import image_digest
 
-PROBABILITY_FILE = "probability.nii.gz"
 SEGMENTATION_FILE = "segmentation.nii.gz"
 REPORT_FILE = "prediction.json"
 _SETTINGS_FILE = "settings.json"

@@ -133,9 +133,9 @@ class GridPath:
         """An array on the turned grid, brought to the model's in-plane spacing."""
         if not self.interpolates:
             return array
-        # For masks, smoother borders than the nearest voxel's, which would shift them by up to half a pixel.
-        method = "label-gaussian" if array.dtype == bool else "linear"
-        return resample(array, self.oriented.target, self.plane, method)
+        moved = resample(array.astype(np.float32), self.oriented.target, self.plane, "linear")
+        # A mask's border shifts by up to half a pixel if the nearest voxel decides; its slices must not be mixed.
+        return moved >= 0.5 if array.dtype == bool else moved
 
     def to_case(self, probability: NDArray[np.float32]) -> NDArray[np.float32]:
         """A probability of shape (slice, row, column) back on the case's grid (k, j, i); 0 outside the crop."""

@@ -11,9 +11,7 @@ import typer
 from ObserverUncertaintyLib.cli.console import ConsoleProgress, print_result
 from ObserverUncertaintyLib.cli.options import Device, Json, Overwrite, Resume
 
-simulate = typer.Typer(
-    help="Simulate cohorts with several raters.", no_args_is_help=True, rich_markup_mode=None
-)
+simulate = typer.Typer(help="Simulate cohorts with several raters.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @simulate.callback()

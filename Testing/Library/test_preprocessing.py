@@ -134,3 +134,13 @@ def test_labels_are_brought_along() -> None:
     soft = path.label_to_model(mask.astype(np.float32) / 3)
     assert soft.dtype == np.float32
     assert soft.max() == np.float32(1 / 3)
+
+
+def test_a_structure_on_one_slice_survives_another_in_plane_spacing() -> None:
+    image = brain_in_air()
+    mask = np.zeros(image.shape, bool)
+    mask[9, 25:40, 15:30] = True
+    path = Preprocessing(spacing=(0.7, 0.7)).prepare(case_on(image, Grid((50, 60, 20)))).path
+    area = path.label_to_model(mask).sum(axis=(1, 2)) * 0.7 * 0.7
+    assert np.flatnonzero(area).tolist() == [9 - path.crop[0].start]
+    assert area.sum() == pytest.approx(15 * 15, rel=0.05)
