@@ -58,8 +58,8 @@ def foreground(image: NDArray[np.float32]) -> NDArray[np.bool_]:
         image: shape (k, j, i), any intensity unit; one slice is allowed. Infinite and NaN voxels count as empty.
 
     Returns:
-        Shape (k, j, i); True on the brain of a skull-stripped image, the head or body of another; all True where
-        the image is constant.
+        Shape (k, j, i); True on the brain of a skull-stripped image, on the head or body of another, up to two voxels
+        too wide where the air is noisy; all True where nothing stands out, as in a constant image.
     """
     finite = np.isfinite(image)
     lowest = float(image[finite].min()) if finite.any() else 0.0
@@ -73,7 +73,8 @@ def foreground(image: NDArray[np.float32]) -> NDArray[np.bool_]:
             content &= _above_background(values)
     else:
         content = _above_background(values)
-    return _large_filled_parts(content & finite)
+    content &= finite
+    return _large_filled_parts(content) if content.any() else np.ones(image.shape, dtype=bool)
 
 
 def content_overlap(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
@@ -161,6 +162,8 @@ def _above_background(values: NDArray[np.float32]) -> NDArray[np.bool_]:
     """The voxels brighter than the background's peak in the histogram, slice by slice smoothed by one voxel."""
     smooth = ndimage.gaussian_filter(values, (0, 1, 1))
     lowest = smooth.min()
+    if smooth.max() == lowest:
+        return np.zeros(values.shape, dtype=bool)
     # The few brightest voxels (fat, vessels) would squeeze everything else into a handful of the bins.
     smooth = np.minimum(smooth, np.percentile(smooth[smooth > lowest], 99.5))
     triangle = sitk.TriangleThresholdImageFilter()

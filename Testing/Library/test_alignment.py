@@ -86,7 +86,11 @@ def test_a_brain_normalised_around_zero_keeps_its_outline() -> None:
 def test_noise_in_the_air_is_not_content() -> None:
     image = phantom((24, 64, 64))
     noise = np.hypot(*np.random.default_rng(0).normal(scale=15, size=(2, *image.shape))).astype(np.float32)
-    assert content_overlap(image, image + noise) > 0.95
+    content = foreground(image + noise)
+    assert content[image > 0].all()
+    # The smoothing that keeps the noise out widens the outline by up to two voxels.
+    distance = ndimage.distance_transform_edt(image == 0, sampling=(100, 1, 1))
+    assert distance[content].max() < 3
 
 
 def test_specks_are_dropped_and_holes_belong_to_the_content() -> None:

@@ -174,7 +174,7 @@ def test_a_mask_on_another_grid_is_refused_with_both_grids_in_the_text(tmp_path,
     raters, truth = ({}, mask) if role == "truth" else ({"anna": mask}, None)
     with pytest.raises(GridMismatchError) as caught:
         load_case("p1", images, raters, truth=truth)
-    for expected in ("p1: T1: 24 x 20 x 12 voxels", f"p1: {role} (drawn)", "12 x 10 x 12", "--resample"):
+    for expected in ("p1: T1: 24 x 20 x 12 voxels", f"p1: {role} ({mask})", "12 x 10 x 12", "--resample"):
         assert expected in str(caught.value)
 
 
