@@ -11,12 +11,14 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from ObserverUncertaintyLib.alignment import content_overlap, register_rigid
+from ObserverUncertaintyLib.alignment import register_rigid
 from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.foreground import foreground
 from ObserverUncertaintyLib.formats import Mask, read_image, read_mask, read_masks
 from ObserverUncertaintyLib.geometry import Grid, require_same_grid, resample, same_grid
 from ObserverUncertaintyLib.jobs import Progress
 from ObserverUncertaintyLib.manifest import Manifest, ManifestError, read_manifest
+from ObserverUncertaintyLib.metrics import dice
 
 MINIMUM_CONTENT_OVERLAP = 0.5
 """Below this Dice of two sequences' foregrounds a warning says that they may not be aligned."""
@@ -251,10 +253,11 @@ class _Loader:
         require_same_grid(self.grid, f"{self.case}: {self.reference}", grid, f"{self.case}: {what}", _RESAMPLE_ADVICE)
 
     def _warn_of_poor_overlap(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
-        for sequence, array in arrays.items():
-            if sequence == self.reference:
-                continue
-            overlap = content_overlap(arrays[self.reference], array)
+        if len(arrays) < 2:
+            return
+        contents = {sequence: foreground(array) for sequence, array in arrays.items()}
+        for sequence, content in contents.items():
+            overlap = dice(contents[self.reference], content)
             if overlap < MINIMUM_CONTENT_OVERLAP:
                 self.warnings.append(
                     f"{self.case}: {sequence} and {self.reference} lie on one grid but show different places "

@@ -147,7 +147,7 @@ class ModelDescription:
     def from_json(cls, content: dict[str, Any]) -> ModelDescription:
         """Read the content of model.json; raises KeyError, TypeError or ValueError if it is not such."""
         preprocessing, expects = content["preprocessing"], content["expects"]
-        spacing = preprocessing["spacing"]
+        spacing, size = preprocessing["spacing"], preprocessing["minimum_size"]
         return cls(
             sequences=tuple(content["sequences"]),
             label=content["label"],
@@ -157,6 +157,7 @@ class ModelDescription:
                 spacing=None if spacing is None else (spacing[0], spacing[1]),
                 crop=Crop(preprocessing["crop"]),
                 intensity_norm=IntensityNorm(preprocessing["intensity_norm"]),
+                minimum_size=None if size is None else (size[0], size[1]),
             ),
             expects=Expectations(**{**expects, "in_plane_spacing": tuple(expects["in_plane_spacing"])}),
             training=dict(content["training"]),

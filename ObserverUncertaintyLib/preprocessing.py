@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ObserverUncertaintyLib.alignment import foreground
 from ObserverUncertaintyLib.cases import Case
+from ObserverUncertaintyLib.foreground import foreground
 from ObserverUncertaintyLib.geometry import Grid, Reorientation, resample
 
 SPACING_TOLERANCE = 0.05
@@ -62,12 +62,15 @@ class Preprocessing:
             The distance between slices is never changed: the network is 2-D.
         crop: whether slices are cropped to the brain or body.
         intensity_norm: "zscore": minus the mean, divided by the standard deviation inside the brain or body.
+        minimum_size: (rows, columns) that smaller slices are widened to by repeating their border, so that the network
+            sees the image's edge as far from the brain as in training; None widens nothing.
     """
 
     slice_axis: SliceAxis = SliceAxis.AXIAL
     spacing: tuple[float, float] | None = None
     crop: Crop = Crop.FOREGROUND
     intensity_norm: IntensityNorm = IntensityNorm.ZSCORE
+    minimum_size: tuple[int, int] | None = None
 
     def prepare(self, case: Case) -> PreparedCase:
         """Bring a case's images to the model's grid, cropped and normalised."""
@@ -78,10 +81,11 @@ class Preprocessing:
         for image in turned:
             inside |= foreground(image)
         if self.crop is Crop.FOREGROUND:
-            path = replace(path, crop=_box(path.to_plane(inside)))
+            crop, border = _box_with_margin(path.to_plane(inside))
+            path = replace(path, crop=crop, border=border)
         normalised = [path.to_plane(self._normalise(image, inside)) for image in turned]
-        images = np.stack([image[path.crop] for image in normalised], axis=1)
-        return PreparedCase(images, path)
+        prepared = PreparedCase(np.stack([path.cut(image) for image in normalised], axis=1), path)
+        return prepared.widened(self.minimum_size) if self.minimum_size else prepared
 
     def _grid_path(self, grid: Grid) -> GridPath:
         oriented = _one_slice(grid) if grid.dimension == 2 else Reorientation.to(grid, _ORIENTATION[self.slice_axis])
@@ -102,17 +106,19 @@ class Preprocessing:
 
 @dataclass(frozen=True)
 class GridPath:
-    """The way between a case's grid and the model's: change of axes, in-plane spacing, crop.
+    """The way between a case's grid and the model's: change of axes, in-plane spacing, crop, border.
 
     Attributes:
         oriented: the change of axes.
         plane: the grid after it, with the model's in-plane spacing.
         crop: the part of `plane` that the network sees, slices of (slice, row, column).
+        border: pixels added around it, as ((above, below), (left, right)).
     """
 
     oriented: Reorientation
     plane: Grid
     crop: tuple[slice, slice, slice]
+    border: tuple[tuple[int, int], tuple[int, int]] = ((0, 0), (0, 0))
 
     @property
     def interpolates(self) -> bool:
@@ -123,11 +129,18 @@ class GridPath:
     def shape(self) -> tuple[int, int, int]:
         """Slices, rows and columns that the network sees."""
         slices, rows, columns = (side.stop - side.start for side in self.crop)
-        return (slices, rows, columns)
+        return (slices, rows + sum(self.border[0]), columns + sum(self.border[1]))
+
+    def cut(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the network sees of an image on `plane`; the border repeats the image's outermost pixels."""
+        return np.pad(image[self.crop], ((0, 0), *self.border), mode="edge").astype(np.float32, copy=False)
 
     def label_to_model(self, label: NDArray[Any]) -> NDArray[Any]:
-        """A mask, or a raters' mean in [0, 1], on the case's grid (k, j, i) as shape (slice, row, column)."""
-        return np.ascontiguousarray(self.to_plane(self.oriented.apply(label))[self.crop])
+        """A mask, or a raters' mean in [0, 1], on the case's grid (k, j, i) as shape (slice, row, column).
+
+        The border is background.
+        """
+        return np.pad(self.to_plane(self.oriented.apply(label))[self.crop], ((0, 0), *self.border))
 
     def to_plane(self, array: NDArray[Any]) -> NDArray[Any]:
         """An array on the turned grid, brought to the model's in-plane spacing."""
@@ -139,8 +152,10 @@ class GridPath:
 
     def to_case(self, probability: NDArray[np.float32]) -> NDArray[np.float32]:
         """A probability of shape (slice, row, column) back on the case's grid (k, j, i); 0 outside the crop."""
+        (above, _), (left, _) = self.border
+        rows, columns = (side.stop - side.start for side in self.crop[1:])
         array = np.zeros(self.plane.shape, np.float32)
-        array[self.crop] = probability
+        array[self.crop] = probability[:, above : above + rows, left : left + columns]
         if self.interpolates:
             array = resample(array, self.plane, self.oriented.target, "linear")
         return self.oriented.undo(array)
@@ -157,6 +172,15 @@ class PreparedCase:
 
     images: NDArray[np.float32]
     path: GridPath
+
+    def widened(self, size: tuple[int, int]) -> PreparedCase:
+        """The same case with slices of at least (rows, columns), the content in their middle, the border repeated."""
+        missing = [max(wanted - found, 0) for wanted, found in zip(size, self.images.shape[2:], strict=True)]
+        rows, columns = ((gap // 2, gap - gap // 2) for gap in missing)
+        (above, below), (left, right) = self.path.border
+        border = ((above + rows[0], below + rows[1]), (left + columns[0], right + columns[1]))
+        images = np.pad(self.images, ((0, 0), (0, 0), rows, columns), mode="edge")
+        return PreparedCase(images, replace(self.path, border=border))
 
 
 def in_plane_spacing(grid: Grid, slice_axis: SliceAxis) -> tuple[float, float]:
@@ -201,12 +225,21 @@ def _whole(grid: Grid) -> tuple[slice, slice, slice]:
     return (slice(0, slices), slice(0, rows), slice(0, columns))
 
 
-def _box(inside: NDArray[np.bool_]) -> tuple[slice, slice, slice]:
-    """The bounding box of the brain or body, with the margin in-plane; slices without any are left out."""
+def _box_with_margin(
+    inside: NDArray[np.bool_],
+) -> tuple[tuple[slice, slice, slice], tuple[tuple[int, int], tuple[int, int]]]:
+    """The bounding box of the brain or body with the margin in-plane, and the part of the margin beyond the image.
+
+    Slices without any brain or body are left out.
+    """
     found: list[Any] = ndimage.find_objects(inside.astype(np.uint8))
     slices, rows, columns = found[0]
-    return (slices, _grown(rows, inside.shape[1]), _grown(columns, inside.shape[2]))
+    (rows, row_border), (columns, column_border) = (
+        _grown(side, length) for side, length in zip((rows, columns), inside.shape[1:], strict=True)
+    )
+    return (slices, rows, columns), (row_border, column_border)
 
 
-def _grown(side: slice, length: int) -> slice:
-    return slice(max(side.start - CROP_MARGIN, 0), min(side.stop + CROP_MARGIN, length))
+def _grown(side: slice, length: int) -> tuple[slice, tuple[int, int]]:
+    start, stop = side.start - CROP_MARGIN, side.stop + CROP_MARGIN
+    return slice(max(start, 0), min(stop, length)), (max(-start, 0), max(stop - length, 0))

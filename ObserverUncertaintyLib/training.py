@@ -132,7 +132,7 @@ def train(
     run.prepare(cases, validation, preprocessing, record)
     with out_of_memory_advice(chosen, _MEMORY_ADVICE):
         run.train()
-    description = _describe(cases[0].sequences, label, preprocessing, expects, run, record)
+    description = _describe(cases[0].sequences, label, expects, run, record)
     save_model(folder, run.network, description)
     shutil.rmtree(folder / CHECKPOINT_FOLDER)
     return TrainingResult(folder, description, describe_device(chosen), time.monotonic() - started)
@@ -180,12 +180,16 @@ class _Run:
     ) -> None:
         """Load the data, make the network, and take up the last checkpoint if there is one."""
         settings = self.settings
-        self.slices = prepare_slices(cases, preprocessing, settings.fusion, settings.tie)
+        self.slices, self.preprocessing = prepare_slices(
+            cases, preprocessing, settings.depth, settings.fusion, settings.tie
+        )
         for warning in self.slices.warnings:
             self.progress.warning(warning)
-        self.validation = (
-            prepare_slices(validation, preprocessing, FusionMethod.MEAN, settings.tie) if validation else None
-        )
+        self.validation: SliceSet | None = None
+        if validation:
+            self.validation, _ = prepare_slices(
+                validation, self.preprocessing, settings.depth, FusionMethod.MEAN, settings.tie
+            )
         torch.manual_seed(settings.seed)
         self.architecture = UNetSettings(
             sequences=len(cases[0].sequences),
@@ -332,7 +336,6 @@ def _record(
 def _describe(
     sequences: tuple[str, ...],
     label: str,
-    preprocessing: Preprocessing,
     expects: Expectations,
     run: _Run,
     record: dict[str, Any],
@@ -341,7 +344,7 @@ def _describe(
         sequences=sequences,
         label=label,
         architecture=asdict(run.architecture),
-        preprocessing=preprocessing,
+        preprocessing=run.preprocessing,
         expects=expects,
         training={
             **record,

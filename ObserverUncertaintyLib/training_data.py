@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,13 @@ from ObserverUncertaintyLib.cases import Case
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.fusion import FusionMethod, Tie
 from ObserverUncertaintyLib.model_file import Expectations
-from ObserverUncertaintyLib.preprocessing import Preprocessing, SliceAxis, in_plane_spacing, slice_distance
+from ObserverUncertaintyLib.preprocessing import (
+    PreparedCase,
+    Preprocessing,
+    SliceAxis,
+    in_plane_spacing,
+    slice_distance,
+)
 from ObserverUncertaintyLib.targets import training_labels
 
 
@@ -58,38 +64,47 @@ def expectations(cases: Sequence[Case], slice_axis: SliceAxis, skull_stripped: b
     )
 
 
-def prepare_slices(cases: Sequence[Case], preprocessing: Preprocessing, fusion: FusionMethod, tie: Tie) -> SliceSet:
-    """Bring cases to the model's grid and stack their slices.
+def common_size(prepared: Sequence[PreparedCase], depth: int) -> tuple[int, int]:
+    """The (rows, columns) that hold every case's slices and that `depth` poolings divide without remainder."""
+    multiple = 2**depth
+    rows, columns = np.max([case.path.shape[1:] for case in prepared], axis=0)
+    return (int(-(-rows // multiple) * multiple), int(-(-columns // multiple) * multiple))
+
+
+def prepare_slices(
+    cases: Sequence[Case], preprocessing: Preprocessing, depth: int, fusion: FusionMethod, tie: Tie
+) -> tuple[SliceSet, Preprocessing]:
+    """Bring cases to the model's grid and stack their slices, all widened to one size.
 
     Slices without any brain or body are left out where the crop is "foreground": there is nothing to learn from them.
-    Smaller slices are widened to the largest one's size by repeating their border; labels are background there.
+
+    Returns:
+        The slices, and the preprocessing with that size as its `minimum_size` if it had none.
 
     Raises:
         InputError: a case has no rater.
     """
-    images, labels, warnings = [], [], []
     for case in cases:
         if not case.rater_names:
             raise InputError(f"{case.name} has no rater's mask, so nothing can be learned from it.")
-        prepared = preprocessing.prepare(case)
+    prepared = [preprocessing.prepare(case) for case in cases]
+    size = common_size(prepared, depth)
+    prepared = [case.widened(size) for case in prepared]
+    labels, warnings = [], []
+    for case, seen in zip(cases, prepared, strict=True):
         offered = training_labels(case.raters, fusion, tie)
-        on_model_grid = np.stack([prepared.path.label_to_model(label) for label in offered], axis=1)
-        outside = np.count_nonzero(offered) > 0 and not np.count_nonzero(on_model_grid)
-        if outside:
+        on_model_grid = np.stack([seen.path.label_to_model(label) for label in offered], axis=1)
+        if np.count_nonzero(offered) and not np.count_nonzero(on_model_grid):
             warnings.append(f"{case.name}: every label lies outside the brain or body that was found; try --crop none")
-        images.append(prepared.images)
         labels.append(on_model_grid if on_model_grid.dtype == np.float32 else on_model_grid.astype(np.uint8))
-    rows, columns = np.max([array.shape[-2:] for array in images], axis=0)
     most = max(array.shape[1] for array in labels)
-    counts = np.concatenate([np.full(len(array), array.shape[1], np.intp) for array in labels])
-    return SliceSet(
-        images=torch.from_numpy(np.concatenate([_widen(array, rows, columns, "edge") for array in images])),
-        labels=torch.from_numpy(
-            np.concatenate([_widen(_pad_labels(array, most), rows, columns, "constant") for array in labels])
-        ),
-        label_counts=counts,
+    slices = SliceSet(
+        images=torch.from_numpy(np.concatenate([case.images for case in prepared])),
+        labels=torch.from_numpy(np.concatenate([_pad_labels(array, most) for array in labels])),
+        label_counts=np.concatenate([np.full(len(array), array.shape[1], np.intp) for array in labels]),
         warnings=tuple(warnings),
     )
+    return slices, replace(preprocessing, minimum_size=preprocessing.minimum_size or size)
 
 
 def case_digest(case: Case) -> str:
@@ -108,10 +123,3 @@ def image_digest(case: Case) -> str:
 
 def _pad_labels(labels: NDArray[Any], count: int) -> NDArray[Any]:
     return np.pad(labels, ((0, 0), (0, count - labels.shape[1]), (0, 0), (0, 0)))
-
-
-def _widen(array: NDArray[Any], rows: int, columns: int, mode: Any) -> NDArray[Any]:
-    """Widen the last two axes to a common size, keeping the content in the middle."""
-    missing = (rows - array.shape[-2], columns - array.shape[-1])
-    sides = [(gap // 2, gap - gap // 2) for gap in missing]
-    return np.pad(array, ((0, 0), (0, 0), *sides), mode=mode)

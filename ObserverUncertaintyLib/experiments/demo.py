@@ -40,15 +40,17 @@ class DemoSettings:
     Attributes:
         training_cases: simulated patients to train on.
         test_cases: further patients to predict.
+        slice_thickness_mm: distance of the axial slices, as in many clinical exams.
         epochs: passes over the training slices.
         depth: pooling steps of the U-Net.
         samples: T, Monte Carlo samples.
         seed: of everything.
     """
 
-    training_cases: int = 10
+    training_cases: int = 16
     test_cases: int = 4
-    epochs: int = 16
+    slice_thickness_mm: float = 4.0
+    epochs: int = 7
     depth: int = 3
     samples: int = 20
     seed: int = 0
@@ -83,11 +85,12 @@ def run_demo(
     prepare_output_folder(folder, resume=resume, overwrite=overwrite)
     # The parts look after themselves: each goes on where it stopped, and refuses other settings than it began with.
     resume = not overwrite
+    scanner = CavitySettings(slice_thickness_mm=settings.slice_thickness_mm)
     manifest = write_cohort(
         folder / "cohort",
-        lambda index: simulate_cavity_case(index, settings.seed, CavitySettings()),
+        lambda index: simulate_cavity_case(index, settings.seed, scanner),
         case_names(settings.training_cases + settings.test_cases),
-        {"seed": settings.seed, **asdict(CavitySettings())},
+        {"seed": settings.seed, **asdict(scanner)},
         name="Simulated post-operative cavities",
         label="resection cavity",
         skull_stripped=True,

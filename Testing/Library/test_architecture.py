@@ -31,7 +31,7 @@ LAYERS = """
     cases
     alignment  manifest
     fusion  formats  entropy  metrics
-    staple  files  jobs
+    staple  foreground  files  jobs
     geometry
     errors
 """

@@ -75,6 +75,28 @@ def test_crop_keeps_the_brain_with_its_margin_and_comes_back_in_place() -> None:
     assert np.array_equal(prepared.path.to_case(prepared.images[:, 0]), image)
 
 
+def test_the_margin_goes_beyond_the_image_where_the_brain_touches_its_edge() -> None:
+    image = np.zeros((4, 30, 30), np.float32)
+    image[:, 0:20, 5:30] = np.random.default_rng(0).uniform(80, 120, (4, 20, 25))
+    prepared = Preprocessing(intensity_norm=IntensityNorm.NONE).prepare(case_on(image, Grid((30, 30, 4))))
+    assert prepared.path.shape[1:] == (20 + 2 * CROP_MARGIN, 25 + 2 * CROP_MARGIN)
+    above = prepared.images[:, 0, :CROP_MARGIN]
+    assert np.array_equal(above, np.broadcast_to(above[:, -1:], above.shape)), "the border repeats the edge"
+    assert np.array_equal(prepared.path.to_case(prepared.images[:, 0]), image)
+
+
+def test_small_slices_are_widened_around_their_content_and_come_back_in_place() -> None:
+    image = brain_in_air()
+    settings = Preprocessing(intensity_norm=IntensityNorm.NONE, minimum_size=(80, 90))
+    prepared = settings.prepare(case_on(image, Grid((50, 60, 20))))
+    assert prepared.images.shape[2:] == (80, 90)
+    (above, below), (left, right) = prepared.path.border
+    assert abs(above - below) <= 1
+    assert abs(left - right) <= 1
+    assert np.array_equal(prepared.path.to_case(prepared.images[:, 0]), image)
+    assert np.array_equal(prepared.path.label_to_model(image > 0), prepared.images[:, 0] > 0)
+
+
 def test_other_spacing_is_interpolated_there_and_back_to_within_the_ramp() -> None:
     grid = Grid((40, 30, 5), (1.0, 2.0, 4.0))
     ramp = np.broadcast_to(np.arange(40, dtype=np.float32), grid.shape)

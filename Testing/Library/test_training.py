@@ -63,7 +63,11 @@ class Listener(Progress):
 
 def test_the_loss_falls_and_the_model_folder_is_complete(tmp_path: Path) -> None:
     result = train(
-        discs(4), tmp_path / "model", replace(SMALL, epochs=12, batch_size=1), cohort_name="Discs", label="disc"
+        discs(4),
+        tmp_path / "model",
+        replace(SMALL, filters=8, epochs=20, batch_size=1, learning_rate=1e-2),
+        cohort_name="Discs",
+        label="disc",
     )
     losses = result.description.training["losses"]
     assert losses[-1] < 0.6 * losses[0]
@@ -226,17 +230,30 @@ def test_no_case_name_or_path_is_kept_in_the_model(tmp_path: Path) -> None:
 
 def test_slices_of_several_sizes_are_widened_around_their_content() -> None:
     small, large = discs(1, size=24)[0], discs(2, size=32)[1]
-    slices = prepare_slices([small, large], Preprocessing(crop=Crop.NONE), FusionMethod.NONE, Tie.BACKGROUND)
+    slices, preprocessing = prepare_slices(
+        [small, large], Preprocessing(crop=Crop.NONE), 3, FusionMethod.NONE, Tie.BACKGROUND
+    )
     assert slices.images.shape == (2, 1, 32, 32)
+    assert preprocessing.minimum_size == (32, 32)
     inner = slices.labels[0, :, 4:28, 4:28].numpy().astype(bool)
     assert np.array_equal(inner, small.raters[:, 0])
     assert slices.labels[0].sum() == small.raters.sum()
     assert slices.label_counts.tolist() == [3, 3]
 
 
+def test_prediction_sees_a_case_exactly_as_training_did(tmp_path: Path) -> None:
+    small, large = discs(1, size=24)[0], discs(2, size=33)[1]
+    settings = replace(SMALL, crop=Crop.NONE, depth=2)
+    preprocessing = train([small, large], tmp_path, settings).description.preprocessing
+    slices, _ = prepare_slices([small, large], Preprocessing(crop=Crop.NONE), 2, FusionMethod.NONE, Tie.BACKGROUND)
+    assert preprocessing.minimum_size == (36, 36), "33 rounded up to what two poolings divide"
+    seen = replace(preprocessing, spacing=None).prepare(small).images
+    assert np.array_equal(seen, slices.images[:1].numpy())
+
+
 def test_a_missing_rater_is_never_drawn_as_an_empty_mask() -> None:
     two, three = discs(1, raters=2)[0], discs(2)[1]
-    slices = prepare_slices([two, three], Preprocessing(crop=Crop.NONE), FusionMethod.NONE, Tie.BACKGROUND)
+    slices, _ = prepare_slices([two, three], Preprocessing(crop=Crop.NONE), 2, FusionMethod.NONE, Tie.BACKGROUND)
     assert slices.label_counts.tolist() == [2, 3]
 
 

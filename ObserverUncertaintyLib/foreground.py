@@ -1,0 +1,70 @@
+"""What an image shows: the brain, head or body without the empty space around it."""
+
+from __future__ import annotations
+
+import numpy as np
+import SimpleITK as sitk
+from numpy.typing import NDArray
+from scipy import ndimage
+
+
+def foreground(image: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Find what an image shows, without the empty space around it.
+
+    The threshold is the triangle method's (Zack et al. 1977, doi 10.1177/25.7.70454), which looks for the foot of
+    the background's peak. It keeps the dark tissue that Otsu's threshold gives away, and so finds the same outline
+    in every MR sequence.
+
+    Args:
+        image: shape (k, j, i), any intensity unit; one slice is allowed. Infinite and NaN voxels count as empty.
+
+    Returns:
+        Shape (k, j, i); True on the brain of a skull-stripped image, on the head or body of another, up to two voxels
+        too wide where the air is noisy; all True where nothing stands out, as in a constant image.
+    """
+    finite = np.isfinite(image)
+    lowest = float(image[finite].min()) if finite.any() else 0.0
+    values = np.where(finite, image, np.float32(lowest))
+    if not np.any(values > lowest):
+        return np.ones(image.shape, dtype=bool)
+    if _zero_marks_outside(values):
+        content = values != 0
+        # A normalised brain reaches below its zero background, where a threshold would cut it in half.
+        if np.mean(values[content] < 0) < 0.1:
+            content &= _above_background(values)
+    else:
+        content = _above_background(values)
+    content &= finite
+    return _large_filled_parts(content) if content.any() else np.ones(image.shape, dtype=bool)
+
+
+def _zero_marks_outside(values: NDArray[np.float32]) -> bool:
+    """Whether most of the slices' edge voxels are exactly 0, as skull stripping and resampling leave them."""
+    edges = [values[:, [0, -1], :].ravel(), values[:, :, [0, -1]].ravel()]
+    return bool(np.mean(np.concatenate(edges) == 0) > 0.5)
+
+
+def _above_background(values: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """The voxels brighter than the background's peak in the histogram, slice by slice smoothed by one voxel."""
+    smooth = ndimage.gaussian_filter(values, (0, 1, 1))
+    lowest = smooth.min()
+    if smooth.max() == lowest:
+        return np.zeros(values.shape, dtype=bool)
+    # The few brightest voxels (fat, vessels) would squeeze everything else into a handful of the bins.
+    smooth = np.minimum(smooth, np.percentile(smooth[smooth > lowest], 99.5))
+    triangle = sitk.TriangleThresholdImageFilter()
+    triangle.SetNumberOfHistogramBins(256)
+    triangle.Execute(sitk.GetImageFromArray(smooth))
+    return np.asarray(smooth > triangle.GetThreshold())
+
+
+def _large_filled_parts(content: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Drop specks, keep every part of a tenth of the largest one or more (two legs are two), fill holes slicewise."""
+    cross = ndimage.generate_binary_structure(2, 1)[np.newaxis]
+    opened = ndimage.binary_opening(content, cross)
+    labels, _ = ndimage.label(opened if opened.any() else content)
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    kept = (sizes >= 0.1 * sizes.max()) & (sizes > 0)
+    # In a volume, air cells open to the outside through another slice; within the slice they are holes.
+    return np.stack([ndimage.binary_fill_holes(plane) for plane in kept[labels]])
