@@ -41,17 +41,21 @@ class DemoSettings:
         training_cases: simulated patients to train on.
         test_cases: further patients to predict.
         slice_thickness_mm: distance of the axial slices, as in many clinical exams.
+        network_spacing_mm: in-plane spacing that the network works at; its output comes back on the case's own grid.
         epochs: passes over the training slices.
+        batch_size: slices in a step; small ones make more steps of the little time there is.
         depth: pooling steps of the U-Net.
         samples: T, Monte Carlo samples.
         seed: of everything.
     """
 
-    training_cases: int = 16
-    test_cases: int = 4
+    training_cases: int = 14
+    test_cases: int = 3
     slice_thickness_mm: float = 4.0
-    epochs: int = 7
-    depth: int = 3
+    network_spacing_mm: float = 2.0
+    epochs: int = 8
+    batch_size: int = 2
+    depth: int = 4
     samples: int = 20
     seed: int = 0
 
@@ -102,7 +106,13 @@ def run_demo(
     training = Cohort.open(manifest, everyone.case_names[: settings.training_cases])
     test = Cohort.open(manifest, everyone.case_names[settings.training_cases :])
     training_cases = training.load_all()
-    base = TrainingSettings(epochs=settings.epochs, depth=settings.depth, seed=settings.seed)
+    base = TrainingSettings(
+        epochs=settings.epochs,
+        batch_size=settings.batch_size,
+        depth=settings.depth,
+        spacing=(settings.network_spacing_mm, settings.network_spacing_mm),
+        seed=settings.seed,
+    )
     evaluations = {}
     for fusion, arm in ARMS.items():
         progress.message(f"{arm}: training on {len(training)} cases, predicting {len(test)}")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
@@ -26,8 +27,8 @@ RATER_COLOURS = ("#56B4E9", "#E69F00", "#CC79A7", "#009E73", "#F0E442", "#D55E00
 """Colours that stay apart for colour-blind readers (Okabe and Ito, 2008)."""
 
 ENTROPY_COLOURS = "inferno"
-VISIBLE_ENTROPY = 0.05
-"""Below this many bits the background shows through."""
+OPAQUE_ENTROPY = 0.2
+"""From this many bits on the colour hides the image; below it fades, so that the anatomy shows where all is sure."""
 
 _SCALE_BAR_MM = 50.0
 
@@ -67,7 +68,9 @@ def comparison_figure(
     axes[0, 0].set_title(f"{background} with the raters' contours", fontsize=11)
     if shown is not None:
         ticks = [0, 0.25, 0.5, 0.75, 1]
-        bar = figure.colorbar(shown, ax=axes[:, 1:].ravel().tolist(), shrink=0.7, pad=0.01, ticks=ticks)
+        bar = figure.colorbar(
+            ScalarMappable(shown.norm, shown.cmap), ax=axes[:, 1:].ravel().tolist(), shrink=0.7, pad=0.01, ticks=ticks
+        )
         bar.set_label("entropy (bits): 0 sure, 1 most unsure")
     names = cases[0].rater_names
     handles = [Line2D([], [], color=_colour(n), linewidth=2, label=name) for n, name in enumerate(names)]
@@ -143,9 +146,9 @@ def outline(axes: Axes, view: AxialView, mask: NDArray[np.bool_], colour: str) -
 def _draw_entropy(axes: Axes, view: AxialView, image: NDArray[Any], entropy: NDArray[Any]) -> AxesImage:
     view.show_background(axes, image)
     flat = view.slice(entropy)
-    visible = np.ma.masked_less(flat, VISIBLE_ENTROPY)
+    opacity = 0.95 * np.clip(flat / OPAQUE_ENTROPY, 0, 1)
     return axes.imshow(
-        visible, cmap=ENTROPY_COLOURS, vmin=0, vmax=1, extent=view.extent, interpolation="nearest", alpha=0.9
+        flat, cmap=ENTROPY_COLOURS, vmin=0, vmax=1, extent=view.extent, interpolation="nearest", alpha=opacity
     )
 
 
