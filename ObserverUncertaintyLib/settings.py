@@ -88,6 +88,8 @@ class TrainingSettings:
         tie: what the majority vote makes of an even split.
         epochs: passes over all slices; the model of the last one is used.
         batch_size: slices in a step.
+        background_slices: slices without the structure that an epoch sees, drawn anew each time, as a multiple of those
+            with it; None sees all of them. With a small structure, fewer of them bring more of the steps to it.
         learning_rate: of Adam.
         loss: what is minimised.
         augmentation: how slices are varied.
@@ -102,6 +104,7 @@ class TrainingSettings:
     tie: Tie = Tie.BACKGROUND
     epochs: int = 100
     batch_size: int = 4
+    background_slices: float | None = None
     learning_rate: float = 1e-3
     loss: Loss = Loss.CROSS_ENTROPY
     augmentation: Augmentation = Augmentation.NONE

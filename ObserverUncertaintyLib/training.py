@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -205,7 +206,7 @@ class _Run:
 
     def train(self) -> None:
         """Run the epochs that are not done yet, with a checkpoint after each."""
-        steps = -(-len(self.slices) // self.settings.batch_size)
+        steps = -(-len(self._slices_of_epoch(np.random.default_rng())) // self.settings.batch_size)
         epochs, done = self.settings.epochs, len(self.losses)
         self.progress.start("train", epochs * steps, done * steps)
         for epoch in range(done, epochs):
@@ -239,7 +240,7 @@ class _Run:
 
     def _batches(self, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """The epoch's batches of images and targets, in an order drawn anew."""
-        order = rng.permutation(len(self.slices))
+        order = rng.permutation(self._slices_of_epoch(rng))
         drawn = draw_labels(self.slices.label_counts, rng)
         flipped = rng.random(len(self.slices)) < (0.5 if self.settings.augmentation is Augmentation.FLIP else 0.0)
         for start in range(0, len(order), self.settings.batch_size):
@@ -254,6 +255,16 @@ class _Run:
                 images.to(self.device, memory_format=torch.channels_last, non_blocking=True),
                 target.to(self.device, non_blocking=True),
             )
+
+    def _slices_of_epoch(self, rng: np.random.Generator) -> NDArray[np.intp]:
+        """The slices that an epoch sees: all with the structure, and as many of the others as the settings ask for."""
+        ratio = self.settings.background_slices
+        with_structure = self.slices.labels.flatten(1).any(dim=1).numpy()
+        background = np.flatnonzero(~with_structure)
+        if ratio is not None:
+            count = min(len(background), round(ratio * int(with_structure.sum())))
+            background = rng.choice(background, count, replace=False)
+        return np.concatenate([np.flatnonzero(with_structure), background])
 
     def _validation_loss(self, slices: SliceSet) -> float:
         """Mean loss against the raters' mean, without dropout."""
@@ -302,6 +313,8 @@ def _check(cases: Sequence[Case], settings: TrainingSettings) -> None:
         raise InputError("There is no case to train on.")
     if settings.epochs < 1 or settings.batch_size < 1 or settings.learning_rate <= 0:
         raise InputError("--epochs and --batch-size must be at least 1, and --learning-rate above 0.")
+    if settings.background_slices is not None and settings.background_slices < 0:
+        raise InputError("--background-slices must be 0 or more.")
     for case in cases:
         if case.sequences != cases[0].sequences:
             raise InputError(

@@ -66,6 +66,13 @@ def train(
         FeatureNorm, typer.Option(help="Normalisation after each convolution.")
     ] = _DEFAULTS.feature_norm,
     batch_size: Annotated[int, typer.Option(min=1, help="Slices in a step.")] = _DEFAULTS.batch_size,
+    background_slices: Annotated[
+        float | None,
+        typer.Option(
+            help="Slices without the structure in an epoch, as a multiple of those with it, drawn anew each time; "
+            "all by default."
+        ),
+    ] = None,
     learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = _DEFAULTS.learning_rate,
     loss: Annotated[Loss, typer.Option(help="A Dice loss makes the model sure of itself.")] = _DEFAULTS.loss,
     augmentation: Annotated[
@@ -110,6 +117,7 @@ def train(
         tie=tie,
         epochs=epochs,
         batch_size=batch_size,
+        background_slices=background_slices,
         learning_rate=learning_rate,
         loss=loss,
         augmentation=augmentation,

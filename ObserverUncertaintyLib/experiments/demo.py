@@ -44,6 +44,7 @@ class DemoSettings:
         network_spacing_mm: in-plane spacing that the network works at; its output comes back on the case's own grid.
         epochs: passes over the training slices.
         batch_size: slices in a step; small ones make more steps of the little time there is.
+        background_slices: slices without a cavity in an epoch, as a multiple of those with one.
         depth: pooling steps of the U-Net.
         samples: T, Monte Carlo samples.
         seed: of everything.
@@ -53,8 +54,9 @@ class DemoSettings:
     test_cases: int = 3
     slice_thickness_mm: float = 4.0
     network_spacing_mm: float = 2.0
-    epochs: int = 8
+    epochs: int = 18
     batch_size: int = 2
+    background_slices: float = 0.6
     depth: int = 4
     samples: int = 20
     seed: int = 0
@@ -109,6 +111,7 @@ def run_demo(
     base = TrainingSettings(
         epochs=settings.epochs,
         batch_size=settings.batch_size,
+        background_slices=settings.background_slices,
         depth=settings.depth,
         spacing=(settings.network_spacing_mm, settings.network_spacing_mm),
         seed=settings.seed,

@@ -199,6 +199,19 @@ def test_flip_augmentation_changes_the_weights_only_when_asked_for(tmp_path: Pat
     assert weights(tmp_path / "none") != weights(tmp_path / "flip")
 
 
+def test_an_epoch_sees_as_many_background_slices_as_asked_for(tmp_path: Path) -> None:
+    cases = [replace(case, raters=case.raters & (np.arange(6) == 2)[:, None, None]) for case in discs(4, slices=6)]
+    steps = {}
+    for ratio in (None, 0.0, 1.0, 2.5, 99.0):
+        listener = Listener()
+        settings = replace(SMALL, epochs=1, batch_size=1, background_slices=ratio)
+        train(cases, tmp_path / str(ratio), settings, progress=listener)
+        assert listener.done == listener.steps
+        steps[ratio] = listener.steps
+    # Four slices with the structure, twenty without.
+    assert steps == {None: 24, 0.0: 4, 1.0: 8, 2.5: 14, 99.0: 24}
+
+
 def test_validation_loss_is_recorded_and_decides_nothing(tmp_path: Path) -> None:
     train(discs(2), tmp_path / "without", SMALL)
     result = train(discs(2), tmp_path / "with", SMALL, validation=discs(4)[2:])
