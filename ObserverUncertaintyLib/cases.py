@@ -316,6 +316,11 @@ class Cohort:
         """The sequences' names in channel order."""
         return tuple(self.manifest.images)
 
+    def load_images(self, case: str, options: LoadOptions = LoadOptions()) -> Case:
+        """Load one case of the cohort without its raters and truth, as prediction needs it."""
+        files = self._files[case]
+        return load_case(case, files.images, {}, reference=self.manifest.reference, options=options)
+
     def load(self, case: str, options: LoadOptions = LoadOptions()) -> Case:
         """Load one case of the cohort; raises InputError for files that cannot be used as they are."""
         files = self._files[case]

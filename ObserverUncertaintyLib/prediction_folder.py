@@ -54,7 +54,7 @@ def predict_cases(
     Args:
         model: folder of the trained model.
         case_names: the cases.
-        load: loads a case by its name, such as `Cohort.load`.
+        load: loads a case by its name, such as `Cohort.load_images`.
         folder: the output folder.
         settings: what decides the predictions.
         device: "auto", "cpu", "cuda:N" or "mps".

@@ -52,7 +52,7 @@ def run_arm(
     predict_cases(
         arm / "model",
         test.case_names,
-        test.load,
+        test.load_images,
         arm / "predictions",
         PredictionSettings(seed=seed),
         resume=True,

@@ -206,7 +206,7 @@ def predict(
     cohort = Cohort.open(manifest, case_list(cases)) if manifest else None
 
     def load(case: str) -> Case:
-        return cohort.load(case, options) if cohort else load_case(case, images, {}, options=options)
+        return cohort.load_images(case, options) if cohort else load_case(case, images, {}, options=options)
 
     with ConsoleProgress().running() as progress:
         run = predict_cases(

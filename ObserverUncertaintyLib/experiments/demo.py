@@ -134,7 +134,7 @@ def run_demo(
         predict_cases(
             folder / "models" / fusion,
             test.case_names,
-            test.load,
+            test.load_images,
             folder / "predictions" / fusion,
             PredictionSettings(samples=settings.samples, seed=settings.seed),
             device=device,

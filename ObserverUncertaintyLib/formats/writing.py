@@ -20,6 +20,9 @@ from ObserverUncertaintyLib.geometry import Grid
 WRITTEN_EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha")
 """Formats of one file: a header and a data file (.nhdr, .mhd) cannot be moved into place in one step."""
 
+NOTE = "ObserverUncertainty: research use only, not a medical device"
+"""Stands in the header of every file, where viewers show it (NIfTI's `descrip`, 80 characters)."""
+
 _COMPRESSION_LEVEL = 3
 _CHUNK = 1 << 20
 
@@ -42,6 +45,7 @@ def write_image(path: Path, array: NDArray[Any], grid: Grid) -> None:
             "Change the file's extension."
         )
     image = grid.to_sitk(array.astype(np.uint8 if array.dtype in (np.bool_, np.uint8) else np.float32))
+    image.SetMetaData("ITK_FileNotes", NOTE)
     try:
         with written_atomically(path) as temporary, quiet():
             if extension(path) == ".nii.gz":

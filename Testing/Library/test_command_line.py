@@ -206,6 +206,14 @@ def test_predict_takes_single_images_without_manifest_or_raters(model: Path, coh
     assert "either a manifest" in run("predict", model, "--out", tmp_path / "o", code=2).stderr
 
 
+def test_predict_needs_no_rater_even_where_the_manifest_names_one(model: Path, cohort: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "cohort"
+    shutil.copytree(cohort.parent, copy)
+    (copy / "case04" / "rater2.nii.gz").write_text("damaged")
+    run("predict", model, copy / "cohort.toml", "--out", tmp_path / "out", "--cases", "case04", "--samples", 1)
+    assert (tmp_path / "out" / "case04" / "prediction.json").exists()
+
+
 def test_predict_resumes_with_the_same_settings_only(model: Path, cohort: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run("predict", model, cohort, "--out", out, "--cases", "case03", "--samples", 2)

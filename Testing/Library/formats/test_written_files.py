@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.formats import read_image, read_mask, write_image, write_mask
@@ -125,3 +126,13 @@ def test_a_folder_that_cannot_be_made_is_reported(tmp_path, oblique_grid, noise)
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"a\.nrrd: the file cannot be written"):
         write_image(tmp_path / "file" / "a.nrrd", noise, oblique_grid)
+
+
+def test_the_header_says_that_it_is_for_research(
+    tmp_path: Path, noise: NDArray[np.float32], oblique_grid: Grid
+) -> None:
+    write_image(tmp_path / "a.nii.gz", noise, oblique_grid)
+    note = bytes(nib.load(tmp_path / "a.nii.gz").header["descrip"].tobytes()).rstrip(b"\0").decode()
+    assert note == "ObserverUncertainty: research use only, not a medical device"
+    write_image(tmp_path / "a.nrrd", noise, oblique_grid)
+    assert b"research use only" in (tmp_path / "a.nrrd").read_bytes()[:2000]
