@@ -128,7 +128,8 @@ def _draw_contours(axes: Axes, view: AxialView, case: Case, background: str) -> 
     view.show_background(axes, case.image(background))
     for number, mask in enumerate(case.raters):
         outline(axes, view, mask, _colour(number))
-    label = f"{case.name}, axial, S {view.position_mm:.0f} mm" if case.grid.dimension == 3 else case.name
+    height = f"{'S' if view.position_mm >= 0 else 'I'} {abs(view.position_mm):.0f} mm"
+    label = f"{case.name}, axial, {height}" if case.grid.dimension == 3 else case.name
     axes.set_xlabel(label, fontsize=9)
 
 
