@@ -259,7 +259,7 @@ class _Run:
     def _slices_of_epoch(self, rng: np.random.Generator) -> NDArray[np.intp]:
         """The slices that an epoch sees: all with the structure, and as many of the others as the settings ask for."""
         ratio = self.settings.background_slices
-        with_structure = self.slices.labels.flatten(1).any(dim=1).numpy()
+        with_structure = self.slices.labels.flatten(1).any(dim=1).bool().numpy()  # any() of uint8 is uint8
         background = np.flatnonzero(~with_structure)
         if ratio is not None:
             count = min(len(background), round(ratio * int(with_structure.sum())))
