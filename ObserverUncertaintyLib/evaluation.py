@@ -5,6 +5,7 @@ Only `<case>/probability.nii.gz` is read, so that any tool's output can be score
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from ObserverUncertaintyLib import fusion, metrics
 from ObserverUncertaintyLib.cases import Case, Cohort, LoadOptions
 from ObserverUncertaintyLib.entropy import binary_entropy, expert_entropy
 from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.files import PROBABILITY_FILE
+from ObserverUncertaintyLib.files import PROBABILITY_FILE, REPORT_FILE
 from ObserverUncertaintyLib.formats import read_image
 from ObserverUncertaintyLib.geometry import require_same_grid
 from ObserverUncertaintyLib.jobs import Progress
@@ -65,6 +66,7 @@ def evaluate(
         progress.check_cancelled()
         case = cohort.load(name, options)
         row = score_case(case, read_probability(folder / name / PROBABILITY_FILE, case))
+        row["warnings"] = list(dict.fromkeys(row["warnings"] + _prediction_warnings(folder / name / REPORT_FILE)))
         for warning in row["warnings"]:
             progress.warning(warning)
         rows.append(row)
@@ -87,6 +89,17 @@ def read_probability(path: Path, case: Case) -> NDArray[np.float32]:
     if low < -1e-6 or high > 1 + 1e-6:
         raise InputError(f"{path} holds values from {low:.4g} to {high:.4g}; a probability lies between 0 and 1.")
     return np.clip(volume.array, 0.0, 1.0)
+
+
+def _prediction_warnings(report: Path) -> list[str]:
+    """What the prediction was warned about, such as a case of the training set; other tools write no report."""
+    try:
+        content = json.loads(report.read_text(encoding="utf-8"))
+        return [str(warning) for warning in content["warnings"]]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{report} cannot be read: {error!r}. Predict the case again, or delete this file.") from error
 
 
 def score_case(case: Case, probability: NDArray[np.float32]) -> Row:

@@ -14,6 +14,9 @@ from ObserverUncertaintyLib.errors import InputError
 PROBABILITY_FILE = "probability.nii.gz"
 """A prediction's mean foreground probability, `<case>/probability.nii.gz`: all that scoring needs."""
 
+REPORT_FILE = "prediction.json"
+"""What `predict` reports beside it: settings, notes and warnings."""
+
 
 @contextmanager
 def written_atomically(path: Path) -> Iterator[Path]:

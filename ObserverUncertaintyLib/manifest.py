@@ -169,6 +169,8 @@ def read_manifest(path: str | Path) -> Manifest:
     try:
         # Windows' Notepad puts a byte order mark first, which TOML 1.0 does not know.
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    except IsADirectoryError:
+        raise ManifestError(f"{path} is a folder; a manifest is a .toml file. Were two arguments swapped?") from None
     except FileNotFoundError:
         raise ManifestError(f"{path}: no such manifest. Give the path of a .toml file (see docs/data.md).") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:

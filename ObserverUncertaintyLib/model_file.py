@@ -148,6 +148,8 @@ class ModelDescription:
         """Read the content of model.json; raises KeyError, TypeError or ValueError if it is not such."""
         preprocessing, expects = content["preprocessing"], content["expects"]
         spacing, size = preprocessing["spacing"], preprocessing["minimum_size"]
+        if spacing is not None and not min(spacing) > 0:
+            raise ValueError(f"spacing must be above 0, not {spacing}")
         return cls(
             sequences=tuple(content["sequences"]),
             label=content["label"],

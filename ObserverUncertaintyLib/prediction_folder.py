@@ -13,7 +13,13 @@ import numpy as np
 
 from ObserverUncertaintyLib.cases import Case
 from ObserverUncertaintyLib.devices import choose_device, choose_precision, describe_device
-from ObserverUncertaintyLib.files import PROBABILITY_FILE, prepare_output_folder, refuse_other_settings, write_json
+from ObserverUncertaintyLib.files import (
+    PROBABILITY_FILE,
+    REPORT_FILE,
+    prepare_output_folder,
+    refuse_other_settings,
+    write_json,
+)
 from ObserverUncertaintyLib.formats import write_image, write_mask
 from ObserverUncertaintyLib.inference import Prediction, predict
 from ObserverUncertaintyLib.jobs import Progress
@@ -22,7 +28,6 @@ from ObserverUncertaintyLib.settings import PredictionSettings
 from ObserverUncertaintyLib.training_data import image_digest
 
 SEGMENTATION_FILE = "segmentation.nii.gz"
-REPORT_FILE = "prediction.json"
 _SETTINGS_FILE = "settings.json"
 
 
@@ -74,7 +79,7 @@ def predict_cases(
     prepare_output_folder(folder, resume=resume, overwrite=overwrite)
     weights = file_digest(Path(model) / WEIGHTS_FILE)
     record = {**asdict(settings), "weights": weights}
-    _keep_settings(folder, record, overwrite)
+    _require_same_settings(folder, record, overwrite)
     for name in case_names:
         output = folder / name
         if resume and (output / REPORT_FILE).exists():
@@ -95,6 +100,8 @@ def predict_cases(
             progress.message(text)
         for text in report["warnings"]:
             progress.warning(text)
+        # Only now, so that a first call with wrong input leaves nothing behind.
+        write_json(folder / _SETTINGS_FILE, record)
         save_prediction(output, case, prediction, report)
     return PredictionRun(folder, tuple(case_names), describe_device(chosen), time.monotonic() - started)
 
@@ -137,8 +144,7 @@ def _report(
     }
 
 
-def _keep_settings(folder: Path, record: dict[str, Any], overwrite: bool) -> None:
+def _require_same_settings(folder: Path, record: dict[str, Any], overwrite: bool) -> None:
     path = folder / _SETTINGS_FILE
     if path.exists() and not overwrite:
         refuse_other_settings(folder, json.loads(path.read_text(encoding="utf-8")), record)
-    write_json(path, record)

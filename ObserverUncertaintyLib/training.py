@@ -125,6 +125,8 @@ def train(
         refuse_other_settings(folder, {key: finished.training.get(key) for key in record}, record)
         progress.message(f"{folder} is trained already; there is nothing to resume")
         return TrainingResult(folder, finished, describe_device(chosen), time.monotonic() - started)
+    if settings.fusion is FusionMethod.NONE and all(len(case.rater_names) < 2 for case in cases):
+        progress.warning("every case has one rater only: there is no disagreement to learn")
     run = _Run(folder, settings, chosen, progress)
     expects = expectations(cases, settings.slice_axis, skull_stripped)
     preprocessing = Preprocessing(
@@ -311,7 +313,7 @@ class _Run:
 def _check(cases: Sequence[Case], settings: TrainingSettings) -> None:
     if not cases:
         raise InputError("There is no case to train on.")
-    if settings.epochs < 1 or settings.batch_size < 1 or settings.learning_rate <= 0:
+    if settings.epochs < 1 or settings.batch_size < 1 or not 0 < settings.learning_rate < np.inf:
         raise InputError("--epochs and --batch-size must be at least 1, and --learning-rate above 0.")
     if settings.background_slices is not None and settings.background_slices < 0:
         raise InputError("--background-slices must be 0 or more.")

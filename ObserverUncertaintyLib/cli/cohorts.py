@@ -30,12 +30,12 @@ def cavities(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    r"""Simulate post-operative brain MRI with a resection cavity that three raters drew.
+    """Simulate post-operative brain MRI with a resection cavity that three raters drew.
 
     \b
     Example:
       observer-uncertainty simulate cavities --out cohort --cases 12
-    """
+    """  # noqa: D301
     from ObserverUncertaintyLib.simulation.cavities import CavitySettings, case_names, simulate_cavity_case
     from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
 
@@ -65,12 +65,12 @@ def demo(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    r"""Simulate a cohort, train without fusion and with majority vote, predict, and compare: under 10 minutes.
+    """Simulate a cohort, train without fusion and with majority vote, predict, and compare: under 10 minutes.
 
     \b
     Example:
       observer-uncertainty demo --out demo-output
-    """
+    """  # noqa: D301
     from ObserverUncertaintyLib.experiments.demo import DemoSettings, run_demo
     from ObserverUncertaintyLib.report.tables import without_nan
 

@@ -100,7 +100,7 @@ def train(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    r"""Train a dropout U-Net on a cohort.
+    """Train a dropout U-Net on a cohort.
 
     \b
     Example:
@@ -108,7 +108,7 @@ def train(
     \b
     The paper's cavity network:
       observer-uncertainty train cohort.toml --fusion none --out model --depth 5 --filters 48 --epochs 35
-    """
+    """  # noqa: D301
     from ObserverUncertaintyLib.devices import choose_device, peak_memory_mib
     from ObserverUncertaintyLib.training import train as train_model
 
@@ -189,18 +189,20 @@ def predict(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    r"""Predict probability, segmentation and entropies with Monte Carlo dropout.
+    """Predict probability, segmentation and entropies with Monte Carlo dropout.
 
     \b
     Examples:
       observer-uncertainty predict model cohort.toml --out predictions
       observer-uncertainty predict model --image T1=t1.nii.gz --image FLAIR=flair.nii.gz --out predictions
-    """
+    """  # noqa: D301
     from ObserverUncertaintyLib.devices import choose_device, peak_memory_mib
     from ObserverUncertaintyLib.prediction_folder import predict_cases
 
     options = load_options(resample, masks, register)
     images = _images(image or [])
+    if not re.fullmatch(r"[^/\\]+", name) or name in (".", ".."):
+        raise InputError(f'--name "{name}" becomes a folder below --out, so it must be a plain name.')
     if (manifest is None) == (not images):
         raise InputError("Give either a manifest, or the images of one case as --image SEQUENCE=FILE.")
     cohort = Cohort.open(manifest, case_list(cases)) if manifest else None
@@ -248,12 +250,12 @@ def evaluate(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    r"""Score predictions against the raters: WME, ME, Dice and calibration.
+    """Score predictions against the raters: WME, ME, Dice and calibration.
 
     \b
     Example:
       observer-uncertainty evaluate predictions cohort.toml --out scores.csv
-    """
+    """  # noqa: D301
     from ObserverUncertaintyLib.evaluation import evaluate as evaluate_folder
 
     prepare_score_files(out, overwrite=overwrite)

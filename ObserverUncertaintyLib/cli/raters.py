@@ -40,12 +40,12 @@ def fuse(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    r"""Fuse several raters' masks of one structure into one.
+    """Fuse several raters' masks of one structure into one.
 
     \b
     Example:
       observer-uncertainty fuse anna.nii.gz ben.nii.gz carl.nii.gz --method staple --out fused.nii.gz
-    """
+    """  # noqa: D301
     if method is fusion.FusionMethod.NONE:
         raise InputError("--method none keeps the raters apart, so there is nothing to write. Give another method.")
     _prepare(out, overwrite)
@@ -80,12 +80,12 @@ def disagreement(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    r"""Map where raters disagree: the entropy of their votes in bits, 0 (all agree) to 1 (an even split).
+    """Map where raters disagree: the entropy of their votes in bits, 0 (all agree) to 1 (an even split).
 
     \b
     Example:
       observer-uncertainty disagreement segmentation.seg.nrrd --out expert_entropy.nii.gz
-    """
+    """  # noqa: D301
     _prepare(out, overwrite)
     case = _load(raters, resample, masks)
     entropy = expert_entropy(case.raters)

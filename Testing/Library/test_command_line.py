@@ -63,7 +63,8 @@ def test_every_command_explains_itself_with_an_example() -> None:
     commands = (["demo"], ["fuse"], ["disagreement"], ["train"], ["predict"], ["evaluate"], ["simulate", "cavities"])
     for command in commands:
         text = run(*command, "--help").stdout
-        assert f"observer-uncertainty {' '.join(command)} " in text
+        assert f"\n    observer-uncertainty {' '.join(command)} " in text, "on a line of its own"
+        assert "\\b" not in text
     assert "Research use only" in run("--help").stdout
 
 
@@ -193,6 +194,7 @@ def test_train_predict_evaluate_from_manifest_to_scores(cohort: Path, tmp_path: 
     run("evaluate", predictions, cohort, "--out", tmp_path / "scores.csv")
     content = json.loads((tmp_path / "scores.json").read_text())
     assert [row["case"] for row in content["cases"]] == ["case03", "case04"]
+    assert any("training set" in warning for warning in content["cases"][0]["warnings"])
     assert content["summary"]["wme"]["n"] == 2
 
 
@@ -203,6 +205,10 @@ def test_predict_takes_single_images_without_manifest_or_raters(model: Path, coh
     text = run("predict", model, "--image", f"T2={image}", "--out", tmp_path / "other", code=2).stderr
     assert "S1 is missing" in text
     assert "SEQUENCE=FILE" in run("predict", model, "--image", image, "--out", tmp_path / "o", code=2).stderr
+    assert not (tmp_path / "other" / "settings.json").exists(), "wrong input leaves nothing behind"
+    for name in ("..", "a/b", ""):
+        arguments = ("predict", model, "--image", f"S1={image}", "--out", tmp_path / "n", "--name", name)
+        assert "plain name" in run(*arguments, code=2).stderr
     assert "either a manifest" in run("predict", model, "--out", tmp_path / "o", code=2).stderr
 
 
@@ -241,6 +247,15 @@ def test_wrong_manifests_end_with_exit_code_2(model: Path, cohort: Path, tmp_pat
     assert "nowhere.toml" in run("predict", model, "nowhere.toml", "--out", tmp_path / "p", code=2).stderr
     text = run("predict", model, cohort, "--out", tmp_path / "p", "--cases", "case99", code=2).stderr
     assert "no such case: case99" in text
+    assert not (tmp_path / "m").exists()
+
+
+def test_swapped_arguments_and_impossible_numbers_are_wrong_input(cohort: Path, tmp_path: Path) -> None:
+    text = run("train", cohort.parent, "--fusion", "none", "--out", tmp_path / "m", *TINY, code=2).stderr
+    assert "is a folder" in text
+    arguments = ("train", cohort, "--fusion", "none", "--out", tmp_path / "m", *TINY, "--learning-rate")
+    for rate in ("nan", "inf", "0", "-1"):
+        assert "--learning-rate" in run(*arguments, rate, code=2).stderr
     assert not (tmp_path / "m").exists()
 
 

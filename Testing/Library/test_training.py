@@ -233,6 +233,12 @@ def test_2d_beside_3d_and_a_case_without_raters_are_refused(tmp_path: Path) -> N
         train([Case(case.name, case.grid, case.sequences, case.images)], tmp_path / "b", SMALL)
 
 
+def test_a_single_rater_without_fusion_is_warned_about(tmp_path: Path) -> None:
+    listener = Listener()
+    train(discs(2, raters=1), tmp_path, replace(SMALL, epochs=1), progress=listener)
+    assert "no disagreement to learn" in listener.texts[0]
+
+
 def test_no_case_name_or_path_is_kept_in_the_model(tmp_path: Path) -> None:
     cases = [replace(case, name=f"patient-{n}") for n, case in enumerate(discs(2))]
     train(cases, tmp_path, SMALL)
