@@ -120,7 +120,7 @@ def test_a_mistake_in_the_file_is_named_together_with_the_file(tmp_path, text, m
 def test_a_manifest_that_is_missing_or_no_text_is_an_input_error(tmp_path):
     with pytest.raises(InputError, match="no such manifest"):
         read_manifest(tmp_path / "none.toml")
-    with pytest.raises(InputError, match="not a readable TOML manifest"):
+    with pytest.raises(InputError, match="is a folder"):
         read_manifest(tmp_path)
     (tmp_path / "latin.toml").write_bytes('[cohort]\nname = "Ermiş"'.encode("iso8859-9"))
     with pytest.raises(InputError, match="not a readable TOML manifest"):
