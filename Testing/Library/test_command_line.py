@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,10 +32,10 @@ def run(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def result(done: subprocess.CompletedProcess[str]) -> dict[str, object]:
+def result(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     """The one machine-readable result on standard output."""
     (line,) = done.stdout.splitlines()
-    content: dict[str, object] = json.loads(line)
+    content: dict[str, Any] = json.loads(line)
     return content
 
 
@@ -96,9 +97,9 @@ def test_fuse_writes_on_the_raters_grid(raters: list[Path], tmp_path: Path, meth
         assert np.array_equal(array, expected[method])
     assert report["method"] == method
     assert report["volume_ml"] == pytest.approx(array.sum(dtype=float) * 3 / 1000)
-    names = [row["name"] for row in report["raters"]]  # type: ignore[attr-defined]
+    names = [row["name"] for row in report["raters"]]
     assert names == ["rater1", "rater2", "rater3"]
-    assert ("sensitivity" in report["raters"][0]) == (method == "staple")  # type: ignore[index]
+    assert ("sensitivity" in report["raters"][0]) == (method == "staple")
 
 
 def test_a_segmentation_with_several_segments_is_several_raters(tmp_path: Path) -> None:
@@ -112,11 +113,11 @@ def test_a_segmentation_with_several_segments_is_several_raters(tmp_path: Path) 
     file = tmp_path / "raters.seg.nrrd"
     sitk.WriteImage(layers, str(file))
     report = result(run("disagreement", file, "--out", tmp_path / "entropy.nrrd", "--json"))
-    assert [row["name"] for row in report["raters"]] == ["Dr A", "Dr B", "Dr C"]  # type: ignore[attr-defined]
+    assert [row["name"] for row in report["raters"]] == ["Dr A", "Dr B", "Dr C"]
     entropy = read_image(tmp_path / "entropy.nrrd")
     assert entropy.array.max() == pytest.approx(0.9182958, abs=1e-6)
     two = run("disagreement", f"{file}#Dr A", f"{file}#Dr C", "--out", tmp_path / "two.nrrd", "--json")
-    assert [row["name"] for row in result(two)["raters"]] == ["Dr A", "Dr C"]  # type: ignore[attr-defined]
+    assert [row["name"] for row in result(two)["raters"]] == ["Dr A", "Dr C"]
 
 
 def test_raters_on_another_grid_are_refused_or_resampled_and_reported(raters: list[Path], tmp_path: Path) -> None:
@@ -128,7 +129,7 @@ def test_raters_on_another_grid_are_refused_or_resampled_and_reported(raters: li
     assert "32 x 32 x 3 voxels of 1 x 1 x 3.3 mm" in text
     assert not out.exists()
     done = run("fuse", *raters, "--method", "union", "--out", out, "--resample", "--json")
-    assert "rater2 was resampled (nearest)" in result(done)["notes"][0]  # type: ignore[index]
+    assert "rater2 was resampled (nearest)" in result(done)["notes"][0]
     assert "rater2 was resampled" in done.stderr
 
 
@@ -156,7 +157,7 @@ def test_an_empty_mask_is_accepted_warned_about_and_recorded(raters: list[Path],
     write_mask(raters[2], np.zeros_like(mask.array), mask.grid)
     done = run("fuse", *raters, "--method", "staple", "--out", tmp_path / "out.nii.gz", "--json")
     assert "rater3 drew nothing" in done.stderr
-    assert "rater3 drew nothing" in result(done)["warnings"][0]  # type: ignore[index]
+    assert "rater3 drew nothing" in result(done)["warnings"][0]
 
 
 def test_an_existing_file_is_kept_unless_overwritten(raters: list[Path], tmp_path: Path) -> None:
@@ -307,7 +308,7 @@ def test_real_multi_rater_data_is_read_as_it_lies(test_data: Path, tmp_path: Pat
     raters = sorted((folder / "case05").glob("seg_rater*.nii.gz"))
     assert len(raters) == 7
     report = result(run("fuse", *raters, "--method", "staple", "--out", tmp_path / "staple.nii.gz", "--json"))
-    assert all(0.5 < row["sensitivity"] <= 1 for row in report["raters"])  # type: ignore[attr-defined]
+    assert all(0.5 < row["sensitivity"] <= 1 for row in report["raters"])
     manifest = tmp_path / "brain_growth.toml"
     names = "\n".join(f'rater{n} = "seg_rater{n}.nii.gz"' for n in range(1, 8))
     relative = os.path.relpath(folder, tmp_path)
