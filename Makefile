@@ -10,7 +10,7 @@ demo: $(VENV)/.installed
 	$(BIN)/observer-uncertainty demo --out demo-output --resume
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -X warn_default_encoding -m pytest
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

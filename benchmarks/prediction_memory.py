@@ -74,7 +74,7 @@ def main() -> None:
         images = [f"--image={sequence}={case / f'{sequence}.nii.gz'}" for sequence in SEQUENCES]
         command = [sys.executable, "-m", "ObserverUncertaintyLib.cli", "predict", str(folder / "model"), *images]
         command += ["--out", str(folder / "out"), "--samples", str(arguments.samples), "--json"]
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, encoding="utf-8")
     result = json.loads(done.stdout)
     peak = result["peak_memory_mib"]["main"]
     print(f"device {result['device']}, {arguments.samples} samples: {result['seconds']:.0f} s")

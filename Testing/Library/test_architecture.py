@@ -78,7 +78,7 @@ def in_fresh_python(program: str) -> str:
     done = subprocess.run(
         [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(CHECKOUT)!r})\n{program}"],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
         check=False,
     )
@@ -96,7 +96,7 @@ def source_files() -> list[Path]:
         [git, "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
         cwd=CHECKOUT,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     return [CHECKOUT / name for name in listed.stdout.split("\0") if name and (CHECKOUT / name).is_file()]

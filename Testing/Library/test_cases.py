@@ -65,7 +65,8 @@ def save_cohort(folder: Path, raters: dict[str, list[str]], more: str = "") -> P
     patterns = "\n".join(f'{name} = "{name}.nrrd"' for name in known)
     manifest = folder / "cohort.toml"
     manifest.write_text(
-        f'[cohort]\nname = "Study"\ncases = "p*"\n{more}\n[images]\nT1 = "t1.nii.gz"\n[raters]\n{patterns}\n'
+        f'[cohort]\nname = "Study"\ncases = "p*"\n{more}\n[images]\nT1 = "t1.nii.gz"\n[raters]\n{patterns}\n',
+        encoding="utf-8",
     )
     return manifest
 
@@ -342,7 +343,7 @@ def test_a_rater_who_is_missing_in_one_case_is_warned_about_there(tmp_path):
 
 def test_a_rater_who_is_missing_in_every_case_is_an_error(tmp_path):
     manifest = save_cohort(tmp_path, {"p1": ["anna"], "p2": ["anna"]})
-    manifest.write_text(manifest.read_text() + 'carl = "c*.nrrd"\n')
+    manifest.write_text(manifest.read_text(encoding="utf-8") + 'carl = "c*.nrrd"\n', encoding="utf-8")
     with pytest.raises(ManifestError, match=r'rater carl has no file in any case: "c\*.nrrd" matches nothing'):
         Cohort.open(manifest)
 
@@ -388,7 +389,9 @@ def test_a_cohort_uses_the_manifests_reference(tmp_path):
     manifest = save_cohort(tmp_path, {"p1": ["anna"]}, more='reference = "T2"')
     save(tmp_path / "p1" / "t1.nii.gz", head(OTHER), OTHER)
     save(tmp_path / "p1" / "t2.nii.gz", head())
-    manifest.write_text(manifest.read_text().replace("[raters]", 'T2 = "t2.nii.gz"\n[raters]'))
+    manifest.write_text(
+        manifest.read_text(encoding="utf-8").replace("[raters]", 'T2 = "t2.nii.gz"\n[raters]'), encoding="utf-8"
+    )
     loaded = Cohort.open(manifest).load("p1", RESAMPLE)
     assert (loaded.sequences, loaded.grid.size) == (("T1", "T2"), GRID.size)
 

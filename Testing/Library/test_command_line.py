@@ -26,7 +26,7 @@ TINY = ["--epochs", "2", "--depth", "1", "--filters", "4", "--device", "cpu"]
 
 def run(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
     """Run the program and check its exit code; wrong input must never show a traceback."""
-    done = subprocess.run([*PROGRAM, *map(str, arguments)], capture_output=True, text=True, check=False)
+    done = subprocess.run([*PROGRAM, *map(str, arguments)], capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     return done
@@ -73,7 +73,7 @@ def test_help_loads_neither_torch_nor_matplotlib() -> None:
     code = (
         "import sys; import ObserverUncertaintyLib.cli; print([m for m in ('torch', 'matplotlib') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == "[]"
 
 
@@ -162,9 +162,9 @@ def test_an_empty_mask_is_accepted_warned_about_and_recorded(raters: list[Path],
 
 def test_an_existing_file_is_kept_unless_overwritten(raters: list[Path], tmp_path: Path) -> None:
     out = tmp_path / "out.nii.gz"
-    out.write_text("mine")
+    out.write_text("mine", encoding="utf-8")
     assert "exists already" in run("fuse", *raters, "--method", "union", "--out", out, code=2).stderr
-    assert out.read_text() == "mine"
+    assert out.read_text(encoding="utf-8") == "mine"
     run("fuse", *raters, "--method", "union", "--out", out, "--overwrite")
     assert read_mask(out).array.any()
 
@@ -188,12 +188,12 @@ def test_train_predict_evaluate_from_manifest_to_scores(cohort: Path, tmp_path: 
         assert np.array_equal(maps["segmentation"].array, maps["probability"].array > 0.5)
         source = read_image(cohort.parent / case / "S1.nii.gz")
         assert maps["probability"].grid == source.grid
-    prediction = json.loads((predictions / "case03" / "prediction.json").read_text())
+    prediction = json.loads((predictions / "case03" / "prediction.json").read_text(encoding="utf-8"))
     assert "Research use only" in prediction["notice"]
     assert str(tmp_path) not in json.dumps(prediction)
     assert any("training set" in warning for warning in prediction["warnings"])
     run("evaluate", predictions, cohort, "--out", tmp_path / "scores.csv")
-    content = json.loads((tmp_path / "scores.json").read_text())
+    content = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
     assert [row["case"] for row in content["cases"]] == ["case03", "case04"]
     assert any("training set" in warning for warning in content["cases"][0]["warnings"])
     assert content["summary"]["wme"]["n"] == 2
@@ -216,7 +216,7 @@ def test_predict_takes_single_images_without_manifest_or_raters(model: Path, coh
 def test_predict_needs_no_rater_even_where_the_manifest_names_one(model: Path, cohort: Path, tmp_path: Path) -> None:
     copy = tmp_path / "cohort"
     shutil.copytree(cohort.parent, copy)
-    (copy / "case04" / "rater2.nii.gz").write_text("damaged")
+    (copy / "case04" / "rater2.nii.gz").write_text("damaged", encoding="utf-8")
     run("predict", model, copy / "cohort.toml", "--out", tmp_path / "out", "--cases", "case04", "--samples", 1)
     assert (tmp_path / "out" / "case04" / "prediction.json").exists()
 
@@ -243,7 +243,7 @@ def test_wrong_manifests_end_with_exit_code_2(model: Path, cohort: Path, tmp_pat
         "[cohort": "not a readable TOML",
     }
     for text, expected in wrong.items():
-        manifest.write_text(text)
+        manifest.write_text(text, encoding="utf-8")
         assert expected in run("train", manifest, "--fusion", "none", "--out", tmp_path / "m", *TINY, code=2).stderr
     assert "nowhere.toml" in run("predict", model, "nowhere.toml", "--out", tmp_path / "p", code=2).stderr
     text = run("predict", model, cohort, "--out", tmp_path / "p", "--cases", "case99", code=2).stderr
@@ -268,7 +268,7 @@ def test_a_device_that_is_not_here_is_wrong_input(cohort: Path, tmp_path: Path) 
 
 def test_ctrl_c_stops_training_and_keeps_the_checkpoint(cohort: Path, tmp_path: Path) -> None:
     command = ["train", str(cohort), "--fusion", "none", "--out", str(tmp_path / "m"), *TINY, "--epochs", "5000"]
-    process = subprocess.Popen([*PROGRAM, *command], stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen([*PROGRAM, *command], stderr=subprocess.PIPE, encoding="utf-8")
     deadline = time.monotonic() + 120
     while not (tmp_path / "m" / "checkpoint" / "state.pt").exists():
         assert time.monotonic() < deadline, "training wrote no checkpoint"
@@ -314,10 +314,11 @@ def test_real_multi_rater_data_is_read_as_it_lies(test_data: Path, tmp_path: Pat
     relative = os.path.relpath(folder, tmp_path)
     manifest.write_text(
         f'[cohort]\nname = "Brain growth"\nroot = "{relative}"\ncases = "case*"\nlabel = "tissue"\n'
-        f'[images]\nMR = "image.nii.gz"\n[raters]\n{names}\n'
+        f'[images]\nMR = "image.nii.gz"\n[raters]\n{names}\n',
+        encoding="utf-8",
     )
     cases = ("--cases", "case01,case02")
     run("train", manifest, "--fusion", "none", "--out", tmp_path / "model", *cases, *TINY)
     run("predict", tmp_path / "model", manifest, "--out", tmp_path / "p", "--cases", "case24", "--samples", 2)
     run("evaluate", tmp_path / "p", manifest, "--out", tmp_path / "scores.json")
-    assert len(json.loads((tmp_path / "scores.json").read_text())["cases"]) == 1
+    assert len(json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))["cases"]) == 1

@@ -19,9 +19,9 @@ def test_the_demo_goes_from_nothing_to_table_and_picture_and_resumes(tmp_path: P
     for fusion in ("none", "majority"):
         for part in ("models/{}/model.json", "predictions/{}/case03/segmentation.nii.gz", "scores/{}.csv"):
             assert (tmp_path / "demo" / part.format(fusion)).exists()
-    rows = list(csv.DictReader((tmp_path / "demo" / "table.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "demo" / "table.csv").open(encoding="utf-8")))
     assert [(row["fusion"], row["wme_n"]) for row in rows] == [("none", "2"), ("majority", "2")]
-    assert "Research use only" in (tmp_path / "demo" / "table.txt").read_text()
+    assert "Research use only" in (tmp_path / "demo" / "table.txt").read_text(encoding="utf-8")
     picture = imread(result.figure)
     assert min(picture.shape[:2]) > 400
 

@@ -65,9 +65,9 @@ def test_undefined_scores_are_blank_in_csv_null_in_json_and_left_out_of_means(tm
     assert summary["wme"]["mean"] == rows[0]["wme"]
     evaluation = replace(evaluate_means(tmp_path, cohort), cases=rows, summary=summary)
     write_scores(tmp_path / "scores.json", evaluation)
-    table = list(csv.DictReader((tmp_path / "scores.csv").open()))
+    table = list(csv.DictReader((tmp_path / "scores.csv").open(encoding="utf-8")))
     assert table[1]["wme"] == ""
-    content = json.loads((tmp_path / "scores.json").read_text())
+    content = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
     assert content["cases"][1]["wme"] is None
     assert content["summary"]["wme"] == {"mean": rows[0]["wme"], "std": None, "n": 1}
 
@@ -81,8 +81,8 @@ def evaluate_means(folder: Path, cohort: Cohort):
 def test_scores_are_written_as_csv_and_json_beside_each_other(tmp_path: Path, cohort: Cohort) -> None:
     evaluation = evaluate_means(tmp_path, cohort)
     csv_path, json_path = write_scores(tmp_path / "scores.csv", evaluation)
-    rows = list(csv.DictReader(csv_path.open()))
-    content = json.loads(json_path.read_text())
+    rows = list(csv.DictReader(csv_path.open(encoding="utf-8")))
+    content = json.loads(json_path.read_text(encoding="utf-8"))
     assert [row["case"] for row in rows] == ["case01", "case02", "case03"]
     wanted = {"case", "wme", "wme_as_printed", "me", "dice_majority", "dice_truth", "dice_with_rater1", "ece"}
     assert wanted <= set(rows[0])
@@ -140,7 +140,7 @@ def test_a_rater_missing_for_one_case_is_blank_there(tmp_path: Path) -> None:
 def test_output_names_are_checked_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"must end in \.csv or \.json"):
         prepare_score_files(tmp_path / "scores.txt", overwrite=False)
-    (tmp_path / "scores.json").write_text("mine")
+    (tmp_path / "scores.json").write_text("mine", encoding="utf-8")
     with pytest.raises(InputError, match=r"scores\.json exists already"):
         prepare_score_files(tmp_path / "scores.csv", overwrite=False)
 

@@ -17,16 +17,16 @@ from ObserverUncertaintyLib.files import (
 
 def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     file = tmp_path / "a.txt"
-    file.write_text("old")
+    file.write_text("old", encoding="utf-8")
 
     def interrupted() -> None:
         with written_atomically(file) as temporary:
-            temporary.write_text("half")
+            temporary.write_text("half", encoding="utf-8")
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert file.read_text() == "old"
+    assert file.read_text(encoding="utf-8") == "old"
     assert list(tmp_path.iterdir()) == [file]
 
 
@@ -45,7 +45,7 @@ def test_output_folder_rules(tmp_path: Path) -> None:
     prepare_output_folder(tmp_path / "new", resume=False, overwrite=False)
     assert (tmp_path / "new").is_dir()
     prepare_output_folder(tmp_path / "new", resume=False, overwrite=False)
-    (tmp_path / "new" / "file").write_text("")
+    (tmp_path / "new" / "file").write_text("", encoding="utf-8")
     for allowed in ({"resume": True, "overwrite": False}, {"resume": False, "overwrite": True}):
         prepare_output_folder(tmp_path / "new", **allowed)
     with pytest.raises(InputError, match="not empty"):
@@ -60,7 +60,7 @@ def test_output_file_rules(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="is a folder"):
         prepare_output_file(tmp_path, overwrite=True)
     prepare_output_file(tmp_path / "a", overwrite=False)
-    (tmp_path / "a").write_text("")
+    (tmp_path / "a").write_text("", encoding="utf-8")
     with pytest.raises(InputError, match="exists already"):
         prepare_output_file(tmp_path / "a", overwrite=False)
     prepare_output_file(tmp_path / "a", overwrite=True)

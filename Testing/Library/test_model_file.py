@@ -56,7 +56,7 @@ def test_description_is_read_without_torch_or_safetensors(model: Path) -> None:
         "import sys; from ObserverUncertaintyLib.model_file import read_description; "
         f"read_description({str(model)!r}); print([m for m in ('torch', 'safetensors') if m in sys.modules])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == "[]"
 
 
@@ -79,7 +79,7 @@ def test_folder_without_a_model_and_an_unfinished_one_are_told_apart(tmp_path: P
     ],
 )
 def test_wrong_descriptions_are_named(tmp_path: Path, text: str, expected: str) -> None:
-    (tmp_path / "model.json").write_text(text)
+    (tmp_path / "model.json").write_text(text, encoding="utf-8")
     with pytest.raises(ModelError, match=expected) as raised:
         read_description(tmp_path)
     assert "model.json" in str(raised.value)
@@ -97,9 +97,9 @@ def test_damaged_weights_are_refused_and_never_run(model: Path, tmp_path: Path, 
 
 def test_weights_of_another_architecture_are_refused(model: Path, tmp_path: Path) -> None:
     (tmp_path / "weights.safetensors").write_bytes((model / "weights.safetensors").read_bytes())
-    content = json.loads((model / "model.json").read_text())
+    content = json.loads((model / "model.json").read_text(encoding="utf-8"))
     content["architecture"]["filters"] = 8
-    (tmp_path / "model.json").write_text(json.dumps(content))
+    (tmp_path / "model.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(ModelError, match="no weights for the network"):
         load_model(tmp_path)
 

@@ -86,7 +86,7 @@ def test_csv_leaves_undefined_values_blank(tmp_path: Path) -> None:
     write_csv(
         tmp_path / "table.csv", [{"case": "a", "wme": float("nan"), "n": 2}, {"case": "b, c", "wme": 0.5, "n": 3}]
     )
-    assert (tmp_path / "table.csv").read_text() == 'case,wme,n\na,,2\n"b, c",0.5,3\n'
+    assert (tmp_path / "table.csv").read_text(encoding="utf-8") == 'case,wme,n\na,,2\n"b, c",0.5,3\n'
 
 
 def test_json_gets_null_for_undefined_values_however_deep() -> None:

@@ -72,7 +72,7 @@ def test_the_loss_falls_and_the_model_folder_is_complete(tmp_path: Path) -> None
     losses = result.description.training["losses"]
     assert losses[-1] < 0.6 * losses[0]
     assert sorted(file.name for file in (tmp_path / "model").iterdir()) == ["model.json", "weights.safetensors"]
-    content = json.loads((tmp_path / "model" / "model.json").read_text())
+    content = json.loads((tmp_path / "model" / "model.json").read_text(encoding="utf-8"))
     assert content["training"]["raters"] == ["rater1", "rater2", "rater3"]
     assert content["training"]["fusion"] == "none"
     assert content["training"]["cohort"] == "Discs"
@@ -140,11 +140,11 @@ def test_resuming_a_finished_training_says_so_and_changes_nothing(tmp_path: Path
 
 
 def test_a_folder_with_files_is_refused_unless_overwritten(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(InputError, match="not empty"):
         train(discs(2), tmp_path, SMALL)
     train(discs(2), tmp_path, SMALL, overwrite=True)
-    assert (tmp_path / "notes.txt").read_text() == "mine"
+    assert (tmp_path / "notes.txt").read_text(encoding="utf-8") == "mine"
 
 
 def test_a_broken_checkpoint_write_leaves_the_last_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -242,7 +242,7 @@ def test_a_single_rater_without_fusion_is_warned_about(tmp_path: Path) -> None:
 def test_no_case_name_or_path_is_kept_in_the_model(tmp_path: Path) -> None:
     cases = [replace(case, name=f"patient-{n}") for n, case in enumerate(discs(2))]
     train(cases, tmp_path, SMALL)
-    text = (tmp_path / "model.json").read_text()
+    text = (tmp_path / "model.json").read_text(encoding="utf-8")
     assert "patient-" not in text
     assert str(tmp_path) not in text
 

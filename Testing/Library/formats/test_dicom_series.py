@@ -127,14 +127,14 @@ def test_files_of_other_kinds_in_the_folder_are_passed_over(tmp_path, test_data)
     source = test_data / "sarcoma_dicom_rtstruct" / "STS_002" / "MR_T1"
     shutil.copytree(source / "image", tmp_path / "mr")
     shutil.copy(source / "mask" / "RS.dcm", tmp_path / "mr")
-    (tmp_path / "mr" / "notes.txt").write_text("notes")
+    (tmp_path / "mr" / "notes.txt").write_text("notes", encoding="utf-8")
     assert read_image(tmp_path / "mr").grid.size == (115, 90, 35)
 
 
 @pytest.mark.parametrize("content", [{}, {"notes.txt": "text"}])
 def test_a_folder_without_dicom_is_refused(tmp_path, content):
     for name, text in content.items():
-        (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(text, encoding="utf-8")
     for read in (read_image, read_mask):
         with pytest.raises(UnreadableFileError, match="no readable DICOM image"):
             read(tmp_path)

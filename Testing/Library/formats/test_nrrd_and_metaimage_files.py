@@ -81,7 +81,7 @@ def test_a_missing_data_file_is_named(tmp_path, oblique_grid, noise, name, compr
 
 def test_data_spread_over_several_files_is_refused(tmp_path):
     header = "ObjectType = Image\nNDims = 3\nDimSize = 2 2 2\nElementType = MET_UCHAR\nElementDataFile = LIST\na.raw\n"
-    (tmp_path / "a.mhd").write_text(header)
+    (tmp_path / "a.mhd").write_text(header, encoding="utf-8")
     with pytest.raises(UnreadableFileError, match="several files"):
         read_image(tmp_path / "a.mhd")
 

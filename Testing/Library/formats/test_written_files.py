@@ -123,7 +123,7 @@ def test_an_interrupted_write_leaves_the_old_file_untouched(
 
 
 def test_a_folder_that_cannot_be_made_is_reported(tmp_path, oblique_grid, noise):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(InputError, match=r"a\.nrrd: the file cannot be written"):
         write_image(tmp_path / "file" / "a.nrrd", noise, oblique_grid)
 
