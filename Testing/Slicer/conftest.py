@@ -1,0 +1,73 @@
+"""Fixtures of the Slicer module's tests: real MRML from the slicer-core wheel, imitations only of what it lacks."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+MODULE_FILE = CHECKOUT / "ObserverUncertainty" / "ObserverUncertainty.py"
+
+if importlib.util.find_spec("slicer") is None:
+    pytest.exit("These tests need the slicer-core wheel: run `make test-slicer`.", returncode=4)
+
+# As in Slicer: the folder of the module file is on the path, and beside it the library's.
+for folder in (CHECKOUT, MODULE_FILE.parent):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+from real_mrml import boot  # noqa: E402
+from slice_rendering import SliceViewRenderer  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def mrml():
+    """The booted application logic, scene and module logics."""
+    mrml = boot()
+    yield mrml
+    mrml.removeTemporaryFiles()
+
+
+@pytest.fixture
+def vtkMessages(mrml):
+    """What VTK reported; `with vtkMessages.expectErrors(pattern):` allows errors that belong to the test."""
+    mrml.vtkMessages.clear()
+    yield mrml.vtkMessages
+    errors = list(mrml.vtkMessages.errors)
+    mrml.vtkMessages.clear()
+    assert not errors, "VTK reported errors:\n" + "\n".join(errors)
+
+
+@pytest.fixture
+def scene(mrml, vtkMessages):  # noqa: ARG001 (the errors of closing the scene count too)
+    """An empty scene; closed again after the test, which fails if VTK reported an error that it did not expect."""
+    mrml.clear()
+    yield mrml.scene
+    mrml.clear()
+
+
+@pytest.fixture
+def renderer(scene):  # noqa: ARG001
+    """Makes a `SliceViewRenderer(sliceNode, size)` and closes it after the test."""
+    made = []
+
+    def make(sliceNode, size=(600, 600)):
+        made.append(SliceViewRenderer(sliceNode, size))
+        return made[-1]
+
+    yield make
+    for view in made:
+        view.close()
+
+
+@pytest.fixture(scope="session")
+def testData():
+    """The folder of real data, which is no part of the checkout; tests that need it are skipped without it."""
+    folder = Path(os.environ.get("OBSERVER_UNCERTAINTY_TEST_DATA") or CHECKOUT.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no real data in {folder} (set OBSERVER_UNCERTAINTY_TEST_DATA)")
+    return folder
