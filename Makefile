@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format study-brain-growth bench clean
+.PHONY: demo test lint format study-brain-growth sample-model bench clean
 
 # The main job: simulate, train without fusion and with majority vote, predict, compare. A second call continues.
 demo: $(VENV)/.installed
@@ -25,6 +25,16 @@ format: $(VENV)/.installed
 BRAIN_GROWTH ?= ../shared/data/brain_growth
 study-brain-growth: $(VENV)/.installed
 	$(BIN)/python benchmarks/brain_growth.py --data $(BRAIN_GROWTH) --out study-output/brain_growth
+
+# The small model that the Slicer module ships with; about half an hour on one core, continued if interrupted.
+SAMPLE_MODEL := ObserverUncertainty/Resources/Models/SimulatedCavity
+sample-model: $(VENV)/.installed
+	$(BIN)/observer-uncertainty simulate cavities --out study-output/sample-model/cohort --cases 30 --seed 100 --resume
+	$(BIN)/observer-uncertainty train study-output/sample-model/cohort/cohort.toml --fusion none \
+		--out study-output/sample-model/model --validation-cases case27,case28,case29,case30 --depth 3 --filters 14 \
+		--spacing 2,2 --background-slices 0.6 --epochs 60 --seed 100 --device cpu --resume
+	mkdir -p $(SAMPLE_MODEL)
+	cp study-output/sample-model/model/model.json study-output/sample-model/model/weights.safetensors $(SAMPLE_MODEL)
 
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/staple.py

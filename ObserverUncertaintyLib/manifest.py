@@ -21,6 +21,7 @@ _COHORT_KEYS = {
     "truth": str,
     "reference": str,
     "skull_stripped": bool,
+    "simulated": bool,
 }
 _TABLES = {"cohort", "images", "raters"}
 _WILDCARDS = re.compile(r"[*?\[]")
@@ -56,6 +57,7 @@ class Manifest:
         truth: pattern of the true mask, where one is known.
         reference: the sequence whose grid is the case's grid; the first one unless named.
         skull_stripped: whether the images show the brain only; None where the manifest does not say.
+        simulated: whether the images are made up; models trained on them say so.
     """
 
     path: Path
@@ -68,6 +70,7 @@ class Manifest:
     truth: str | None = None
     reference: str | None = None
     skull_stripped: bool | None = None
+    simulated: bool = False
 
     def case_names(self) -> tuple[str, ...]:
         """The cases' names, sorted where `cases` is a glob, in the given order where it is a list."""
@@ -201,6 +204,7 @@ def read_manifest(path: str | Path) -> Manifest:
         truth=cohort.get("truth"),
         reference=reference,
         skull_stripped=cohort.get("skull_stripped"),
+        simulated=cohort.get("simulated", False),
     )
 
 

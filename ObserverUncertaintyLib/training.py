@@ -86,6 +86,7 @@ def train(
     cohort_name: str = "",
     label: str = "structure",
     skull_stripped: bool | None = None,
+    simulated: bool = False,
     validation: Sequence[Case] = (),
     device: str = "auto",
     resume: bool = False,
@@ -101,6 +102,7 @@ def train(
         cohort_name: kept in the model's description.
         label: the structure's name, kept in the model's description.
         skull_stripped: whether the images show the brain only, if known.
+        simulated: whether the cases are made up; kept in the model's description.
         validation: cases whose loss against the raters' mean is recorded after each epoch; they decide nothing.
         device: "auto", "cpu", "cuda:N" or "mps".
         resume: go on from the last checkpoint of a run with the same settings and data.
@@ -135,7 +137,7 @@ def train(
     run.prepare(cases, validation, preprocessing, record)
     with out_of_memory_advice(chosen, _MEMORY_ADVICE):
         run.train()
-    description = _describe(cases[0].sequences, label, expects, run, record)
+    description = _describe(cases[0].sequences, label, expects, run, {**record, "simulated": simulated})
     save_model(folder, run.network, description)
     shutil.rmtree(folder / CHECKPOINT_FOLDER)
     return TrainingResult(folder, description, describe_device(chosen), time.monotonic() - started)

@@ -145,6 +145,7 @@ def train(
             cohort_name=cohort.name,
             label=cohort.manifest.label,
             skull_stripped=cohort.manifest.skull_stripped,
+            simulated=cohort.manifest.simulated,
             validation=Cohort.open(manifest, validation_names).load_all(options, progress) if validation_names else (),
             device=str(chosen),
             resume=resume,

@@ -126,6 +126,7 @@ def run_demo(
             cohort_name=training.name,
             label=training.manifest.label,
             skull_stripped=True,
+            simulated=training.manifest.simulated,
             device=device,
             progress=progress,
             resume=resume,

@@ -27,13 +27,14 @@ _COMPRESSION_LEVEL = 3
 _CHUNK = 1 << 20
 
 
-def write_image(path: Path, array: NDArray[Any], grid: Grid) -> None:
-    """Write an image, compressed where the format allows it; a grid of dimension 2 gives a 2-D file.
+def write_image(path: Path, array: NDArray[Any], grid: Grid, *, compress: bool = True) -> None:
+    """Write an image, compressed where the format allows it unless told not to; a grid of dimension 2 gives a 2-D file.
 
     Args:
         path: the file; its extension names the format and its folder is created.
         array: shape (k, j, i); bool and uint8 are written as uint8, every other type as float32.
         grid: the array's voxel grid.
+        compress: false for files that are read again at once, where compressing would take the most time.
 
     Raises:
         InputError: if the extension is not one that is written (nothing is written then), or if writing fails.
@@ -51,7 +52,7 @@ def write_image(path: Path, array: NDArray[Any], grid: Grid) -> None:
             if extension(path) == ".nii.gz":
                 _write_compressed_nifti(image, temporary)
             else:
-                sitk.WriteImage(image, str(temporary), useCompression=True)
+                sitk.WriteImage(image, str(temporary), useCompression=compress)
     except (OSError, RuntimeError) as error:
         raise InputError(
             f"{path}: the file cannot be written: {short_reason(error)}. Expected a folder that can be written to, "

@@ -97,6 +97,7 @@ def _manifest(
         f"name = {json.dumps(name)}",
         f"cases = {json.dumps(list(names))}",
         f"label = {json.dumps(label)}",
+        "simulated = true",
     ]
     if content["truth"]:
         lines.append('truth = "truth.nii.gz"')

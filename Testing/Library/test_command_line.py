@@ -290,6 +290,7 @@ def test_simulated_cavities_are_a_cohort_that_can_be_read_and_resumed(tmp_path: 
     cohort = Cohort.open(str(report["manifest"]))
     assert cohort.sequences == ("T1", "T1c", "T2", "FLAIR")
     assert cohort.manifest.skull_stripped is True
+    assert cohort.manifest.simulated is True
     case = cohort.load("case02")
     assert case.raters.any(axis=(1, 2, 3)).all()
     assert case.truth is not None

@@ -68,6 +68,7 @@ def test_the_loss_falls_and_the_model_folder_is_complete(tmp_path: Path) -> None
         replace(SMALL, filters=8, epochs=20, batch_size=1, learning_rate=1e-2),
         cohort_name="Discs",
         label="disc",
+        simulated=True,
     )
     losses = result.description.training["losses"]
     assert losses[-1] < 0.6 * losses[0]
@@ -76,6 +77,7 @@ def test_the_loss_falls_and_the_model_folder_is_complete(tmp_path: Path) -> None
     assert content["training"]["raters"] == ["rater1", "rater2", "rater3"]
     assert content["training"]["fusion"] == "none"
     assert content["training"]["cohort"] == "Discs"
+    assert content["training"]["simulated"] is True
     assert content["label"] == "disc"
     assert "Research use only" in content["notice"]
 
