@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,9 @@ import slicer
 import vtk
 from real_mrml import boot
 from vtk.util.numpy_support import vtk_to_numpy
+
+# Without it VTK first tries an X server, and warns when there is none.
+os.environ.setdefault("VTK_DEFAULT_OPENGL_WINDOW", "vtkEGLRenderWindow")
 
 # Those of the application's slice views that draw what this module puts into them, in the application's order.
 DISPLAYABLE_MANAGERS = (
@@ -60,6 +64,8 @@ class SliceViewRenderer:
         self._displayableManagers.Initialize(_displayableManagerFactory(), self._renderer)
         self._displayableManagers.SetMRMLDisplayableNode(sliceNode)
 
+        self._showEarlierLegends()
+
         self._mapper = vtk.vtkImageMapper()
         self._mapper.SetColorWindow(255)
         self._mapper.SetColorLevel(127.5)
@@ -90,6 +96,13 @@ class SliceViewRenderer:
         width, height, _ = image.GetDimensions()
         pixels = vtk_to_numpy(image.GetPointData().GetScalars()).reshape(height, width, 3)
         return pixels[::-1].copy()
+
+    def _showEarlierLegends(self):
+        """The application's views are older than the legends; this view learns of them as if its layers had changed."""
+        flags = self.compositeNode.GetInteractionFlags()
+        self.compositeNode.SetInteractionFlags(slicer.vtkMRMLSliceCompositeNode.BackgroundVolumeFlag)
+        self.compositeNode.Modified()
+        self.compositeNode.SetInteractionFlags(flags)
 
     def _showLayers(self):
         """A view without any volume has no image to show, and the mapper would complain of its missing input."""

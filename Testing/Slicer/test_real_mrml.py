@@ -6,6 +6,8 @@ import slicer
 import slicer.util
 import vtk
 
+pytestmark = pytest.mark.usefixtures("scene")
+
 
 def addVolume(name="Volume", value=0.0):
     array = np.full((4, 5, 6), value, np.float32)
@@ -37,7 +39,7 @@ def test_nothing_of_the_test_before_is_left(scene):
     assert scene.GetNodeByID("vtkMRMLColorTableNodeGrey") is not None
 
 
-def test_overlapping_raters_keep_their_voxels(scene):
+def test_overlapping_raters_keep_their_voxels():
     volume = addVolume()
     first, second = np.zeros((2, 4, 5, 6), bool)
     first[1:3, 1:4, 1:4] = True
@@ -65,7 +67,7 @@ def test_a_scene_file_brings_its_volumes_and_segments_back(scene, tmp_path):
     np.testing.assert_array_equal(slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, "rater0", volume), mask)
 
 
-def test_volumes_and_tables_are_read_back_from_files(scene, mrml, tmp_path):  # noqa: ARG001
+def test_a_volume_is_read_back_from_its_file(tmp_path):
     volume = addVolume(value=3)
     storage = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLVolumeArchetypeStorageNode")
     storage.SetFileName(str(tmp_path / "volume.nrrd"))
@@ -82,7 +84,7 @@ def test_slice_orientations_are_known_by_name(scene):
     assert abs(node.GetSliceToRAS().GetElement(0, 2)) == 1
 
 
-def test_an_unknown_module_is_an_attribute_error(scene):  # noqa: ARG001
+def test_an_unknown_module_is_an_attribute_error():
     with pytest.raises(AttributeError):
         slicer.modules.volumerendering.logic()
 

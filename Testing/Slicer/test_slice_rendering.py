@@ -2,9 +2,12 @@
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 import slicer
 import slicer.util
 from slice_rendering import renderSliceView
+
+pytestmark = pytest.mark.usefixtures("scene")
 
 SPACING = 2.0
 IJK_TO_RAS = np.diag([-SPACING, -SPACING, SPACING, 1.0])
@@ -136,18 +139,18 @@ def test_a_colour_legend_is_drawn_over_the_view(scene):
     assert changed.sum() > 500
     # The default place of a legend is the right edge.
     assert np.nonzero(changed)[1].min() > 300
+    legend.SetVisibility(False)
+    np.testing.assert_array_equal(renderSliceView(entropy), without)
     assert scene.GetNumberOfNodesByClass("vtkMRMLSliceNode") == 1
 
 
-def test_the_picture_is_saved_as_it_was_returned(scene, tmp_path):  # noqa: ARG001
-    import SimpleITK as sitk
-
+def test_the_picture_is_saved_as_it_was_returned(tmp_path):
     picture = renderSliceView(constantVolume(), size=(200, 100), png=tmp_path / "pictures" / "view.png")
     saved = sitk.GetArrayFromImage(sitk.ReadImage(str(tmp_path / "pictures" / "view.png")))
     np.testing.assert_array_equal(saved, picture)
 
 
-def test_two_views_of_one_scene_show_different_volumes(scene, renderer):  # noqa: ARG001
+def test_two_views_of_one_scene_show_different_volumes(renderer):
     dark, bright = constantVolume(20, "Dark"), constantVolume(180, "Bright")
     levels = []
     for name, volume in (("Left", dark), ("Right", bright)):
