@@ -16,9 +16,9 @@ from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.foreground import foreground
 from ObserverUncertaintyLib.formats import Mask, read_image, read_mask, read_masks
 from ObserverUncertaintyLib.geometry import Grid, require_same_grid, resample, same_grid
-from ObserverUncertaintyLib.jobs import Progress
 from ObserverUncertaintyLib.manifest import Manifest, ManifestError, read_manifest
 from ObserverUncertaintyLib.metrics import dice
+from ObserverUncertaintyLib.progress import Progress
 
 MINIMUM_CONTENT_OVERLAP = 0.5
 """Below this Dice of two sequences' foregrounds a warning says that they may not be aligned."""

@@ -21,7 +21,7 @@ from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.files import PROBABILITY_FILE, REPORT_FILE
 from ObserverUncertaintyLib.formats import read_image
 from ObserverUncertaintyLib.geometry import require_same_grid
-from ObserverUncertaintyLib.jobs import Progress
+from ObserverUncertaintyLib.progress import Progress
 
 Row = dict[str, Any]
 """One case's scores: `case`, numbers (NaN where undefined) and `warnings`."""

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from ObserverUncertaintyLib.cases import Case
 from ObserverUncertaintyLib.devices import autocast, choose_precision, out_of_memory_advice
 from ObserverUncertaintyLib.entropy import MonteCarloSums, Uncertainty
-from ObserverUncertaintyLib.jobs import Progress
 from ObserverUncertaintyLib.model_file import ModelDescription
+from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.settings import DEFAULT_SAMPLES, Precision
 from ObserverUncertaintyLib.unet import set_monte_carlo_mode
 

@@ -10,24 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from ObserverUncertaintyLib.cases import Case
 from ObserverUncertaintyLib.devices import choose_device, choose_precision, describe_device
 from ObserverUncertaintyLib.files import (
-    PROBABILITY_FILE,
     REPORT_FILE,
     prepare_output_folder,
     refuse_other_settings,
     write_json,
 )
-from ObserverUncertaintyLib.formats import write_image, write_mask
+from ObserverUncertaintyLib.formats import write_image
 from ObserverUncertaintyLib.inference import Prediction, predict
-from ObserverUncertaintyLib.jobs import Progress
 from ObserverUncertaintyLib.model_file import NOTICE, WEIGHTS_FILE, ModelDescription, file_digest, load_model
+from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.settings import PredictionSettings
 from ObserverUncertaintyLib.training_data import image_digest
 
-SEGMENTATION_FILE = "segmentation.nii.gz"
 _SETTINGS_FILE = "settings.json"
 
 
@@ -87,37 +86,78 @@ def predict_cases(
             continue
         (output / REPORT_FILE).unlink(missing_ok=True)
         case = load(name)
-        case_started = time.monotonic()
-        prediction = predict(
-            network, description, case, **asdict(settings), skull_stripped=skull_stripped, progress=progress
+        prediction, report = predict_case(
+            network, description, case, settings, weights=weights, skull_stripped=skull_stripped, progress=progress
         )
-        report = _report(case, prediction, description, settings)
-        report["weights"] = weights
-        report["device"] = describe_device(chosen)
-        report["precision_used"] = choose_precision(settings.precision, chosen).value
-        report["seconds"] = round(time.monotonic() - case_started, 2)
-        for text in report["notes"]:
-            progress.message(text)
-        for text in report["warnings"]:
-            progress.warning(text)
         # Only now, so that a first call with wrong input leaves nothing behind.
         write_json(folder / _SETTINGS_FILE, record)
         save_prediction(output, case, prediction, report)
     return PredictionRun(folder, tuple(case_names), describe_device(chosen), time.monotonic() - started)
 
 
-def save_prediction(folder: Path, case: Case, prediction: Prediction, report: dict[str, Any]) -> None:
-    """Write a prediction's maps on the case's grid; the report comes last, so that a folder with one is complete."""
-    write_image(folder / PROBABILITY_FILE, prediction.probability, case.grid)
-    write_mask(folder / SEGMENTATION_FILE, prediction.segmentation, case.grid)
-    entropies = {
+def predict_case(
+    network: nn.Module,
+    description: ModelDescription,
+    case: Case,
+    settings: PredictionSettings,
+    *,
+    weights: str,
+    skull_stripped: bool | None = None,
+    progress: Progress | None = None,
+) -> tuple[Prediction, dict[str, Any]]:
+    """Predict one case, and say in a report how; notes and warnings are passed on to `progress` too.
+
+    Args:
+        network: the model's network, on the device to be used.
+        description: the model's description.
+        case: the case.
+        settings: what decides the prediction.
+        weights: digest of the model's weights, for the report.
+        skull_stripped: whether the images show the brain only, if known.
+        progress: is told of every batch, and can cancel.
+
+    Raises:
+        InputError: the model cannot be used on this case.
+        DeviceError: the device ran out of memory.
+    """
+    started = time.monotonic()
+    progress = progress or Progress()
+    prediction = predict(
+        network, description, case, **asdict(settings), skull_stripped=skull_stripped, progress=progress
+    )
+    device = next(network.parameters()).device
+    report = _report(case, prediction, description, settings)
+    report["weights"] = weights
+    report["device"] = describe_device(device)
+    report["precision_used"] = choose_precision(settings.precision, device).value
+    report["seconds"] = round(time.monotonic() - started, 2)
+    for text in report["notes"]:
+        progress.message(text)
+    for text in report["warnings"]:
+        progress.warning(text)
+    return prediction, report
+
+
+def save_prediction(
+    folder: Path, case: Case, prediction: Prediction, report: dict[str, Any], extension: str = ".nii.gz"
+) -> dict[str, Path]:
+    """Write a prediction's maps on the case's grid; the report comes last, so that a folder with one is complete.
+
+    Returns:
+        The files by name: the maps', and "report".
+    """
+    maps = {
+        "probability": prediction.probability,
+        "segmentation": prediction.segmentation,
         "predictive_entropy": prediction.uncertainty.predictive,
         "expected_entropy": prediction.uncertainty.expected,
         "mutual_information": prediction.uncertainty.mutual_information,
     }
-    for name, entropy in entropies.items():
-        write_image(folder / f"{name}.nii.gz", entropy.astype(np.float32), case.grid)
+    files = {name: folder / f"{name}{extension}" for name in maps}
+    for name, values in maps.items():
+        write_image(files[name], values, case.grid)
     write_json(folder / REPORT_FILE, report)
+    return {**files, "report": folder / REPORT_FILE}
 
 
 def _report(

@@ -36,7 +36,6 @@ from ObserverUncertaintyLib.devices import (
 from ObserverUncertaintyLib.errors import InputError, ObserverUncertaintyError
 from ObserverUncertaintyLib.files import prepare_output_folder, refuse_other_settings, write_json, written_atomically
 from ObserverUncertaintyLib.fusion import FusionMethod
-from ObserverUncertaintyLib.jobs import Progress
 from ObserverUncertaintyLib.model_file import (
     DESCRIPTION_FILE,
     WEIGHTS_FILE,
@@ -46,6 +45,7 @@ from ObserverUncertaintyLib.model_file import (
     save_model,
 )
 from ObserverUncertaintyLib.preprocessing import Preprocessing
+from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.settings import Augmentation, Loss, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.targets import draw_labels
 from ObserverUncertaintyLib.training_data import SliceSet, case_digest, expectations, image_digest, prepare_slices
@@ -53,7 +53,7 @@ from ObserverUncertaintyLib.unet import UNet
 
 CHECKPOINT_FOLDER = "checkpoint"
 _SETTINGS_FILE = "settings.json"
-_STATE_FILE = "state.pt"
+STATE_FILE = "state.pt"
 _MEMORY_ADVICE = "Give a smaller --batch-size, fewer --filters, or another --device."
 
 
@@ -213,11 +213,19 @@ class _Run:
         steps = -(-len(self._slices_of_epoch(np.random.default_rng())) // self.settings.batch_size)
         epochs, done = self.settings.epochs, len(self.losses)
         self.progress.start("train", epochs * steps, done * steps)
+        for epoch in range(done):
+            self._tell_losses(epoch)
         for epoch in range(done, epochs):
             self.losses.append(self._epoch(epoch))
             if self.validation is not None:
                 self.validation_losses.append(self._validation_loss(self.validation))
             self._save_checkpoint()
+            self._tell_losses(epoch)
+
+    def _tell_losses(self, epoch: int) -> None:
+        self.progress.metric("loss", self.losses[epoch])
+        if self.validation_losses:
+            self.progress.metric("validation_loss", self.validation_losses[epoch])
 
     def _epoch(self, epoch: int) -> float:
         """One pass over all slices; returns the mean loss."""
@@ -291,7 +299,7 @@ class _Run:
             "losses": self.losses,
             "validation_losses": self.validation_losses,
         }
-        with written_atomically(self.folder / CHECKPOINT_FOLDER / _STATE_FILE) as temporary:
+        with written_atomically(self.folder / CHECKPOINT_FOLDER / STATE_FILE) as temporary:
             torch.save(state, temporary)
 
     def _take_up_checkpoint(self, record: dict[str, Any]) -> None:
@@ -301,7 +309,7 @@ class _Run:
             write_json(settings_file, record)
             return
         refuse_other_settings(self.folder, json.loads(settings_file.read_text(encoding="utf-8")), record)
-        state_file = self.folder / CHECKPOINT_FOLDER / _STATE_FILE
+        state_file = self.folder / CHECKPOINT_FOLDER / STATE_FILE
         if not state_file.exists():
             return
         # weights_only: a checkpoint is data, never code.

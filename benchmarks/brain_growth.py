@@ -16,8 +16,8 @@ from ObserverUncertaintyLib.cli.console import ConsoleProgress
 from ObserverUncertaintyLib.evaluation import Evaluation, evaluate
 from ObserverUncertaintyLib.files import write_text
 from ObserverUncertaintyLib.fusion import FusionMethod
-from ObserverUncertaintyLib.jobs import Progress
 from ObserverUncertaintyLib.prediction_folder import predict_cases
+from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.report.tables import aligned, number, write_csv, write_scores
 from ObserverUncertaintyLib.settings import PredictionSettings, TrainingSettings
 from ObserverUncertaintyLib.training import train

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as RichProgress
 
 from ObserverUncertaintyLib.errors import Cancelled
-from ObserverUncertaintyLib.jobs import Progress
+from ObserverUncertaintyLib.progress import Progress
 
 _PLAIN_INTERVAL = 10.0
 """Seconds between two lines of progress where standard error is no terminal, such as a log file."""

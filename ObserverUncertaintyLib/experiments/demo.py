@@ -18,9 +18,9 @@ from ObserverUncertaintyLib.entropy import binary_entropy, expert_entropy
 from ObserverUncertaintyLib.evaluation import Evaluation, evaluate, read_probability
 from ObserverUncertaintyLib.files import PROBABILITY_FILE, prepare_output_folder, write_text
 from ObserverUncertaintyLib.fusion import FusionMethod
-from ObserverUncertaintyLib.jobs import Progress
 from ObserverUncertaintyLib.model_file import NOTICE
 from ObserverUncertaintyLib.prediction_folder import predict_cases
+from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.report.figures import comparison_figure
 from ObserverUncertaintyLib.report.tables import aligned, number, write_csv, write_scores
 from ObserverUncertaintyLib.settings import PredictionSettings, TrainingSettings

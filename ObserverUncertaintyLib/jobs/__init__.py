@@ -1,9 +1,40 @@
-"""Long work: what it tells its caller while it runs, and how it is cancelled.
+"""Long work in a process of its own, so that the program that asked for it stays alive, responsive and light.
 
-Running it in another process, supervised, is not written yet.
+`start_job` starts a worker on a folder; the `Job` it returns is polled, cancelled and asked for results. Everything
+that a job tells lies in its folder, so `find_jobs` takes up jobs that another program started.
 """
 
 from ObserverUncertaintyLib.errors import Cancelled
-from ObserverUncertaintyLib.jobs.progress import Progress
+from ObserverUncertaintyLib.jobs.events import Event
+from ObserverUncertaintyLib.jobs.history import find_jobs, remove_job
+from ObserverUncertaintyLib.jobs.requests import (
+    PredictRequest,
+    ProbeRequest,
+    RegisterRequest,
+    Request,
+    SimulateRequest,
+    TrainRequest,
+)
+from ObserverUncertaintyLib.jobs.states import JobError, JobFailure, JobProgress, JobState
+from ObserverUncertaintyLib.jobs.supervisor import Job, start_job
+from ObserverUncertaintyLib.progress import Progress
 
-__all__ = ["Cancelled", "Progress"]
+__all__ = [
+    "Cancelled",
+    "Event",
+    "Job",
+    "JobError",
+    "JobFailure",
+    "JobProgress",
+    "JobState",
+    "PredictRequest",
+    "ProbeRequest",
+    "Progress",
+    "RegisterRequest",
+    "Request",
+    "SimulateRequest",
+    "TrainRequest",
+    "find_jobs",
+    "remove_job",
+    "start_job",
+]

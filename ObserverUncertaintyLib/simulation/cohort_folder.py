@@ -10,7 +10,7 @@ from typing import Any
 from ObserverUncertaintyLib.cases import Case
 from ObserverUncertaintyLib.files import prepare_output_folder, refuse_other_settings, write_json, write_text
 from ObserverUncertaintyLib.formats import write_image, write_mask
-from ObserverUncertaintyLib.jobs import Progress
+from ObserverUncertaintyLib.progress import Progress
 
 MANIFEST_FILE = "cohort.toml"
 _SETTINGS_FILE = "settings.json"

@@ -19,7 +19,7 @@ LIBRARY = "ObserverUncertaintyLib"
 LAYERS = """
     cli
     experiments
-    report
+    report  jobs
     prediction_folder  evaluation
     training  inference
     training_data
@@ -31,7 +31,7 @@ LAYERS = """
     cases
     alignment  manifest
     fusion  formats  entropy  metrics
-    staple  foreground  files  jobs
+    staple  foreground  files  progress
     geometry
     errors
 """

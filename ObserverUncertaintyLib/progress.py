@@ -22,5 +22,8 @@ class Progress:
     def warning(self, text: str) -> None:
         """Something the user should know."""
 
+    def metric(self, name: str, value: float) -> None:
+        """A number worth a curve, such as the "loss" of an epoch; called once an epoch, in order."""
+
     def check_cancelled(self) -> None:
         """Raise `Cancelled` if the user asked the work to stop."""

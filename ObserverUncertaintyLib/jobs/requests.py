@@ -1,0 +1,186 @@
+"""What a job is asked to do, as plain values that travel through `job.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.settings import DEFAULT_SAMPLES, TrainingSettings
+
+
+@dataclass(frozen=True)
+class PredictRequest:
+    """Run a model on one case.
+
+    The job's artifacts are `probability`, `segmentation`, `predictive_entropy`, `expected_entropy` and
+    `mutual_information` (NRRD files on the case's grid) and `report` (prediction.json).
+
+    Attributes:
+        images: sequence name to image file, all on one grid.
+        model: folder of the trained model.
+        case_name: the case's name in the report.
+        samples: T, the number of Monte Carlo samples.
+        seed: of the dropout masks.
+        batch_size: slices computed at a time; halved where the device's memory is too small.
+        device: "auto", "cpu", "cuda:N" or "mps".
+        skull_stripped: whether the images show the brain only, if known.
+    """
+
+    kind: ClassVar[str] = "predict"
+    images: Mapping[str, str]
+    model: str
+    case_name: str = "case"
+    samples: int = DEFAULT_SAMPLES
+    seed: int = 0
+    batch_size: int = 4
+    device: str = "auto"
+    skull_stripped: bool | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse values that no prediction can be made with."""
+        if not self.images:
+            raise InputError("A prediction needs the image of one sequence or more; none is given.")
+        if self.samples < 1 or self.batch_size < 1 or self.seed < 0:
+            raise InputError(
+                f"samples is {self.samples}, batch size {self.batch_size} and seed {self.seed}; expected at least 1, "
+                "1 and 0."
+            )
+
+    def resolved(self) -> PredictRequest:
+        """The same request with absolute paths: a worker runs in another folder."""
+        return replace(self, images=_absolute(self.images), model=str(Path(self.model).absolute()))
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """Train a model on a cohort; the job's artifact is `model`, the model's folder.
+
+    Attributes:
+        manifest: the cohort's manifest file.
+        model: folder for the model, outside or inside the job's folder.
+        settings: everything that decides the weights, besides the data; its batch size is halved where the device's
+            memory is too small for the first epoch.
+        cases: the cases to train on; all if None.
+        device: "auto", "cpu", "cuda:N" or "mps".
+        resume: go on from the last checkpoint in `model`.
+        overwrite: begin again in a `model` folder that holds files.
+        resample: bring files that lie on another grid onto the case's instead of refusing them.
+    """
+
+    kind: ClassVar[str] = "train"
+    manifest: str
+    model: str
+    settings: TrainingSettings = TrainingSettings()
+    cases: tuple[str, ...] | None = None
+    device: str = "auto"
+    resume: bool = False
+    overwrite: bool = False
+    resample: bool = False
+
+    def resolved(self) -> TrainRequest:
+        """The same request with absolute paths: a worker runs in another folder."""
+        return replace(self, manifest=str(Path(self.manifest).absolute()), model=str(Path(self.model).absolute()))
+
+
+@dataclass(frozen=True)
+class RegisterRequest:
+    """Bring every other image rigidly onto the reference's grid.
+
+    The job's artifacts are one NRRD file for each image moved, under its sequence's name, and `report` (JSON).
+
+    Attributes:
+        images: sequence name to image file.
+        reference: the sequence that stays where it is.
+    """
+
+    kind: ClassVar[str] = "register"
+    images: Mapping[str, str]
+    reference: str
+
+    def __post_init__(self) -> None:
+        """Refuse a reference that is not among the images, and a reference alone."""
+        if self.reference not in self.images:
+            raise InputError(f"The reference {self.reference} is none of the images: {', '.join(self.images)}.")
+        if len(self.images) < 2:
+            raise InputError(f"There is nothing to register: {self.reference} is the only image.")
+        if "report" in self.images:
+            raise InputError('A sequence cannot be called "report": the job\'s report has that name. Rename it.')
+
+    def resolved(self) -> RegisterRequest:
+        """The same request with absolute paths: a worker runs in another folder."""
+        return replace(self, images=_absolute(self.images))
+
+
+@dataclass(frozen=True)
+class SimulateRequest:
+    """Simulate one post-operative cavity case; the job's artifact is `manifest`, a cohort.toml of this case.
+
+    Attributes:
+        index: number of the case in its cohort, from 0.
+        seed: seed of the cohort.
+    """
+
+    kind: ClassVar[str] = "simulate"
+    index: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse negative numbers."""
+        if self.index < 0 or self.seed < 0:
+            raise InputError(f"index is {self.index} and seed {self.seed}; expected 0 or more.")
+
+    def resolved(self) -> SimulateRequest:
+        """The same request; it names no file."""
+        return self
+
+
+@dataclass(frozen=True)
+class ProbeRequest:
+    """Find out which devices, memory and packages the worker's Python has; the artifact is `report` (JSON)."""
+
+    kind: ClassVar[str] = "probe"
+
+    def resolved(self) -> ProbeRequest:
+        """The same request; it names no file."""
+        return self
+
+
+Request = PredictRequest | TrainRequest | RegisterRequest | SimulateRequest | ProbeRequest
+_REQUESTS: dict[str, type[Request]] = {
+    request.kind: request for request in (PredictRequest, TrainRequest, RegisterRequest, SimulateRequest, ProbeRequest)
+}
+
+
+def request_to_json(request: Request) -> dict[str, Any]:
+    """The request as JSON can hold it."""
+    return {"kind": request.kind, **asdict(request)}
+
+
+def request_from_json(content: dict[str, Any]) -> Request:
+    """Read what `request_to_json` made; raises KeyError, TypeError, ValueError or InputError if it is not such."""
+    values = dict(content)
+    kind = _REQUESTS[values.pop("kind")]
+    if kind is TrainRequest:
+        values["settings"] = _training_settings(values["settings"])
+        values["cases"] = None if values["cases"] is None else tuple(values["cases"])
+    return kind(**values)
+
+
+def _training_settings(content: dict[str, Any]) -> TrainingSettings:
+    defaults = TrainingSettings()
+    values: dict[str, Any] = {}
+    for name, value in content.items():
+        default = getattr(defaults, name, None)
+        if isinstance(default, StrEnum):
+            values[name] = type(default)(value)
+        else:
+            values[name] = tuple(value) if isinstance(value, list) else value
+    return TrainingSettings(**values)
+
+
+def _absolute(images: Mapping[str, str]) -> dict[str, str]:
+    return {sequence: str(Path(file).absolute()) for sequence, file in images.items()}

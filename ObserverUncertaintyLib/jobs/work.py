@@ -1,0 +1,277 @@
+"""What is done for each kind of request; everything heavy is imported where it is needed, in the worker only."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import re
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ObserverUncertaintyLib.errors import DeviceError, InputError
+from ObserverUncertaintyLib.files import write_json
+from ObserverUncertaintyLib.jobs.failures import DEVICE, DISK, OUT_OF_MEMORY, WorkError
+from ObserverUncertaintyLib.jobs.folder import RESULT_FOLDER
+from ObserverUncertaintyLib.jobs.processes import main_memory_mib
+from ObserverUncertaintyLib.jobs.requests import (
+    PredictRequest,
+    RegisterRequest,
+    Request,
+    SimulateRequest,
+    TrainRequest,
+)
+from ObserverUncertaintyLib.progress import Progress
+
+if TYPE_CHECKING:
+    import torch
+
+_Result = TypeVar("_Result")
+
+_PACKAGES = ("numpy", "scipy", "SimpleITK", "torch", "safetensors")
+"""What training and prediction need."""
+
+
+class Reporter(Progress):
+    """Progress that can also be told of artifacts."""
+
+    def artifact(self, name: str, path: Path) -> None:
+        """A file or folder that is complete and in place."""
+
+
+def do(request: Request, folder: Path, reporter: Reporter) -> None:
+    """Do what is asked for; results go below `folder`, and each is told of when it is complete."""
+    result = folder / RESULT_FOLDER
+    if isinstance(request, PredictRequest):
+        _predict(request, result, reporter)
+    elif isinstance(request, TrainRequest):
+        _train(request, reporter)
+    elif isinstance(request, RegisterRequest):
+        _register(request, result, reporter)
+    elif isinstance(request, SimulateRequest):
+        _simulate(request, result, reporter)
+    else:
+        _probe(result, reporter)
+
+
+def _predict(request: PredictRequest, result: Path, reporter: Reporter) -> None:
+    from ObserverUncertaintyLib.cases import load_case
+    from ObserverUncertaintyLib.inference import Prediction
+    from ObserverUncertaintyLib.model_file import WEIGHTS_FILE, file_digest, load_model
+    from ObserverUncertaintyLib.prediction_folder import predict_case, save_prediction
+    from ObserverUncertaintyLib.settings import PredictionSettings
+
+    network, description = load_model(request.model, _device(request.device))
+    case = load_case(request.case_name, request.images, {})
+    weights = file_digest(Path(request.model) / WEIGHTS_FILE)
+
+    def predict(batch_size: int) -> tuple[Prediction, dict[str, Any]]:
+        settings = PredictionSettings(request.samples, request.seed, batch_size)
+        return predict_case(
+            network,
+            description,
+            case,
+            settings,
+            weights=weights,
+            skull_stripped=request.skull_stripped,
+            progress=reporter,
+        )
+
+    prediction, report = _with_less_memory(predict, request.batch_size, reporter)
+    with _writing():
+        files = save_prediction(result, case, prediction, report, extension=".nrrd")
+    _hand_over(files, reporter)
+
+
+def _simulate(request: SimulateRequest, result: Path, reporter: Reporter) -> None:
+    from ObserverUncertaintyLib.simulation.cavities import case_names, simulate_cavity_case
+    from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
+
+    manifest = write_cohort(
+        result,
+        lambda _: simulate_cavity_case(request.index, request.seed),
+        case_names(request.index + 1)[request.index :],
+        {"seed": request.seed, "index": request.index},
+        name="Simulated post-operative cavity",
+        label="resection cavity",
+        skull_stripped=True,
+        progress=reporter,
+    )
+    reporter.artifact("manifest", manifest)
+
+
+def _train(request: TrainRequest, reporter: Reporter) -> None:
+    from ObserverUncertaintyLib.cases import Cohort, LoadOptions
+    from ObserverUncertaintyLib.training import CHECKPOINT_FOLDER, STATE_FILE, train
+
+    device = _device(request.device)
+    cohort = Cohort.open(request.manifest, request.cases)
+    cases = cohort.load_all(LoadOptions(resample=request.resample), reporter)
+    folder = Path(request.model)
+    begun = request.overwrite
+
+    def train_with(batch_size: int) -> None:
+        nonlocal begun
+        resume = request.resume and not begun
+        try:
+            train(
+                cases,
+                folder,
+                replace(request.settings, batch_size=batch_size),
+                cohort_name=cohort.name,
+                label=cohort.manifest.label,
+                skull_stripped=cohort.manifest.skull_stripped,
+                device=str(device),
+                resume=resume,
+                overwrite=begun,
+                progress=reporter,
+            )
+        except DeviceError as error:
+            if (folder / CHECKPOINT_FOLDER / STATE_FILE).exists():
+                # Another batch size would be another training than the one whose epochs are done.
+                raise WorkError(
+                    OUT_OF_MEMORY, f"{error} The epochs that are complete are kept: training can be resumed."
+                ) from error
+            begun = True  # what lies in the folder now is this job's own
+            raise
+
+    _with_less_memory(train_with, request.settings.batch_size, reporter)
+    reporter.artifact("model", folder)
+
+
+def _register(request: RegisterRequest, result: Path, reporter: Reporter) -> None:
+    from ObserverUncertaintyLib.alignment import register_rigid
+    from ObserverUncertaintyLib.formats import read_image, write_image
+    from ObserverUncertaintyLib.geometry import resample
+    from ObserverUncertaintyLib.model_file import NOTICE
+
+    reporter.start("register", len(request.images) - 1)
+    fixed = read_image(request.images[request.reference])
+    found, notes, files = {}, [], {}
+    for number, (sequence, file) in enumerate(request.images.items(), 1):
+        if sequence == request.reference:
+            continue
+        reporter.check_cancelled()
+        moving = read_image(file)
+        alignment = register_rigid(moving.array, moving.grid, fixed.array, fixed.grid)
+        moved = resample(moving.array, moving.grid, fixed.grid, "linear", alignment.transform)
+        found[sequence] = {
+            "rotation_degrees": alignment.rotation_degrees,
+            "translation_mm": alignment.translation_mm,
+        }
+        notes.append(
+            f"image {sequence} was registered rigidly to {request.reference} (rotation "
+            f"{alignment.rotation_degrees:.2f} degrees, shift {alignment.translation_mm:.2f} mm)"
+        )
+        reporter.message(notes[-1])
+        # Sequences may have names that no file can have.
+        files[sequence] = result / f"{number}-{re.sub(r'[^A-Za-z0-9_.-]', '_', sequence)}.nrrd"
+        with _writing():
+            write_image(files[sequence], moved, fixed.grid)
+        reporter.advance(1, sequence)
+    report = {"notice": NOTICE, "reference": request.reference, "images": found, "notes": notes}
+    write_json(result / "registration.json", report)
+    _hand_over({**files, "report": result / "registration.json"}, reporter)
+
+
+def _probe(result: Path, reporter: Reporter) -> None:
+    total, free = main_memory_mib()
+    devices = [{"name": "cpu", "description": platform.processor() or "CPU", "memory_mib": total, "free_mib": free}]
+    missing = [package for package in _PACKAGES if importlib.util.find_spec(package) is None]
+    version, problems = None, []
+    if "torch" not in missing:
+        try:
+            version = _probe_torch(devices)
+        except (ImportError, OSError, RuntimeError) as error:  # a package that is damaged, or does not fit the driver
+            problems.append(f"torch cannot be used: {error}")
+    report = {
+        "devices": devices,
+        "torch": version,
+        "missing": missing,
+        "problems": problems,
+        "python": platform.python_version(),
+        "executable": sys.executable,
+    }
+    write_json(result / "probe.json", report)
+    reporter.artifact("report", result / "probe.json")
+
+
+def _probe_torch(devices: list[dict[str, Any]]) -> str:
+    """Add the devices that torch can use; returns its version."""
+    import torch
+
+    for index in range(torch.cuda.device_count()):
+        free, total = torch.cuda.mem_get_info(index)
+        devices.append(
+            {
+                "name": f"cuda:{index}",
+                "description": torch.cuda.get_device_name(index),
+                "memory_mib": round(total / 2**20),
+                "free_mib": round(free / 2**20),
+            }
+        )
+    if torch.backends.mps.is_available():
+        memory = round(torch.mps.recommended_max_memory() / 2**20)
+        devices.append({"name": "mps", "description": "Apple GPU", "memory_mib": memory, "free_mib": None})
+    return torch.__version__
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Call a result that cannot be written a matter of the disk: ITK does not say what hindered it."""
+    try:
+        yield
+    except (InputError, OSError) as error:
+        raise WorkError(DISK, f"The results could not be written: {error}") from error
+
+
+def _hand_over(files: Mapping[str, Path], reporter: Reporter) -> None:
+    """Tell of files that are complete, after reading every image back: ITK does not notice each failure to write."""
+    from ObserverUncertaintyLib.formats.nrrd import read_nrrd
+
+    with _writing():
+        for file in files.values():
+            if file.suffix == ".nrrd":
+                read_nrrd(file)
+    for name, file in files.items():
+        reporter.artifact(name, file)
+
+
+def _device(name: str) -> torch.device:
+    from ObserverUncertaintyLib.devices import choose_device
+
+    try:
+        return choose_device(name)
+    except InputError as error:
+        raise WorkError(DEVICE, str(error)) from error
+
+
+def _with_less_memory(work: Callable[[int], _Result], batch_size: int, reporter: Reporter) -> _Result:
+    """Do work with a batch size, and again with half of it each time that the memory is too small, down to 1."""
+    while True:
+        try:
+            return work(batch_size)
+        except DeviceError as error:
+            if batch_size == 1:
+                raise
+            # Kept until here, the failed attempt's tensors would stay in memory during the next one.
+            told = str(error)
+        batch_size //= 2
+        _free_device_memory()
+        reporter.warning(
+            f"Out of memory: {told} Trying again with a batch size of {batch_size}; the results differ slightly from "
+            "those of another batch size."
+        )
+
+
+def _free_device_memory() -> None:
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
