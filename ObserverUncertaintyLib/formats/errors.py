@@ -7,6 +7,10 @@ class UnreadableFileError(InputError):
     """The file is missing, damaged, incomplete or of a kind that is not read."""
 
 
+class UnwritableFileError(InputError):
+    """A file could not be written, most often because its disk is full or its folder is write-protected."""
+
+
 class InvalidImageError(InputError):
     """The file can be read, but it is not one scalar image with finite values."""
 

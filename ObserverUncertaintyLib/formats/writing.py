@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.files import written_atomically
+from ObserverUncertaintyLib.formats.errors import UnwritableFileError
 from ObserverUncertaintyLib.formats.itk import quiet, short_reason
 from ObserverUncertaintyLib.formats.references import extension
 from ObserverUncertaintyLib.geometry import Grid
@@ -37,7 +39,8 @@ def write_image(path: Path, array: NDArray[Any], grid: Grid, *, compress: bool =
         compress: false for files that are read again at once, where compressing would take the most time.
 
     Raises:
-        InputError: if the extension is not one that is written (nothing is written then), or if writing fails.
+        InputError: if the extension is not one that is written; nothing is written then.
+        UnwritableFileError: if writing fails.
     """
     path = Path(path)
     if extension(path) not in WRITTEN_EXTENSIONS:
@@ -53,8 +56,10 @@ def write_image(path: Path, array: NDArray[Any], grid: Grid, *, compress: bool =
                 _write_compressed_nifti(image, temporary)
             else:
                 sitk.WriteImage(image, str(temporary), useCompression=compress)
+                if extension(path) == ".nii":
+                    _require_all_voxels(image, temporary)
     except (OSError, RuntimeError) as error:
-        raise InputError(
+        raise UnwritableFileError(
             f"{path}: the file cannot be written: {short_reason(error)}. Expected a folder that can be written to, "
             "with enough free space; check both, or choose another folder."
         ) from error
@@ -65,6 +70,7 @@ def _write_compressed_nifti(image: sitk.Image, path: Path) -> None:
     uncompressed = path.with_suffix("")
     try:
         sitk.WriteImage(image, str(uncompressed))
+        _require_all_voxels(image, uncompressed)
         with (
             uncompressed.open("rb") as source,
             path.open("wb") as file,
@@ -76,6 +82,13 @@ def _write_compressed_nifti(image: sitk.Image, path: Path) -> None:
         uncompressed.unlink(missing_ok=True)
 
 
+def _require_all_voxels(image: sitk.Image, nifti: Path) -> None:
+    """Raise OSError for a cut-off file: of ITK's writers only NIfTI's takes a full disk without an error."""
+    expected = image.GetNumberOfPixels() * image.GetSizeOfPixelComponent()
+    if nifti.stat().st_size < expected:
+        raise OSError(errno.ENOSPC, f"only {nifti.stat().st_size} of {expected} bytes were written")
+
+
 def write_mask(path: Path, mask: NDArray[np.bool_], grid: Grid) -> None:
     """Write a mask as uint8 with 1 inside the structure.
 
@@ -85,7 +98,8 @@ def write_mask(path: Path, mask: NDArray[np.bool_], grid: Grid) -> None:
         grid: the mask's voxel grid.
 
     Raises:
-        InputError: if the extension is not one that is written (nothing is written then), or if writing fails.
+        InputError: if the extension is not one that is written; nothing is written then.
+        UnwritableFileError: if writing fails.
     """
     if mask.dtype != np.bool_:
         raise ValueError(f"a mask must be bool, not {mask.dtype}")

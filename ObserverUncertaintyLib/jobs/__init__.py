@@ -6,6 +6,7 @@ that a job tells lies in its folder, so `find_jobs` takes up jobs that another p
 
 from ObserverUncertaintyLib.errors import Cancelled
 from ObserverUncertaintyLib.jobs.events import Event
+from ObserverUncertaintyLib.jobs.folder import INPUTS_FOLDER
 from ObserverUncertaintyLib.jobs.history import find_jobs, remove_job
 from ObserverUncertaintyLib.jobs.requests import (
     PredictRequest,
@@ -20,6 +21,7 @@ from ObserverUncertaintyLib.jobs.supervisor import Job, start_job
 from ObserverUncertaintyLib.progress import Progress
 
 __all__ = [
+    "INPUTS_FOLDER",
     "Cancelled",
     "Event",
     "Job",

@@ -25,8 +25,8 @@ class Event:
     Attributes:
         kind: "progress", "metric", "message", "warning", "artifact", "error" or "done".
         time: when, in seconds since 1970.
-        data: what, by kind: progress {task, done, total, already, detail}; metric {name, value}; message and warning
-            {text}; artifact {name, path, bytes}; error {code, text, advice}; done {}.
+        data: what, by kind: progress {task, done, total, already, detail}; metric {name, value or null}; message and
+            warning {text}; artifact {name, path, bytes}; error {code, text, advice}; done {}.
     """
 
     kind: str
@@ -106,7 +106,7 @@ def _parsed(line: bytes) -> Event | None:
 def _complete(event: Event) -> bool:
     needed: dict[str, dict[str, type | tuple[type, ...]]] = {
         PROGRESS: {"task": str, "done": int, "total": int, "already": int, "detail": str},
-        METRIC: {"name": str, "value": (int, float)},
+        METRIC: {"name": str, "value": (int, float, type(None))},
         MESSAGE: {"text": str},
         WARNING: {"text": str},
         ARTIFACT: {"name": str, "path": str, "bytes": (int, type(None))},

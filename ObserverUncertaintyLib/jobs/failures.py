@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ObserverUncertaintyLib.errors import DeviceError, InputError, ObserverUncertaintyError
-from ObserverUncertaintyLib.jobs.folder import LOG_FILE, last_log_lines
+from ObserverUncertaintyLib.formats.errors import UnwritableFileError
+from ObserverUncertaintyLib.jobs.folder import LOG_FILE, end_of_log
 from ObserverUncertaintyLib.jobs.processes import describe_exit, was_killed
 from ObserverUncertaintyLib.jobs.states import JobFailure
 
@@ -37,6 +38,9 @@ _NO_SPACE_TEXT = re.compile(
 )
 _DEVICE_TEXT = re.compile(r"CUDA|cuDNN|NVIDIA driver|no kernel image|\bMPS\b")
 _NOT_INSTALLED = re.compile(r"^(?:ModuleNotFoundError|ImportError): No module named '([\w.]+)'")
+_TRACE = re.compile(r"Traceback|\w+(Error|Exception)\b")
+_FATAL = "Fatal Python error: "
+_QUOTED = 8
 _LEAST_FREE = 1 << 20
 
 
@@ -63,7 +67,11 @@ def classify(error: BaseException) -> JobFailure:
         _NO_SPACE_TEXT.search(str(cause)) for cause in causes
     ):
         return failure(DISK, f"The disk is full, or the file would become too large: {text}")
-    if isinstance(error, (DeviceError, MemoryError)):
+    if isinstance(error, UnwritableFileError):
+        return failure(DISK, text)
+    if isinstance(error, (DeviceError, MemoryError)) or (
+        isinstance(error, RuntimeError) and "out of memory" in text  # torch's own, from outside the batches
+    ):
         return failure(OUT_OF_MEMORY, text)
     if isinstance(error, InputError):
         return failure(INPUT, text)
@@ -89,22 +97,28 @@ def silent_end(folder: Path, exit_code: int | None) -> JobFailure:
         folder: the job's folder, whose log is quoted.
         exit_code: the worker's, None if another program started it.
     """
-    lines = last_log_lines(folder / LOG_FILE)
-    quoted = "\nThe last lines of its log:\n" + "\n".join(f"  {line}" for line in lines) if lines else ""
+    log = end_of_log(folder / LOG_FILE)
+    dump = next((number for number, line in enumerate(log) if line.startswith(_FATAL)), None)
+    lines = log[-_QUOTED:]
+    if dump is not None:
+        # faulthandler shows the threads that wait before the one that crashed, and ends with the names of all modules.
+        crashed = next((n for n, line in enumerate(log) if n > dump and line.startswith("Current thread")), dump + 1)
+        lines = [log[dump], *log[crashed : crashed + _QUOTED]]
+    quoted = "\nFrom its log:\n" + "\n".join(f"  {line}" for line in lines) if lines else ""
     if exit_code == EXIT_DISK or _free_bytes(folder) < _LEAST_FREE:
         return failure(DISK, f"The disk is full: the job could not write its results.{quoted}")
     for line in lines:
         if match := _NOT_INSTALLED.match(line):
             return failure(DEPENDENCY, f"The package {match[1]} is not installed in the job's Python.{quoted}")
     how = "ended" if exit_code is None else f"ended with {describe_exit(exit_code)}"
-    crashed = next((line for line in lines if line.startswith("Fatal Python error")), "")
-    if crashed:
-        how += f" ({crashed.removeprefix('Fatal Python error: ')})"
+    if dump is not None:
+        how += f" ({log[dump].removeprefix(_FATAL)})"
     text = f"The job's process {how} without saying why."
-    if exit_code is not None and was_killed(exit_code):
-        text += " Something outside killed it; most often the system does so when the main memory is full."
+    # PythonSlicer reports a killed Python as exit code 1, so the log counts: a Python that is killed writes nothing.
+    if (exit_code is not None and was_killed(exit_code)) or not (dump is not None or any(map(_TRACE.match, lines))):
+        text += " Something outside seems to have killed it; systems do so when the main memory is full."
         return JobFailure(CRASH, text + quoted, _ADVICE[OUT_OF_MEMORY])
-    return failure(CRASH, text + (quoted or " Its log is empty."))
+    return failure(CRASH, text + quoted)
 
 
 def _free_bytes(folder: Path) -> float:

@@ -18,9 +18,12 @@ EVENTS_FILE = "events.jsonl"
 HEARTBEAT_FILE = "heartbeat.json"
 CANCEL_FILE = "cancel"
 LOG_FILE = "log.txt"
+INPUTS_FOLDER = "inputs"
+"""What the caller put there for the job before it started, such as exported images."""
 RESULT_FOLDER = "result"
 
 HEARTBEAT_SECONDS = 2.0
+_LOG_PART = 1 << 16
 _FORMAT = "observer-uncertainty job"
 _FORMAT_VERSION = 1
 
@@ -110,12 +113,12 @@ def touch_heartbeat(folder: Path) -> None:
     os.utime(folder / HEARTBEAT_FILE, (now, now))
 
 
-def last_log_lines(log: Path, count: int = 8) -> list[str]:
-    """The last lines of a log that hold text."""
+def end_of_log(log: Path) -> list[str]:
+    """The lines with text in the last part of a log; none if it cannot be read."""
     try:
         with log.open("rb") as file:
-            file.seek(max(0, log.stat().st_size - 8192))
+            file.seek(max(0, log.stat().st_size - _LOG_PART))
             text = file.read().decode("utf-8", "replace")
     except OSError:
         return []
-    return [line.rstrip() for line in text.splitlines() if line.strip()][-count:]
+    return [line.rstrip() for line in text.splitlines() if line.strip()]

@@ -20,7 +20,7 @@ def find_jobs(root: Path) -> list[Job]:
     A job folder that cannot be read is left out and named in Python's log. Folders inside a job's are not searched.
     """
     jobs = []
-    for folder, below, files in os.walk(root):
+    for folder, below, files in os.walk(Path(root).absolute()):
         if JOB_FILE not in files:
             continue
         below.clear()

@@ -60,7 +60,7 @@ def start(
 def kill_tree(pid: int) -> None:
     """End a process that `start` started, or one below it, with all its relatives; does not wait for their end.
 
-    On Linux and macOS the whole process group is killed, unless it is this process's own.
+    On Linux and macOS the whole process group is killed; only the process itself if this process is of its group.
     """
     if sys.platform == "win32":
         # taskkill takes up to a second, which no user interface should wait for.
@@ -70,10 +70,11 @@ def kill_tree(pid: int) -> None:
         group = os.getpgid(pid)
     except ProcessLookupError:
         group = pid  # the head is gone already, its children may not be
-    if group == os.getpgrp():
-        raise ValueError(f"process {pid} belongs to this process's own group")
     try:
-        os.killpg(group, signal.SIGKILL)
+        if group == os.getpgrp():
+            os.kill(pid, signal.SIGKILL)
+        else:
+            os.killpg(group, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):  # macOS answers EPERM where only zombies are left
         return
 

@@ -19,6 +19,7 @@ from ObserverUncertaintyLib.jobs.events import Event, EventReader
 from ObserverUncertaintyLib.jobs.folder import (
     CANCEL_FILE,
     EVENTS_FILE,
+    INPUTS_FOLDER,
     JOB_FILE,
     LOG_FILE,
     Heartbeat,
@@ -35,6 +36,7 @@ STALE_SECONDS = 30.0
 """A living process with an older heartbeat is called hung."""
 
 _WAIT_INTERVAL = 0.05
+_KILL_AGAIN_SECONDS = 1.0
 _WORKER = ("-m", "ObserverUncertaintyLib.jobs.worker")
 _log = logging.getLogger(__name__)
 
@@ -52,7 +54,7 @@ def start_job(
 
     Args:
         request: what to do; relative paths in it count from the present folder.
-        folder: the job's folder; it must not exist or be empty.
+        folder: the job's folder; it must not exist, be empty, or hold the inputs' folder only.
         name: the job's name for people.
         python: the interpreter that runs the worker, such as Slicer's PythonSlicer.
         keep_running: let the job go on when this program ends; else it ends with it.
@@ -103,7 +105,7 @@ def launch(
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        filled = any(folder.iterdir())
+        filled = any(path.name != INPUTS_FOLDER for path in folder.iterdir())
     except OSError as error:
         raise InputError(
             f"{folder}: the job's folder cannot be made or read ({error.strerror or error}). Expected a place with "
@@ -296,19 +298,20 @@ class Job:
         elif event.kind == events.METRIC:
             curve = {"loss": self.losses, "validation_loss": self.validation_losses}.get(data["name"])
             if curve is not None:
-                curve.append(float(data["value"]))
+                curve.append(math.nan if data["value"] is None else float(data["value"]))
         elif event.kind == events.MESSAGE:
             self.messages.append(data["text"])
         elif event.kind == events.WARNING:
             self.warnings.append(data["text"])
         elif event.kind == events.ARTIFACT:
             self._artifacts[data["name"]] = event
-        else:
+        elif self._end is None or self._end.kind != events.DONE:
             self._end = event
 
     def _kill_if_due(self) -> None:
         if time.monotonic() < self._kill_at:
             return
+        self._kill_at = time.monotonic() + _KILL_AGAIN_SECONDS
         if self._process is not None:
             if self._process.stdin is not None:
                 self._process.stdin.close()

@@ -6,8 +6,7 @@ import importlib.util
 import platform
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -81,8 +80,7 @@ def _predict(request: PredictRequest, result: Path, reporter: Reporter) -> None:
         )
 
     prediction, report = _with_less_memory(predict, request.batch_size, reporter)
-    with _writing():
-        files = save_prediction(result, case, prediction, report, extension=".nrrd")
+    files = save_prediction(result, case, prediction, report, extension=".nrrd")
     _hand_over(files, reporter)
 
 
@@ -124,6 +122,7 @@ def _train(request: TrainRequest, reporter: Reporter) -> None:
                 cohort_name=cohort.name,
                 label=cohort.manifest.label,
                 skull_stripped=cohort.manifest.skull_stripped,
+                simulated=cohort.manifest.simulated,
                 device=str(device),
                 resume=resume,
                 overwrite=begun,
@@ -169,8 +168,7 @@ def _register(request: RegisterRequest, result: Path, reporter: Reporter) -> Non
         reporter.message(notes[-1])
         # Sequences may have names that no file can have.
         files[sequence] = result / f"{number}-{re.sub(r'[^A-Za-z0-9_.-]', '_', sequence)}.nrrd"
-        with _writing():
-            write_image(files[sequence], moved, fixed.grid)
+        write_image(files[sequence], moved, fixed.grid)
         reporter.advance(1, sequence)
     report = {"notice": NOTICE, "reference": request.reference, "images": found, "notes": notes}
     write_json(result / "registration.json", report)
@@ -219,23 +217,17 @@ def _probe_torch(devices: list[dict[str, Any]]) -> str:
     return torch.__version__
 
 
-@contextmanager
-def _writing() -> Iterator[None]:
-    """Call a result that cannot be written a matter of the disk: ITK does not say what hindered it."""
-    try:
-        yield
-    except (InputError, OSError) as error:
-        raise WorkError(DISK, f"The results could not be written: {error}") from error
-
-
 def _hand_over(files: Mapping[str, Path], reporter: Reporter) -> None:
     """Tell of files that are complete, after reading every image back: ITK does not notice each failure to write."""
+    from ObserverUncertaintyLib.formats.errors import UnreadableFileError
     from ObserverUncertaintyLib.formats.nrrd import read_nrrd
 
-    with _writing():
-        for file in files.values():
-            if file.suffix == ".nrrd":
+    for file in files.values():
+        if file.suffix == ".nrrd":
+            try:
                 read_nrrd(file)
+            except UnreadableFileError as error:
+                raise WorkError(DISK, f"A result was not written as a whole: {error}") from error
     for name, file in files.items():
         reporter.artifact(name, file)
 

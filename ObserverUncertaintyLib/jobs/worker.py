@@ -13,8 +13,9 @@ import threading
 import time
 import traceback
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import NoReturn, TextIO
 
 from ObserverUncertaintyLib.errors import Cancelled, ObserverUncertaintyError
 from ObserverUncertaintyLib.jobs import events, processes
@@ -28,7 +29,10 @@ from ObserverUncertaintyLib.jobs.folder import (
     touch_heartbeat,
     write_heartbeat,
 )
+from ObserverUncertaintyLib.jobs.requests import Request
 from ObserverUncertaintyLib.jobs.work import Reporter, do
+
+Work = Callable[[Request, Path, Reporter], None]
 
 _SHORTEST_INTERVAL, _LONGEST_INTERVAL = 0.2, 2.0
 """Seconds between two events of progress: the longer a job runs the fewer, so that its events stay a small file."""
@@ -79,7 +83,8 @@ class EventProgress(Reporter):
 
     def metric(self, name: str, value: float) -> None:
         """Pass a number of a curve on."""
-        self._writer.write(events.METRIC, name=name, value=value)
+        # JSON has no not-a-number.
+        self._writer.write(events.METRIC, name=name, value=value if math.isfinite(value) else None)
 
     def artifact(self, name: str, path: Path) -> None:
         """Tell of a file or folder that is complete and in place."""
@@ -97,24 +102,24 @@ class EventProgress(Reporter):
             raise Cancelled("Stopped as asked. What was complete is kept.")
 
 
-def run(folder: Path) -> int:
+def run(folder: Path, work: Work) -> int:
     """Do the job of a folder; returns the exit code."""
-    write_heartbeat(folder, os.getpid(), processes.identity(os.getpid()) or "")
     writer = EventWriter(folder / EVENTS_FILE)
-    threading.Thread(target=_beat, args=(folder,), daemon=True).start()
     try:
+        write_heartbeat(folder, os.getpid(), processes.identity(os.getpid()) or "")
+        threading.Thread(target=_beat, args=(folder,), daemon=True).start()
         record = JobRecord.read(folder)
         if not record.keep_running:
             threading.Thread(target=_end_with_starter, args=(writer,), daemon=True).start()
         progress = EventProgress(writer, folder)
         _pass_on_device_warnings(progress)
-        do(record.request, folder, progress)
+        work(record.request, folder, progress)
         writer.write(events.DONE)
     except Cancelled as stop:
         return _last_words(writer, EXIT_CANCELLED, events.CANCELLED, str(stop), "")
     except Exception as error:  # noqa: BLE001  (whatever it was, the supervisor must be told)
         if not isinstance(error, ObserverUncertaintyError):
-            traceback.print_exc()
+            _log(traceback.format_exc())
         failure = classify(error)
         exit_code = EXIT_DISK if failure.code == DISK else EXIT_FAILED
         return _last_words(writer, exit_code, failure.code, failure.text, failure.advice)
@@ -122,10 +127,16 @@ def run(folder: Path) -> int:
 
 
 def _last_words(writer: EventWriter, exit_code: int, code: str, text: str, advice: str) -> int:
-    print(text, file=sys.stderr)  # noqa: T201
+    _log(f"{text}\n")
     with contextlib.suppress(OSError):  # the exit code still tells of a full disk
         writer.write(events.ERROR, code=code, text=text, advice=advice)
     return exit_code
+
+
+def _log(text: str) -> None:
+    with contextlib.suppress(OSError):  # the log lies on the disk that may be full
+        sys.stderr.write(text)
+        sys.stderr.flush()
 
 
 def _beat(folder: Path) -> None:
@@ -166,13 +177,13 @@ def _pass_on_device_warnings(progress: EventProgress) -> None:
     warnings.showwarning = show
 
 
-def main(arguments: list[str]) -> Any:
-    """Run the worker and end its process without the clean-up in which GPU libraries crash at times."""
-    exit_code = run(Path(arguments[0]))
-    sys.stdout.flush()
-    sys.stderr.flush()
+def main(folder: Path, work: Work = do) -> NoReturn:
+    """Do the job of a folder and end the process, without the clean-up in which GPU libraries crash at times."""
+    exit_code = run(folder, work)
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
     os._exit(exit_code)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(Path(sys.argv[1]))

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
 from pathlib import Path
 
 import nibabel as nib
@@ -136,3 +138,25 @@ def test_the_header_says_that_it_is_for_research(
     assert note == "ObserverUncertainty: research use only, not a medical device"
     write_image(tmp_path / "a.nrrd", noise, oblique_grid)
     assert b"research use only" in (tmp_path / "a.nrrd").read_bytes()[:2000]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no file's size")
+def test_a_file_that_a_full_disk_cuts_off_is_an_error_and_is_removed(tmp_path, name):
+    program = f"""
+import resource
+from pathlib import Path
+import numpy as np
+from ObserverUncertaintyLib.formats.errors import UnwritableFileError
+from ObserverUncertaintyLib.formats.writing import write_image
+from ObserverUncertaintyLib.geometry import Grid
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+noise = np.random.default_rng(0).normal(size=(20, 64, 64))
+try:
+    write_image(Path({str(tmp_path / name)!r}), noise, Grid((64, 64, 20)))
+except UnwritableFileError as error:
+    print("enough free space" in str(error))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=True)
+    assert done.stdout == "True\n"
+    assert list(tmp_path.iterdir()) == []
