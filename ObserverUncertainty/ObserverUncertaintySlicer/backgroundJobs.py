@@ -1,0 +1,122 @@
+"""Work in the background as the scene sees it: a library job whose result becomes nodes."""
+
+from __future__ import annotations
+
+import datetime
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ObserverUncertaintyLib.files import prepare_output_folder
+from ObserverUncertaintyLib.jobs import (
+    INPUTS_FOLDER,
+    Job,
+    JobFailure,
+    JobProgress,
+    JobState,
+    Request,
+    find_jobs,
+    start_job,
+)
+from ObserverUncertaintySlicer.host import jobsFolder, processEvents, workerEnvironment, workerPython
+
+Loader = Callable[[Mapping[str, Path]], Any]
+
+
+class SceneJob:
+    """A job in another process; its `result()` is what the step returns, such as nodes.
+
+    Args:
+        job: the library's job.
+        load: turns the job's artifacts (name to file) into the result; called once, on the interface's thread.
+    """
+
+    def __init__(self, job: Job, load: Loader) -> None:
+        self.job = job
+        self._load = load
+        self._result: list[Any] = []
+
+    @property
+    def name(self) -> str:
+        """What the job list calls it."""
+        return self.job.name
+
+    @property
+    def state(self) -> JobState:
+        """Where it stands; asking is cheap and never blocks."""
+        return self.job.state
+
+    @property
+    def progress(self) -> JobProgress:
+        """The task it is at, steps done and in all, and the seconds left."""
+        return self.job.progress
+
+    @property
+    def failure(self) -> JobFailure | None:
+        """Why it failed, and what to do about it."""
+        return self.job.failure
+
+    def cancel(self) -> None:
+        """Ask it to stop; what is complete is kept."""
+        self.job.cancel()
+
+    def wait(self, timeout: float | None = None) -> JobState:
+        """Wait until it ends or the seconds are over, while the interface stays live."""
+        return self.job.wait(timeout, each=processEvents)
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the job and bring its result into the scene; a second call gives the same nodes.
+
+        Raises:
+            JobError: it failed or was cancelled; the text says what to do.
+            TimeoutError: it still runs after `timeout` seconds.
+        """
+        if not self._result:
+            if not self.wait(timeout).finished:
+                raise TimeoutError(f"{self.name} still runs after {timeout:g} s; wait for it again, or cancel it")
+            artifacts = self.job.result()
+            self._result.append(self._load(artifacts))
+            # The exported images are the patient's; once the result is there nobody needs them.
+            shutil.rmtree(self.job.folder / INPUTS_FOLDER, ignore_errors=True)
+        return self._result[0]
+
+
+def newJobFolder(name: str) -> Path:
+    """An empty folder for a job, named by time and job, below the folder of the job folders."""
+    stamp = datetime.datetime.now().strftime("%Y-%m-%d %H-%M-%S")
+    plain = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", name).strip(" .")[:60]
+    number = 1
+    while (folder := jobsFolder() / f"{stamp} {plain}{f' {number}' if number > 1 else ''}").exists():
+        number += 1
+    prepare_output_folder(folder, resume=False, overwrite=False)
+    return folder
+
+
+def startSceneJob(
+    request: Request, load: Loader, *, name: str, folder: Path | None = None, keepRunning: bool = False
+) -> SceneJob:
+    """Start a job in Slicer's Python (or the one that the environment names).
+
+    Args:
+        request: what to do.
+        load: turns the job's artifacts into the result.
+        name: what the job list calls it.
+        folder: the job's folder where inputs were exported to already; a new one if None.
+        keepRunning: whether it goes on when Slicer closes.
+    """
+    job = start_job(
+        request,
+        folder or newJobFolder(name),
+        name=name,
+        python=workerPython(),
+        keep_running=keepRunning,
+        environment=workerEnvironment(),
+    )
+    return SceneJob(job, load)
+
+
+def knownJobs() -> list[Job]:
+    """Every job whose folder is still there, newest first, also those of earlier sessions."""
+    return find_jobs(jobsFolder()) if jobsFolder().is_dir() else []

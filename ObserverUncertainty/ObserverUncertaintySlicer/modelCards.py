@@ -1,0 +1,97 @@
+"""What a trained model says about itself, as the panel's card; and the model that ships with the module."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ObserverUncertaintyLib.model_file import ModelDescription, read_description
+from ObserverUncertaintySlicer.host import tr as _
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """A model's folder with its description.
+
+    Attributes:
+        folder: the model's folder.
+        description: what model.json says.
+    """
+
+    folder: Path
+    description: ModelDescription
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """Names of the input images, in the network's channel order."""
+        return self.description.sequences
+
+    @property
+    def isSimulated(self) -> bool:
+        """Whether the model was trained on simulated cases."""
+        return bool(self.description.training.get("simulated"))
+
+    def lines(self) -> list[tuple[str, str]]:
+        """The card as pairs of a heading and what it says."""
+        training, expects = self.description.training, self.description.expects
+        preprocessing = self.description.preprocessing
+        row, column = preprocessing.spacing or expects.in_plane_spacing
+        images = _("in-plane {row:.3g} × {column:.3g} mm").format(
+            row=expects.in_plane_spacing[0], column=expects.in_plane_spacing[1]
+        )
+        if expects.slice_distance:
+            images += _(", slices {distance:.3g} mm apart").format(distance=expects.slice_distance)
+        if expects.skull_stripped is not None:
+            images += _(", brain only") if expects.skull_stripped else _(", whole head")
+        architecture = self.description.architecture
+        size = _("{depth} poolings, {filters} filters, dropout {dropout:g}")
+        cases, epochs = len(training["cases"]), len(training["losses"])
+        lines = [
+            (_("Structure"), self.description.label),
+            (_("Sequences"), ", ".join(self.sequences)),
+            (_("Expects"), images),
+            (
+                _("Computes on"),
+                _("{axis} slices at {row:.3g} × {column:.3g} mm, intensities by {norm}").format(
+                    axis=preprocessing.slice_axis.value, row=row, column=column, norm=preprocessing.intensity_norm.value
+                ),
+            ),
+            (_("Fusion"), _fusionWords(training["fusion"])),
+            (
+                _("Training set"),
+                _("{cohort}: {cases} cases, raters {raters}, {epochs} epochs").format(
+                    cohort=training.get("cohort") or _("unnamed cohort"),
+                    cases=cases,
+                    raters=", ".join(training["raters"]),
+                    epochs=epochs,
+                ),
+            ),
+            (_("Network"), size.format(**architecture)),
+            (_("Trained"), self.description.created),
+        ]
+        if self.isSimulated:
+            lines.insert(0, (_("Notice"), _("Simulated data, not for patients.")))
+        return lines
+
+
+def _fusionWords(fusion: str) -> str:
+    if fusion == "none":
+        return _("none: each training sample saw one rater, drawn at random")
+    return _("the raters' mean as a soft label") if fusion == "mean" else fusion
+
+
+def readCard(modelPath: str | Path) -> ModelCard:
+    """Read a model's card; raises ModelError with the folder, what was found and what was expected."""
+    return ModelCard(Path(modelPath), read_description(modelPath))
+
+
+def shippedModel() -> Path:
+    """The folder of the small model that ships with the module, trained on simulated cases."""
+    return Path(__file__).parents[1] / "Resources" / "Models" / "SimulatedCavity"
+
+
+def findModels(folder: str | Path) -> list[Path]:
+    """The folders of trained models in a folder, itself or one level below, sorted by name."""
+    folder = Path(folder)
+    candidates = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())] if folder.is_dir() else []
+    return [path for path in candidates if (path / "model.json").is_file()]

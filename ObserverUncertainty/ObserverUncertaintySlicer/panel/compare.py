@@ -1,0 +1,200 @@
+"""Step 5: both entropies side by side, the scores of the case, and the chart of a cohort."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintySlicer.charts import showPlotLayout, wmeDiceChart
+from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.host import waitCursor
+from ObserverUncertaintySlicer.layout import CompareViews, mostUncertainPoint
+from ObserverUncertaintySlicer.panel.section import Section
+
+
+class CompareSection(Section):
+    """Shows predictive beside expert entropy; the views exist until the user goes back or closes the scene."""
+
+    uiName = "Compare"
+
+    def __init__(self, panel) -> None:
+        super().__init__(panel)
+        self.views: CompareViews | None = None
+
+    def connect(self) -> None:
+        """Connect the widgets' signals."""
+        ui = self.ui
+        ui.compareButton.connect("clicked()", self.onCompare)
+        ui.backButton.connect("clicked()", self.onBack)
+        ui.differenceCheck.connect("toggled(bool)", self.onDifferenceToggled)
+        ui.opacitySlider.connect("valueChanged(double)", self.onOpacityChanged)
+        ui.thresholdSlider.connect("valueChanged(double)", self.onThresholdChanged)
+        ui.mostUncertainButton.connect("clicked()", self.onMostUncertain)
+        ui.mostDisputedButton.connect("clicked()", self.onMostDisputed)
+        ui.metricsButton.connect("clicked()", self.onMetrics)
+        ui.cohortScoresPath.connect("currentPathChanged(QString)", self.onCohortPathChanged)
+        ui.cohortChartButton.connect("clicked()", self.onCohortChart)
+
+    def update(self) -> None:
+        """Show what can be compared."""
+        ui, parameters, missing = self.ui, self.parameters, self.missing()
+        ready = not missing
+        if self.views is not None and not ready:
+            self._letGoOfViews()
+        ui.missingLabel.text = missing
+        ui.missingLabel.visible = not ready
+        ui.compareButton.enabled = ready
+        for button in (ui.backButton, ui.opacitySlider, ui.thresholdSlider):
+            button.enabled = self.views is not None
+        ui.mostUncertainButton.enabled = ui.mostDisputedButton.enabled = self.views is not None
+        ui.metricsButton.enabled = ready and parameters.segmentation is not None
+        ui.opacitySlider.value = parameters.opacity
+        ui.thresholdSlider.value = parameters.threshold
+        ui.differenceCheck.checked = parameters.showDifference
+        table = parameters.metricsTable
+        if ui.metricsView.mrmlTableNode() is not table:
+            ui.metricsView.setMRMLTableNode(table)
+        ui.metricsView.visible = table is not None
+        ui.cohortChartButton.enabled = bool(ui.cohortScoresPath.currentPath)
+
+    def missing(self) -> str:
+        """What must be there before entropies can be compared; empty when all is."""
+        parameters = self.parameters
+        if parameters.reference is None:
+            return _("Needs a volume (step 1).")
+        if parameters.expertEntropy is None:
+            return _("Needs the expert entropy (step 2).")
+        if parameters.predictiveEntropy is None:
+            return _("Needs the model's entropy (step 4).")
+        return ""
+
+    def state(self) -> str:
+        """What is missing, or that the views are shown."""
+        return self.missing() or (_("shown") if self.views is not None else _("ready"))
+
+    def onCompare(self) -> None:
+        """Lay the entropies out side by side."""
+        with self.panel.errorsShown(), waitCursor():
+            self._show()
+        self.panel.update()
+
+    def onBack(self) -> None:
+        """Return to the layout from before."""
+        if self.views is not None:
+            self.views.restoreLayout()
+            self._letGoOfViews()
+        self.panel.update()
+
+    def onDifferenceToggled(self, checked: bool) -> None:
+        """Show or hide the difference row."""
+        if self.panel.isUpdating:
+            return
+        self.parameters.showDifference = checked
+        if self.views is not None:
+            self.onCompare()
+
+    def onOpacityChanged(self, value: float) -> None:
+        """Change the opacity of the entropy in the compare views."""
+        if not self.panel.isUpdating:
+            self.parameters.opacity = value
+            if self.views is not None:
+                self.views.setOpacity(value)
+
+    def onThresholdChanged(self, value: float) -> None:
+        """Change from which entropy on there is colour."""
+        if not self.panel.isUpdating:
+            self.parameters.threshold = value
+            if self.views is not None:
+                self.views.setThreshold(value)
+
+    def onMostUncertain(self) -> None:
+        """Go where the model is most unsure."""
+        with self.panel.errorsShown():
+            self.views.jumpTo(mostUncertainPoint(self.parameters.predictiveEntropy))
+
+    def onMostDisputed(self) -> None:
+        """Go where the experts disagree most."""
+        with self.panel.errorsShown():
+            self.views.jumpTo(mostUncertainPoint(self.parameters.expertEntropy))
+
+    def onMetrics(self) -> None:
+        """Score the case."""
+        parameters = self.parameters
+        with self.panel.errorsShown(), waitCursor():
+            parameters.metricsTable = self.logic.metrics(
+                parameters.segmentation,
+                parameters.predictiveEntropy,
+                parameters.raters,
+                parameters.probability,
+                parameters.metricsTable,
+            )
+            self.ui.metricsView.resizeColumnsToContents()
+
+    def onCohortPathChanged(self, _path: str) -> None:
+        """Another file of cohort scores."""
+        self.panel.update()
+
+    def onCohortChart(self) -> None:
+        """Chart WME against Dice of a cohort."""
+        with self.panel.errorsShown():
+            path = Path(self.ui.cohortScoresPath.currentPath)
+            self.parameters.cohortChart = wmeDiceChart({path.stem: readScores(path)}, self.parameters.cohortChart)
+            showPlotLayout(self.parameters.cohortChart)
+
+    def sceneClosing(self) -> None:
+        """Let go of the views."""
+        self._letGoOfViews()
+
+    def cleanup(self) -> None:
+        """Let go of the views and the observers."""
+        self._letGoOfViews()
+        super().cleanup()
+
+    def _show(self) -> None:
+        parameters = self.parameters
+        difference = None
+        if parameters.showDifference:
+            difference = self.logic.difference(
+                parameters.predictiveEntropy, parameters.expertEntropy, parameters.difference
+            )
+            parameters.difference = difference
+        self._letGoOfViews()
+        self.views = self.logic.compare(
+            parameters.reference, parameters.predictiveEntropy, parameters.expertEntropy, parameters.raters, difference
+        )
+        self.views.setOpacity(parameters.opacity)
+        self.views.setThreshold(parameters.threshold)
+
+    def _letGoOfViews(self) -> None:
+        if self.views is not None:
+            self.views.close()
+            self.views = None
+
+
+def readScores(path: Path) -> list[tuple[str, float, float]]:
+    """Read case, WME and Dice (majority) from a file of `observer-uncertainty evaluate`; undefined ones are left out.
+
+    Raises:
+        InputError: the file cannot be read, or lacks one of the columns.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            _("{path} cannot be read: {error}. Choose a .csv file that evaluate wrote.").format(path=path, error=error)
+        ) from error
+    columns = ("case", "wme", "dice_majority")
+    missing = [column for column in columns if not rows or column not in rows[0]]
+    if missing:
+        raise InputError(
+            _("{path} has no column {missing}; expected the scores of observer-uncertainty evaluate.").format(
+                path=path, missing=", ".join(missing)
+            )
+        )
+    return [
+        (row["case"], float(row["wme"]), float(row["dice_majority"]))
+        for row in rows
+        if row["wme"] and row["dice_majority"]
+    ]

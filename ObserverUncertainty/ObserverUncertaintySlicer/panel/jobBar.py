@@ -1,0 +1,128 @@
+"""A job's progress bar, its text with the time left, and the button that turns from Apply into Cancel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ObserverUncertaintyLib.jobs import JobProgress, JobState
+from ObserverUncertaintySlicer.backgroundJobs import SceneJob
+from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.panel.panel import Panel
+
+
+class JobBar:
+    """Shows one job of a section at a time.
+
+    Args:
+        panel: polls the job and shows its failure, once.
+        button: starts the work; while it runs, the same button cancels it.
+        bar: the progress bar, hidden while nothing runs.
+        label: the text below it, with the time left; keeps the outcome afterwards.
+        start: starts the job; None where the user declined.
+        finished: is given the job's result.
+        updated: is called at every poll of a running job, for what the bar does not show.
+    """
+
+    def __init__(
+        self,
+        panel: Panel,
+        button,
+        bar,
+        label,
+        start: Callable[[], SceneJob | None],
+        finished: Callable[[Any], None],
+        updated: Callable[[SceneJob], None] | None = None,
+    ) -> None:
+        self.panel, self.button, self.bar, self.label = panel, button, bar, label
+        self.start, self.finished, self.updated = start, finished, updated
+        self.job: SceneJob | None = None
+        self._startText = button.text
+        bar.visible = False
+        button.connect("clicked()", self.onClicked)
+
+    @property
+    def isRunning(self) -> bool:
+        """Whether a job runs, or is being cancelled."""
+        return self.job is not None
+
+    def onClicked(self) -> None:
+        """Start the work, or cancel it."""
+        if self.job is not None:
+            self.job.cancel()
+            self._show(self.job)
+            return
+        with self.panel.errorsShown():
+            job = self.start()
+            if job is not None:
+                self.follow(job)
+
+    def follow(self, job: SceneJob) -> None:
+        """Show a job that runs already."""
+        self.job = job
+        self.panel.poll(self)
+        self._show(job)
+        self.panel.update()
+
+    def poll(self) -> bool:
+        """Look at the job; false when there is nothing left to look at."""
+        job = self.job
+        if job is None:
+            return False
+        state = job.state
+        self._show(job)
+        if self.updated is not None:
+            self.updated(job)
+        if not state.finished:
+            return True
+        # Let go first: whatever goes wrong with the result is shown once and not polled again.
+        self._letGo()
+        if state is JobState.CANCELLED:
+            self.label.text = _("Cancelled. What was complete is kept in {folder}").format(folder=job.job.folder)
+        else:
+            self.label.text = _("Failed.") if state is JobState.FAILED else ""
+            with self.panel.errorsShown(job):
+                self.finished(job.result())
+        self.panel.update()
+        return False
+
+    def abandon(self) -> None:
+        """Stop looking at the job, because its nodes or the panel are gone; it is ended unless it may keep running."""
+        if self.job is not None:
+            self.job.job.close()
+            self._letGo()
+
+    def _letGo(self) -> None:
+        self.job = None
+        self.button.text = self._startText
+        self.button.enabled = True
+        self.bar.visible = False
+
+    def _show(self, job: SceneJob) -> None:
+        progress = job.progress
+        cancelling = job.state is JobState.CANCELLING
+        self.button.text = _("Cancelling…") if cancelling else _("Cancel")
+        self.button.enabled = not cancelling
+        self.bar.visible = True
+        # A bar without a maximum shows that something goes on, without saying how far.
+        self.bar.maximum = progress.total
+        self.bar.value = progress.done
+        self.label.text = progressText(progress)
+
+
+def progressText(progress: JobProgress) -> str:
+    """What a job does and how long it still takes, in one line."""
+    parts = [part for part in (progress.task, progress.detail) if part]
+    if progress.seconds_left is not None:
+        parts.append(_("about {time} left").format(time=durationText(progress.seconds_left)))
+    return ", ".join(parts) or _("Starting")
+
+
+def durationText(seconds: float) -> str:
+    """A duration as people say it: 40 s, 3 min, 2 h 5 min."""
+    if seconds < 90:
+        return _("{seconds} s").format(seconds=round(seconds))
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return _("{minutes} min").format(minutes=minutes)
+    return _("{hours} h {minutes} min").format(hours=minutes // 60, minutes=minutes % 60)

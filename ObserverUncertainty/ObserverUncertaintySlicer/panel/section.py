@@ -1,0 +1,68 @@
+"""What every step of the panel has in common: its .ui file, its one-line state, and its part of the life cycle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import slicer
+from slicer.util import VTKObservationMixin
+
+if TYPE_CHECKING:
+    from ObserverUncertaintySlicer.panel.panel import Panel
+
+
+class Section(VTKObservationMixin):
+    """One collapsible step of the panel.
+
+    A section's `.ui` file holds a `ctkCollapsibleButton` named `sectionButton`, which shows the title and, after it,
+    the step's one-line state also when the section is closed.
+
+    Attributes:
+        uiName: name of the file in Resources/UI, without extension.
+        panel: the panel, with the logic and the parameters.
+        ui: the widgets of the .ui file by their names.
+    """
+
+    uiName = ""
+
+    def __init__(self, panel: Panel) -> None:
+        super().__init__()
+        self.panel = panel
+        self.logic = panel.logic
+        self.widget = slicer.util.loadUI(panel.resourcePath(f"UI/{self.uiName}.ui"))
+        self.widget.setMRMLScene(slicer.mrmlScene)
+        self.ui = slicer.util.childWidgetVariables(self.widget)
+        self._title = self.ui.sectionButton.text
+
+    @property
+    def parameters(self):
+        """The panel's parameters; another object after the scene was closed."""
+        return self.panel.parameters
+
+    def connect(self) -> None:
+        """Connect the widgets' signals; called once, after all sections exist."""
+
+    def update(self) -> None:
+        """Show the parameters' state in the widgets; called after every change, and must not change the parameters."""
+
+    def state(self) -> str:
+        """One line: what is ready, or what is missing."""
+        return ""
+
+    def enter(self) -> None:
+        """The user comes to the module."""
+
+    def exit(self) -> None:
+        """The user leaves the module."""
+
+    def sceneClosing(self) -> None:
+        """The scene is about to be closed: let go of every node."""
+
+    def cleanup(self) -> None:
+        """The panel goes away: remove observers, let go of everything."""
+        self.removeObservers()
+
+    def showState(self) -> None:
+        """Show the one-line state beside the title."""
+        state = self.state()
+        self.ui.sectionButton.text = f"{self._title}: {state}" if state else self._title

@@ -1,0 +1,164 @@
+"""Step 4: the model's run on the scene's case, and its results as nodes beside their source."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import slicer
+
+from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.formats import read_image
+from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, PredictRequest
+from ObserverUncertaintyLib.settings import DEFAULT_SAMPLES
+from ObserverUncertaintySlicer.backgroundJobs import SceneJob, newJobFolder, startSceneJob
+from ObserverUncertaintySlicer.display import showAsEntropy, showAsProbability
+from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.modelCards import ModelCard, readCard
+from ObserverUncertaintySlicer.segments import addSegmentation
+from ObserverUncertaintySlicer.sequenceFiles import exportSequences
+from ObserverUncertaintySlicer.volumes import importVolume, requireInScene
+
+ROLE_ATTRIBUTE = "ObserverUncertainty.Role"
+MODEL_ATTRIBUTE = "ObserverUncertainty.Model"
+SEGMENT_COLOR = (0.0, 0.75, 1.0)
+
+_VOLUMES = {
+    "probability": ("probability", "Probability"),
+    "predictiveEntropy": ("predictive_entropy", "PredictiveEntropy"),
+    "expectedEntropy": ("expected_entropy", "ExpectedEntropy"),
+    "mutualInformation": ("mutual_information", "MutualInformation"),
+}
+"""Result keys, the job's artifacts they are read from, and the roles of their nodes."""
+
+
+def predictCase(
+    sequences: Mapping[str, Any],
+    modelPath: str | Path,
+    samples: int = DEFAULT_SAMPLES,
+    device: str = "auto",
+    *,
+    seed: int = 0,
+    caseName: str | None = None,
+    keepRunning: bool = False,
+) -> SceneJob:
+    """Start Monte Carlo dropout on a case in another process.
+
+    Args:
+        sequences: sequence name to volume node; those that the model does not know are left out. Results lie on the
+            grid of the first one and beside it; those on another grid are resampled onto it, and this is said.
+        modelPath: the model's folder.
+        samples: T.
+        device: "auto", "cpu", "cuda:N" or "mps".
+        seed: of the dropout masks.
+        caseName: what the results are named after; the first volume's name if None.
+        keepRunning: whether the job goes on when Slicer closes.
+
+    Returns:
+        A job whose result is a dict of nodes: probability, segmentation, predictiveEntropy, expectedEntropy,
+        mutualInformation.
+
+    Raises:
+        InputError: a sequence of the model is missing, or a volume cannot be exported.
+        ModelError: the folder holds no model.
+    """
+    card = readCard(modelPath)
+    chosen = _chosenSequences(sequences, card)
+    reference = next(iter(chosen.values()))
+    requireInScene(reference, _("a sequence"))
+    caseName = caseName or reference.GetName()
+    name = _("predict {case}").format(case=caseName)
+    folder = newJobFolder(name)
+    files, notes = exportSequences(chosen, folder / INPUTS_FOLDER)
+    request = PredictRequest(
+        images={sequence: str(file) for sequence, file in files.items()},
+        model=str(Path(modelPath).resolve()),
+        case_name=caseName,
+        samples=samples,
+        seed=seed,
+        device=device,
+    )
+
+    def load(artifacts: Mapping[str, Path]) -> dict[str, Any]:
+        # The user may have deleted the source in the meantime; its results are not lost for that.
+        beside = reference if slicer.mrmlScene.IsNodePresent(reference) else None
+        return loadPrediction(artifacts, caseName, beside, notes)
+
+    return startSceneJob(request, load, name=name, folder=folder, keepRunning=keepRunning)
+
+
+def loadPrediction(
+    artifacts: Mapping[str, Path], caseName: str, beside=None, notes: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """Bring a prediction's files into the scene as nodes beside their source.
+
+    Args:
+        artifacts: of a finished prediction: name to file.
+        caseName: what the nodes are named after.
+        beside: the node whose place in the subject hierarchy they share.
+        notes: what was done to the case before, kept with the segmentation beside the report's own notes.
+
+    Returns:
+        Nodes by the keys probability, segmentation, predictiveEntropy, expectedEntropy, mutualInformation.
+    """
+    report = json.loads(Path(artifacts["report"]).read_text(encoding="utf-8"))
+    titles = {
+        "probability": _("mean probability"),
+        "predictiveEntropy": _("predictive entropy"),
+        "expectedEntropy": _("expected entropy"),
+        "mutualInformation": _("mutual information"),
+    }
+    # Everything is read before the first node is made: half a result would look like a whole one.
+    mask = read_image(artifacts["segmentation"])
+    nodes: dict[str, Any] = {}
+    for key, (artifact, role) in _VOLUMES.items():
+        node = importVolume(artifacts[artifact], f"{caseName} {titles[key]}", beside)
+        _describe(node, role, report)
+        nodes[key] = node
+        if key == "probability":
+            showAsProbability(node)
+        else:
+            showAsEntropy(node)
+    segmentation = addSegmentation(
+        mask.array > 0,
+        mask.grid,
+        _("{case} segmentation (model)").format(case=caseName),
+        report["label"],
+        SEGMENT_COLOR,
+        beside,
+    )
+    _describe(segmentation, "Segmentation", report)
+    segmentation.SetAttribute("ObserverUncertainty.Notes", json.dumps([*notes, *report["notes"]]))
+    segmentation.SetAttribute("ObserverUncertainty.Warnings", json.dumps(report["warnings"]))
+    return {**nodes, "segmentation": segmentation}
+
+
+def predictionTexts(segmentation) -> tuple[list[str], list[str]]:
+    """What was done to a predicted case, and what the user should know about the result: notes and warnings."""
+    notes, warnings = (
+        json.loads(segmentation.GetAttribute(f"ObserverUncertainty.{name}") or "[]") for name in ("Notes", "Warnings")
+    )
+    return notes, warnings
+
+
+def _chosenSequences(sequences: Mapping[str, Any], card: ModelCard) -> dict[str, Any]:
+    missing = [name for name in card.sequences if sequences.get(name) is None]
+    if missing:
+        found = ", ".join(sequences) or _("none")
+        raise InputError(
+            _(
+                "The model needs the sequences {needed}; the case has {found}, so {missing} is missing. Add the volumes "
+                "in step 1 under these names, or choose another model."
+            ).format(needed=", ".join(card.sequences), found=found, missing=", ".join(missing))
+        )
+    return {name: node for name, node in sequences.items() if name in card.sequences}
+
+
+def _describe(node, role: str, report: Mapping[str, Any]) -> None:
+    node.SetAttribute(ROLE_ATTRIBUTE, role)
+    node.SetAttribute(MODEL_ATTRIBUTE, report["weights"])
+    node.SetAttribute("ObserverUncertainty.Fusion", report["fusion"])
+    node.SetAttribute("ObserverUncertainty.Samples", str(report["samples"]))
+    node.SetAttribute("ObserverUncertainty.Notice", report["notice"])

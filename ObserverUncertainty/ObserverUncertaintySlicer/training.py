@@ -1,0 +1,100 @@
+"""Step 3: training in the background, on a cohort's manifest or on the cases of the scene."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from ObserverUncertaintyLib.cases import Cohort
+from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.fusion import FusionMethod
+from ObserverUncertaintyLib.jobs import TrainRequest
+from ObserverUncertaintyLib.settings import TrainingSettings
+from ObserverUncertaintySlicer.backgroundJobs import SceneJob, startSceneJob
+from ObserverUncertaintySlicer.host import tr as _
+
+PRESETS = {
+    "small": TrainingSettings(depth=3, filters=14, epochs=60, spacing=(2.0, 2.0), background_slices=0.6),
+    "shapes": TrainingSettings(depth=2, filters=16, epochs=100),
+    "cavity": TrainingSettings(depth=5, filters=48, epochs=35),
+}
+"""The paper's two networks (sections 3.2 and 3.3), and a small one that a computer without a GPU can train."""
+
+
+def trainModel(
+    manifestPath: str | Path,
+    modelPath: str | Path,
+    fusion: FusionMethod | str = FusionMethod.NONE,
+    *,
+    device: str = "auto",
+    keepRunning: bool = False,
+    cases: Sequence[str] | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    resample: bool = False,
+    preset: str | None = None,
+    **settings: Any,
+) -> SceneJob:
+    """Start training in another process.
+
+    Args:
+        manifestPath: the cohort's manifest.
+        modelPath: the folder for the model.
+        fusion: what training sees as label; "none" draws one rater at random.
+        device: "auto", "cpu", "cuda:N" or "mps".
+        keepRunning: whether the job goes on when Slicer closes.
+        cases: names of the cases to train on; all if None.
+        resume: go on from the last epoch of an interrupted training in the same folder.
+        overwrite: begin again in a folder that holds files.
+        resample: bring files on other grids onto their case's instead of refusing them.
+        preset: a key of PRESETS that the other settings start from.
+        settings: fields of TrainingSettings, such as epochs, depth, filters and seed.
+
+    Returns:
+        A job whose result is the model's folder.
+
+    Raises:
+        InputError: the manifest cannot be used, or an option or value is unknown.
+    """
+    cohort = Cohort.open(manifestPath, cases)  # wrong input is told at once, not by a job that fails
+    base = PRESETS[preset] if preset else TrainingSettings()
+    request = TrainRequest(
+        manifest=str(Path(manifestPath).resolve()),
+        model=str(Path(modelPath).resolve()),
+        settings=_settings(base, {"fusion": fusion, **settings}),
+        cases=None if cases is None else tuple(cases),
+        device=device,
+        resume=resume,
+        overwrite=overwrite,
+        resample=resample,
+    )
+    name = _("train {fusion} on {cohort}").format(fusion=request.settings.fusion.value, cohort=cohort.name)
+    return startSceneJob(request, _modelFolder, name=name, keepRunning=keepRunning)
+
+
+def _modelFolder(artifacts: Mapping[str, Path]) -> Path:
+    return artifacts["model"]
+
+
+def _settings(base: TrainingSettings, given: Mapping[str, Any]) -> TrainingSettings:
+    """The base with the given fields changed; texts become the enumeration's member where the field is one."""
+    known = {field.name for field in fields(TrainingSettings)}
+    unknown = sorted(set(given) - known)
+    if unknown:
+        raise InputError(
+            _("{options}: no such option of training. There are: {known}.").format(
+                options=", ".join(unknown), known=", ".join(sorted(known))
+            )
+        )
+    values = {}
+    for name, value in given.items():
+        kind = type(getattr(base, name))
+        try:
+            values[name] = kind(value) if isinstance(value, str) else value
+        except ValueError as error:
+            raise InputError(
+                _("{name} is {value}: {error}").format(name=name, value=repr(value), error=error)
+            ) from error
+    return replace(base, **values)

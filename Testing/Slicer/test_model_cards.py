@@ -1,0 +1,52 @@
+"""The card of a model, and the model that ships with the module."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from ObserverUncertaintyLib.model_file import ModelError
+from ObserverUncertaintySlicer.modelCards import findModels, readCard, shippedModel
+
+
+def test_the_shipped_model_says_that_it_is_simulated_and_is_small():
+    card = readCard(shippedModel())
+    assert card.isSimulated
+    assert card.lines()[0] == ("Notice", "Simulated data, not for patients.")
+    assert card.sequences == ("T1", "T1c", "T2", "FLAIR")
+    assert sum(file.stat().st_size for file in shippedModel().iterdir()) < 2_000_000
+
+
+def test_the_card_tells_what_a_user_must_know():
+    card = dict(readCard(shippedModel()).lines())
+    assert card["Structure"] == "resection cavity"
+    assert card["Expects"] == "in-plane 1.5 × 1.5 mm, slices 3 mm apart, brain only"
+    assert "26 cases" in card["Training set"]
+    assert "60 epochs" in card["Training set"]
+    assert card["Fusion"].startswith("none")
+    assert card["Network"] == "3 poolings, 14 filters, dropout 0.2"
+
+
+def test_a_model_of_other_data_has_no_notice(tmp_path):
+    content = json.loads((shippedModel() / "model.json").read_text(encoding="utf-8"))
+    content["training"]["simulated"] = False
+    (tmp_path / "model.json").write_text(json.dumps(content), encoding="utf-8")
+    card = readCard(tmp_path)
+    assert not card.isSimulated
+    assert "Notice" not in dict(card.lines())
+
+
+def test_a_folder_without_model_is_named(tmp_path):
+    with pytest.raises(ModelError, match=f"{tmp_path.name} holds no model"):
+        readCard(tmp_path)
+
+
+def test_models_are_found_in_a_folder_or_one_level_below(tmp_path):
+    for name in ("b", "a"):
+        shutil.copytree(shippedModel(), tmp_path / name)
+    (tmp_path / "else").mkdir()
+    assert findModels(tmp_path) == [tmp_path / "a", tmp_path / "b"]
+    assert findModels(tmp_path / "a") == [tmp_path / "a"]
+    assert findModels(tmp_path / "nowhere") == []

@@ -1,0 +1,151 @@
+"""Monte Carlo dropout on the scene's case, in a real worker process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from functools import cache
+
+import numpy as np
+import pytest
+import slicer
+
+from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.formats import read_image
+from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, JobError, JobState
+from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
+from ObserverUncertaintySlicer import host
+from ObserverUncertaintySlicer.hierarchy import addFolder, itemOf, placeUnder
+from ObserverUncertaintySlicer.modelCards import shippedModel
+from ObserverUncertaintySlicer.prediction import predictCase, predictionTexts
+from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume, exportVolume, gridOfVolume
+
+COARSE = CavitySettings(in_plane_spacing_mm=3.0, slice_thickness_mm=9.0)
+SAMPLES = 2
+
+
+@cache
+def simulated():
+    return simulate_cavity_case(0, 2018, COARSE)
+
+
+@pytest.fixture
+def jobs(tmp_path, monkeypatch):
+    """Job folders of their own, below a path with a space and an umlaut."""
+    folder = tmp_path / "Müller jobs"
+    monkeypatch.setenv(host.JOBS_VARIABLE, str(folder))
+    return folder
+
+
+@pytest.fixture
+def torchPython(jobs):
+    """A Python with torch for the worker; the tests that need it are skipped without one."""
+    python = os.environ.get(host.PYTHON_VARIABLE)
+    if not python:
+        pytest.skip(f"{host.PYTHON_VARIABLE} names no Python with torch")
+    return python
+
+
+@pytest.fixture
+def sequences(scene):
+    case = simulated()
+    return {
+        name: addVolume(image, case.grid, f"case {name}")
+        for name, image in zip(case.sequences, case.images, strict=True)
+    }
+
+
+def test_results_are_nodes_with_the_values_of_the_command_line(torchPython, sequences, tmp_path):
+    patient = addFolder("Patient")
+    for node in sequences.values():
+        placeUnder(node, patient)
+    nodes = predictCase(sequences, shippedModel(), SAMPLES, "cpu", seed=3, caseName="Anna").result()
+
+    images = []
+    for name, node in sequences.items():
+        exportVolume(node, tmp_path / f"{name}.nrrd")
+        images += ["--image", f"{name}={tmp_path / name}.nrrd"]
+    command = [torchPython, "-m", "ObserverUncertaintyLib.cli", "predict", str(shippedModel()), *images]
+    command += ["--out", str(tmp_path / "out"), "--name", "Anna", "--samples", str(SAMPLES), "--seed", "3"]
+    subprocess.run([*command, "--device", "cpu"], check=True, capture_output=True)
+
+    files = {
+        "probability": "probability",
+        "predictiveEntropy": "predictive_entropy",
+        "expectedEntropy": "expected_entropy",
+        "mutualInformation": "mutual_information",
+    }
+    hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
+    for key, file in files.items():
+        expected = read_image(tmp_path / "out" / "Anna" / f"{file}.nii.gz")
+        np.testing.assert_allclose(arrayOfVolume(nodes[key]), expected.array, atol=1e-6)
+        assert hierarchy.GetItemParent(itemOf(nodes[key])) == patient
+    assert nodes["predictiveEntropy"].GetName() == "Anna predictive entropy"
+    assert arrayOfVolume(nodes["predictiveEntropy"]).max() > 0.5
+    mask = slicer.util.arrayFromSegmentBinaryLabelmap(
+        nodes["segmentation"], nodes["segmentation"].GetSegmentation().GetNthSegmentID(0), sequences["T1"]
+    )
+    np.testing.assert_array_equal(mask > 0, arrayOfVolume(nodes["probability"]) > 0.5)
+    assert mask.any()
+
+
+def test_results_say_what_made_them_and_the_exported_images_are_gone(torchPython, sequences, jobs):
+    job = predictCase(sequences, shippedModel(), SAMPLES, "cpu")
+    nodes = job.result()
+    segmentation = nodes["segmentation"]
+    assert segmentation.GetAttribute("ObserverUncertainty.Fusion") == "none"
+    assert segmentation.GetAttribute("ObserverUncertainty.Samples") == "2"
+    assert "not a medical device" in segmentation.GetAttribute("ObserverUncertainty.Notice").lower()
+    assert job.job.folder.parent == jobs
+    assert not (job.job.folder / INPUTS_FOLDER).exists()
+    assert job.result() is nodes
+
+
+def test_a_sequence_on_another_grid_is_resampled_and_this_is_said(torchPython, sequences):
+    flair = sequences["FLAIR"]
+    coarser = addVolume(arrayOfVolume(flair)[:, ::2, ::2], _every_second(gridOfVolume(flair)), "coarse FLAIR")
+    nodes = predictCase({**sequences, "FLAIR": coarser}, shippedModel(), SAMPLES, "cpu").result()
+    notes, _warnings = predictionTexts(nodes["segmentation"])
+    assert any("coarse FLAIR was resampled" in note for note in notes)
+
+
+def _every_second(grid):
+    from dataclasses import replace
+
+    size = ((grid.size[0] + 1) // 2, (grid.size[1] + 1) // 2, grid.size[2])
+    return replace(grid, size=size, spacing=(grid.spacing[0] * 2, grid.spacing[1] * 2, grid.spacing[2]))
+
+
+def test_further_sequences_are_left_out_and_missing_ones_named(jobs, sequences):
+    del sequences["T2"]
+    with pytest.raises(InputError, match="T2 is missing"):
+        predictCase(sequences, shippedModel())
+    assert not jobs.exists() or not list(jobs.iterdir())
+
+
+def test_a_job_without_waiting_can_be_cancelled(torchPython, sequences):
+    job = predictCase(sequences, shippedModel(), 5000, "cpu")
+    assert not job.state.finished
+    job.cancel()
+    assert job.wait(60) is JobState.CANCELLED
+    with pytest.raises(JobError):
+        job.result()
+
+
+def test_a_deleted_source_does_not_lose_the_result(torchPython, sequences, scene):
+    job = predictCase(sequences, shippedModel(), SAMPLES, "cpu")
+    for node in sequences.values():
+        scene.RemoveNode(node)
+    assert arrayOfVolume(job.result()["predictiveEntropy"]).max() > 0
+
+
+def test_damaged_weights_fail_with_advice_and_no_node_is_made(torchPython, sequences, scene, tmp_path):
+    model = shutil.copytree(shippedModel(), tmp_path / "model")
+    (model / "weights.safetensors").write_bytes(b"damaged")
+    before = scene.GetNumberOfNodes()
+    job = predictCase(sequences, model, SAMPLES, "cpu")
+    with pytest.raises(JobError, match=r"weights\.safetensors"):
+        job.result()
+    assert scene.GetNumberOfNodes() == before
+    assert job.failure.code == "input"
