@@ -8,6 +8,7 @@ from ObserverUncertaintyLib.errors import Cancelled
 from ObserverUncertaintyLib.jobs.events import Event
 from ObserverUncertaintyLib.jobs.folder import INPUTS_FOLDER
 from ObserverUncertaintyLib.jobs.history import find_jobs, remove_job
+from ObserverUncertaintyLib.jobs.job import Job
 from ObserverUncertaintyLib.jobs.requests import (
     PredictRequest,
     ProbeRequest,
@@ -17,7 +18,7 @@ from ObserverUncertaintyLib.jobs.requests import (
     TrainRequest,
 )
 from ObserverUncertaintyLib.jobs.states import JobError, JobFailure, JobProgress, JobState
-from ObserverUncertaintyLib.jobs.supervisor import Job, start_job
+from ObserverUncertaintyLib.jobs.supervisor import start_job
 from ObserverUncertaintyLib.progress import Progress
 
 __all__ = [

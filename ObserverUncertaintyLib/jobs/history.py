@@ -9,13 +9,13 @@ from pathlib import Path
 
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.jobs.folder import JOB_FILE, JobRecord
-from ObserverUncertaintyLib.jobs.supervisor import Job
+from ObserverUncertaintyLib.jobs.job import Job
 
 _log = logging.getLogger(__name__)
 
 
 def find_jobs(root: Path) -> list[Job]:
-    """Every job below a folder, newest first; those that still run can be polled and cancelled.
+    """Every job below a folder, newest first, as it is now; those that still run can be polled and cancelled.
 
     A job folder that cannot be read is left out and named in Python's log. Folders inside a job's are not searched.
     """
@@ -25,9 +25,12 @@ def find_jobs(root: Path) -> list[Job]:
             continue
         below.clear()
         try:
-            jobs.append(Job(Path(folder), JobRecord.read(Path(folder))))
+            job = Job(Path(folder), JobRecord.read(Path(folder)))
         except InputError as error:
             _log.warning("%s", error)
+            continue
+        job.look()
+        jobs.append(job)
     return sorted(jobs, key=lambda job: job.started, reverse=True)
 
 

@@ -14,8 +14,8 @@ WORKER = Path(__file__).with_name("worker_of_tests.py")
 PATIENCE = 60.0
 
 
-def start(mode: str, folder: Path, *, keep_running: bool = False) -> Job:
-    return launch(SimulateRequest(), folder, mode, sys.executable, keep_running, {}, (str(WORKER), mode))
+def start(mode: str, folder: Path, *, keep_running: bool = False, python: str = sys.executable) -> Job:
+    return launch(SimulateRequest(), folder, mode, python, keep_running, {}, (str(WORKER), mode))
 
 
 def until(condition: Callable[[], bool], what: str) -> None:

@@ -14,7 +14,7 @@ from starting import PATIENCE, members, start, until
 
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.jobs import Job, JobError, JobState, SimulateRequest, find_jobs, remove_job, start_job
-from ObserverUncertaintyLib.jobs.folder import Heartbeat, JobRecord, write_heartbeat
+from ObserverUncertaintyLib.jobs.folder import INPUTS_FOLDER, Heartbeat, JobRecord, write_heartbeat
 from ObserverUncertaintyLib.jobs.processes import identity
 from ObserverUncertaintyLib.manifest import read_manifest
 
@@ -82,10 +82,10 @@ def test_progress_tells_the_time_left(folder: Path) -> None:
 
 def test_a_cancelled_job_stops_by_itself_and_leaves_no_process(folder: Path) -> None:
     job, group = running("cooperate", folder)
+    with pytest.raises(InputError, match="still running"):
+        remove_job(job)
     job.cancel()
     assert job.state in (JobState.CANCELLING, JobState.CANCELLED)
-    with pytest.raises(InputError, match="still running"):
-        remove_job(job) if not job.state.finished else pytest.skip("it stopped before it could be removed")
     assert job.wait(PATIENCE) is JobState.CANCELLED
     assert "kept" in job.messages[-1]
     assert job.failure is None
@@ -193,9 +193,8 @@ def test_every_kind_of_failure_has_its_code_and_advice(
     assert job.wait(PATIENCE) is JobState.FAILED
     assert job.failure is not None
     assert (job.failure.code, text in job.failure.text, advice in job.failure.advice) == (code, True, True)
-    assert find_jobs(folder)[0].failure is None, "not looked at yet"
     found = find_jobs(folder)[0]
-    assert (found.state, found.failure) == (JobState.FAILED, job.failure)
+    assert (found.failure, found.state) == (job.failure, JobState.FAILED)
 
 
 def test_too_little_memory_halves_the_batch_with_a_warning_each_time(folder: Path) -> None:
@@ -295,6 +294,37 @@ def test_closing_ends_a_job_that_is_not_kept(folder: Path) -> None:
     assert job.state is JobState.CANCELLED
 
 
+def launcher_like_slicers(folder: Path) -> str:
+    """A stand-in for PythonSlicer: starts Python as a child, forwards no signal, and ends with 1 however that ends."""
+    launcher = folder / "PythonSlicer"
+    launcher.write_text(f'#!/bin/sh\n"{sys.executable}" "$@" || exit 1\n', encoding="utf-8")
+    launcher.chmod(0o755)
+    return str(launcher)
+
+
+def test_behind_a_launcher_the_real_worker_is_killed_too(folder: Path, tmp_path: Path) -> None:
+    job = start("ignore_cancel", folder, python=launcher_like_slicers(tmp_path))
+    group = group_of(job)
+    until(lambda: len(job.poll()) > 0, "an event")
+    assert len(members(group)) == 2
+    job.cancel(grace=0)
+    assert job.wait(PATIENCE) is JobState.CANCELLED
+    until(lambda: all(identity(pid) is None for pid in members(group)), "the end of the group")
+
+
+def test_behind_a_launcher_a_killed_worker_is_still_told_from_a_program_error(folder: Path, tmp_path: Path) -> None:
+    job = start("ignore_cancel", folder, python=launcher_like_slicers(tmp_path))
+    group_of(job)
+    until(lambda: len(job.poll()) > 0, "an event")
+    heartbeat = Heartbeat.read(folder)
+    assert heartbeat is not None
+    os.kill(heartbeat.pid, signal.SIGKILL)
+    assert job.wait(PATIENCE) is JobState.FAILED
+    assert job.failure is not None
+    assert (job.failure.code, "exit code 1" in job.failure.text) == ("crash", True)
+    assert "memory" in job.failure.text
+
+
 def record(folder: Path) -> None:
     from datetime import UTC, datetime
 
@@ -339,6 +369,15 @@ def test_folders_that_cannot_hold_a_job_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be started"):
         start_job(SimulateRequest(), tmp_path / "job", name="x", python=str(tmp_path / "no python"))
     assert find_jobs(tmp_path) == []
+    assert list((tmp_path / "job").iterdir()) == [], "nothing stands in the way of another try"
+
+
+def test_a_job_folder_may_hold_its_input_files_before_the_start(folder: Path) -> None:
+    (folder / INPUTS_FOLDER).mkdir(parents=True)
+    (folder / INPUTS_FOLDER / "T1.nrrd").touch()
+    job = start("print_garbage", folder)
+    assert job.wait(PATIENCE) is JobState.DONE
+    assert (folder / INPUTS_FOLDER / "T1.nrrd").exists()
 
 
 def test_a_damaged_job_file_is_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
