@@ -20,8 +20,11 @@ for folder in (CHECKOUT, MODULE_FILE.parent):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
+from imitation.install import application, importModuleFile, installPython  # noqa: E402
 from real_mrml import boot  # noqa: E402
 from slice_rendering import SliceViewRenderer  # noqa: E402
+
+installPython()
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +46,7 @@ def vtkMessages(mrml):
 
 
 @pytest.fixture
-def scene(mrml, vtkMessages):  # noqa: ARG001 (the errors of closing the scene count too)
+def scene(mrml, vtkMessages):
     """An empty scene; closed again after the test, which fails if VTK reported an error that it did not expect."""
     mrml.clear()
     yield mrml.scene
@@ -51,7 +54,7 @@ def scene(mrml, vtkMessages):  # noqa: ARG001 (the errors of closing the scene c
 
 
 @pytest.fixture
-def renderer(scene):  # noqa: ARG001
+def renderer(scene):
     """Makes a `SliceViewRenderer(sliceNode, size)` and closes it after the test."""
     made = []
 
@@ -62,6 +65,37 @@ def renderer(scene):  # noqa: ARG001
     yield make
     for view in made:
         view.close()
+
+
+@pytest.fixture
+def moduleFile():
+    """ObserverUncertainty.py, imported by its path as Slicer does; the logic needs no application."""
+    return sys.modules.get(MODULE_FILE.stem) or importModuleFile(MODULE_FILE)
+
+
+@pytest.fixture
+def withPackaging():
+    """Override with False for a Slicer 5.10, which has no `slicer.packaging`."""
+    return True
+
+
+@pytest.fixture
+def slicerApplication(scene, mrml, tmp_path_factory, withPackaging):
+    """The imitated application (see `imitation`); the test fails if a slot raised, or an answer was never asked for."""
+    with application(mrml, tmp_path_factory.mktemp("slicer"), withPackaging) as running:
+        yield running
+    assert not running.slotErrors, f"slots raised {running.slotErrors}"
+    unused = {kind: list(answers) for kind, answers in running.dialogs.answers.items() if answers}
+    assert not unused, f"dialogs that were never shown have answers: {unused}"
+
+
+@pytest.fixture
+def workerPython():
+    """A Python with torch for workers; tests that need it are skipped without OBSERVER_UNCERTAINTY_PYTHON."""
+    python = os.environ.get("OBSERVER_UNCERTAINTY_PYTHON")
+    if not python:
+        pytest.skip("no Python with torch (set OBSERVER_UNCERTAINTY_PYTHON)")
+    return Path(python)
 
 
 @pytest.fixture(scope="session")

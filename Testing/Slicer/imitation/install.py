@@ -1,0 +1,213 @@
+"""Puts the imitation where Python code looks for Slicer, and takes it away again."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import sys
+import types
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import slicer
+import slicer.util
+
+from . import i18n, packaging, pythonqt, scripted_module
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def installPython() -> None:
+    """What is plain Python: scripted modules and texts. Stays for the process's lifetime."""
+    for name, module in (("ScriptedLoadableModule", scripted_module), ("i18n", i18n)):
+        sys.modules[f"slicer.{name}"] = module
+        setattr(slicer, name, module)
+
+
+def _qtModules():
+    from PySide6 import QtCore, QtGui, QtWidgets
+
+    from . import application, dialogs, ui_loader
+
+    application.qtApplication()
+    pythonqt.install()
+    dialogs.install()
+    qt, ctk = types.ModuleType("qt"), types.ModuleType("ctk")
+    for module in (QtCore, QtGui, QtWidgets):
+        for name in (name for name in dir(module) if name.startswith("Q")):
+            setattr(qt, name, getattr(module, name))
+    for class_ in (dialogs.QFileDialog, dialogs.QInputDialog, dialogs.QDesktopServices, ui_loader.QUiLoader):
+        setattr(qt, class_.__name__, class_)
+    widgets = ui_loader.STAND_INS
+    slicer.qSlicerScriptedLoadableModule = ScriptedModule
+    for name, class_ in widgets.items():
+        setattr(ctk if name.startswith("ctk") else slicer, name, class_)
+    return {"qt": qt, "ctk": ctk}
+
+
+_modules: dict[str, types.ModuleType] = {}
+
+
+@contextlib.contextmanager
+def application(mrml, folder: Path, withPackaging: bool = True) -> Iterator[Slicer]:
+    """The imitated application for the length of a test.
+
+    Args:
+        mrml: The real scene and logics.
+        folder: An empty folder for settings and temporary files.
+        withPackaging: Whether `slicer.packaging` exists; Slicer 5.10 does not have it.
+    """
+    from . import application as applications
+    from . import dialogs
+
+    if not _modules:
+        _modules.update(_qtModules())
+    sys.modules.update(_modules)
+    sys.modules["slicer.packaging"] = packaging if withPackaging else None
+    if withPackaging:
+        slicer.packaging = packaging
+    app = applications.Application(mrml, folder, applications.supportedVersion(version("slicer-core")))
+    slicer.app = app
+    running = Slicer(app, dialogs.reset(), packaging.reset())
+    try:
+        yield running
+    finally:
+        running.close()
+        app.close()
+        del slicer.app
+        if withPackaging:
+            del slicer.packaging
+        for name in (*_modules, "slicer.packaging"):
+            sys.modules.pop(name, None)
+
+
+class Slicer:
+    """The imitated application as a test holds it: `slicer.app`, the dialogs, and the modules that were opened."""
+
+    def __init__(self, app, dialogs, packages):
+        self.app = app
+        self.dialogs = dialogs
+        self.packages = packages
+        self.slotErrors: list[BaseException] = []
+        self._opened: list[str] = []
+        self._ordinaryHook = sys.excepthook
+        # Qt catches what a slot raises; PySide6 hands it to this hook.
+        sys.excepthook = lambda _type, error, _trace: self.slotErrors.append(error)
+
+    def openModule(self, moduleFile):
+        """Loads a scripted module and opens its panel, as the application does.
+
+        Args:
+            moduleFile: The imported module file (see the fixture of that name), or its path.
+
+        Returns:
+            The module's widget, set up and entered.
+        """
+        path = Path(getattr(moduleFile, "__file__", moduleFile))
+        module = sys.modules.get(path.stem) or importModuleFile(path)
+        representation = ModuleRepresentation(module, path)
+        setattr(slicer.modules, path.stem.lower(), representation.module)
+        self._opened.append(path.stem)
+        representation.reload()
+        self.app.startupCompleted.emit()
+        return self.enter(path.stem)
+
+    def enter(self, name):
+        """The user comes to the module."""
+        widget = getattr(slicer.modules, f"{name}Widget")
+        widget.enter()
+        return widget
+
+    def leave(self, name):
+        """The user leaves the module."""
+        getattr(slicer.modules, f"{name}Widget").exit()
+
+    def processEvents(self):
+        """Runs what waits in Qt's event loop, deleted objects included."""
+        self.app.processEvents()
+
+    def close(self):
+        """Unloads the modules, as the application does when it quits."""
+        try:
+            self.app.aboutToQuit.emit()
+            for name in self._opened:
+                self.app.moduleManager().moduleAboutToBeUnloaded.emit(name)
+                for attribute in (name.lower(), f"{name}Widget", f"{name}Instance"):
+                    vars(slicer.modules).pop(attribute, None)
+            self.processEvents()
+        finally:
+            sys.excepthook = self._ordinaryHook
+
+
+class ScriptedModule:
+    """Base/QTGUI/qSlicerScriptedLoadableModule.h: what `slicer.modules.<name>` is, and the module class's `parent`."""
+
+    def __init__(self, representation):
+        self.name = representation.name
+        self.path = representation.path
+        self.hidden = False
+        self.icon = None
+        self._representation = representation
+
+    def widgetRepresentation(self):
+        """The panel."""
+        return self._representation.panel
+
+
+class ModuleRepresentation:
+    """A scripted module's place in the application: its description, its panel, and how it is made again on reload."""
+
+    def __init__(self, module, path: Path):
+        self.name = path.stem
+        self.path = str(path)
+        self.module = ScriptedModule(self)
+        instance = getattr(module, self.name)(self.module)
+        setattr(slicer.modules, f"{self.name}Instance", instance)
+        self.panel = None
+
+    def reload(self):
+        """Makes the widget of the module as it is now in `sys.modules`."""
+        from PySide6 import QtWidgets
+
+        if self.panel is None:
+            self.panel = panelClass()()
+            self.panel.keep(representation=self)
+            self.panel.setLayout(QtWidgets.QVBoxLayout())
+            self.panel.setMRMLScene(slicer.mrmlScene)
+        widget = getattr(sys.modules[self.name], f"{self.name}Widget")(self.panel)
+        self.panel.keep(python=widget)
+        setattr(slicer.modules, f"{self.name}Widget", widget)
+        widget.setup()
+
+
+def panelClass():
+    """The stand-in for qSlicerScriptedLoadableModuleWidget, as part of `slicer` too."""
+    if not hasattr(slicer, "qSlicerScriptedLoadableModuleWidget"):
+        from .mrml_widgets import QMRMLWidget
+
+        class ScriptedPanel(QMRMLWidget):
+            """Base/QTGUI/qSlicerScriptedLoadableModuleWidget.h"""
+
+            standsFor = "qMRMLWidget"
+
+            def reload(self):
+                """Makes the Python widget again."""
+                self._representation.reload()
+
+            def self(self):
+                """The Python widget."""
+                return self._python
+
+        slicer.qSlicerScriptedLoadableModuleWidget = ScriptedPanel
+    return slicer.qSlicerScriptedLoadableModuleWidget
+
+
+def importModuleFile(path: Path):
+    """Imports a module file by its path, as the application does."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
