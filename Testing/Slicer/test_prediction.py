@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from functools import cache
@@ -39,16 +38,7 @@ def jobs(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def torchPython(jobs):
-    """A Python with torch for the worker; the tests that need it are skipped without one."""
-    python = os.environ.get(host.PYTHON_VARIABLE)
-    if not python:
-        pytest.skip(f"{host.PYTHON_VARIABLE} names no Python with torch")
-    return python
-
-
-@pytest.fixture
-def sequences(scene):
+def sequences(scene, jobs):
     case = simulated()
     return {
         name: addVolume(image, case.grid, f"case {name}")
@@ -56,7 +46,7 @@ def sequences(scene):
     }
 
 
-def test_results_are_nodes_with_the_values_of_the_command_line(torchPython, sequences, tmp_path):
+def test_results_are_nodes_with_the_values_of_the_command_line(workerPython, sequences, tmp_path):
     patient = addFolder("Patient")
     for node in sequences.values():
         placeUnder(node, patient)
@@ -66,7 +56,7 @@ def test_results_are_nodes_with_the_values_of_the_command_line(torchPython, sequ
     for name, node in sequences.items():
         exportVolume(node, tmp_path / f"{name}.nrrd")
         images += ["--image", f"{name}={tmp_path / name}.nrrd"]
-    command = [torchPython, "-m", "ObserverUncertaintyLib.cli", "predict", str(shippedModel()), *images]
+    command = [str(workerPython), "-m", "ObserverUncertaintyLib.cli", "predict", str(shippedModel()), *images]
     command += ["--out", str(tmp_path / "out"), "--name", "Anna", "--samples", str(SAMPLES), "--seed", "3"]
     subprocess.run([*command, "--device", "cpu"], check=True, capture_output=True)
 
@@ -90,7 +80,7 @@ def test_results_are_nodes_with_the_values_of_the_command_line(torchPython, sequ
     assert mask.any()
 
 
-def test_results_say_what_made_them_and_the_exported_images_are_gone(torchPython, sequences, jobs):
+def test_results_say_what_made_them_and_the_exported_images_are_gone(workerPython, sequences, jobs):
     job = predictCase(sequences, shippedModel(), SAMPLES, "cpu")
     nodes = job.result()
     segmentation = nodes["segmentation"]
@@ -102,7 +92,7 @@ def test_results_say_what_made_them_and_the_exported_images_are_gone(torchPython
     assert job.result() is nodes
 
 
-def test_a_sequence_on_another_grid_is_resampled_and_this_is_said(torchPython, sequences):
+def test_a_sequence_on_another_grid_is_resampled_and_this_is_said(workerPython, sequences):
     flair = sequences["FLAIR"]
     coarser = addVolume(arrayOfVolume(flair)[:, ::2, ::2], _every_second(gridOfVolume(flair)), "coarse FLAIR")
     nodes = predictCase({**sequences, "FLAIR": coarser}, shippedModel(), SAMPLES, "cpu").result()
@@ -124,7 +114,7 @@ def test_further_sequences_are_left_out_and_missing_ones_named(jobs, sequences):
     assert not jobs.exists() or not list(jobs.iterdir())
 
 
-def test_a_job_without_waiting_can_be_cancelled(torchPython, sequences):
+def test_a_job_without_waiting_can_be_cancelled(workerPython, sequences):
     job = predictCase(sequences, shippedModel(), 5000, "cpu")
     assert not job.state.finished
     job.cancel()
@@ -133,14 +123,14 @@ def test_a_job_without_waiting_can_be_cancelled(torchPython, sequences):
         job.result()
 
 
-def test_a_deleted_source_does_not_lose_the_result(torchPython, sequences, scene):
+def test_a_deleted_source_does_not_lose_the_result(workerPython, sequences, scene):
     job = predictCase(sequences, shippedModel(), SAMPLES, "cpu")
     for node in sequences.values():
         scene.RemoveNode(node)
     assert arrayOfVolume(job.result()["predictiveEntropy"]).max() > 0
 
 
-def test_damaged_weights_fail_with_advice_and_no_node_is_made(torchPython, sequences, scene, tmp_path):
+def test_damaged_weights_fail_with_advice_and_no_node_is_made(workerPython, sequences, scene, tmp_path):
     model = shutil.copytree(shippedModel(), tmp_path / "model")
     (model / "weights.safetensors").write_bytes(b"damaged")
     before = scene.GetNumberOfNodes()

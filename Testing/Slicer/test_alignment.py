@@ -1,0 +1,73 @@
+"""Rigid alignment of the scene's sequences, in a real worker process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.geometry import same_grid
+from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
+from ObserverUncertaintySlicer import host
+from ObserverUncertaintySlicer.alignment import poorlyOverlapping, registerSequences
+from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume, gridOfVolume
+
+SHIFT = np.array([6.0, -4.0, 3.0])
+
+
+@pytest.fixture(scope="module")
+def case():
+    return simulate_cavity_case(0, 1, CavitySettings(in_plane_spacing_mm=2.5, slice_thickness_mm=5.0))
+
+
+@pytest.fixture
+def sequences(scene, case, tmp_path, monkeypatch):
+    monkeypatch.setenv(host.JOBS_VARIABLE, str(tmp_path / "jobs"))
+    monkeypatch.delenv(host.PYTHON_VARIABLE, raising=False)  # alignment needs no torch, so Slicer's own Python does
+    return {name: addVolume(case.image(name), case.grid, f"case {name}") for name in ("T1", "T2")}
+
+
+def moved(case, name):
+    """The sequence as if the head had lain elsewhere: same voxels, origin shifted."""
+    return addVolume(
+        case.image(name), replace(case.grid, origin=tuple(np.add(case.grid.origin, SHIFT).tolist())), f"moved {name}"
+    )
+
+
+def test_a_shifted_sequence_comes_back_onto_the_reference(sequences, case):
+    away = moved(case, "T2")
+    before = arrayOfVolume(away)
+    result = registerSequences({"T1": sequences["T1"], "T2": away}).result()
+    assert result["T1"] is sequences["T1"]
+    aligned = result["T2"]
+    assert aligned is not away
+    assert aligned.GetName() == "moved T2 aligned"
+    np.testing.assert_array_equal(arrayOfVolume(away), before)
+    assert same_grid(gridOfVolume(aligned), gridOfVolume(sequences["T1"]))
+    # The true answer is the sequence itself; half a voxel of remaining shift is allowed for.
+    correlation = np.corrcoef(arrayOfVolume(aligned).ravel(), case.image("T2").ravel())[0, 1]
+    unaligned = sitk.Resample(case.grid.to_sitk(case.image("T2")), sitk.TranslationTransform(3, SHIFT.tolist()))
+    baseline = np.corrcoef(sitk.GetArrayFromImage(unaligned).ravel(), case.image("T2").ravel())[0, 1]
+    assert correlation > 0.97 > baseline
+    found = json.loads(aligned.GetAttribute("ObserverUncertainty.Alignment"))
+    assert found["translation_mm"] == pytest.approx(np.linalg.norm(SHIFT), abs=1.5)
+
+
+def test_alignment_is_asked_for_only_where_the_content_hardly_overlaps(sequences, case):
+    assert poorlyOverlapping(sequences) == []
+    far = replace(case.grid, origin=tuple(np.add(case.grid.origin, [90.0, 60.0, 0.0]).tolist()))
+    sequences["T2"] = addVolume(case.image("T2"), far, "far T2")
+    ((name, overlap),) = poorlyOverlapping(sequences)
+    assert name == "T2"
+    assert overlap < 0.5
+
+
+def test_one_sequence_alone_or_none_is_refused(sequences):
+    with pytest.raises(InputError, match="no sequence"):
+        registerSequences({})
+    with pytest.raises(InputError, match="nothing to register"):
+        registerSequences({"T1": sequences["T1"]})
