@@ -65,7 +65,7 @@ def _wholeVoxels(
     target = matrixOfGrid(grid)
     corners = _cornersOf(box)
     # A box one voxel thick says nothing about an axis by its corners, so their neighbours are compared too.
-    indices = np.vstack([corners, corners + [1, 0, 0, 0], corners + [0, 1, 0, 0], corners + [0, 0, 1, 0]])
+    indices = np.vstack([corners, *(corners + neighbour for neighbour in np.eye(4)[:3])])
     shift = np.rint(np.linalg.solve(target, ijkToRas @ corners[0]) - corners[0])
     apart = indices @ ijkToRas.T - (indices + shift) @ target.T
     if np.linalg.norm(apart[:, :3], axis=1).max() > GRID_TOLERANCE * min(grid.spacing):

@@ -15,7 +15,7 @@ import slicer
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.metrics import pairwise_dice
 from ObserverUncertaintySlicer.host import tr as _
-from ObserverUncertaintySlicer.placement import placed
+from ObserverUncertaintySlicer.placement import Placement, placed
 from ObserverUncertaintySlicer.segments import boundingBox, referenceGrid, segmentVoxels
 from ObserverUncertaintySlicer.volumes import gridOfVolume, requireInScene, voxelsOf, worldMatrixOfVolume
 
@@ -245,6 +245,21 @@ def raterStatistics(masks: RaterMasks) -> RaterStatistics:
     return RaterStatistics(volumes, pairwise_dice(inBox))
 
 
+def placementWarning(name: str, voxels: NDArray[np.bool_], placement: Placement) -> str:
+    """What the user should know about a rater after its voxels were brought onto a grid; "" if nothing."""
+    if not voxels.any():
+        return _("{name} drew nothing (empty mask)").format(name=name)
+    if placement.outsideMl:
+        return _("{name}: {lost:.3g} mL of it lie outside the grid in use and are left out").format(
+            name=name, lost=placement.outsideMl
+        )
+    if not placement.mask.any():
+        return _("{name} is empty on the grid in use, though something is drawn: it is thinner than a voxel").format(
+            name=name
+        )
+    return ""
+
+
 def _names(raters: Sequence[Rater]) -> list[str]:
     """Names that tell the raters apart: two segmentations may both have a Segment_1."""
     names: list[str] = []
@@ -273,18 +288,7 @@ def _onGrid(rater: Rater, grid: Grid) -> _OnGrid:
     if placement.isResampled:
         done.append(_resampling(rater, voxels, ijkToRas))
     note = _("{name} was {what}").format(name=rater.name, what=_(" and ").join(done)) if done else ""
-    warning = ""
-    if not voxels.any():
-        warning = _("{name} drew nothing").format(name=rater.name)
-    elif placement.outsideMl:
-        warning = _("{name}: {lost:.3g} mL of it lie outside the grid in use and are left out").format(
-            name=rater.name, lost=placement.outsideMl
-        )
-    elif not placement.mask.any():
-        warning = _("{name} is empty on the grid in use, though something is drawn: it is thinner than a voxel").format(
-            name=rater.name
-        )
-    return _OnGrid(placement.mask, note, warning)
+    return _OnGrid(placement.mask, note, placementWarning(rater.name, voxels, placement))
 
 
 def _labelmapVoxels(node) -> NDArray[np.bool_]:

@@ -1,0 +1,114 @@
+"""Cases from files into the scene: one case of a cohort manifest, or a folder whose files tell what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ObserverUncertaintyLib.cases import Cohort
+from ObserverUncertaintyLib.formats import Mask, Volume, read_image, read_mask
+from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.manifest import read_manifest
+from ObserverUncertaintySlicer.caseFolder import sortFolder
+from ObserverUncertaintySlicer.hierarchy import addFolder, placeUnder
+from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.placement import placed
+from ObserverUncertaintySlicer.raters import RATER_COLORS, Rater, placementWarning
+from ObserverUncertaintySlicer.segments import addEmptySegmentation, addSegment, setReferenceGrid, setSegment
+from ObserverUncertaintySlicer.volumes import addVolume, matrixOfGrid
+
+
+@dataclass(frozen=True)
+class LoadedCase:
+    """A case that was loaded into the scene.
+
+    Attributes:
+        name: the case's name.
+        sequences: sequence name to volume node, each on its own grid.
+        raters: segments of one segmentation node.
+        notes: what was done to the files (resampled, left out).
+        warnings: what the user should know (empty masks, missing raters).
+    """
+
+    name: str
+    sequences: dict[str, Any]
+    raters: list[Rater]
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def manifestCases(manifestPath: str | Path) -> list[str]:
+    """The names of a manifest's cases; raises InputError if the manifest cannot be read or a rater has no file."""
+    return list(Cohort.open(manifestPath).case_names)
+
+
+def loadManifestCase(manifestPath: str | Path, caseName: str) -> LoadedCase:
+    """Load one case of a cohort manifest into the scene.
+
+    Sequences keep their own grids; raters are drawn on the reference sequence's, resampled to it if need be.
+
+    Raises:
+        InputError: the manifest or a file cannot be used; the scene is unchanged then.
+    """
+    manifest = read_manifest(manifestPath)
+    Cohort(manifest, [caseName])
+    files = manifest.files(caseName)
+    missing = [_("rater {rater} has no file for this case").format(rater=rater) for rater in files.missing_raters]
+    images = {name: read_image(file) for name, file in files.images.items()}
+    masks = {name: read_mask(file) for name, file in files.raters.items()}
+    return _addCase(caseName, images, masks, manifest.reference, warnings=missing)
+
+
+def loadCaseFolder(folder: str | Path) -> LoadedCase:
+    """Load a case from a folder of image and mask files, told apart by `caseFolder.sortFolder`'s rule.
+
+    Raises:
+        InputError: the files cannot be told apart or used; the scene is unchanged then.
+    """
+    files = sortFolder(Path(folder))
+    return _addCase(files.name, files.images, files.masks, None, notes=files.notes)
+
+
+def _addCase(
+    name: str,
+    images: Mapping[str, Volume],
+    masks: Mapping[str, Mask],
+    reference: str | None,
+    notes: Sequence[str] = (),
+    warnings: Sequence[str] = (),
+) -> LoadedCase:
+    """Make the nodes of a case; everything is read by now, so that a damaged file leaves no half case behind."""
+    folder = addFolder(name)
+    sequences = {}
+    for sequence, volume in images.items():
+        sequences[sequence] = addVolume(volume.array, volume.grid, f"{name} {sequence}")
+        placeUnder(sequences[sequence], folder)
+    reference = reference or next(iter(images), None)
+    allNotes, allWarnings = list(notes), list(warnings)
+    raters: list[Rater] = []
+    if masks:
+        grid = images[reference].grid if reference else next(iter(masks.values())).grid
+        node = addEmptySegmentation(grid, _("{case} raters").format(case=name))
+        setReferenceGrid(node, grid, sequences.get(reference))
+        placeUnder(node, folder)
+        for index, (rater, mask) in enumerate(masks.items()):
+            raters.append(_addRater(node, rater, index, mask, grid, allNotes, allWarnings))
+    return LoadedCase(name, sequences, raters, tuple(allNotes), tuple(allWarnings))
+
+
+def _addRater(node, name: str, index: int, mask: Mask, grid: Grid, notes: list[str], warnings: list[str]) -> Rater:
+    placement = placed(mask.array, matrixOfGrid(mask.grid), grid)
+    if placement.isResampled:
+        notes.append(
+            _("rater {rater} was resampled to the nearest voxel from {source} to the reference's grid").format(
+                rater=name, source=mask.grid.describe()
+            )
+        )
+    warning = placementWarning(name, mask.array, placement)
+    if warning:
+        warnings.append(warning)
+    segmentID = addSegment(node, name, RATER_COLORS[index % len(RATER_COLORS)])
+    setSegment(node, segmentID, placement.mask, grid)
+    return Rater(node, segmentID)

@@ -1,0 +1,298 @@
+"""Step 2: raters fused into one segmentation, and the volumes that show where they disagree."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import slicer
+
+from ObserverUncertaintyLib import entropy, fusion
+from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.fusion import FusionMethod
+from ObserverUncertaintyLib.geometry import require_same_grid
+from ObserverUncertaintySlicer.hierarchy import placeBeside
+from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.raters import Rater, RaterMasks, asRaters, commonGrid, raterMasks
+from ObserverUncertaintySlicer.segments import addSegment, setReferenceGrid, setSegment
+from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume, gridOfVolume, requireInScene, updateVolume
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+ROLE_ATTRIBUTE = "ObserverUncertainty.Role"
+FUSION_ATTRIBUTE = "ObserverUncertainty.Fusion"
+STAPLE_ATTRIBUTE = "ObserverUncertainty.StaplePerformance"
+MEAN_REFERENCE = "RaterMean"
+"""Node reference from the fused segmentation to the volume with the raters' mean."""
+
+FUSED_COLOR = (0.95, 0.95, 0.95)
+"""White: no rater has it, so that the fused contour is told from all of them."""
+
+_SEGMENT_REFERENCE = "ObserverUncertainty.FusedSegment"
+_ROUNDING = 1e-5
+
+
+def fuseRaters(raters: Sequence[Any], method: FusionMethod | str, referenceVolume=None, output=None):
+    """Fuse raters into a segmentation node with one segment.
+
+    Args:
+        raters: as `asRaters` takes them.
+        method: "majority", "staple", "union", "intersection", or "mean", whose segment is where the mean exceeds one
+            half, and whose mean itself is a volume that the segmentation refers to as "RaterMean".
+        referenceVolume: whose grid the result has; the raters' own (`commonGrid`) if None.
+        output: a fused segmentation to update in place: node and segment keep their IDs. A new node if None.
+
+    Returns:
+        The vtkMRMLSegmentationNode. Notes and warnings about the raters stand in its attributes.
+
+    Raises:
+        InputError: the method is "none" or unknown, a rater cannot be used, or `output` is a rater's node.
+    """
+    method = _fusionMethod(method)
+    raters = asRaters(raters)
+    if output is not None:
+        _requireFused(output, raters)
+    masks = raterMasks(raters, commonGrid(raters, referenceVolume))
+    box = masks.box
+    inBox = masks.masks[(slice(None), *box)]
+    performance, mean = None, None
+    if method is FusionMethod.STAPLE:
+        result = fusion.staple(inBox)
+        fused = result.posterior > 0.5
+        performance = [
+            {"rater": name, "sensitivity": _orNone(p), "specificity": _orNone(q)}
+            for name, p, q in zip(masks.names, result.sensitivity, result.specificity, strict=True)
+        ]
+    elif method is FusionMethod.MEAN:
+        mean = fusion.mean(inBox)
+        fused = mean > 0.5
+    else:
+        fused = fusion.fuse(inBox, method)
+
+    title = _("{method} of {count} raters").format(method=_title(method), count=len(raters))
+    node = output if output is not None else _newFusedNode(raters[0], referenceVolume)
+    wasModifying = node.StartModify()
+    try:
+        node.SetName(title)
+        node.SetAndObserveTransformNodeID(None)
+        setReferenceGrid(node, masks.grid, referenceVolume)
+        setSegment(node, _fusedSegment(node, _title(method)), _full(fused, box, masks), masks.grid)
+        node.SetAttribute(FUSION_ATTRIBUTE, method.value)
+        node.SetAttribute(STAPLE_ATTRIBUTE, json.dumps(performance) if performance else None)
+        _keepTexts(node, masks)
+    finally:
+        node.EndModify(wasModifying)
+    _updateMean(node, None if mean is None else _full(mean, box, masks), masks)
+    return node
+
+
+def staplePerformance(segmentationNode) -> list[tuple[str, float, float]]:
+    """Each rater's sensitivity and specificity as STAPLE estimated them; NaN where undefined.
+
+    Returns:
+        (name, sensitivity, specificity) in the raters' order; empty if the node is no STAPLE fusion.
+
+    Raises:
+        InputError: the node's attribute was damaged.
+    """
+    text = segmentationNode.GetAttribute(STAPLE_ATTRIBUTE)
+    if not text:
+        return []
+    try:
+        return [
+            (str(entry["rater"]), _orNan(entry["sensitivity"]), _orNan(entry["specificity"]))
+            for entry in json.loads(text)
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            _("{node}: its attribute {attribute} cannot be read ({error}). Fuse the raters again.").format(
+                node=segmentationNode.GetName(), attribute=STAPLE_ATTRIBUTE, error=error
+            )
+        ) from error
+
+
+def expertEntropy(raters: Sequence[Any], referenceVolume=None, output=None):
+    """The entropy of the raters' votes in bits, 0 to 1, as a volume.
+
+    Args:
+        raters: as `asRaters` takes them.
+        referenceVolume: whose grid the result has and beside which it lies; the raters' own grid if None.
+        output: an expert entropy to update in place; a new node if None.
+
+    Returns:
+        The vtkMRMLScalarVolumeNode. Notes and warnings about the raters stand in its attributes.
+
+    Raises:
+        InputError: a rater cannot be used, or `output` is another volume than an expert entropy.
+    """
+    raters = asRaters(raters)
+    masks = raterMasks(raters, commonGrid(raters, referenceVolume))
+    inBox = entropy.expert_entropy(masks.masks[(slice(None), *masks.box)]).astype(np.float32)
+    beside = referenceVolume if referenceVolume is not None else raters[0].node
+    name = _("{reference} expert entropy").format(reference=beside.GetName())
+    node = _putVolume(_full(inBox, masks.box, masks), masks.grid, name, "ExpertEntropy", beside, output)
+    _keepTexts(node, masks)
+    return node
+
+
+def differenceVolume(predictiveEntropy, expertEntropy, output=None):
+    """Predictive minus expert entropy, -1 to 1: above 0 only the model is unsure, below 0 only the experts.
+
+    Args:
+        predictiveEntropy: the model's entropy volume in bits.
+        expertEntropy: the experts' entropy volume in bits, on the same grid.
+        output: a difference to update in place; a new node if None.
+
+    Returns:
+        The vtkMRMLScalarVolumeNode on their grid.
+
+    Raises:
+        GridMismatchError: the volumes lie on different grids.
+        InputError: a volume is no entropy in bits, or `output` is another volume than a difference.
+    """
+    grid = gridOfVolume(predictiveEntropy)
+    require_same_grid(
+        grid,
+        predictiveEntropy.GetName(),
+        gridOfVolume(expertEntropy),
+        expertEntropy.GetName(),
+        _("Compute the expert entropy with the predictive entropy as reference volume."),
+    )
+    difference = entropyArray(predictiveEntropy) - entropyArray(expertEntropy)
+    name = _("{predictive} minus expert entropy").format(predictive=predictiveEntropy.GetName())
+    return _putVolume(difference, grid, name, "EntropyDifference", predictiveEntropy, output)
+
+
+def entropyArray(volumeNode) -> NDArray[np.float32]:
+    """The voxels of an entropy volume, shape (k, j, i); raises InputError unless they lie between 0 and 1 bit."""
+    array = arrayOfVolume(volumeNode)
+    low, high = float(array.min()), float(array.max())
+    if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
+        raise InputError(
+            _(
+                "{volume}: its values run from {low:.4g} to {high:.4g}; expected an entropy in bits, between 0 and 1. "
+                "Choose an entropy volume."
+            ).format(volume=volumeNode.GetName(), low=low, high=high)
+        )
+    return array
+
+
+def raterTexts(node) -> tuple[list[str], list[str]]:
+    """What was done to the raters of a result, and what the user should know about them: notes and warnings."""
+    notes, warnings = (
+        json.loads(node.GetAttribute(f"ObserverUncertainty.{name}") or "[]") for name in ("Notes", "Warnings")
+    )
+    return notes, warnings
+
+
+def _title(method: FusionMethod) -> str:
+    return {
+        FusionMethod.MAJORITY: _("Majority vote"),
+        FusionMethod.STAPLE: _("STAPLE"),
+        FusionMethod.UNION: _("Union"),
+        FusionMethod.INTERSECTION: _("Intersection"),
+        FusionMethod.MEAN: _("Mean above one half"),
+    }[method]
+
+
+def _fusionMethod(method: FusionMethod | str) -> FusionMethod:
+    known = ", ".join(item.value for item in FusionMethod if item is not FusionMethod.NONE)
+    try:
+        found = FusionMethod(method)
+    except ValueError:
+        raise InputError(
+            _("{method!r} is no fusion method; expected one of: {known}.").format(method=method, known=known)
+        ) from None
+    if found is FusionMethod.NONE:
+        raise InputError(
+            _('"none" keeps the raters apart, so there is nothing to show; expected one of: {known}.').format(
+                known=known
+            )
+        )
+    return found
+
+
+def _requireFused(node, raters: Sequence[Rater]) -> None:
+    requireInScene(node, _("the output"))
+    if node.GetAttribute(ROLE_ATTRIBUTE) != "FusedRaters" or any(rater.node is node for rater in raters):
+        raise InputError(
+            _(
+                "{node}: it is no fused segmentation that can be updated, and raters are never overwritten; expected "
+                "the result of an earlier fusion. Choose that, or let a new one be made."
+            ).format(node=node.GetName())
+        )
+
+
+def _newFusedNode(firstRater: Rater, referenceVolume):
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    node.CreateDefaultDisplayNodes()
+    node.SetAttribute(ROLE_ATTRIBUTE, "FusedRaters")
+    placeBeside(node, referenceVolume if referenceVolume is not None else firstRater.node)
+    return node
+
+
+def _fusedSegment(node, title: str) -> str:
+    """The ID of the fused segment, made anew if the user deleted it."""
+    segmentID = node.GetAttribute(_SEGMENT_REFERENCE)
+    segment = node.GetSegmentation().GetSegment(segmentID) if segmentID else None
+    if segment is None:
+        segmentID = addSegment(node, title, FUSED_COLOR)
+        node.SetAttribute(_SEGMENT_REFERENCE, segmentID)
+    else:
+        segment.SetName(title)
+    return segmentID
+
+
+def _updateMean(node, mean: NDArray[np.float32] | None, masks: RaterMasks) -> None:
+    """Keep the mean's volume true to the fusion: a mean of other raters must not stay beside it."""
+    volume = node.GetNodeReference(MEAN_REFERENCE)
+    if mean is None:
+        if volume is not None:
+            slicer.mrmlScene.RemoveNode(volume)
+        node.SetNodeReferenceID(MEAN_REFERENCE, None)
+        return
+    name = _("Mean of {count} raters").format(count=len(masks.names))
+    node.SetNodeReferenceID(MEAN_REFERENCE, _putVolume(mean, masks.grid, name, "RaterMean", node, volume).GetID())
+
+
+def _putVolume(array, grid, name: str, role: str, beside, output):
+    if output is None:
+        output = addVolume(array, grid, name, beside)
+        output.SetAttribute(ROLE_ATTRIBUTE, role)
+        return output
+    requireInScene(output, _("the output"))
+    if output.GetAttribute(ROLE_ATTRIBUTE) != role:
+        raise InputError(
+            _(
+                "{node}: it is no earlier result of this kind ({role}), so it is not overwritten. Choose one, or let "
+                "a new one be made."
+            ).format(node=output.GetName(), role=role)
+        )
+    output.SetName(name)
+    updateVolume(output, array, grid)
+    return output
+
+
+def _full(inBox: NDArray[Any], box: tuple[slice, ...], masks: RaterMasks) -> NDArray[Any]:
+    array = np.zeros(masks.grid.shape, inBox.dtype)
+    array[box] = inBox
+    return array
+
+
+def _keepTexts(node, masks: RaterMasks) -> None:
+    node.SetAttribute("ObserverUncertainty.Raters", json.dumps(masks.names))
+    node.SetAttribute("ObserverUncertainty.Notes", json.dumps(masks.notes))
+    node.SetAttribute("ObserverUncertainty.Warnings", json.dumps(masks.warnings))
+
+
+def _orNone(value: float) -> float | None:
+    # JSON has no NaN.
+    return None if math.isnan(value) else float(value)
+
+
+def _orNan(value: float | None) -> float:
+    return math.nan if value is None else float(value)
