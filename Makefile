@@ -3,14 +3,26 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format study-brain-growth sample-model bench clean
+.PHONY: demo test test-library test-slicer lint format study-brain-growth sample-model bench clean
 
 # The main job: simulate, train without fusion and with majority vote, predict, compare. A second call continues.
 demo: $(VENV)/.installed
 	$(BIN)/observer-uncertainty demo --out demo-output --resume
 
-test: lint
+# Three environments: the library's, and the Slicer module's with the MRML of two Slicer versions.
+test: lint test-library test-slicer
+
+# Needs no Slicer.
+test-library: $(VENV)/.installed
 	$(BIN)/python -X warn_default_encoding -m pytest
+
+# Workers of background jobs need torch, which only the library's environment has.
+SLICER_VERSIONS := 5.11 5.13
+test-slicer: $(SLICER_VERSIONS:%=test-slicer-%)
+
+test-slicer-%: .venv-slicer-%/.installed $(VENV)/.installed
+	QT_QPA_PLATFORM=offscreen OBSERVER_UNCERTAINTY_PYTHON=$(CURDIR)/$(BIN)/python \
+		.venv-slicer-$*/bin/python -X warn_default_encoding -m pytest Testing/Slicer
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
@@ -48,5 +60,17 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+# Kept after the tests, which make would otherwise take for an intermediate file.
+.PRECIOUS: .venv-slicer-%/.installed
+.venv-slicer-%/.installed: Testing/Slicer/requirements-%.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
+		|| { echo 'slicer-core has wheels for Python 3.11, 3.12 and 3.13: make PYTHON=python3.12 ...'; exit 1; }
+	test -x .venv-slicer-$*/bin/python || $(PYTHON) -m venv .venv-slicer-$*
+	.venv-slicer-$*/bin/python -m pip install --quiet --upgrade pip
+	.venv-slicer-$*/bin/python -m pip install --quiet --only-binary :all: --requirement $< \
+		|| { echo 'The Slicer environment could not be made: no connection, or no wheel of slicer-core for this machine' \
+		'and Python. The tests of the library need none of it: make test-library.'; exit 1; }
+	touch $@
+
 clean:
-	rm -rf $(VENV) demo-output study-output build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-slicer-* demo-output study-output build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -254,6 +254,16 @@ def test_a_slider_clamps_rounds_and_emits_once(ctk):
         slider.value = "0.2"
 
 
+def test_a_setter_works_where_the_header_makes_it_a_slot(ctk, slicerApplication):
+    editor, slider = slicer.qMRMLSegmentEditorWidget(), ctk.ctkSliderWidget()
+    editor.setMaximumNumberOfUndoStates(20)
+    slider.setDecimals(1)
+    assert (editor.maximumNumberOfUndoStates, slider.decimals) == (20, 1)
+    # A public method of C++ that is neither slot nor invokable does not exist in Python.
+    with pytest.raises(AttributeError):
+        slider.setMinimum(0)
+
+
 def test_a_range_keeps_its_lower_value_below_its_upper(ctk):
     widget, seen = ctk.ctkRangeWidget(), []
     widget.connect("valuesChanged(double,double)", lambda low, high: seen.append((low, high)))

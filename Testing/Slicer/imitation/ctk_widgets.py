@@ -89,14 +89,6 @@ class CtkSliderWidget(StandIn, QtWidgets.QWidget):
             self.keep(currentValue=value)
             self.valueChanged.emit(value)
 
-    def setDecimals(self, decimals):
-        """The number of digits shown."""
-        self.decimals = decimals
-
-    def setSpinBoxVisible(self, visible):
-        """Shows or hides the spin box."""
-        self.spinBoxVisible = visible
-
 
 class CtkRangeWidget(StandIn, QtWidgets.QWidget):
     """Libs/Widgets/ctkRangeWidget.h: two values in a range, the lower never above the upper."""

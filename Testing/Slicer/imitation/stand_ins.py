@@ -81,6 +81,9 @@ class StandIn:
 
     def __getattr__(self, name):
         class_ = type(self).standsFor
+        property_ = name[3:4].lower() + name[4:] if name.startswith("set") else ""
+        if isinstance(getattr(type(self), property_, None), Modelled) and name in members(class_, "methods"):
+            return functools.partial(setattr, self, property_)
         known = members(class_, "properties") | members(class_, "methods")
         known |= {signal.partition("(")[0] for signal in members(class_, "signals")}
         if name in known:
