@@ -14,11 +14,13 @@ from ObserverUncertaintySlicer import (
     alignment,
     caseFiles,
     correction,
+    correctionFiles,
     disagreement,
     layout,
     prediction,
     sampleData,
     scores,
+    sliceRanking,
     training,
 )
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
@@ -169,7 +171,7 @@ class LogicSteps:
     def difference(
         self, predictiveEntropy: VolumeNode, expertEntropy: VolumeNode, output: VolumeNode | None = None
     ) -> VolumeNode:
-        """Predictive minus expert entropy, -1 to 1: above 0 where only the model is unsure, below where only experts."""
+        """Predictive minus expert entropy, -1 to 1: above 0 where only the model is unsure."""
         return disagreement.differenceVolume(predictiveEntropy, expertEntropy, output)
 
     def metrics(
@@ -195,9 +197,9 @@ class LogicSteps:
         """Make a working copy of a segmentation or of a rater's contour to correct; the source is never changed."""
         return correction.startCorrection(source, backgroundVolume, entropyVolume, name)
 
-    def rankedSlices(self, entropyVolume: VolumeNode, orientation: str = "Axial") -> list[correction.RankedSlice]:
+    def rankedSlices(self, entropyVolume: VolumeNode, orientation: str = "Axial") -> list[sliceRanking.RankedSlice]:
         """The slices to look at, most uncertain first."""
-        return correction.rankedSlices(entropyVolume, orientation)
+        return sliceRanking.rankedSlices(entropyVolume, orientation)
 
     def saveAsCorrected(self, workingCopy: correction.WorkingCopy, author: str, comment: str = "") -> SegmentationNode:
         """Keep the working copy as a correction that says who, when and from what."""
@@ -205,4 +207,4 @@ class LogicSteps:
 
     def exportCorrected(self, node: SegmentationNode, path: str | Path, overwrite: bool = False) -> Path:
         """Write a correction to .seg.nrrd, .nrrd or .nii.gz."""
-        return correction.exportCorrected(node, path, overwrite)
+        return correctionFiles.exportCorrected(node, path, overwrite)

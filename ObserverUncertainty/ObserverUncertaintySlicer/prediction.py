@@ -149,8 +149,8 @@ def _chosenSequences(sequences: Mapping[str, Any], card: ModelCard) -> dict[str,
         found = ", ".join(sequences) or _("none")
         raise InputError(
             _(
-                "The model needs the sequences {needed}; the case has {found}, so {missing} is missing. Add the volumes "
-                "in step 1 under these names, or choose another model."
+                "The model needs the sequences {needed}; the case has {found}, so {missing} is missing. Add the "
+                "volumes in step 1 under these names, or choose another model."
             ).format(needed=", ".join(card.sequences), found=found, missing=", ".join(missing))
         )
     return {name: node for name, node in sequences.items() if name in card.sequences}

@@ -9,11 +9,12 @@ import slicer
 
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintySlicer import correction
-from ObserverUncertaintySlicer.correction import RankedSlice, WorkingCopy
+from ObserverUncertaintySlicer.correction import WorkingCopy
 from ObserverUncertaintySlicer.display import showAsEntropy
 from ObserverUncertaintySlicer.host import saveSetting, setting, waitCursor
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.panel.section import Section
+from ObserverUncertaintySlicer.sliceRanking import RankedSlice
 
 EDITOR_TAG = "ObserverUncertaintyEditor"
 LIVE_MILLISECONDS = 300

@@ -1,0 +1,160 @@
+"""The agreed names of the logic, as scripts outside call them: every step on one case, values against the library."""
+
+from __future__ import annotations
+
+import inspect
+
+import numpy as np
+import pytest
+import slicer
+
+from ObserverUncertaintyLib.entropy import expert_entropy
+from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.fusion import fuse
+from ObserverUncertaintyLib.jobs import JobState
+from ObserverUncertaintyLib.metrics import dice, mean_entropy, weighted_mean_entropy
+from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
+from ObserverUncertaintySlicer import host
+from ObserverUncertaintySlicer.modelCards import shippedModel
+from ObserverUncertaintySlicer.segments import addEmptySegmentation, addSegment, setSegment
+from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume
+
+
+@pytest.fixture(scope="module")
+def case():
+    return simulate_cavity_case(0, 2018, CavitySettings(in_plane_spacing_mm=3.0, slice_thickness_mm=9.0))
+
+
+@pytest.fixture
+def logic(scene, moduleFile, tmp_path, monkeypatch):
+    monkeypatch.setenv(host.JOBS_VARIABLE, str(tmp_path / "jobs"))
+    return moduleFile.ObserverUncertaintyLogic()
+
+
+@pytest.fixture
+def sequences(scene, case):
+    return {
+        name: addVolume(image, case.grid, f"case {name}")
+        for name, image in zip(case.sequences, case.images, strict=True)
+    }
+
+
+@pytest.fixture
+def raters(scene, case):
+    node = addEmptySegmentation(case.grid, "raters")
+    found = []
+    for name, mask in zip(case.rater_names, case.raters, strict=True):
+        segmentID = addSegment(node, name, (1.0, 0.5, 0.0))
+        setSegment(node, segmentID, mask, case.grid)
+        found.append((node, segmentID))
+    return found
+
+
+def voxels(segmentation, volume):
+    segmentID = segmentation.GetSegmentation().GetNthSegmentID(0)
+    return slicer.util.arrayFromSegmentBinaryLabelmap(segmentation, segmentID, volume) > 0
+
+
+@pytest.mark.parametrize(
+    ("method", "parameters"),
+    [
+        ("fuseRaters", ["raters", "method"]),
+        ("expertEntropy", ["raters", "referenceVolume"]),
+        ("predict", ["sequences", "modelPath", "samples", "device", "wait"]),
+        ("train", ["manifestPath", "modelPath", "fusion", "wait"]),
+        ("compare", ["backgroundVolume", "predictiveEntropy", "expertEntropy", "raters"]),
+        ("metrics", ["segmentation", "predictiveEntropy", "raters"]),
+    ],
+)
+def test_the_agreed_names_come_first_in_the_agreed_order(moduleFile, method, parameters):
+    signature = inspect.signature(getattr(moduleFile.ObserverUncertaintyLogic, method))
+    assert list(signature.parameters)[1 : len(parameters) + 1] == parameters
+
+
+@pytest.mark.parametrize("method", ["majority", "staple", "union", "intersection", "mean"])
+def test_fused_raters_equal_the_librarys(logic, case, sequences, raters, method):
+    fused = logic.fuseRaters(raters, method)
+    assert fused.IsA("vtkMRMLSegmentationNode")
+    expected = fuse(case.raters, method)
+    np.testing.assert_array_equal(voxels(fused, sequences["T1"]), expected > 0.5 if method == "mean" else expected)
+
+
+def test_no_fusion_is_no_result(logic, raters):
+    with pytest.raises(InputError, match="none"):
+        logic.fuseRaters(raters, "none")
+
+
+def test_expert_entropy_equals_the_librarys(logic, case, sequences, raters):
+    entropy = logic.expertEntropy(raters, sequences["T1"])
+    assert entropy.IsA("vtkMRMLScalarVolumeNode")
+    np.testing.assert_allclose(arrayOfVolume(entropy), expert_entropy(case.raters), atol=1e-6)
+
+
+def test_metrics_equal_the_librarys(logic, case, sequences, raters):
+    segmentation = logic.fuseRaters(raters, "union")
+    predictive = addVolume(expert_entropy(case.raters)[:, ::-1] * 0.5, case.grid, "predictive")
+    table = logic.metrics(segmentation, predictive, raters)
+    assert table.IsA("vtkMRMLTableNode")
+    rows = {table.GetCellText(n, 0): table.GetCellText(n, 1) for n in range(table.GetNumberOfRows())}
+    entropy = arrayOfVolume(predictive)
+    expected = weighted_mean_entropy(expert_entropy(case.raters), entropy)
+    assert float(rows["WME"]) == pytest.approx(expected, abs=1e-3)
+    assert float(rows["ME"]) == pytest.approx(mean_entropy(entropy), abs=1e-3)
+    texts = " ".join(rows)
+    for name, mask in zip(case.rater_names, case.raters, strict=True):
+        assert name in texts
+        value = next(float(text) for title, text in rows.items() if "Dice" in title and name in title)
+        assert value == pytest.approx(dice(case.raters.any(axis=0), mask), abs=1e-3)
+
+
+def test_predict_then_compare_then_metrics(workerPython, logic, sequences, raters):
+    nodes = logic.predict(sequences, shippedModel(), samples=2, device="cpu")
+    assert sorted(nodes) == [
+        "expectedEntropy",
+        "mutualInformation",
+        "predictiveEntropy",
+        "probability",
+        "segmentation",
+    ]
+    expert = logic.expertEntropy(raters, sequences["T1"])
+    views = logic.compare(sequences["T1"], nodes["predictiveEntropy"], expert, raters)
+    assert len(views.sliceNodes) == 6
+    assert logic.metrics(nodes["segmentation"], nodes["predictiveEntropy"], raters).GetNumberOfRows() > 3
+    views.restoreLayout()
+    views.close()
+
+
+def test_predict_without_waiting_returns_a_job(workerPython, logic, sequences):
+    job = logic.predict(sequences, shippedModel(), samples=2, device="cpu", wait=False)
+    assert not job.state.finished
+    nodes = job.result()
+    assert job.state is JobState.DONE
+    assert slicer.mrmlScene.IsNodePresent(nodes["probability"])
+
+
+def test_a_correction_leaves_its_source_and_the_raters_alone(logic, case, sequences, raters):
+    before = voxels(raters[0][0], sequences["T1"])
+    source = logic.fuseRaters(raters, "majority", sequences["T1"])
+    copy = logic.startCorrection(source, sequences["T1"])
+    setSegment(copy.node, copy.node.GetSegmentation().GetNthSegmentID(0), case.raters.any(axis=0), case.grid)
+    saved = logic.saveAsCorrected(copy, "Dr. Ärztin")
+    np.testing.assert_array_equal(voxels(saved, sequences["T1"]), case.raters.any(axis=0))
+    np.testing.assert_array_equal(voxels(source, sequences["T1"]), fuse(case.raters, "majority"))
+    np.testing.assert_array_equal(voxels(raters[0][0], sequences["T1"]), before)
+    assert "Dr. Ärztin" in saved.GetName()
+
+
+def test_nothing_of_torch_is_imported_here(logic):
+    import sys
+
+    assert "torch" not in sys.modules
+
+
+def test_the_self_test_passes(workerPython, logic, moduleFile, tmp_path, monkeypatch):
+    from ObserverUncertaintySlicer import sampleData, selfTest
+
+    monkeypatch.setattr(sampleData, "dataFolder", lambda: tmp_path / "data")
+    monkeypatch.setattr(selfTest, "missingPackages", list)  # the worker's Python has them
+    told = []
+    selfTest.runSelfTest(logic, told.append)
+    assert told[-1] == "All steps passed"
