@@ -15,7 +15,8 @@ MINIMUM_ENTROPY = 0.05
 SEPARATION_MM = 6.0
 """Slices nearer than this to a higher ranked one show the same place, and are left out."""
 
-_RAS_AXES = {"Sagittal": 0, "Coronal": 1, "Axial": 2}
+_NORMALS = {"Sagittal": (-1.0, 0.0, 0.0), "Coronal": (0.0, 1.0, 0.0), "Axial": (0.0, 0.0, 1.0)}
+"""Of the slice views, in RAS: a view's offset counts along them, so that a sagittal one grows to the left."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class RankedSlice:
     """A slice to look at.
 
     Attributes:
-        offset: where a slice view of the orientation shows it: R, A or S coordinate in mm.
+        offset: where a slice view of the orientation shows it, in mm along the view's normal.
         score: entropy above the minimum, summed over the slice, in mL times bits.
         index: the slice's number along the volume's axis that is nearest to the orientation's.
     """
@@ -47,18 +48,18 @@ def rankedSlices(entropyVolume, orientation: str = "Axial", minimum: float = MIN
     Raises:
         InputError: the volume has no voxels, or the orientation is another one.
     """
-    if orientation not in _RAS_AXES:
+    if orientation not in _NORMALS:
         raise InputError(
             _("{orientation} is no orientation; expected one of {known}.").format(
-                orientation=orientation, known=", ".join(_RAS_AXES)
+                orientation=orientation, known=", ".join(_NORMALS)
             )
         )
     entropy = arrayOfVolume(entropyVolume).astype(np.float64)
     entropy[~(entropy >= minimum)] = 0
     grid = gridOfVolume(entropyVolume)
-    ijkToRas, rasAxis = matrixOfGrid(grid), _RAS_AXES[orientation]
+    ijkToRas, normal = matrixOfGrid(grid), np.array(_NORMALS[orientation])
     # The volume's axis (i, j or k) that runs most along the orientation's.
-    axis = int(np.argmax(np.abs(np.asarray(grid.direction).reshape(3, 3)[rasAxis])))
+    axis = int(np.argmax(np.abs(normal @ np.asarray(grid.direction).reshape(3, 3))))
     perSlice = entropy.sum(axis=tuple(a for a in range(3) if a != 2 - axis))
     ranked: list[RankedSlice] = []
     # A stable sort, so that equal slices come in the volume's order.
@@ -67,7 +68,7 @@ def rankedSlices(entropyVolume, orientation: str = "Axial", minimum: float = MIN
             break
         plane = np.take(entropy, index, axis=2 - axis)
         centre = _centroid(plane, axis, int(index))
-        offset = float((ijkToRas @ np.array([*centre, 1.0]))[rasAxis])
+        offset = float(normal @ (ijkToRas @ np.array([*centre, 1.0]))[:3])
         if all(abs(offset - other.offset) >= SEPARATION_MM for other in ranked):
             ranked.append(RankedSlice(offset, float(perSlice[index] * grid.voxel_volume_ml), int(index)))
     return ranked

@@ -226,8 +226,6 @@ def test_the_offset_is_where_a_slice_view_shows_the_place(scene, orientation):
     entropy = np.zeros(OBLIQUE.shape, np.float32)
     entropy[6, 11, 4] = 1.0
     (ranked,) = rankedSlices(addVolume(entropy, OBLIQUE, "entropy"), orientation)
-    logic = slicer.vtkMRMLSliceNode()
-    logic.SetScene(scene)
     view = scene.AddNewNodeByClass("vtkMRMLSliceNode")
     view.SetOrientation(orientation)
     view.SetSliceOffset(ranked.offset)
