@@ -1,0 +1,26 @@
+# STUB of what include(${Slicer_USE_FILE}) gives an extension.
+include(CTest)
+include(ExternalData)
+
+set(EXTENSION_NAME "${PROJECT_NAME}")
+set(EXTENSION_SUPERBUILD_BINARY_DIR "${CMAKE_BINARY_DIR}")
+set(Slicer_INSTALL_QTSCRIPTEDMODULES_LIB_DIR "${Slicer_INSTALL_ROOT}${Slicer_QTSCRIPTEDMODULES_LIB_DIR}")
+
+if(SLICER_SOURCE)
+  list(APPEND CMAKE_MODULE_PATH "${Slicer_CMAKE_DIR}" "${Slicer_EXTENSIONS_CMAKE_DIR}" "${CTK_SOURCE}/CMake")
+  set(CTK_CMAKE_DIR "${CTK_SOURCE}/CMake")
+  # The real macro byte-compiles with Slicer's Python; any Python does for a look at the paths.
+  set(PYTHONINTERP_FOUND TRUE)
+  set(PYTHONLIBS_FOUND TRUE)
+  set(PYTHON_EXECUTABLE "${STUB_PYTHON}")
+  set(PYTHON_LIBRARIES "${STUB_PYTHON}")
+  set(Slicer_ExternalData_DATA_MANAGEMENT_TARGET "ObserverUncertaintyData")
+  include(ctkFunctionExtractOptimizedLibrary)
+  include(ctkMacroCompilePythonScript)
+  include(SlicerMacroBuildScriptedModule)
+  include(SlicerMacroPythonTesting)
+  include(SlicerMacroConfigureGenericPythonModuleTests)
+  include(SlicerExtensionDescriptionSpec)
+else()
+  include("${CMAKE_CURRENT_LIST_DIR}/ScriptedModule.cmake")
+endif()
