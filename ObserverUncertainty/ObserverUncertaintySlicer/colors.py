@@ -1,0 +1,101 @@
+"""Colour tables of the overlays: fixed scales, so that the same value has the same colour in every view and case."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import slicer
+
+from ObserverUncertaintySlicer.host import tr as _
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NUMBER_OF_COLORS = 256
+
+# Equal steps of matplotlib's "inferno" (CC0) from 0.18 to 0.96: even steps for the eye, lightness rising throughout.
+# Its black end is left out, since low entropies would look like holes in a grey image; its white end too, since
+# high ones would look like bright tissue.
+_ENTROPY_STEPS = (
+    "#390963 #520e6d #6a176e #84206b #9b2964 #b3325a #ca404a #dd513a #eb6628 #f68013 #fb9b06 #fbba1f #f6d746 #f2f27d"
+)
+
+# Blue for "only the experts", orange for "only the model": told apart with every common colour blindness. Both arms
+# have the same lightness at the same distance from 0.
+_DIFFERENCE_STEPS = "#8fd3ff #55b4f5 #2b8fd6 #1f69a8 #1d4775 #36363c #753a16 #a65214 #d0701f #ef9433 #ffbb66"
+
+_THRESHOLD_ATTRIBUTE = "ObserverUncertainty.Threshold"
+
+
+def entropyColors():
+    """The colour table of entropies, 0 to 1 bits; one in a scene.
+
+    Entropy 0 is transparent, so that a threshold of 0 still leaves the image grey where nothing is uncertain.
+
+    Returns:
+        A vtkMRMLColorTableNode of 256 colours, perceptually uniform.
+    """
+    table = _existing("ObserverUncertaintyEntropyColors")
+    if table is None:
+        table = _newTable("ObserverUncertaintyEntropyColors", _("Entropy (0 to 1 bits)"), _ENTROPY_STEPS)
+        _setOpaque(table, np.arange(NUMBER_OF_COLORS) > 0)
+    return table
+
+
+def differenceColors(threshold: float | None = None):
+    """The colour table of entropy differences, -1 to 1 bits; one in a scene.
+
+    A display node's threshold is one interval and cannot hide the middle, so the table does: all differences of a
+    scene share colours and threshold.
+
+    Args:
+        threshold: differences nearer to 0 are transparent, to within half a colour (0.004); None keeps what is set.
+
+    Returns:
+        A vtkMRMLColorTableNode of 256 colours, diverging, safe for colour-blind readers.
+    """
+    table = _existing("ObserverUncertaintyDifferenceColors")
+    if table is None:
+        table = _newTable(
+            "ObserverUncertaintyDifferenceColors", _("Entropy difference (-1 to 1 bits)"), _DIFFERENCE_STEPS
+        )
+    if threshold is not None and table.GetAttribute(_THRESHOLD_ATTRIBUTE) != repr(threshold):
+        values = np.linspace(-1.0, 1.0, NUMBER_OF_COLORS)
+        _setOpaque(table, np.abs(values) >= threshold)
+        table.SetAttribute(_THRESHOLD_ATTRIBUTE, repr(threshold))
+    return table
+
+
+def _existing(tag: str):
+    return slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLColorTableNode")
+
+
+def _newTable(tag: str, name: str, steps: str):
+    table = slicer.mrmlScene.CreateNodeByClass("vtkMRMLColorTableNode")
+    table.UnRegister(None)
+    table.SetSingletonTag(tag)
+    table.SetName(name)
+    table.SetAttribute("Category", "ObserverUncertainty")
+    table.SetTypeToUser()
+    table.SetNumberOfColors(NUMBER_OF_COLORS)
+    for index, (red, green, blue) in enumerate(_interpolated(steps)):
+        table.SetColor(index, str(index), red, green, blue, 1.0)
+    return slicer.mrmlScene.AddNode(table)
+
+
+def _interpolated(steps: str) -> NDArray[np.float64]:
+    """`NUMBER_OF_COLORS` rows of red, green and blue, 0 to 1, linear between the given colours."""
+    anchors = np.array([[int(step[start : start + 2], 16) for start in (1, 3, 5)] for step in steps.split()]) / 255
+    places = np.linspace(0, len(anchors) - 1, NUMBER_OF_COLORS)
+    return np.stack([np.interp(places, np.arange(len(anchors)), channel) for channel in anchors.T], axis=1)
+
+
+def _setOpaque(table, opaque: NDArray[np.bool_]) -> None:
+    """A slice view draws a colour fully or, where its opacity is 0, not at all."""
+    wasModifying = table.StartModify()
+    try:
+        for index, isOpaque in enumerate(opaque):
+            table.SetOpacity(index, float(isOpaque))
+    finally:
+        table.EndModify(wasModifying)

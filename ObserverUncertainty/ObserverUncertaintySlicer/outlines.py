@@ -1,0 +1,184 @@
+"""Raters as outlines in chosen slice views, while everything the user shows elsewhere stays as it is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import slicer
+import vtk
+
+from ObserverUncertaintySlicer.raters import asRaters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from typing import Any
+
+OUTLINE_THICKNESS = 2
+"""Width of a rater's outline in pixels."""
+
+_ROLE = "ObserverUncertainty.Role"
+_OUTLINES = "RaterOutlines"
+_COPY_REFERENCE = "ObserverUncertainty.Outlines"
+_EARLIER_VIEWS = "ObserverUncertainty.EarlierViews"
+
+# In the application it always exists; an empty list of views would mean all of them.
+_VIEW_FOR_NOWHERE = "vtkMRMLSliceNodeRed"
+
+
+def showRaterOutlines(raters: Sequence[Any], viewNodes: Iterable | None = None) -> list:
+    """Show raters as outlines in their own colours, without filling.
+
+    Args:
+        raters: as `asRaters` takes them, segments or labelmap volumes; none if empty. Labelmaps are outlined through
+            a copy, since a slice view has room for one labelmap only; it follows when this is called again.
+        viewNodes: the views in which exactly these raters are outlined, through display nodes of their own; None
+            changes how the raters' segmentations are shown everywhere.
+
+    Returns:
+        One vtkMRMLSegmentationDisplayNode for each segmentation.
+
+    Raises:
+        InputError: a rater cannot be used.
+    """
+    segmentIDs: dict[Any, list[str]] = {}
+    for rater in asRaters(raters) if raters else ():
+        if rater.segmentID:
+            segmentIDs.setdefault(rater.node, []).append(rater.segmentID)
+        else:
+            segmentIDs[_outlinedCopy(rater)] = [rater.name]
+    viewIDs = None if viewNodes is None else [node.GetID() for node in viewNodes]
+    if viewIDs is None:
+        return [_showEverywhere(node, segmentIDs[node]) for node in segmentIDs]
+    for display in _outlineDisplays():
+        if display.GetDisplayableNode() not in segmentIDs:
+            slicer.mrmlScene.RemoveNode(display)
+    return [_showIn(viewIDs, node, segmentIDs[node]) for node in segmentIDs]
+
+
+def hideSegmentations(viewNodes: Iterable) -> None:
+    """Take all segmentations out of these views until `showSegmentations`; outlines of raters stay.
+
+    A filled segmentation would tint the entropy under it. Segmentations that are made later are shown.
+    """
+    hidden = {node.GetID() for node in viewNodes}
+    others = [node.GetID() for node in _nodes("vtkMRMLAbstractViewNode") if node.GetID() not in hidden]
+    for display in _nodes("vtkMRMLSegmentationDisplayNode"):
+        if display.GetAttribute(_ROLE) == _OUTLINES or display.GetAttribute(_EARLIER_VIEWS) is not None:
+            continue
+        earlier = list(display.GetViewNodeIDs())
+        remaining = [viewID for viewID in earlier or others if viewID not in hidden]
+        if earlier and remaining == earlier:
+            continue
+        display.SetAttribute(_EARLIER_VIEWS, " ".join(earlier))
+        _setViews(display, remaining or [_VIEW_FOR_NOWHERE])
+
+
+def showSegmentations() -> None:
+    """Show segmentations again where they were before `hideSegmentations`, and take the outlines away."""
+    for display in _nodes("vtkMRMLSegmentationDisplayNode"):
+        earlier = display.GetAttribute(_EARLIER_VIEWS)
+        if earlier is not None:
+            _setViews(display, earlier.split())
+            display.RemoveAttribute(_EARLIER_VIEWS)
+    for display in _outlineDisplays():
+        slicer.mrmlScene.RemoveNode(display)
+    for node in _nodes("vtkMRMLSegmentationNode"):
+        if node.GetAttribute(_ROLE) == _OUTLINES:
+            slicer.mrmlScene.RemoveNode(node)
+
+
+def _showEverywhere(node, segmentIDs: list[str]):
+    node.CreateDefaultDisplayNodes()
+    return _outline(node.GetDisplayNode(), segmentIDs)
+
+
+def _showIn(viewIDs: list[str], node, segmentIDs: list[str]):
+    # The first display node is the one that the application's panels show and edit.
+    node.CreateDefaultDisplayNodes()
+    display = next((display for display in _outlineDisplays() if display.GetDisplayableNode() is node), None)
+    if display is None:
+        display = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationDisplayNode", f"{node.GetName()} outlines")
+        display.SetAttribute(_ROLE, _OUTLINES)
+        display.SetVisibility3D(False)
+        _setViews(display, viewIDs)
+        node.AddAndObserveDisplayNodeID(display.GetID())
+    _setViews(display, viewIDs)
+    every = node.GetSegmentation().GetSegmentIDs()
+    for segmentID in every:
+        display.SetSegmentVisibility(segmentID, segmentID in segmentIDs)
+    return _outline(display, segmentIDs)
+
+
+def _outline(display, segmentIDs: list[str]):
+    wasModifying = display.StartModify()
+    try:
+        display.SetVisibility(True)
+        display.SetVisibility2D(True)
+        display.SetVisibility2DFill(False)
+        display.SetVisibility2DOutline(True)
+        display.SetOpacity2DOutline(1.0)
+        display.SetSliceIntersectionThickness(OUTLINE_THICKNESS)
+        for segmentID in segmentIDs:
+            display.SetSegmentVisibility(segmentID, True)
+            display.SetSegmentVisibility2DOutline(segmentID, True)
+            display.SetSegmentOpacity2DOutline(segmentID, 1.0)
+    finally:
+        display.EndModify(wasModifying)
+    return display
+
+
+def _outlinedCopy(rater):
+    """A segmentation with the labelmap as its one segment, in world coordinates; its segment ID is the rater's name."""
+    copy = rater.node.GetNodeReference(_COPY_REFERENCE)
+    if copy is None:
+        copy = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{rater.name} outline")
+        copy.SetAttribute(_ROLE, _OUTLINES)
+        copy.SetHideFromEditors(True)
+        copy.CreateDefaultDisplayNodes()
+        copy.GetDisplayNode().SetVisibility(False)
+        rater.node.SetNodeReferenceID(_COPY_REFERENCE, copy.GetID())
+    segment = slicer.vtkSegment()
+    segment.SetName(rater.name)
+    segment.SetColor(*rater.color)
+    segment.AddRepresentation("Binary labelmap", _binaryLabelmap(rater.node))
+    segmentation = copy.GetSegmentation()
+    segmentation.RemoveAllSegments()
+    segmentation.SetSourceRepresentationName("Binary labelmap")
+    segmentation.AddSegment(segment, rater.name)
+    return copy
+
+
+def _binaryLabelmap(volumeNode):
+    source = slicer.vtkSlicerSegmentationsModuleLogic.CreateOrientedImageDataFromVolumeNode(volumeNode)
+    source.UnRegister(None)
+    threshold = vtk.vtkImageThreshold()
+    threshold.SetInputData(source)
+    threshold.ThresholdByLower(0)
+    threshold.SetInValue(0)
+    threshold.SetOutValue(1)
+    threshold.SetOutputScalarTypeToUnsignedChar()
+    threshold.Update()
+    labelmap = slicer.vtkOrientedImageData()
+    labelmap.DeepCopy(threshold.GetOutput())
+    labelmap.CopyDirections(source)
+    return labelmap
+
+
+def _outlineDisplays() -> list:
+    return [node for node in _nodes("vtkMRMLSegmentationDisplayNode") if node.GetAttribute(_ROLE) == _OUTLINES]
+
+
+def _setViews(display, viewIDs: list[str]) -> None:
+    wasModifying = display.StartModify()
+    try:
+        display.RemoveAllViewNodeIDs()
+        for viewID in viewIDs:
+            display.AddViewNodeID(viewID)
+    finally:
+        display.EndModify(wasModifying)
+
+
+def _nodes(className: str) -> list:
+    collection = slicer.mrmlScene.GetNodesByClass(className)
+    collection.UnRegister(None)
+    return [collection.GetItemAsObject(index) for index in range(collection.GetNumberOfItems())]
