@@ -40,16 +40,18 @@ def keptSampleCase() -> LoadedCase | None:
 
 
 def registerSampleData() -> None:
-    """List the sample case in Slicer's Sample Data module."""
-    import SampleData
-
+    """List the sample case in Slicer's Sample Data module, unless that is switched off."""
+    try:
+        from SampleData import SampleDataLogic
+    except ImportError:
+        return
     icon = Path(__file__).parents[1] / "Resources" / "Icons" / "ObserverUncertainty.png"
-    SampleData.SampleDataLogic.registerCustomSampleDataSource(
+    SampleDataLogic.registerCustomSampleDataSource(
         category="ObserverUncertainty",
         sampleName=SAMPLE_NAME,
+        uris="",  # nothing is downloaded, but Slicer counts the addresses
         customDownloader=lambda _source: _nodesOf(keptSampleCase() or sampleCase().result()),
         thumbnailFileName=str(icon),
-        sampleDescription=_("Simulated brain after surgery: four sequences, three raters' contours of the cavity"),
     )
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import types
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -32,3 +36,46 @@ def test_it_is_made_without_torch_and_kept_for_the_next_time(scene, kept):
 
     (kept / "cohort.toml").write_text("damaged", encoding="utf-8")
     assert sampleData.keptSampleCase() is None
+
+
+class SampleDataLogicImitation:
+    """Takes what Slicer 5.13's Modules/Scripted/SampleData/SampleData.py takes, and refuses what that refuses."""
+
+    sources: list = []
+
+    @staticmethod
+    def registerCustomSampleDataSource(
+        category="Custom",
+        sampleName=None,
+        uris=None,
+        fileNames=None,
+        nodeNames=None,
+        customDownloader=None,
+        thumbnailFileName=None,
+        loadFileTypes=None,
+        loadFiles=None,
+        loadFileProperties=None,
+        checksums=None,
+        loadFileType=None,
+    ):
+        if not isinstance(uris, str):
+            raise TypeError("object of type 'NoneType' has no len()")
+        SampleDataLogicImitation.sources.append((category, sampleName, customDownloader, thumbnailFileName))
+
+
+def test_it_is_listed_in_sample_data_and_loads_from_there(scene, kept, monkeypatch):
+    module = types.ModuleType("SampleData")
+    module.SampleDataLogic = SampleDataLogicImitation
+    monkeypatch.setitem(sys.modules, "SampleData", module)
+    monkeypatch.setattr(SampleDataLogicImitation, "sources", [])
+    sampleData.registerSampleData()
+    ((category, name, download, thumbnail),) = SampleDataLogicImitation.sources
+    assert (category, name) == ("ObserverUncertainty", "SimulatedCavity")
+    assert Path(thumbnail).is_file()
+    nodes = download(object())
+    assert [node.GetClassName() for node in nodes] == ["vtkMRMLScalarVolumeNode"] * 4 + ["vtkMRMLSegmentationNode"]
+
+
+def test_without_the_sample_data_module_nothing_is_listed(monkeypatch):
+    monkeypatch.setitem(sys.modules, "SampleData", None)
+    sampleData.registerSampleData()

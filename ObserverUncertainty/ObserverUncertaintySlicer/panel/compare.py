@@ -173,7 +173,7 @@ class CompareSection(Section):
 
 
 def readScores(path: Path) -> list[tuple[str, float, float]]:
-    """Read case, WME and Dice (majority) from a file of `observer-uncertainty evaluate`; undefined ones are left out.
+    """Read case, WME and Dice (majority) from a file of `observer-uncertainty evaluate`; NaN where undefined.
 
     Raises:
         InputError: the file cannot be read, or lacks one of the columns.
@@ -193,8 +193,4 @@ def readScores(path: Path) -> list[tuple[str, float, float]]:
                 path=path, missing=", ".join(missing)
             )
         )
-    return [
-        (row["case"], float(row["wme"]), float(row["dice_majority"]))
-        for row in rows
-        if row["wme"] and row["dice_majority"]
-    ]
+    return [(row["case"], *(float(row[column] or "nan") for column in columns[1:])) for row in rows]

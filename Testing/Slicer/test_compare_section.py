@@ -1,0 +1,163 @@
+"""Step 5 of the panel: every control, with the values of the nodes it shows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slicer
+from section_case import GRID, RATERS, addRaters, fill
+
+from ObserverUncertaintyLib.entropy import expert_entropy
+from ObserverUncertaintyLib.metrics import weighted_mean_entropy
+from ObserverUncertaintySlicer.panel.compare import readScores
+from ObserverUncertaintySlicer.segments import addSegmentation
+from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume
+
+EXPERT = expert_entropy(np.stack(list(RATERS.values())))
+PREDICTIVE = (EXPERT * 0.5).astype(np.float32)
+
+
+@pytest.fixture
+def panel(slicerApplication, moduleFile):
+    return slicerApplication.openModule(moduleFile).panel
+
+
+@pytest.fixture
+def section(panel):
+    return panel.compare
+
+
+@pytest.fixture
+def ready(panel, section):
+    """A case with both entropies and the model's segmentation."""
+    fill(panel)
+    parameters = panel.parameters
+    parameters.expertEntropy = panel.logic.expertEntropy(parameters.raters, parameters.reference)
+    parameters.predictiveEntropy = addVolume(PREDICTIVE, GRID, "case predictive entropy")
+    parameters.segmentation = addSegmentation(RATERS["anna"], GRID, "model", "cavity", (0, 0, 1))
+    return section
+
+
+def composites(section):
+    return [
+        node
+        for node in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+        if node.GetLayoutName() in {view.GetLayoutName() for view in section.views.sliceNodes}
+    ]
+
+
+def test_each_missing_thing_is_named(panel, section):
+    assert section.state() == "Needs a volume (step 1)."
+    fill(panel)
+    assert section.state() == "Needs the expert entropy (step 2)."
+    parameters = panel.parameters
+    parameters.expertEntropy = panel.logic.expertEntropy(parameters.raters, parameters.reference)
+    assert section.state() == "Needs the model's entropy (step 4)."
+    assert not section.ui.compareButton.enabled
+    parameters.predictiveEntropy = addVolume(PREDICTIVE, GRID, "predictive")
+    assert section.state() == "ready"
+    assert section.ui.compareButton.enabled
+
+
+def test_compare_shows_both_entropies_over_the_same_image_and_back_returns(ready):
+    layoutNode = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    before = layoutNode.GetViewArrangement() if layoutNode else None
+    ready.ui.compareButton.click()
+    parameters = ready.parameters
+    assert ready.state() == "shown"
+    assert len(ready.views.sliceNodes) == 6
+    shown = composites(ready)
+    assert {node.GetBackgroundVolumeID() for node in shown} == {parameters.reference.GetID()}
+    assert {node.GetForegroundVolumeID() for node in shown} == {
+        parameters.predictiveEntropy.GetID(),
+        parameters.expertEntropy.GetID(),
+    }
+    assert {round(node.GetForegroundOpacity(), 3) for node in shown} == {0.7}
+    ready.ui.backButton.click()
+    assert ready.views is None
+    if before is not None:
+        assert slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode").GetViewArrangement() == before
+
+
+def test_opacity_and_threshold_reach_the_views_and_the_parameters(ready):
+    ready.ui.compareButton.click()
+    ready.ui.opacitySlider.value = 0.4
+    ready.ui.thresholdSlider.value = 0.3
+    assert {round(node.GetForegroundOpacity(), 3) for node in composites(ready)} == {0.4}
+    display = ready.parameters.predictiveEntropy.GetDisplayNode()
+    assert display.GetLowerThreshold() == pytest.approx(0.3)
+    assert (ready.parameters.opacity, ready.parameters.threshold) == (0.4, 0.3)
+
+
+def test_the_difference_row_is_predictive_minus_expert(ready):
+    ready.ui.differenceCheck.checked = True
+    ready.ui.compareButton.click()
+    assert len(ready.views.sliceNodes) == 9
+    difference = ready.parameters.difference
+    np.testing.assert_allclose(arrayOfVolume(difference), PREDICTIVE - EXPERT, atol=1e-6)
+    ready.ui.differenceCheck.checked = False
+    assert len(ready.views.sliceNodes) == 6
+
+
+def test_the_scores_are_in_the_table(ready):
+    ready.ui.metricsButton.click()
+    table = ready.parameters.metricsTable
+    rows = {table.GetCellText(n, 0): table.GetCellText(n, 1) for n in range(table.GetNumberOfRows())}
+    assert float(rows["WME"]) == pytest.approx(weighted_mean_entropy(EXPERT, PREDICTIVE), abs=1e-3)
+    ready.ui.metricsButton.click()
+    assert ready.parameters.metricsTable is table
+
+
+def test_the_jump_buttons_go_to_the_place_of_most_uncertainty(ready):
+    ready.ui.compareButton.click()
+    ready.ui.mostDisputedButton.click()
+    ready.ui.mostUncertainButton.click()
+    axial = next(node for node in ready.views.sliceNodes if node.GetOrientation() == "Axial")
+    offset = axial.GetSliceOffset()
+    index = round((offset - GRID.origin[2]) / GRID.spacing[2])
+    assert EXPERT[index].max() > 0.9
+
+
+def test_a_node_deleted_in_use_closes_the_views(ready):
+    ready.ui.compareButton.click()
+    slicer.mrmlScene.RemoveNode(ready.parameters.predictiveEntropy)
+    assert ready.views is None
+    assert ready.state() == "Needs the model's entropy (step 4)."
+
+
+def test_closing_the_scene_lets_go_of_the_views(ready):
+    ready.ui.compareButton.click()
+    slicer.mrmlScene.Clear()
+    assert ready.views is None
+    assert ready.state() == "Needs a volume (step 1)."
+
+
+def test_cohort_scores_become_a_chart(ready, tmp_path):
+    file = tmp_path / "scores.csv"
+    file.write_text("case,wme,dice_majority\na,0.6,0.8\nb,,0.7\nc,0.5,0.9\n", encoding="utf-8")
+    assert not ready.ui.cohortChartButton.enabled
+    ready.ui.cohortScoresPath.currentPath = str(file)
+    ready.ui.cohortChartButton.click()
+    assert ready.parameters.cohortChart.IsA("vtkMRMLPlotChartNode")
+    a, b, c = readScores(file)
+    assert (a, c) == (("a", 0.6, 0.8), ("c", 0.5, 0.9))
+    assert np.isnan(b[1])
+
+
+def test_wrong_scores_are_told_once(ready, slicerApplication, tmp_path):
+    file = tmp_path / "other.csv"
+    file.write_text("name,value\na,1\n", encoding="utf-8")
+    ready.ui.cohortScoresPath.currentPath = str(file)
+    ready.ui.cohortChartButton.click()
+    assert len(slicerApplication.dialogs.messages) == 1
+    assert "no column case" in slicerApplication.dialogs.messages[0].text
+
+
+def test_raters_of_another_node_are_outlined_too(ready, panel):
+    other = addRaters({"dora": RATERS["ben"]}, "other raters")
+    from ObserverUncertaintySlicer.parameters import RaterChoice
+    from ObserverUncertaintySlicer.raters import ratersOfNode
+
+    panel.parameters.raterChoices = [*panel.parameters.raterChoices, RaterChoice(ratersOfNode(other)[0])]
+    ready.ui.compareButton.click()
+    assert ready.views is not None

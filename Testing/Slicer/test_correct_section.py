@@ -1,0 +1,165 @@
+"""Step 6 of the panel: every control, on a working copy of a known contour."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slicer
+from section_case import GRID, RATERS, VOXEL_ML, box, fill, segmentOf, waitFor
+
+from ObserverUncertaintySlicer.correction import workingCopyOf
+from ObserverUncertaintySlicer.segments import addSegmentation, setSegment
+from ObserverUncertaintySlicer.sliceRanking import rankedSlices
+from ObserverUncertaintySlicer.volumes import addVolume
+
+
+@pytest.fixture
+def panel(slicerApplication, moduleFile):
+    return slicerApplication.openModule(moduleFile).panel
+
+
+@pytest.fixture
+def section(panel):
+    return panel.correct
+
+
+@pytest.fixture
+def ready(panel, section):
+    """A case with the model's segmentation and an uncertain slab at its lower and one at its upper end."""
+    fill(panel)
+    entropy = np.zeros(GRID.shape, np.float32)
+    entropy[4, 10:20, 10:20] = 0.9
+    entropy[14, 10:20, 10:20] = 0.5
+    panel.parameters.segmentation = addSegmentation(RATERS["anna"], GRID, "model", "cavity", (0, 0, 1))
+    panel.parameters.predictiveEntropy = addVolume(entropy, GRID, "entropy")
+    return section
+
+
+def start(section, title="model's segmentation"):
+    titles = [section.ui.sourceCombo.itemText(n) for n in range(section.ui.sourceCombo.count)]
+    section.ui.sourceCombo.currentIndex = next(n for n, text in enumerate(titles) if text.startswith(title))
+    section.ui.startButton.click()
+    return section.parameters.workingCopy
+
+
+def edit(node, mask):
+    setSegment(node, node.GetSegmentation().GetNthSegmentID(0), mask, GRID)
+
+
+def test_without_a_contour_there_is_nothing_to_correct(section):
+    assert section.state() == "nothing to correct yet"
+    assert not section.ui.startButton.enabled
+    assert "step 1" in section.ui.startButton.toolTip
+    assert not section.ui.saveButton.enabled
+    assert not section.ui.editor.enabled
+
+
+def test_every_contour_is_offered_and_the_chosen_one_copied(ready):
+    titles = [ready.ui.sourceCombo.itemText(n) for n in range(ready.ui.sourceCombo.count)]
+    assert titles[0] == "model's segmentation: model"
+    assert titles[-3:] == ["rater anna", "rater ben", "rater cara"]
+    copy = start(ready, "rater cara")
+    np.testing.assert_array_equal(segmentOf(copy), RATERS["cara"])
+    assert ready.state() == f"correcting {copy.GetName()}"
+
+
+def test_the_editor_gets_the_copy_before_the_image(ready):
+    copy = start(ready)
+    editor = ready.ui.editor
+    assert editor.enabled
+    assert editor.segmentationNode() is copy
+    assert editor.sourceVolumeNode() is ready.parameters.reference
+
+
+def test_the_figures_follow_the_edit(ready, slicerApplication):
+    copy = start(ready)
+    edit(copy, box(10, 15))
+    waitFor(slicerApplication, lambda: "Dice with the start 0.667" in ready.ui.liveLabel.text, 5)
+    assert f"{500 * VOXEL_ML:.2f} mL (start {1000 * VOXEL_ML:.2f} mL)" in ready.ui.liveLabel.text
+
+
+def test_next_and_previous_go_through_the_ranked_slices(ready):
+    view = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceNode")
+    view.SetOrientation("Axial")
+    expected = [ranked.offset for ranked in rankedSlices(ready.parameters.predictiveEntropy, "Axial")]
+    assert len(expected) == 2
+    offsets = []
+    for button in (ready.ui.nextButton, ready.ui.nextButton, ready.ui.nextButton, ready.ui.previousButton):
+        button.click()
+        offsets.append(view.GetSliceOffset())
+    assert offsets == pytest.approx([expected[0], expected[1], expected[0], expected[1]])
+    assert ready.ui.sliceLabel.text.startswith("2 of 2 uncertain places, axial")
+
+
+def test_the_ranking_can_be_of_another_direction_or_of_the_experts(ready, panel):
+    sagittal = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceNode")
+    sagittal.SetOrientation("Sagittal")
+    ready.ui.orientationCombo.currentIndex = 1
+    ready.ui.nextButton.click()
+    expected = rankedSlices(ready.parameters.predictiveEntropy, "Sagittal")[0].offset
+    assert sagittal.GetSliceOffset() == pytest.approx(expected)
+    panel.parameters.expertEntropy = addVolume(np.zeros(GRID.shape, np.float32), GRID, "no disagreement")
+    ready.ui.rankCombo.currentIndex = 1
+    ready.ui.nextButton.click()
+    assert "No slice is uncertain" in ready.ui.sliceLabel.text
+
+
+def test_saving_keeps_who_and_the_raters(ready):
+    copy = start(ready, "rater anna")
+    edit(copy, box(10, 15))
+    ready.ui.authorEdit.text = "Dr. Ä"
+    ready.ui.commentEdit.text = "air, not cavity"
+    ready.ui.saveButton.click()
+    saved = ready.parameters.node.GetNodeReference("LastCorrection")
+    assert saved.GetAttribute("ObserverUncertainty.Author") == "Dr. Ä"
+    assert saved.GetAttribute("ObserverUncertainty.Comment") == "air, not cavity"
+    np.testing.assert_array_equal(segmentOf(saved), box(10, 15))
+    assert ready.ui.savedLabel.text == f"Saved as {saved.GetName()}."
+    assert ready.parameters.correctionAuthor == "Dr. Ä"
+
+
+def test_saving_without_an_author_is_told_once(ready, slicerApplication):
+    start(ready)
+    ready.ui.saveButton.click()
+    assert len(slicerApplication.dialogs.messages) == 1
+    assert ready.parameters.node.GetNodeReference("LastCorrection") is None
+
+
+def test_a_second_copy_asks_before_it_leaves_changes_behind(ready, slicerApplication):
+    copy = start(ready)
+    edit(copy, box(10, 15))
+    import qt
+
+    slicerApplication.dialogs.answer("message", qt.QMessageBox.Cancel)
+    ready.ui.startButton.click()
+    assert ready.parameters.workingCopy is copy
+
+
+def test_leaving_the_module_stops_the_effect_and_coming_back_goes_on(ready, panel):
+    copy = start(ready)
+    panel.exit()
+    assert ready.ui.editor.activeEffect() is None
+    panel.enter()
+    assert ready.ui.editor.segmentationNode() is copy
+
+
+def test_a_deleted_working_copy_is_simply_gone(ready):
+    copy = start(ready)
+    slicer.mrmlScene.RemoveNode(copy)
+    assert ready.parameters.workingCopy is None
+    assert ready.state() == "ready"
+    assert not ready.ui.saveButton.enabled
+    assert ready.ui.liveLabel.text == ""
+
+
+def test_closing_the_scene_lets_go_of_everything(ready):
+    start(ready)
+    slicer.mrmlScene.Clear()
+    assert ready.ui.editor.segmentationNode() is None
+    assert ready.state() == "nothing to correct yet"
+
+
+def test_a_copy_is_told_from_its_source(ready):
+    copy = start(ready)
+    assert workingCopyOf(copy) is not None
+    assert workingCopyOf(ready.parameters.segmentation) is None
