@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import types
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ def test_it_is_made_without_torch_and_kept_for_the_next_time(scene, kept):
 class SampleDataLogicImitation:
     """Takes what Slicer 5.13's Modules/Scripted/SampleData/SampleData.py takes, and refuses what that refuses."""
 
-    sources: list = []
+    sources: ClassVar[list] = []
 
     @staticmethod
     def registerCustomSampleDataSource(
