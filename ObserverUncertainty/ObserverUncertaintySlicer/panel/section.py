@@ -33,6 +33,7 @@ class Section(VTKObservationMixin):
         self.widget.setMRMLScene(slicer.mrmlScene)
         self.ui = slicer.util.childWidgetVariables(self.widget)
         self._title = self.ui.sectionButton.text
+        self._toolTips: dict[str, str] = {}
 
     @property
     def parameters(self):
@@ -66,3 +67,9 @@ class Section(VTKObservationMixin):
         """Show the one-line state beside the title."""
         state = self.state()
         self.ui.sectionButton.text = f"{self._title}: {state}" if state else self._title
+
+    def enable(self, widget, reason: str = "") -> None:
+        """Enable a widget; or, given the reason why it cannot be used, disable it and say so in its tooltip."""
+        usual = self._toolTips.setdefault(widget.objectName, widget.toolTip)
+        widget.enabled = not reason
+        widget.toolTip = reason or usual

@@ -8,9 +8,11 @@ and stay for the process's lifetime.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import inspect
 import os
 import re
+import sys
 import types
 
 import shiboken6
@@ -165,11 +167,24 @@ def loading():
         _loading.pop()
 
 
+def keepConstants() -> None:
+    """Gives True, False and None references to spare.
+
+    PySide6 6.12 drops one of True or False with every emission of a Python signal that carries a bool. Before Python
+    3.12, which never frees them, the process ends when none is left.
+    """
+    if sys.version_info < (3, 12):
+        for constant in (True, False, None):
+            for _ in range(100_000):
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(constant))
+
+
 def install() -> None:
     """Changes the PySide6 classes, once a process."""
     if _installed:
         return
     _installed.append(True)
+    keepConstants()
     for class_ in qtClasses():
         meta = class_.staticMetaObject
         for index in range(meta.propertyCount()):

@@ -1,0 +1,347 @@
+"""Step 1: the case's sequences and raters, from files, from the sample case, or chosen among the scene's nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import qt
+import slicer
+
+from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintySlicer.backgroundJobs import SceneJob
+from ObserverUncertaintySlicer.caseFiles import LoadedCase, manifestCases
+from ObserverUncertaintySlicer.caseFolder import SEQUENCE_ORDER
+from ObserverUncertaintySlicer.display import showRaterOutlines
+from ObserverUncertaintySlicer.host import application, waitCursor
+from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.panel.alignmentCheck import AlignmentCheck
+from ObserverUncertaintySlicer.panel.contents import ContentWatch
+from ObserverUncertaintySlicer.panel.jobBar import JobBar
+from ObserverUncertaintySlicer.panel.raterTable import RaterTable
+from ObserverUncertaintySlicer.panel.section import Section
+from ObserverUncertaintySlicer.panel.sequenceTable import SequenceTable, guessedSequenceName
+from ObserverUncertaintySlicer.parameters import RaterChoice
+from ObserverUncertaintySlicer.raters import Rater, raterMask, ratersOfNode
+from ObserverUncertaintySlicer.sampleData import keptSampleCase
+from ObserverUncertaintySlicer.volumes import gridOfVolume
+
+WATCH_MILLISECONDS = 300
+"""After the last change of a rater its figures are computed again."""
+
+_RESULTS = (
+    "fusedSegmentation",
+    "expertEntropy",
+    "probability",
+    "segmentation",
+    "predictiveEntropy",
+    "expectedEntropy",
+    "mutualInformation",
+    "difference",
+    "metricsTable",
+    "workingCopy",
+)
+
+
+class CaseSection(Section):
+    """Fills `sequences`, `raterChoices` and `caseName`; needs nothing installed."""
+
+    uiName = "Case"
+
+    def __init__(self, panel) -> None:
+        super().__init__(panel)
+        self._left = False
+        self._alignment = AlignmentCheck()
+        self._loadedText = ""
+        self._timer = qt.QTimer()
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(WATCH_MILLISECONDS)
+        self._watch = ContentWatch(self._timer.start)
+
+    def connect(self) -> None:
+        """Connect the widgets' signals."""
+        ui, panel = self.ui, self.panel
+        ui.nameCombo.addItems(list(SEQUENCE_ORDER))
+        self._sequences = SequenceTable(ui.sequencesTable)
+        self._raters = RaterTable(ui.ratersTable)
+        self._sample = JobBar(
+            panel, ui.loadSampleButton, ui.sampleBar, ui.sampleLabel, self._startSample, self.applyCase
+        )
+        self._align = JobBar(
+            panel, ui.alignButton, ui.alignBar, ui.alignProgressLabel, self._startAlignment, self._useAligned
+        )
+        self._timer.connect("timeout()", panel.update)
+        ui.sectionButton.connect("contentsCollapsed(bool)", self._onCollapsed)
+        ui.loadFolderButton.connect("clicked()", self.onLoadFolder)
+        ui.loadCohortButton.connect("clicked()", self.onLoadCohort)
+        ui.caseNameEdit.connect("editingFinished()", self.onCaseNameEdited)
+        ui.sequencesTable.connect("itemChanged(QTableWidgetItem*)", self.onSequenceItemChanged)
+        ui.sequencesTable.connect("itemSelectionChanged()", panel.update)
+        ui.volumeSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onVolumeChosen)
+        ui.addSequenceButton.connect("clicked()", self.onAddSequence)
+        ui.removeSequenceButton.connect("clicked()", self.onRemoveSequence)
+        ui.makeReferenceButton.connect("clicked()", self.onMakeReference)
+        ui.checkAlignmentButton.connect("clicked()", self.onCheckAlignment)
+        ui.ratersTable.connect("itemChanged(QTableWidgetItem*)", self.onRaterItemChanged)
+        ui.ratersTable.connect("itemSelectionChanged()", panel.update)
+        ui.raterSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._onChanged)
+        ui.addRatersButton.connect("clicked()", self.onAddRaters)
+        ui.removeRaterButton.connect("clicked()", self.onRemoveRater)
+        self.onVolumeChosen(ui.volumeSelector.currentNode())
+
+    def update(self) -> None:
+        """Show sequences, raters and their figures."""
+        ui, parameters = self.ui, self.parameters
+        choices = parameters.raterChoices
+        self._watch.follow(choice.rater.node for choice in choices)
+        ui.caseNameEdit.text = parameters.caseName
+        self._showText(ui.loadedLabel, self._loadedText)
+        for label in (ui.sampleLabel, ui.alignProgressLabel):
+            label.setVisible(bool(label.text))
+        self._showSequences(parameters.sequences)
+        open_ = not self._left and not ui.sectionButton.collapsed
+        self._raters.show(choices, parameters.reference, compute=open_)
+        ui.ratersTable.setVisible(bool(choices))
+        self._showText(ui.ratersLabel, self._ratersText(choices))
+        chosen = ui.raterSelector.currentNode() is not None
+        self.enable(ui.addRatersButton, "" if chosen else _("Choose a segmentation or a labelmap volume first"))
+        selected = self._raters.selected is not None
+        self.enable(ui.removeRaterButton, "" if selected else _("Select a rater in the table first"))
+
+    def state(self) -> str:
+        """The sequences and the number of raters."""
+        sequences, count = self.parameters.sequences, len(self.parameters.raters)
+        raters = {0: _("no rater"), 1: _("1 rater")}.get(count, _("{count} raters").format(count=count))
+        if not sequences:
+            return _("no volume yet; {raters}").format(raters=raters) if count else _("no volume yet")
+        if count:
+            return f"{', '.join(sequences)}; {raters}"
+        volumes = _("1 volume") if len(sequences) == 1 else _("{count} volumes").format(count=len(sequences))
+        return f"{volumes}, {raters}"
+
+    def applyCase(self, case: LoadedCase) -> None:
+        """Make a loaded case the panel's; results of the one before stay in the scene, but belong to it no longer."""
+        parameters = self.parameters
+        wasModifying = parameters.node.StartModify()
+        try:
+            parameters.caseName = case.name
+            parameters.sequences = dict(case.sequences)
+            parameters.raterChoices = [RaterChoice(rater) for rater in case.raters]
+            for name in _RESULTS:
+                setattr(parameters, name, None)
+        finally:
+            parameters.node.EndModify(wasModifying)
+        self._loadedText = "\n".join((*case.warnings, *case.notes))
+        self._alignment.checkIfQuick(case.sequences)
+        if application() is not None and case.sequences:
+            reference = next(iter(case.sequences.values()))
+            slicer.util.setSliceViewerLayers(background=reference, foreground=None, label=None, fit=True)
+        if case.raters:
+            showRaterOutlines(case.raters)
+        self.panel.update()
+
+    def onLoadFolder(self) -> None:
+        """Load a folder of images and masks."""
+        folder = qt.QFileDialog.getExistingDirectory(None, _("Folder with the images and masks of a case"))
+        if folder:
+            with self.panel.errorsShown(), waitCursor():
+                self.applyCase(self.logic.loadCaseFolder(folder))
+
+    def onLoadCohort(self) -> None:
+        """Load one case of a cohort's manifest."""
+        manifest = qt.QFileDialog.getOpenFileName(None, _("Manifest of a cohort"), "", _("Cohort manifest (*.toml)"))
+        if not manifest:
+            return
+        with self.panel.errorsShown():
+            name = _chosenCase(manifestCases(manifest))
+            if name is not None:
+                with waitCursor():
+                    self.applyCase(self.logic.loadManifestCase(manifest, name))
+
+    def onCaseNameEdited(self) -> None:
+        """Keep the name that results are called after."""
+        if not self.panel.isUpdating:
+            self.parameters.caseName = self.ui.caseNameEdit.text.strip() or "case"
+            self.panel.update()
+
+    def onVolumeChosen(self, node) -> None:
+        """Guess the name of the volume that is about to be added."""
+        if node is not None:
+            self.ui.nameCombo.setCurrentText(guessedSequenceName(node.GetName(), self.parameters.sequences))
+        self.panel.update()
+
+    def onAddSequence(self) -> None:
+        """Add the chosen volume under the chosen name."""
+        with self.panel.errorsShown():
+            node, name = self.ui.volumeSelector.currentNode(), self.ui.nameCombo.currentText.strip()
+            sequences = self.parameters.sequences
+            self._requireNewName(name)
+            for present, volume in sequences.items():
+                if volume is node:
+                    raise InputError(
+                        _("{volume} is already the sequence {name}. Choose another volume.").format(
+                            volume=node.GetName(), name=present
+                        )
+                    )
+            gridOfVolume(node)
+            self.parameters.sequences = {**sequences, name: node}
+            self.onVolumeChosen(node)
+
+    def onSequenceItemChanged(self, item) -> None:
+        """Rename a sequence."""
+        found = None if self.panel.isUpdating else self._sequences.renamed(item)
+        if found is None:
+            return
+        old, new = found
+        with self.panel.errorsShown():
+            if new != old:
+                self._requireNewName(new)
+            sequences = self.parameters.sequences
+            self.parameters.sequences = {new if name == old else name: node for name, node in sequences.items()}
+        self.panel.update()
+
+    def onRemoveSequence(self) -> None:
+        """Take the selected sequence out of the case; its volume stays in the scene."""
+        selected = self._sequences.selected
+        self.parameters.sequences = {name: node for name, node in self.parameters.sequences.items() if name != selected}
+
+    def onMakeReference(self) -> None:
+        """Put the selected sequence first."""
+        selected, sequences = self._sequences.selected, self.parameters.sequences
+        if selected in sequences:
+            self.parameters.sequences = {selected: sequences[selected], **sequences}
+            self.ui.sequencesTable.selectRow(0)
+
+    def onCheckAlignment(self) -> None:
+        """See whether the sequences overlap."""
+        with self.panel.errorsShown(), waitCursor():
+            self._alignment.check(self.parameters.sequences)
+        self.panel.update()
+
+    def onRaterItemChanged(self, item) -> None:
+        """Switch a rater on or off."""
+        found = None if self.panel.isUpdating else self._raters.toggled(item)
+        if found is not None:
+            rater, enabled = found
+            self.parameters.raterChoices = [
+                replace(choice, enabled=enabled) if choice.rater == rater else choice
+                for choice in self.parameters.raterChoices
+            ]
+
+    def onAddRaters(self) -> None:
+        """Add all segments of the chosen node, or the chosen labelmap."""
+        with self.panel.errorsShown(), waitCursor():
+            node, present = self.ui.raterSelector.currentNode(), self.parameters.raterChoices
+            if node is self.parameters.fusedSegmentation:
+                raise InputError(
+                    _("{name} is the raters' fusion, not a rater. Choose another node.").format(name=node.GetName())
+                )
+            known = [choice.rater for choice in present]
+            new = [rater for rater in ratersOfNode(node) if rater not in known]
+            if not new:
+                raise InputError(
+                    _("{name} holds no rater that is not in the table already. Choose another node.").format(
+                        name=node.GetName()
+                    )
+                )
+            for rater in new:
+                _requireUsable(rater)
+            self.parameters.raterChoices = [*present, *map(RaterChoice, new)]
+
+    def onRemoveRater(self) -> None:
+        """Take the selected rater out of the case; its contour stays in the scene."""
+        selected = self._raters.selected
+        self.parameters.raterChoices = [choice for choice in self.parameters.raterChoices if choice.rater != selected]
+
+    def enter(self) -> None:
+        """Figures may be computed again."""
+        self._left = False
+
+    def exit(self) -> None:
+        """Nothing is computed for a table that nobody sees."""
+        self._left = True
+
+    def sceneClosing(self) -> None:
+        """Let go of every node."""
+        self._forget()
+
+    def cleanup(self) -> None:
+        """Let go of every node and observer."""
+        self._forget()
+        super().cleanup()
+
+    def _forget(self) -> None:
+        self._timer.stop()
+        self._watch.removeObservers()
+        self._raters.clear()
+        self._alignment.forget()
+        self._loadedText = ""
+
+    def _onCollapsed(self, _collapsed: bool) -> None:
+        self.panel.update()
+
+    def _onChanged(self, _node) -> None:
+        self.panel.update()
+
+    def _startSample(self) -> SceneJob | None:
+        with waitCursor():
+            kept = keptSampleCase()
+            if kept is not None:
+                self.applyCase(kept)
+                return None
+        return self.logic.loadSampleCase(wait=False)
+
+    def _startAlignment(self) -> SceneJob:
+        return self.logic.registerSequences(self.parameters.sequences, wait=False)
+
+    def _useAligned(self, aligned: Mapping[str, Any]) -> None:
+        # What was removed meanwhile stays removed.
+        self.parameters.sequences = {name: aligned.get(name, node) for name, node in self.parameters.sequences.items()}
+        self._alignment.checkIfQuick(self.parameters.sequences)
+
+    def _showSequences(self, sequences: Mapping[str, Any]) -> None:
+        ui = self.ui
+        self._sequences.show(sequences)
+        chosen = ui.volumeSelector.currentNode() is not None
+        self.enable(ui.addSequenceButton, "" if chosen else _("Choose a volume first"))
+        selected = self._sequences.selected
+        unselected = "" if selected else _("Select a sequence in the table first")
+        isFirst = _("This sequence is the reference already") if selected == next(iter(sequences), "") else ""
+        self.enable(ui.removeSequenceButton, unselected)
+        self.enable(ui.makeReferenceButton, unselected or isFirst)
+        single = "" if len(sequences) > 1 else _("Needs two sequences or more")
+        self.enable(ui.checkAlignmentButton, single)
+        if not self._align.isRunning:
+            self.enable(ui.alignButton, single)
+        self._showText(ui.alignmentLabel, self._alignment.text(sequences))
+
+    def _ratersText(self, choices: list[RaterChoice]) -> str:
+        mean = self._raters.meanDice([choice.enabled for choice in choices])
+        lines = [] if mean is None else [_("Mean Dice of the raters that take part: {mean:.2f}").format(mean=mean)]
+        return "\n".join([*lines, *self._raters.notes])
+
+    def _requireNewName(self, name: str) -> None:
+        if not name:
+            raise InputError(_("The sequence has no name. Choose or type one, such as T1c."))
+        if name in self.parameters.sequences:
+            raise InputError(_("There is a sequence {name} already. Choose another name.").format(name=name))
+
+    @staticmethod
+    def _showText(label, text: str) -> None:
+        label.text = text
+        label.setVisible(bool(text))
+
+
+def _chosenCase(names: list[str]) -> str | None:
+    if len(names) < 2:
+        return names[0] if names else None
+    # The dialog gives the first entry back when it is cancelled, in every binding of Qt.
+    first = _("Choose a case")
+    chosen = qt.QInputDialog.getItem(None, _("Load from cohort"), _("Case:"), [first, *names], 0, False)
+    return chosen if chosen in names else None
+
+
+def _requireUsable(rater: Rater) -> None:
+    if not rater.segmentID:
+        raterMask(rater, gridOfVolume(rater.node))

@@ -1,0 +1,66 @@
+"""Tables of the panel, written cell by cell in place: the selection stays, and no item goes while it is clicked."""
+
+from __future__ import annotations
+
+import qt
+
+_PLAIN = qt.Qt.ItemIsSelectable | qt.Qt.ItemIsEnabled
+
+
+def setUpTable(table, headers: list[str], stretched: int) -> None:
+    """Give an empty table its columns; the one with the index `stretched` takes the room that is left."""
+    setHeaders(table, headers)
+    table.verticalHeader().setVisible(False)
+    table.horizontalHeader().setMinimumSectionSize(1)
+    for column in range(len(headers)):
+        _fitColumn(table, column, column == stretched)
+
+
+def setHeaders(table, headers: list[str], toolTips: list[str] | None = None) -> None:
+    """Set the columns' names; columns that come anew fit their content."""
+    known = table.columnCount
+    if known != len(headers):
+        table.setColumnCount(len(headers))
+        for column in range(known, len(headers)):
+            _fitColumn(table, column, False)
+    table.setHorizontalHeaderLabels(headers)
+    for column, toolTip in enumerate(toolTips or []):
+        table.horizontalHeaderItem(column).setToolTip(toolTip)
+
+
+def setCell(table, row: int, column: int, text: str, toolTip: str = "", *, editable: bool = False):
+    """Write a cell's text and return its item."""
+    item = table.item(row, column)
+    if item is None:
+        item = qt.QTableWidgetItem()
+        item.setFlags(_PLAIN | qt.Qt.ItemIsEditable if editable else _PLAIN)
+        table.setItem(row, column, item)
+    if item.text() != text:
+        item.setText(text)
+    if item.toolTip() != toolTip:
+        item.setToolTip(toolTip)
+    return item
+
+
+def setCheck(item, checked: bool) -> None:
+    """Give a cell a check box in this state."""
+    item.setFlags(_PLAIN | qt.Qt.ItemIsUserCheckable)
+    item.setCheckState(qt.Qt.Checked if checked else qt.Qt.Unchecked)
+
+
+def isChecked(item) -> bool:
+    """Whether a cell's box is checked."""
+    return item.checkState() == qt.Qt.Checked
+
+
+def setSwatch(item, color: tuple[float, float, float]) -> None:
+    """Show a colour (red, green, blue in 0..1) before a cell's text."""
+    shown = qt.QColor(*(round(255 * part) for part in color))
+    # A QColor as decoration is drawn as a small square, of the style's size.
+    if item.data(qt.Qt.DecorationRole) != shown:
+        item.setData(qt.Qt.DecorationRole, shown)
+
+
+def _fitColumn(table, column: int, stretched: bool) -> None:
+    mode = qt.QHeaderView.Stretch if stretched else qt.QHeaderView.ResizeToContents
+    table.horizontalHeader().setSectionResizeMode(column, mode)
