@@ -84,7 +84,7 @@ def _surfaceAsLabelmap(segmentationNode, segment, surface, grid: Grid):
         mover.Update()
         placed.DeepCopy(mover.GetOutput())
     segmentation = slicer.vtkSegmentation()
-    _setSourceRepresentation(segmentation, _SURFACE)
+    segmentation.SetSourceRepresentationName(_SURFACE)
     copy = slicer.vtkSegment()
     copy.AddRepresentation(_SURFACE, placed)
     segmentation.AddSegment(copy, "surface")
@@ -95,12 +95,6 @@ def _surfaceAsLabelmap(segmentationNode, segment, surface, grid: Grid):
             "binary labelmap; expected a closed surface. Convert it in the module Segmentations (Representations)."
         )
     return segmentation.GetSegment("surface").GetRepresentation(_LABELMAP)
-
-
-def _setSourceRepresentation(segmentation, name: str) -> None:
-    # Slicer 5.10 calls it the master representation.
-    setter = getattr(segmentation, "SetSourceRepresentationName", None) or segmentation.SetMasterRepresentationName
-    setter(name)
 
 
 def referenceGrid(segmentationNode) -> Grid | None:
@@ -116,6 +110,17 @@ def referenceGrid(segmentationNode) -> Grid | None:
     volume = segmentationNode.GetNodeReference(role)
     if volume is not None and volume.GetImageData() is not None:
         return gridOfVolume(volume)
+    return keptGrid(segmentationNode)
+
+
+def keptGrid(segmentationNode) -> Grid | None:
+    """The grid kept in a segmentation itself, in world coordinates: where its voxels are, also if the image has moved.
+
+    Else the box of all its labelmaps; None if it has neither.
+
+    Raises:
+        InputError: transforms turn it into a grid whose axes are not perpendicular, or are not linear.
+    """
     segmentation = segmentationNode.GetSegmentation()
     text = segmentation.GetConversionParameter(_CONVERTER.GetReferenceImageGeometryParameterName())
     if not text:

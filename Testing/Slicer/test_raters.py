@@ -145,6 +145,17 @@ def test_a_rater_cut_to_a_box_is_placed_by_whole_voxels():
     assert note is None
 
 
+@pytest.mark.parametrize(("shift", "isResampled"), [(0.004, False), (0.02, True), (0.4, True)])
+def test_grids_count_as_one_within_the_librarys_tolerance_only(shift, isResampled):
+    grid = scenes.PLAIN
+    mask = scenes.ellipsoid(grid, (0, 0, 25), (8, 8, 8))
+    shifted = Grid(grid.size, grid.spacing, (grid.origin[0] + shift, *grid.origin[1:]))
+    assert same_grid(grid, shifted) is not isResampled
+    found, note = raterMask(scenes.addLabelmap(scenes.addReference(grid), mask), shifted)
+    np.testing.assert_array_equal(found, mask)
+    assert (note is not None) is isResampled
+
+
 def test_what_lies_outside_the_grid_is_measured_and_said():
     whole = Grid((20, 20, 20), (2.0, 2.0, 2.0))
     small = Grid((10, 20, 20), (2.0, 2.0, 2.0))

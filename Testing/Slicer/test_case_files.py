@@ -1,0 +1,277 @@
+"""Cases come from folders and manifests with the names, the voxels and the places their files give them."""
+
+import shutil
+
+import numpy as np
+import pytest
+import rater_scenes as scenes
+import slicer
+import slicer.util
+
+from ObserverUncertaintyLib.cases import Cohort, LoadOptions, load_raters
+from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.formats import read_image, read_mask, write_image, write_mask
+from ObserverUncertaintyLib.geometry import resample, same_grid
+from ObserverUncertaintyLib.manifest import ManifestError
+from ObserverUncertaintySlicer.caseFiles import loadCaseFolder, loadManifestCase, manifestCases
+from ObserverUncertaintySlicer.caseFolder import sequenceOf
+from ObserverUncertaintySlicer.raters import RATER_COLORS, raterMasks
+from ObserverUncertaintySlicer.volumes import arrayOfVolume, gridOfVolume
+
+pytestmark = pytest.mark.usefixtures("scene")
+
+
+def image(grid, seed=0):
+    return np.random.default_rng(seed).normal(100, 20, grid.shape).astype(np.float32)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A case's folder with four sequences and two raters on an oblique grid; FLAIR lies on a grid of its own."""
+    folder = tmp_path / "Müller 07"
+    for seed, name in enumerate(("t2_ax.nii.gz", "T1_post.nrrd", "t1.nii.gz")):
+        write_image(folder / name, image(scenes.OBLIQUE, seed), scenes.OBLIQUE)
+    write_image(folder / "FLAIR.mha", image(scenes.PLAIN, 3), scenes.PLAIN)
+    for name, mask in zip(("seg_anna.nii.gz", "rater2.nrrd"), scenes.threeRaters(scenes.OBLIQUE), strict=False):
+        write_mask(folder / name, mask, scenes.OBLIQUE)
+    return folder
+
+
+def test_a_folder_becomes_named_sequences_and_overlapping_raters(folder):
+    case = loadCaseFolder(folder)
+    assert case.name == "Müller 07"
+    assert list(case.sequences) == ["T1", "T1c", "T2", "FLAIR"]
+    assert [node.GetName() for node in case.sequences.values()] == [
+        "Müller 07 T1",
+        "Müller 07 T1c",
+        "Müller 07 T2",
+        "Müller 07 FLAIR",
+    ]
+    np.testing.assert_array_equal(arrayOfVolume(case.sequences["T1c"]), image(scenes.OBLIQUE, 1))
+    np.testing.assert_array_equal(arrayOfVolume(case.sequences["T2"]), image(scenes.OBLIQUE, 0))
+    assert same_grid(gridOfVolume(case.sequences["FLAIR"]), scenes.PLAIN)
+    (node,) = {rater.node for rater in case.raters}
+    assert node.GetName() == "Müller 07 raters"
+    assert [rater.name for rater in case.raters] == ["rater2", "seg_anna"]
+    assert [rater.color for rater in case.raters] == list(RATER_COLORS[:2])
+    found = raterMasks(case.raters, gridOfVolume(case.sequences["T1"]))
+    anna, second = scenes.threeRaters(scenes.OBLIQUE)[:2]
+    np.testing.assert_array_equal(found.masks, [second, anna])
+    assert (second & anna).any()
+    assert found.notes == case.notes == case.warnings == ()
+    assert node.GetNodeReference("referenceImageGeometryRef") is case.sequences["T1"]
+    for item in (*case.sequences.values(), node):
+        assert scenes.parentItemName(item) == "Müller 07"
+
+
+@pytest.mark.parametrize(
+    ("name", "sequence"),
+    [
+        ("T1", "T1"),
+        ("sub-01_T1w", "T1"),
+        ("BraTS_001-t1n", "T1"),
+        ("case_t1ce", "T1c"),
+        ("T1 post", "T1c"),
+        ("t1-gd", "T1c"),
+        ("ax.T2w", "T2"),
+        ("t2_flair", "FLAIR"),
+        ("T2FLAIR_3D", "FLAIR"),
+        ("adc", None),
+        ("ct10", None),
+        ("best1", None),
+    ],
+)
+def test_sequences_are_recognised_by_whole_words(name, sequence):
+    assert sequenceOf(name) == sequence
+
+
+def test_a_name_of_two_sequences_is_refused_with_a_line_for_a_manifest():
+    with pytest.raises(InputError, match=r'(?s)T1_minus_T2: the name speaks of T1 and T2.*\[images\]\nT1 = "'):
+        sequenceOf("T1_minus_T2")
+
+
+def test_a_binary_mask_is_a_rater_whatever_its_name_and_other_images_keep_theirs(tmp_path):
+    write_image(tmp_path / "perfusion.nii.gz", image(scenes.PLAIN), scenes.PLAIN)
+    write_mask(tmp_path / "lesion_consensus.nii.gz", scenes.threeRaters(scenes.PLAIN)[0], scenes.PLAIN)
+    case = loadCaseFolder(tmp_path)
+    assert list(case.sequences) == ["perfusion"]
+    assert [rater.name for rater in case.raters] == ["lesion_consensus"]
+
+
+def test_every_segment_of_a_segmentation_file_is_a_rater(folder):
+    reference = scenes.addReference(scenes.OBLIQUE)
+    masks = scenes.threeRaters(scenes.OBLIQUE)
+    node = scenes.addSegmentation(reference, masks, names=["Anna", "Ben", "Cleo"])
+    storage = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationStorageNode")
+    storage.SetFileName(str(folder / "contours.seg.nrrd"))
+    assert storage.WriteData(node)
+    case = loadCaseFolder(folder)
+    assert [rater.name for rater in case.raters] == ["Anna", "Ben", "Cleo", "rater2", "seg_anna"]
+    np.testing.assert_array_equal(raterMasks(case.raters[:3], scenes.OBLIQUE).masks, masks)
+
+
+def test_raters_alone_are_a_case_too(tmp_path):
+    masks = scenes.threeRaters(scenes.OBLIQUE)
+    for name, mask in zip("abc", masks, strict=True):
+        write_mask(tmp_path / f"rater_{name}.nii.gz", mask, scenes.OBLIQUE)
+    case = loadCaseFolder(tmp_path)
+    assert case.sequences == {}
+    np.testing.assert_array_equal(raterMasks(case.raters, scenes.OBLIQUE).masks, masks)
+
+
+def test_a_rater_on_another_grid_is_resampled_and_empty_or_cut_ones_are_said(folder):
+    far = scenes.threeRaters(scenes.PLAIN)[2]
+    write_mask(folder / "rater3.nrrd", far, scenes.PLAIN)
+    write_mask(folder / "rater4.nrrd", np.zeros(scenes.OBLIQUE.shape, bool), scenes.OBLIQUE)
+    write_mask(folder / "rater5.nrrd", np.ones(scenes.PLAIN.shape, bool), scenes.PLAIN)
+    case = loadCaseFolder(folder)
+    byName = {rater.name: rater for rater in case.raters}
+    found = raterMasks([byName["rater3"]], scenes.OBLIQUE)
+    np.testing.assert_array_equal(found.masks[0], resample(far, scenes.PLAIN, scenes.OBLIQUE, "nearest"))
+    assert len(case.notes) == 2
+    assert "rater3 was resampled to the nearest voxel from 40 x 36 x 24 voxels" in case.notes[0]
+    assert case.warnings[0] == "rater4 drew nothing (empty mask)"
+    assert "rater5" in case.warnings[1]
+    assert "outside the grid in use" in case.warnings[1]
+
+
+def refusal(folder, pattern):
+    """The case is refused, and the scene is as it was."""
+    before = slicer.mrmlScene.GetNumberOfNodes()
+    with pytest.raises(InputError, match=pattern):
+        loadCaseFolder(folder)
+    assert slicer.mrmlScene.GetNumberOfNodes() == before
+
+
+def test_a_mask_named_like_a_sequence_is_refused(folder):
+    write_mask(folder / "flair_3d.nii.gz", scenes.threeRaters(scenes.OBLIQUE)[0], scenes.OBLIQUE)
+    refusal(folder, r'(?s)flair_3d\.nii\.gz: it is a binary mask.*\[raters\]\nanna = "flair_3d\.nii\.gz"')
+
+
+def test_an_empty_image_without_a_telling_name_is_refused(folder):
+    write_mask(folder / "result.nii.gz", np.zeros(scenes.OBLIQUE.shape, bool), scenes.OBLIQUE)
+    refusal(folder, r"result\.nii\.gz: it is empty \(0 everywhere\)")
+
+
+def test_two_files_of_one_sequence_or_rater_are_refused(folder):
+    write_image(folder / "t1_repeat.nii.gz", image(scenes.OBLIQUE), scenes.OBLIQUE)
+    refusal(folder, r'(?s)t1_repeat\.nii\.gz: another file of the folder is T1 too.*T1 = "t1_repeat')
+    (folder / "t1_repeat.nii.gz").unlink()
+    shutil.copy(folder / "rater2.nrrd", folder / "rater2.seg.nrrd")
+    refusal(folder, r"two raters named rater2")
+
+
+def test_a_rater_with_several_labels_and_a_damaged_file_are_refused(folder):
+    labels = np.zeros(scenes.OBLIQUE.shape, np.uint8)
+    labels[2, 2, 2:5] = (1, 2, 4)
+    write_image(folder / "seg_brats.nii.gz", labels, scenes.OBLIQUE)
+    refusal(folder, r"seg_brats\.nii\.gz: the file holds 3 different non-zero values")
+    (folder / "seg_brats.nii.gz").unlink()
+    (folder / "t1.nii.gz").write_bytes((folder / "t1.nii.gz").read_bytes()[:5000])
+    refusal(folder, r"t1\.nii\.gz")
+
+
+def test_a_missing_folder_and_one_without_images_are_refused(tmp_path):
+    refusal(tmp_path / "absent", r"absent: there is no such folder")
+    (tmp_path / "notes.txt").write_text("nothing", encoding="utf-8")
+    refusal(tmp_path, r"(?s)holds no image file; expected.*manifest")
+
+
+def test_files_that_are_no_images_are_left_out_and_said(folder):
+    (folder / "report.pdf").write_bytes(b"%PDF")
+    (folder / "dicom").mkdir()
+    assert loadCaseFolder(folder).notes == ("left out, since they are no image files: dicom, report.pdf",)
+
+
+@pytest.fixture
+def manifest(folder):
+    """A manifest over two cases, of which the second has one rater."""
+    second = folder.parent / "case08"
+    shutil.copytree(folder, second)
+    (second / "rater2.nrrd").unlink()
+    path = folder.parent / "cohort.toml"
+    path.write_text(
+        '[cohort]\nname = "Two"\ncases = "*"\nreference = "FLAIR"\n[images]\nT2 = "t2_ax.nii.gz"\nFLAIR = "FLAIR.mha"\n'
+        '[raters]\nAnna = "seg_anna.nii.gz"\nBen = "rater2.nrrd"\n',
+        encoding="utf-8",
+    )
+    return path
+
+
+def test_a_manifest_lists_its_cases_and_loads_one(manifest):
+    assert manifestCases(manifest) == ["Müller 07", "case08"]
+    case = loadManifestCase(manifest, "Müller 07")
+    assert list(case.sequences) == ["T2", "FLAIR"]
+    assert [rater.name for rater in case.raters] == ["Anna", "Ben"]
+    # The manifest's reference decides where raters are drawn, as in the library.
+    library = Cohort.open(manifest).load("Müller 07", LoadOptions(resample=True))
+    np.testing.assert_array_equal(raterMasks(case.raters, scenes.PLAIN).masks, library.raters)
+    assert same_grid(gridOfVolume(case.sequences["T2"]), scenes.OBLIQUE)
+    assert len(case.notes) == 2
+
+
+def test_a_rater_missing_in_a_case_is_said(manifest):
+    case = loadManifestCase(manifest, "case08")
+    assert [rater.name for rater in case.raters] == ["Anna"]
+    assert case.warnings[0] == "rater Ben has no file for this case"
+
+
+def test_an_unknown_case_and_a_wrong_manifest_are_refused(manifest):
+    before = slicer.mrmlScene.GetNumberOfNodes()
+    with pytest.raises(ManifestError, match=r"no such case: case99.*Müller 07, case08"):
+        loadManifestCase(manifest, "case99")
+    manifest.write_text("[cohort]\n", encoding="utf-8")
+    with pytest.raises(ManifestError, match=r"cohort\.toml"):
+        manifestCases(manifest)
+    assert slicer.mrmlScene.GetNumberOfNodes() == before
+
+
+def test_two_cases_live_side_by_side(manifest):
+    first, second = (loadManifestCase(manifest, name) for name in manifestCases(manifest))
+    assert first.raters[0].node is not second.raters[0].node
+    assert scenes.parentItemName(second.raters[0].node) == "case08"
+
+
+def test_a_loaded_case_comes_back_from_a_scene_file(folder, tmp_path):
+    before = raterMasks(loadCaseFolder(folder).raters, scenes.OBLIQUE).masks
+    assert slicer.mrmlScene.WriteToMRB(str(tmp_path / "case.mrb"))
+    slicer.mrmlScene.Clear(0)
+    assert slicer.mrmlScene.ReadFromMRB(str(tmp_path / "case.mrb"), True)
+    node = slicer.mrmlScene.GetFirstNodeByName("Müller 07 raters")
+    ids = [node.GetSegmentation().GetNthSegmentID(n) for n in range(2)]
+    np.testing.assert_array_equal(raterMasks([(node, name) for name in ids], scenes.OBLIQUE).masks, before)
+    assert scenes.parentItemName(node) == "Müller 07"
+
+
+def test_real_folders_are_understood(testData):
+    case = loadCaseFolder(testData / "open_ms" / "patient19")
+    assert list(case.sequences) == ["T1", "T1c", "T2", "FLAIR"]
+    assert [rater.name for rater in case.raters] == ["lesion_consensus"]
+    file = testData / "open_ms" / "patient19"
+    np.testing.assert_array_equal(arrayOfVolume(case.sequences["FLAIR"]), read_image(file / "FLAIR.nii.gz").array)
+    lesions = read_mask(file / "lesion_consensus.nii.gz")
+    np.testing.assert_array_equal(raterMasks(case.raters, lesions.grid).masks[0], lesions.array)
+
+
+def test_seven_real_raters_are_segments_of_one_node(testData):
+    folder = testData / "brain_growth" / "case05"
+    case = loadCaseFolder(folder)
+    assert list(case.sequences) == ["image"]
+    assert [rater.name for rater in case.raters] == [f"seg_rater{n}" for n in range(1, 8)]
+    assert len({rater.color for rater in case.raters}) == 7
+    library = load_raters(sorted(folder.glob("seg_rater*.nii.gz")))
+    np.testing.assert_array_equal(raterMasks(case.raters, gridOfVolume(case.sequences["image"])).masks, library.raters)
+
+
+def test_a_real_exam_with_two_scans_of_each_sequence_is_refused_until_a_manifest_says_which(testData, tmp_path):
+    exam = testData / "open_ms_unregistered" / "patient01"
+    refusal(exam, r"study2_FLAIR\.nii\.gz: another file of the folder is FLAIR too")
+    manifest = tmp_path / "cohort.toml"
+    manifest.write_text(
+        f'[cohort]\nname = "MS"\nroot = \'{exam.parent}\'\ncases = ["patient01"]\n'
+        '[images]\nT1 = "study2_T1W.nii.gz"\nFLAIR = "study2_FLAIR.nii.gz"\n',
+        encoding="utf-8",
+    )
+    case = loadManifestCase(manifest, "patient01")
+    assert case.raters == []
+    assert not same_grid(*(gridOfVolume(node) for node in case.sequences.values()))
