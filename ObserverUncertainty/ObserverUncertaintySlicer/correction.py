@@ -6,6 +6,7 @@ No rater, result or earlier correction is ever changed: a working copy and each 
 from __future__ import annotations
 
 import datetime
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.metrics import dice
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.raters import Rater, asRaters, raterMask, ratersOfNode
-from ObserverUncertaintySlicer.segments import addSegmentation, referenceGrid, setReferenceGrid
+from ObserverUncertaintySlicer.segments import addSegmentation, keptGrid, segmentVoxels, setReferenceGrid
 from ObserverUncertaintySlicer.volumes import gridOfVolume, requireInScene
 
 if TYPE_CHECKING:
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 
 PREFIX = "ObserverUncertainty."
 WORKING_COLOR = (1.0, 0.55, 0.0)
+_ROLE = "WorkingCopy"
 _START = PREFIX + "Start"
+_SEGMENT = PREFIX + "Segment"
+_START_VOLUME = PREFIX + "StartVolumeMl"
 _KEPT = ("Model", "Fusion", "Samples")
 """What a model's segmentation says about its making; working copies and corrections of it say so too."""
 
@@ -36,11 +40,13 @@ class WorkingCopy:
     """A segmentation that is being corrected.
 
     Attributes:
-        node: the segmentation node to edit, with one segment, on the background volume's grid.
-        startNode: what it was at the start, hidden, for the comparison.
+        node: the segmentation node to edit, on the background volume's grid as it was at the start.
+        segmentID: the segment of it that is being corrected.
+        startNode: what it was at the start, hidden, for the comparison; None if the user deleted it.
     """
 
     node: Any
+    segmentID: str
     startNode: Any
 
 
@@ -51,8 +57,8 @@ class CorrectionState:
     Attributes:
         volumeMl: its volume in mL.
         startVolumeMl: the volume at the start in mL.
-        dice: Dice of the two; NaN if both are empty.
-        changedMl: volume of the voxels that differ, in mL.
+        dice: Dice of the two; NaN if both are empty, or the start was deleted.
+        changedMl: volume of the voxels that differ, in mL; NaN if the start was deleted.
     """
 
     volumeMl: float
@@ -74,6 +80,8 @@ def startCorrection(source, backgroundVolume, entropyVolume=None, name: str | No
         InputError: source or background cannot be used, or the segmentation has several segments to choose from.
     """
     requireInScene(backgroundVolume, _("the image to correct on"))
+    if entropyVolume is not None:
+        requireInScene(entropyVolume, _("the entropy behind it"))
     rater = _singleContour(source)
     grid = gridOfVolume(backgroundVolume)
     mask, note = raterMask(rater, grid)
@@ -86,30 +94,34 @@ def startCorrection(source, backgroundVolume, entropyVolume=None, name: str | No
     start.GetDisplayNode().SetVisibility(False)
     node.SetNodeReferenceID(_START, start.GetID())
     if entropyVolume is not None:
-        requireInScene(entropyVolume, _("the entropy behind it"))
         node.SetNodeReferenceID(PREFIX + "Entropy", entropyVolume.GetID())
-    _remember(node, Role="WorkingCopy", Source=origin, Started=_now(), Note=note)
+    segmentID = node.GetSegmentation().GetNthSegmentID(0)
+    volume = _volumeText(_volumeMl(mask, grid))
+    _remember(node, Role=_ROLE, Source=origin, Started=_now(), Note=note, Segment=segmentID, StartVolumeMl=volume)
     for attribute in _KEPT:
         _remember(node, **{attribute: rater.node.GetAttribute(PREFIX + attribute)})
-    return WorkingCopy(node, start)
+    return WorkingCopy(node, segmentID, start)
 
 
 def workingCopyOf(node) -> WorkingCopy | None:
-    """The working copy that a segmentation node is; None if it is none, or its start was deleted."""
-    start = node.GetNodeReference(_START)
-    return None if start is None else WorkingCopy(node, start)
+    """The working copy that a segmentation node is, such as after a scene was loaded; None if it is none."""
+    if node.GetAttribute(PREFIX + "Role") != _ROLE:
+        return None
+    return WorkingCopy(node, node.GetAttribute(_SEGMENT) or "", node.GetNodeReference(_START))
 
 
 def correctionState(workingCopy: WorkingCopy) -> CorrectionState:
-    """Volume of a working copy and how it differs from the start; raises InputError if it has no segment any more."""
-    grid = _gridOf(workingCopy.node)
-    now, start = (_maskOf(node, grid) for node in (workingCopy.node, workingCopy.startNode))
-    voxel = grid.voxel_volume_ml
+    """Volume of a working copy and how it differs from the start; raises InputError if its segment was deleted."""
+    grid, now, _note = _contents(workingCopy)
+    start = _startMask(workingCopy, grid)
+    if start is None:
+        startVolume = float(workingCopy.node.GetAttribute(_START_VOLUME) or math.nan)
+        return CorrectionState(_volumeMl(now, grid), startVolume, math.nan, math.nan)
     return CorrectionState(
-        volumeMl=float(np.count_nonzero(now) * voxel),
-        startVolumeMl=float(np.count_nonzero(start) * voxel),
+        volumeMl=_volumeMl(now, grid),
+        startVolumeMl=_volumeMl(start, grid),
         dice=dice(now, start),
-        changedMl=float(np.count_nonzero(now ^ start) * voxel),
+        changedMl=_volumeMl(now ^ start, grid),
     )
 
 
@@ -117,24 +129,27 @@ def saveAsCorrected(workingCopy: WorkingCopy, author: str, comment: str = ""):
     """Keep the working copy as a correction: a new node that says who, when and from what.
 
     Raises:
-        InputError: the author is not named, or the working copy has no segment any more.
+        InputError: the author is not named, the copy's segment was deleted, or something was drawn in another
+            segment of it, which would be left out.
     """
     author = author.strip()
     if not author:
         raise InputError(_("The author is missing: a correction says who made it. Give a name."))
     node, now = workingCopy.node, datetime.datetime.now().astimezone()
-    grid = _gridOf(node)
+    grid, mask, note = _contents(workingCopy)
+    _requireNothingElseDrawn(workingCopy, grid)
     state = correctionState(workingCopy)
+    contour = _contour(workingCopy)
     source = node.GetAttribute(PREFIX + "Source") or node.GetName()
     name = _("{source} corrected by {author} {time}").format(
         source=source, author=author, time=now.strftime("%Y-%m-%d %H:%M")
     )
     saved = addSegmentation(
-        _maskOf(node, grid),
+        mask,
         grid,
         slicer.mrmlScene.GenerateUniqueName(name),
-        _contour(node).name,
-        _contour(node).color,
+        contour.name,
+        contour.color,
         node,
     )
     setReferenceGrid(saved, grid, node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()))
@@ -146,8 +161,9 @@ def saveAsCorrected(workingCopy: WorkingCopy, author: str, comment: str = ""):
         Source=source,
         Started=node.GetAttribute(PREFIX + "Started"),
         Comment=comment.strip(),
-        VolumeMl=f"{state.volumeMl:.4f}",
-        StartVolumeMl=f"{state.startVolumeMl:.4f}",
+        Note=note,
+        VolumeMl=_volumeText(state.volumeMl),
+        StartVolumeMl=_volumeText(state.startVolumeMl),
         Notice=_("Research use only. Not a medical device."),
     )
     for attribute in _KEPT:
@@ -156,11 +172,16 @@ def saveAsCorrected(workingCopy: WorkingCopy, author: str, comment: str = ""):
 
 
 def configureEditor(editorNode, workingCopy: WorkingCopy) -> None:
-    """Set a segment editor up to edit the working copy only: everywhere, without touching other segmentations."""
+    """Set a segment editor up to edit the working copy only: everywhere, without touching other segmentations.
+
+    Raises:
+        InputError: it is no working copy (raters and results are never edited), or its segment was deleted.
+    """
+    contour = _contour(workingCopy)
     wasModifying = editorNode.StartModify()
     try:
         editorNode.SetAndObserveSegmentationNode(workingCopy.node)
-        editorNode.SetSelectedSegmentID(_contour(workingCopy.node).segmentID)
+        editorNode.SetSelectedSegmentID(contour.segmentID)
         editorNode.SetMaskMode(slicer.vtkMRMLSegmentationNode.EditAllowedEverywhere)
         editorNode.SetOverwriteMode(editorNode.OverwriteNone)
         editorNode.SetSourceVolumeIntensityMask(False)
@@ -182,31 +203,64 @@ def _singleContour(source) -> Rater:
     return contours[0]
 
 
-def _contour(node) -> Rater:
-    """The one segment of a working copy; the first where the user added some."""
-    contours = ratersOfNode(node)
-    if not contours:
+def _contour(workingCopy: WorkingCopy) -> Rater:
+    """The segment that is being corrected."""
+    node = workingCopy.node
+    requireInScene(node, _("the working copy"))
+    if node.GetAttribute(PREFIX + "Role") != _ROLE:
         raise InputError(
-            _("{node} has no segment any more; expected the one being corrected. Undo its deletion.").format(
+            _("{node} is no working copy, so it is not edited; expected one made by starting a correction.").format(
                 node=node.GetName()
             )
         )
-    return contours[0]
+    contour = Rater(node, workingCopy.segmentID)
+    if not workingCopy.segmentID or not contour.isAlive:
+        raise InputError(
+            _("{node} does not have the segment any more that is being corrected. Undo its deletion.").format(
+                node=node.GetName()
+            )
+        )
+    return contour
 
 
-def _maskOf(node, grid: Grid) -> NDArray[np.bool_]:
-    return raterMask(_contour(node), grid)[0]
-
-
-def _gridOf(node) -> Grid:
-    grid = referenceGrid(node)
+def _contents(workingCopy: WorkingCopy) -> tuple[Grid, NDArray[np.bool_], str | None]:
+    """The grid a working copy was started on, its mask there, and a note if that is not simply what is stored."""
+    contour = _contour(workingCopy)
+    # Not the image's present grid: an image that was moved since would cut the contour.
+    grid = keptGrid(contour.node)
     if grid is None:
         raise InputError(
             _("{node} has no grid any more; expected the image's it was started on. Start a new working copy.").format(
-                node=node.GetName()
+                node=contour.node.GetName()
             )
         )
-    return grid
+    return grid, *raterMask(contour, grid)
+
+
+def _startMask(workingCopy: WorkingCopy, grid: Grid) -> NDArray[np.bool_] | None:
+    """The mask at the start; None if the user deleted it."""
+    start = workingCopy.startNode
+    contours = ratersOfNode(start) if start is not None and slicer.mrmlScene.IsNodePresent(start) else []
+    return raterMask(contours[0], grid)[0] if contours else None
+
+
+def _requireNothingElseDrawn(workingCopy: WorkingCopy, grid: Grid) -> None:
+    for other in ratersOfNode(workingCopy.node):
+        if other.segmentID != workingCopy.segmentID and segmentVoxels(other.node, other.segmentID, grid)[0].any():
+            raise InputError(
+                _(
+                    "{node}: something is drawn in the segment {other} too, but a correction keeps one segment, {own}. "
+                    "Join them (effect Logical operators, Add), or delete {other}."
+                ).format(node=other.node.GetName(), other=other.name, own=_contour(workingCopy).name)
+            )
+
+
+def _volumeMl(mask: NDArray[np.bool_], grid: Grid) -> float:
+    return float(np.count_nonzero(mask) * grid.voxel_volume_ml)
+
+
+def _volumeText(volumeMl: float) -> str:
+    return f"{volumeMl:.4f}"
 
 
 def _remember(node, **attributes: str | None) -> None:

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import slicer
 
 from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.files import write_json, written_atomically
+from ObserverUncertaintyLib.files import written_atomically
 from ObserverUncertaintyLib.formats import write_mask
+from ObserverUncertaintyLib.formats.errors import UnwritableFileError
+from ObserverUncertaintyLib.formats.writing import NOTE
 from ObserverUncertaintySlicer.host import tr as _
-from ObserverUncertaintySlicer.raters import raterMask, ratersOfNode
-from ObserverUncertaintySlicer.segments import referenceGrid
+from ObserverUncertaintySlicer.raters import Rater, raterMask, ratersOfNode
+from ObserverUncertaintySlicer.segments import keptGrid, setReferenceGrid, setSegment
 from ObserverUncertaintySlicer.volumes import requireInScene
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ObserverUncertaintyLib.geometry import Grid
 
 EXTENSIONS = (".seg.nrrd", ".nrrd", ".nii.gz")
 _PREFIX = "ObserverUncertainty."
@@ -20,6 +30,8 @@ _PREFIX = "ObserverUncertainty."
 
 def exportCorrected(node, path: str | Path, overwrite: bool = False) -> Path:
     """Write a correction as .seg.nrrd, .nrrd or .nii.gz, and beside it a .json file with who, when and from what.
+
+    The mask lies on the grid it was drawn on, in world coordinates: parent transforms of the node are folded in.
 
     Args:
         node: a segmentation node with one segment.
@@ -30,7 +42,8 @@ def exportCorrected(node, path: str | Path, overwrite: bool = False) -> Path:
         The path of the mask's file.
 
     Raises:
-        InputError: another extension, a file that is there already, or a folder that cannot be written to.
+        InputError: another extension, a file that is there already, or a node that is no single contour on a grid.
+        UnwritableFileError: writing fails; neither file appears or changes then.
     """
     requireInScene(node, _("the correction to export"))
     path = Path(path)
@@ -42,37 +55,59 @@ def exportCorrected(node, path: str | Path, overwrite: bool = False) -> Path:
         )
     record = path.with_name(path.name + ".json")
     for file in (path, record):
+        if file.is_dir():
+            raise InputError(_("{file} is a folder; give the name of a file.").format(file=file))
         if file.exists() and not overwrite:
             raise InputError(_("{file} exists already. Give another name, or allow overwriting.").format(file=file))
-    contours, grid = ratersOfNode(node), referenceGrid(node)
-    if len(contours) != 1 or grid is None:
-        raise InputError(
-            _("{node} has {count} segments; expected one on an image's grid.").format(
-                node=node.GetName(), count=len(contours)
-            )
-        )
-    if path.name.endswith(".seg.nrrd"):
-        _writeSegmentation(node, path)
-    else:
-        write_mask(path, raterMask(contours[0], grid)[0], grid)
-    write_json(record, {"name": node.GetName(), "segment": contours[0].name, **_attributes(node)})
-    return path
-
-
-def _writeSegmentation(node, path: Path) -> None:
-    storage = slicer.vtkMRMLSegmentationStorageNode()
-    storage.SetUseCompression(True)
+    contour, grid = _onlyContour(node)
+    mask, note = raterMask(contour, grid)
+    content = {"name": node.GetName(), "segment": contour.name, "notice": NOTE, **_attributes(node)}
+    if note is not None:
+        content["exportNote"] = note
     try:
-        with written_atomically(path) as temporary:
-            storage.SetFileName(str(temporary))
-            if not storage.WriteData(node) or not temporary.is_file():
-                raise OSError(_("Slicer could not write the segmentation"))
+        with written_atomically(record) as temporary:
+            temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+            # Inside the block: the record moves into place only after the mask did.
+            if path.name.endswith(".seg.nrrd"):
+                _writeSegmentation(contour, mask, grid, path)
+            else:
+                write_mask(path, mask, grid)
     except OSError as error:
-        raise InputError(
+        raise UnwritableFileError(
             _("{path}: the file cannot be written: {error}. Choose a folder with write permission and space.").format(
                 path=path, error=error
             )
         ) from error
+    return path
+
+
+def _onlyContour(node) -> tuple[Rater, Grid]:
+    contours, grid = ratersOfNode(node), None
+    if node.IsA("vtkMRMLSegmentationNode"):
+        grid = keptGrid(node)
+    if len(contours) != 1 or grid is None:
+        raise InputError(
+            _("{node} has {count} segments; expected a segmentation with one, drawn on an image's grid.").format(
+                node=node.GetName(), count=len(contours)
+            )
+        )
+    return contours[0], grid
+
+
+def _writeSegmentation(contour: Rater, mask: NDArray[np.bool_], grid: Grid, path: Path) -> None:
+    """Write a segmentation as Slicer does, from a copy in world coordinates: files know no parent transforms."""
+    segment = contour.node.GetSegmentation().GetSegment(contour.segmentID)
+    copy = slicer.vtkMRMLSegmentationNode()
+    copy.GetSegmentation().AddEmptySegment(contour.segmentID, segment.GetName(), segment.GetColor())
+    copy.GetSegmentation().GetSegment(contour.segmentID).SetTag(_PREFIX + "Notice", NOTE)
+    setReferenceGrid(copy, grid)
+    setSegment(copy, contour.segmentID, mask, grid)
+    storage = slicer.vtkMRMLSegmentationStorageNode()
+    storage.SetUseCompression(True)
+    with written_atomically(path) as temporary:
+        storage.SetFileName(str(temporary))
+        if not storage.WriteData(copy) or not temporary.is_file():
+            raise OSError(_("Slicer could not write the segmentation"))
 
 
 def _attributes(node) -> dict[str, str]:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintySlicer.disagreement import entropyArray
 from ObserverUncertaintySlicer.host import tr as _
-from ObserverUncertaintySlicer.volumes import arrayOfVolume, gridOfVolume, matrixOfGrid
+from ObserverUncertaintySlicer.volumes import gridOfVolume, matrixOfGrid
 
 MINIMUM_ENTROPY = 0.05
 """Bits; less than that is noise that would add up over many voxels."""
 SEPARATION_MM = 6.0
-"""Slices nearer than this to a higher ranked one show the same place, and are left out."""
+"""Slices nearer than this to a higher ranked one show the same place, and are left out; so are direct neighbours."""
 
 _NORMALS = {"Sagittal": (-1.0, 0.0, 0.0), "Coronal": (0.0, 1.0, 0.0), "Axial": (0.0, 0.0, 1.0)}
 """Of the slice views, in RAS: a view's offset counts along them, so that a sagittal one grows to the left."""
@@ -26,7 +27,8 @@ class RankedSlice:
     Attributes:
         offset: where a slice view of the orientation shows it, in mm along the view's normal.
         score: entropy above the minimum, summed over the slice, in mL times bits.
-        index: the slice's number along the volume's axis that is nearest to the orientation's.
+        index: the slice's number along the volume's axis that is nearest to the view's normal; in a slanted volume, of
+            the slice that the view cuts in the middle.
     """
 
     offset: float
@@ -35,7 +37,10 @@ class RankedSlice:
 
 
 def rankedSlices(entropyVolume, orientation: str = "Axial", minimum: float = MINIMUM_ENTROPY) -> list[RankedSlice]:
-    """Slices of a volume of entropy, the one that holds most uncertainty first.
+    """Slices of a slice view through a volume of entropy, the one that holds most uncertainty first.
+
+    A slice is as thick as the volume's voxels are along their axis nearest to the view's normal. A voxel of a slanted
+    volume counts for the slice its centre lies in.
 
     Args:
         entropyVolume: scalar volume in bits.
@@ -43,10 +48,11 @@ def rankedSlices(entropyVolume, orientation: str = "Axial", minimum: float = MIN
         minimum: voxels with less entropy count nothing.
 
     Returns:
-        One slice a place: neighbours of a higher ranked slice are left out. Empty where nothing is uncertain.
+        One slice a place: neighbours of a higher ranked slice are left out. Equal ones come in the volume's order.
+        Empty where nothing is uncertain.
 
     Raises:
-        InputError: the volume has no voxels, or the orientation is another one.
+        InputError: the volume is no entropy between 0 and 1 bit, or the orientation is another one.
     """
     if orientation not in _NORMALS:
         raise InputError(
@@ -54,32 +60,30 @@ def rankedSlices(entropyVolume, orientation: str = "Axial", minimum: float = MIN
                 orientation=orientation, known=", ".join(_NORMALS)
             )
         )
-    entropy = arrayOfVolume(entropyVolume).astype(np.float64)
-    entropy[~(entropy >= minimum)] = 0
+    entropy = entropyArray(entropyVolume)
     grid = gridOfVolume(entropyVolume)
-    ijkToRas, normal = matrixOfGrid(grid), np.array(_NORMALS[orientation])
-    # The volume's axis (i, j or k) that runs most along the orientation's.
-    axis = int(np.argmax(np.abs(normal @ np.asarray(grid.direction).reshape(3, 3))))
-    perSlice = entropy.sum(axis=tuple(a for a in range(3) if a != 2 - axis))
+    unsure = entropy >= max(minimum, np.finfo(np.float32).tiny)
+    if not unsure.any():
+        return []
+    weights = entropy[unsure].astype(np.float64)
+    *steps, start = np.array(_NORMALS[orientation]) @ matrixOfGrid(grid)[:3]
+    # Where voxels lie along the view's normal, in mm from voxel (0, 0, 0).
+    i, j, k = (step * np.arange(n) for step, n in zip(steps, grid.size, strict=True))
+    places = (k[:, None, None] + j[:, None] + i)[unsure]
+    axis = int(np.argmax(np.abs(steps) / grid.spacing))
+    thickness = grid.spacing[axis]
+    bins = np.rint(places / thickness).astype(np.int64)
+    bins -= bins.min()
+    sums = np.bincount(bins, weights)
+    occupied = np.flatnonzero(sums)
+    scores = sums[occupied] * grid.voxel_volume_ml
+    fromFirst = np.bincount(bins, weights * places)[occupied] / sums[occupied]
+    middle = sum(steps[other] * (grid.size[other] - 1) / 2 for other in range(3) if other != axis)
+    indices = np.clip(np.rint((fromFirst - middle) / steps[axis]), 0, grid.size[axis] - 1).astype(int)
+    apart = max(SEPARATION_MM, 1.5 * thickness)
     ranked: list[RankedSlice] = []
-    # A stable sort, so that equal slices come in the volume's order.
-    for index in np.argsort(-perSlice, kind="stable"):
-        if perSlice[index] <= 0:
-            break
-        plane = np.take(entropy, index, axis=2 - axis)
-        centre = _centroid(plane, axis, int(index))
-        offset = float(normal @ (ijkToRas @ np.array([*centre, 1.0]))[:3])
-        if all(abs(offset - other.offset) >= SEPARATION_MM for other in ranked):
-            ranked.append(RankedSlice(offset, float(perSlice[index] * grid.voxel_volume_ml), int(index)))
+    for n in np.lexsort((indices, -scores)):
+        offset = float(start + fromFirst[n])
+        if all(abs(offset - other.offset) >= apart for other in ranked):
+            ranked.append(RankedSlice(offset, float(scores[n]), int(indices[n])))
     return ranked
-
-
-def _centroid(plane: np.ndarray, axis: int, index: int) -> list[float]:
-    """The entropy-weighted centre (i, j, k) of one slice; `plane` has the two other array axes in (k, j, i) order."""
-    weights = [plane.sum(axis=1), plane.sum(axis=0)]
-    first, second = (float(np.average(np.arange(len(w)), weights=w)) for w in weights)
-    others = [a for a in (2, 1, 0) if a != axis]  # voxel axes of the plane's rows and columns
-    centre = [0.0, 0.0, 0.0]
-    centre[axis] = float(index)
-    centre[others[0]], centre[others[1]] = first, second
-    return centre

@@ -136,7 +136,7 @@ def test_a_segmentation_of_several_segments_must_say_which(background, raters):
 def test_a_copy_whose_segment_was_deleted_says_so(background, raters):
     copy = startCorrection(raters[0], background)
     copy.node.GetSegmentation().RemoveAllSegments()
-    with pytest.raises(InputError, match="no segment any more"):
+    with pytest.raises(InputError, match="segment any more"):
         correctionState(copy)
 
 
