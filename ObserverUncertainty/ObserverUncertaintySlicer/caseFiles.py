@@ -16,6 +16,7 @@ from ObserverUncertaintySlicer.hierarchy import addFolder, placeUnder
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.placement import placed
 from ObserverUncertaintySlicer.raters import RATER_COLORS, Rater, placementWarning
+from ObserverUncertaintySlicer.sceneCases import SceneCase, markCase
 from ObserverUncertaintySlicer.segments import addEmptySegmentation, addSegment, setReferenceGrid, setSegment
 from ObserverUncertaintySlicer.volumes import addVolume, matrixOfGrid
 
@@ -58,7 +59,9 @@ def loadManifestCase(manifestPath: str | Path, caseName: str) -> LoadedCase:
     missing = [_("rater {rater} has no file for this case").format(rater=rater) for rater in files.missing_raters]
     images = {name: read_image(file) for name, file in files.images.items()}
     masks = {name: read_mask(file) for name, file in files.raters.items()}
-    return _addCase(caseName, images, masks, manifest.reference, warnings=missing)
+    return _addCase(
+        caseName, images, masks, manifest.reference, warnings=missing, isSimulated=manifest.simulated
+    )
 
 
 def loadCaseFolder(folder: str | Path) -> LoadedCase:
@@ -78,6 +81,7 @@ def _addCase(
     reference: str | None,
     notes: Sequence[str] = (),
     warnings: Sequence[str] = (),
+    isSimulated: bool = False,
 ) -> LoadedCase:
     """Make the nodes of a case; everything is read by now, so that a damaged file leaves no half case behind."""
     folder = addFolder(name)
@@ -95,6 +99,7 @@ def _addCase(
         placeUnder(node, folder)
         for index, (rater, mask) in enumerate(masks.items()):
             raters.append(_addRater(node, rater, index, mask, grid, allNotes, allWarnings))
+    markCase(SceneCase(name, sequences, raters, isSimulated))
     return LoadedCase(name, sequences, raters, tuple(allNotes), tuple(allWarnings))
 
 

@@ -84,6 +84,8 @@ class Parameters:
     threshold = Value(0.05, float)
     showDifference = Switch(False)
     correctionAuthor = Value("")
+    trainingSource = Value("manifest")
+    trainingLabel = Value("structure")
     trainingManifest = Value("")
     trainingFolder = Value("")
     trainingPreset = Value("small")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Any
 from ObserverUncertaintyLib.cases import Cohort
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.fusion import FusionMethod
-from ObserverUncertaintyLib.jobs import TrainRequest
+from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, TrainRequest
 from ObserverUncertaintyLib.settings import TrainingSettings
-from ObserverUncertaintySlicer.backgroundJobs import SceneJob, startSceneJob
+from ObserverUncertaintySlicer.backgroundJobs import SceneJob, newJobFolder, startSceneJob
 from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.sceneCases import SceneCase, exportSceneCohort
 
 PRESETS = {
     "small": TrainingSettings(depth=3, filters=14, epochs=60, spacing=(2.0, 2.0), background_slices=0.6),
@@ -35,6 +37,7 @@ def trainModel(
     overwrite: bool = False,
     resample: bool = False,
     preset: str | None = None,
+    jobFolder: Path | None = None,
     **settings: Any,
 ) -> SceneJob:
     """Start training in another process.
@@ -50,6 +53,7 @@ def trainModel(
         overwrite: begin again in a folder that holds files.
         resample: bring files on other grids onto their case's instead of refusing them.
         preset: a key of PRESETS that the other settings start from.
+        jobFolder: the job's folder where inputs were put already; a new one if None.
         settings: fields of TrainingSettings, such as epochs, depth, filters and seed.
 
     Returns:
@@ -71,7 +75,38 @@ def trainModel(
         resample=resample,
     )
     name = _("train {fusion} on {cohort}").format(fusion=request.settings.fusion.value, cohort=cohort.name)
-    return startSceneJob(request, _modelFolder, name=name, keepRunning=keepRunning)
+    return startSceneJob(request, _modelFolder, name=name, folder=jobFolder, keepRunning=keepRunning)
+
+
+def trainOnScene(
+    modelPath: str | Path,
+    fusion: FusionMethod | str = FusionMethod.NONE,
+    *,
+    label: str = "structure",
+    sceneCases: Sequence[SceneCase] | None = None,
+    **options: Any,
+) -> SceneJob:
+    """Start training on the cases of the scene; they are written to the job's folder and deleted after its end.
+
+    Args:
+        modelPath: the folder for the model.
+        fusion: what training sees as label; "none" draws one rater at random.
+        label: the structure that the raters drew.
+        sceneCases: all of the scene if None.
+        options: as for `trainModel`.
+
+    Raises:
+        InputError: the scene has no case, or its cases cannot be trained on together; an option or value is unknown.
+    """
+    name = _("cases of the scene")
+    folder = newJobFolder(_("train on {cohort}").format(cohort=name))
+    try:
+        cohort = exportSceneCohort(folder / INPUTS_FOLDER / "cohort", name, label, sceneCases)
+        return trainModel(cohort.manifest, modelPath, fusion, jobFolder=folder, **options)
+    except Exception:
+        # No job came of it, and the images are a patient's.
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def _modelFolder(artifacts: Mapping[str, Path]) -> Path:

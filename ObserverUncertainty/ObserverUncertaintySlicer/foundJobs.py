@@ -1,0 +1,35 @@
+"""Jobs of earlier sessions, taken up again: what their results are in the scene."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ObserverUncertaintyLib.jobs import Job, PredictRequest, TrainRequest
+from ObserverUncertaintySlicer.backgroundJobs import SceneJob
+from ObserverUncertaintySlicer.prediction import loadPrediction
+
+
+def canBeTakenUp(job: Job) -> bool:
+    """Whether the job's result means something without the scene it was started from."""
+    return isinstance(job.request, PredictRequest | TrainRequest)
+
+
+def takeUp(job: Job, beside=None) -> SceneJob:
+    """A prediction or training of another session as a job of this one.
+
+    Args:
+        job: of `knownJobs`; one that `canBeTakenUp`.
+        beside: the node whose place in the subject hierarchy a prediction's results share.
+
+    Returns:
+        A job whose result is the prediction's nodes, or the trained model's folder.
+    """
+
+    def load(artifacts: Mapping[str, Path]) -> Any:
+        if isinstance(job.request, TrainRequest):
+            return artifacts["model"]
+        return loadPrediction(artifacts, job.request.case_name, beside)
+
+    return SceneJob(job, load)

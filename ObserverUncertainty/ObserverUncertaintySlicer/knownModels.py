@@ -1,0 +1,33 @@
+"""The models that the panel offers: the shipped one, and those used before, which outlive scene and session."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from ObserverUncertaintyLib.model_file import DESCRIPTION_FILE
+from ObserverUncertaintySlicer.host import saveSetting, setting
+from ObserverUncertaintySlicer.modelCards import shippedModel
+
+MOST_REMEMBERED = 8
+_SETTING = "RecentModels"
+
+
+def knownModels() -> list[Path]:
+    """Folders of the shipped model and of those used before that are still there, the latest first."""
+    return [shippedModel(), *(path for path in _remembered() if (path / DESCRIPTION_FILE).is_file())]
+
+
+def rememberModel(folder: Path) -> None:
+    """Offer a model also in later sessions."""
+    folder = folder.absolute()
+    if folder != shippedModel():
+        paths = [folder, *(path for path in _remembered() if path != folder)]
+        saveSetting(_SETTING, json.dumps([str(path) for path in paths[:MOST_REMEMBERED]]))
+
+
+def _remembered() -> list[Path]:
+    try:
+        return [Path(text) for text in json.loads(setting(_SETTING, "[]"))]
+    except (ValueError, TypeError):  # written by another version: there is nothing to offer
+        return []
