@@ -88,7 +88,7 @@ class CaseSection(Section):
         ui.raterSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._onChanged)
         ui.addRatersButton.connect("clicked()", self.onAddRaters)
         ui.removeRaterButton.connect("clicked()", self.onRemoveRater)
-        self.onVolumeChosen(ui.volumeSelector.currentNode())
+        self._guessName(ui.volumeSelector.currentNode())
 
     def update(self) -> None:
         """Show sequences, raters and their figures."""
@@ -167,8 +167,7 @@ class CaseSection(Section):
 
     def onVolumeChosen(self, node) -> None:
         """Guess the name of the volume that is about to be added."""
-        if node is not None:
-            self.ui.nameCombo.setCurrentText(guessedSequenceName(node.GetName(), self.parameters.sequences))
+        self._guessName(node)
         self.panel.update()
 
     def onAddSequence(self) -> None:
@@ -283,6 +282,10 @@ class CaseSection(Section):
 
     def _onChanged(self, _node) -> None:
         self.panel.update()
+
+    def _guessName(self, node) -> None:
+        if node is not None:
+            self.ui.nameCombo.setCurrentText(guessedSequenceName(node.GetName(), self.parameters.sequences))
 
     def _startSample(self) -> SceneJob | None:
         with waitCursor():
