@@ -32,8 +32,6 @@ DEFAULT_THRESHOLD = 0.05
 # Rounding may carry a float32 a little over 1; such a voxel must not drop out at the upper threshold.
 _TOP = 1.001
 
-_LEGEND_FONT_SIZE = 8
-
 
 def showAsEntropy(volumeNode, threshold: float = DEFAULT_THRESHOLD) -> None:
     """Show a volume as entropy: colours from 0 to 1 bits whatever its values are, nothing below the threshold.
@@ -90,11 +88,11 @@ def showLegend(volumeNode, title: str, viewNodes: Iterable | None = None):
         legend.SetTitleText(title)
         legend.SetLabelFormat("%.2f")
         legend.SetNumberOfLabels(5)
-        legend.SetSize(0.12, 0.5)
+        # The text is as large as this width allows.
+        legend.SetSize(0.08, 0.5)
         legend.SetPosition(0.98, 0.5)
         for text in (legend.GetTitleTextProperty(), legend.GetLabelTextProperty()):
             text.SetFontFamilyToArial()
-            text.SetFontSize(_LEGEND_FONT_SIZE)
             text.ShadowOn()
             text.ItalicOff()
             text.BoldOff()
