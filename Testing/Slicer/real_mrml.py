@@ -152,7 +152,11 @@ class RealMrml:
 
     def clear(self):
         """Closes the scene as the application does, then removes the singletons that a closed scene keeps."""
-        self.applicationLogic.GetSliceLogics().RemoveAllItems()
+        sliceLogics = self.applicationLogic.GetSliceLogics()
+        for index in range(sliceLogics.GetNumberOfItems()):
+            # The traceback of a failed test may keep the logic alive: it must not touch the next test's scene.
+            sliceLogics.GetItemAsObject(index).SetMRMLScene(None)
+        sliceLogics.RemoveAllItems()
         self.scene.Clear(0)
         for node in self._nodes():
             if node.GetID() not in self._ownNodeIDs:
