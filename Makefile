@@ -10,7 +10,8 @@ demo: $(VENV)/.installed
 	$(BIN)/observer-uncertainty demo --out demo-output --resume
 
 # Three environments: the library's, and the Slicer module's with the MRML of two Slicer versions.
-test: lint test-library test-slicer
+test: lint test-library
+	$(MAKE) --jobs=2 --output-sync=target test-slicer
 
 # Needs no Slicer.
 test-library: $(VENV)/.installed
@@ -21,7 +22,7 @@ SLICER_VERSIONS := 5.11 5.13
 test-slicer: $(SLICER_VERSIONS:%=test-slicer-%)
 
 test-slicer-%: .venv-slicer-%/.installed $(VENV)/.installed
-	QT_QPA_PLATFORM=offscreen OBSERVER_UNCERTAINTY_PYTHON=$(CURDIR)/$(BIN)/python \
+	QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 OBSERVER_UNCERTAINTY_PYTHON=$(CURDIR)/$(BIN)/python \
 		.venv-slicer-$*/bin/python -X warn_default_encoding -m pytest Testing/Slicer
 
 lint: $(VENV)/.installed

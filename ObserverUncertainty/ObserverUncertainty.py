@@ -39,8 +39,9 @@ class ObserverUncertainty(ScriptedLoadableModule):
         parent.acknowledgementText = _(
             "Implements A. Jungo, R. Meier, E. Ermis, M. Blatti-Moreno, E. Herrmann, R. Wiest and M. Reyes: On the "
             "Effect of Inter-observer Variability for a Reliable Estimation of Uncertainty of Medical Image "
-            "Segmentation, MICCAI 2018. The sample case and the model that ships with the module are simulated on the ICBM 152 "
-            "template (2009, non-linear, symmetric), copyright McConnell Brain Imaging Centre, McGill University."
+            "Segmentation, MICCAI 2018. The sample case and the model that ships with the module are simulated on the "
+            "ICBM 152 template (2009, non-linear, symmetric), copyright McConnell Brain Imaging Centre, McGill "
+            "University."
         )
         import slicer
 

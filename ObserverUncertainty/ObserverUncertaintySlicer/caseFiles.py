@@ -59,9 +59,7 @@ def loadManifestCase(manifestPath: str | Path, caseName: str) -> LoadedCase:
     missing = [_("rater {rater} has no file for this case").format(rater=rater) for rater in files.missing_raters]
     images = {name: read_image(file) for name, file in files.images.items()}
     masks = {name: read_mask(file) for name, file in files.raters.items()}
-    return _addCase(
-        caseName, images, masks, manifest.reference, warnings=missing, isSimulated=manifest.simulated
-    )
+    return _addCase(caseName, images, masks, manifest.reference, warnings=missing, isSimulated=manifest.simulated)
 
 
 def loadCaseFolder(folder: str | Path) -> LoadedCase:

@@ -113,8 +113,8 @@ def offlineInstructions() -> str:
         '"torch{versions}" and "{safetensors}".\n\n'
         "1. On a computer with internet, the same operating system and the same Slicer version, open a terminal:\n"
         '   PythonSlicer -m pip download --dest FOLDER "torch{versions}" "{safetensors}"\n'
-        "   PythonSlicer lies in Slicer's folder bin. For an NVIDIA GPU, choose the build of torch that fits its driver "
-        "on pytorch.org and add the --index-url that is given there.\n"
+        "   PythonSlicer lies in Slicer's folder bin. For an NVIDIA GPU, choose the build of torch that fits its "
+        "driver on pytorch.org and add the --index-url that is given there.\n"
         "2. Copy FOLDER to this computer and run there:\n"
         '   PythonSlicer -m pip install --no-index --find-links FOLDER "torch{versions}" "{safetensors}"\n'
         "3. Restart Slicer.\n\n"

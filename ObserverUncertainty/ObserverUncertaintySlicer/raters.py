@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from ObserverUncertaintyLib.geometry import Grid
 
 RATER_COLORS = (
-    (0.90, 0.62, 0.00),
-    (0.34, 0.71, 0.91),
-    (0.00, 0.62, 0.45),
-    (0.94, 0.89, 0.26),
-    (0.80, 0.47, 0.65),
-    (0.84, 0.37, 0.00),
-    (0.00, 0.45, 0.70),
+    (0.34, 0.86, 1.00),
+    (0.00, 0.75, 0.35),
+    (1.00, 1.00, 1.00),
+    (0.25, 0.45, 1.00),
+    (0.65, 0.95, 0.75),
+    (0.00, 0.50, 0.50),
+    (0.65, 0.65, 0.95),
 )
-"""Colours that stay apart with every common colour blindness (Okabe and Ito 2008), the brightest first."""
+"""Colours that stay readable on the entropy scale, which runs from purple through orange to yellow, and on grey."""
 
 
 @dataclass(frozen=True)

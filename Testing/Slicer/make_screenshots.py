@@ -33,6 +33,7 @@ from ObserverUncertaintyLib.entropy import expert_entropy
 from ObserverUncertaintyLib.formats import read_image, write_image
 from ObserverUncertaintyLib.simulation.cavities import simulate_cavity_case
 from ObserverUncertaintySlicer.layout import ORIENTATIONS, compare
+from ObserverUncertaintySlicer.raters import RATER_COLORS
 from ObserverUncertaintySlicer.sampleData import SAMPLE_SEED
 from ObserverUncertaintySlicer.volumes import addVolume
 
@@ -42,7 +43,6 @@ VIEW_SIZE = (560, 440)
 GAP, HEADER, FOOTER = 4, 44, 56
 TEXT_SIZE, SMALL_TEXT_SIZE = 20, 17
 # Not among the entropy's colours, told apart with every common colour blindness, and light enough for a grey image.
-RATER_COLORS = ((0.34, 0.86, 1.0), (0.0, 0.75, 0.35), (1.0, 1.0, 1.0))
 ZOOM_MM = 130.0
 
 
@@ -87,7 +87,7 @@ def addRaters(case, background):
     segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Raters")
     segmentation.CreateDefaultDisplayNodes()
     segmentation.SetReferenceImageGeometryParameterFromVolumeNode(background)
-    for name, mask, color in zip(case.rater_names, case.raters, RATER_COLORS, strict=True):
+    for name, mask, color in zip(case.rater_names, case.raters, RATER_COLORS, strict=False):
         segmentation.GetSegmentation().AddEmptySegment(name, name, color)
         slicer.util.updateSegmentBinaryLabelmapFromArray(mask.astype(np.uint8), segmentation, name, background)
     return segmentation
@@ -136,7 +136,7 @@ def composed(pictures, raterNames):
             draw(total, name, left + 12, top + 20)
             draw(total, meaning, left + 12, top + 44, size=SMALL_TEXT_SIZE)
     middle, x = total.shape[0] - FOOTER / 2, 12
-    for name, color in zip(raterNames, RATER_COLORS, strict=True):
+    for name, color in zip(raterNames, RATER_COLORS, strict=False):
         total[round(middle) - 2 : round(middle) + 2, x : x + 40] = np.round(255 * np.array(color))
         x += 50
         x += draw(total, name, x, middle, size=SMALL_TEXT_SIZE) + 36

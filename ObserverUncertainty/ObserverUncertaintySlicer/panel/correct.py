@@ -94,7 +94,7 @@ class CorrectSection(Section):
         """Start a working copy, after asking where one with changes would be left behind."""
         with self.panel.errorsShown():
             present = self.workingCopy
-            if present is not None and correction.correctionState(present).changedMl > 0:
+            if present is not None and _hasChanges(present):
                 question = _(
                     "{name} has changes that were not saved as corrected. Start another working copy? The present one "
                     "stays in the scene."
@@ -292,6 +292,14 @@ class CorrectSection(Section):
 
     def _onEdited(self, caller=None, event=None) -> None:
         self._live.start()
+
+
+def _hasChanges(copy: WorkingCopy) -> bool:
+    """Whether a working copy holds work that could be left behind; unknown, as without its start, counts as yes."""
+    try:
+        return correction.correctionState(copy).changedMl != 0
+    except InputError:  # its segment was deleted: there is nothing left to lose
+        return False
 
 
 def _sliceNodes(chosen: Callable) -> list:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ObserverUncertaintyLib.jobs import JobProgress, JobState
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
+from ObserverUncertaintySlicer.computingTime import durationText
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.panel.panel import Panel
 
@@ -22,6 +23,7 @@ class JobBar:
         start: starts the job; None where the user declined.
         finished: is given the job's result.
         updated: is called at every poll of a running job, for what the bar does not show.
+        endsWithScene: whether the job means nothing once the scene is closed, and is let go of then.
     """
 
     def __init__(
@@ -33,9 +35,11 @@ class JobBar:
         start: Callable[[], SceneJob | None],
         finished: Callable[[Any], None],
         updated: Callable[[SceneJob], None] | None = None,
+        endsWithScene: bool = True,
     ) -> None:
         self.panel, self.button, self.bar, self.label = panel, button, bar, label
         self.start, self.finished, self.updated = start, finished, updated
+        self.endsWithScene = endsWithScene
         self.job: SceneJob | None = None
         self._startText = button.text
         bar.visible = False
@@ -62,6 +66,7 @@ class JobBar:
         self.job = job
         self.panel.poll(self)
         self._show(job)
+        self.panel.jobsChanged()
         self.panel.update()
 
     def poll(self) -> bool:
@@ -83,8 +88,10 @@ class JobBar:
             self.label.text = _("Failed.") if state is JobState.FAILED else ""
             with self.panel.errorsShown(job):
                 self.finished(job.result())
+        self.panel.jobsChanged()
         self.panel.update()
-        return False
+        # What followed may have started the next job.
+        return self.job is not None
 
     def abandon(self) -> None:
         """Stop looking at the job, because its nodes or the panel are gone; it is ended unless it may keep running."""
@@ -116,13 +123,3 @@ def progressText(progress: JobProgress) -> str:
     if progress.seconds_left is not None:
         parts.append(_("about {time} left").format(time=durationText(progress.seconds_left)))
     return ", ".join(parts) or _("Starting")
-
-
-def durationText(seconds: float) -> str:
-    """A duration as people say it: 40 s, 3 min, 2 h 5 min."""
-    if seconds < 90:
-        return _("{seconds} s").format(seconds=round(seconds))
-    minutes = round(seconds / 60)
-    if minutes < 60:
-        return _("{minutes} min").format(minutes=minutes)
-    return _("{hours} h {minutes} min").format(hours=minutes // 60, minutes=minutes % 60)

@@ -47,7 +47,7 @@ class Panel(VTKObservationMixin):
         self.logic = logic
         self.resourcePath = resourcePath
         self._bars: list[JobBar] = []
-        self._updating = False
+        self._updating = True  # until every section is connected
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MILLISECONDS)
         self._timer.connect("timeout()", self._poll)
@@ -78,6 +78,7 @@ class Panel(VTKObservationMixin):
         self.addObserver(scene, scene.EndCloseEvent, self._onSceneEndClose)
         self.addObserver(scene, scene.EndImportEvent, self._onSceneEndClose)
         self.addObserver(scene, scene.NodeRemovedEvent, self._onChanged)
+        self._updating = False
         self.update()
 
     def update(self) -> None:
@@ -114,8 +115,13 @@ class Panel(VTKObservationMixin):
 
     def poll(self, bar: JobBar) -> None:
         """Follow a section's job from now on."""
-        self._bars.append(bar)
+        if bar not in self._bars:
+            self._bars.append(bar)
         self._timer.start()
+
+    def jobsChanged(self) -> None:
+        """A job was started, or has ended."""
+        self.jobList.refresh()
 
     def enter(self) -> None:
         """The user comes to the module."""
@@ -140,7 +146,10 @@ class Panel(VTKObservationMixin):
         self.removeObservers()
 
     def _poll(self) -> None:
-        self._bars = [bar for bar in self._bars if bar.poll()]
+        # A result or a message may start another job, or let the timer fire again while it is shown.
+        for bar in list(self._bars):
+            if not bar.poll() and bar in self._bars:
+                self._bars.remove(bar)
         if not self._bars:
             self._timer.stop()
 
@@ -156,9 +165,9 @@ class Panel(VTKObservationMixin):
         self.update()
 
     def _onSceneStartClose(self, caller, event) -> None:
-        for bar in self._bars:
+        for bar in [bar for bar in self._bars if bar.endsWithScene]:
             bar.abandon()
-        self._bars.clear()
+            self._bars.remove(bar)
         for section in self.sections:
             section.sceneClosing()
 

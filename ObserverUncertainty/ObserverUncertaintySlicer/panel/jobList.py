@@ -1,0 +1,231 @@
+"""The jobs of this and earlier sessions: how they stand, their results, logs and folders."""
+
+from __future__ import annotations
+
+import qt
+import slicer
+
+from ObserverUncertaintyLib.jobs import Job, JobState, PredictRequest, TrainRequest, remove_job
+from ObserverUncertaintyLib.jobs.folder import CANCEL_FILE
+from ObserverUncertaintySlicer.backgroundJobs import knownJobs
+from ObserverUncertaintySlicer.foundJobs import canBeTakenUp, takeUp
+from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.host import waitCursor
+from ObserverUncertaintySlicer.panel.jobBar import JobBar, progressText
+from ObserverUncertaintySlicer.panel.section import Section
+from ObserverUncertaintySlicer.panel.textDialog import showText
+
+LOG_CHARACTERS = 200_000
+"""As much of a log's end as is shown; the file has all of it."""
+
+
+class JobListSection(Section):
+    """A table of the job folders; it is read when the user comes, when a job starts or ends, and on a click."""
+
+    uiName = "JobList"
+
+    def __init__(self, panel) -> None:
+        super().__init__(panel)
+        self._jobs: list[Job] = []
+
+    def connect(self) -> None:
+        """Connect the widgets' signals."""
+        ui = self.ui
+        ui.jobTable.setHorizontalHeaderLabels([_("Name"), _("State"), _("Progress"), _("Started"), _("Folder")])
+        ui.jobTable.connect("itemSelectionChanged()", self.onSelectionChanged)
+        ui.refreshButton.connect("clicked()", self.onRefresh)
+        ui.followButton.connect("clicked()", self.onFollow)
+        ui.cancelButton.connect("clicked()", self.onCancel)
+        ui.loadButton.connect("clicked()", self.onLoad)
+        ui.folderButton.connect("clicked()", self.onOpenFolder)
+        ui.logButton.connect("clicked()", self.onShowLog)
+        ui.removeButton.connect("clicked()", self.onRemove)
+
+    @property
+    def selected(self) -> Job | None:
+        """The job of the chosen row."""
+        rows = self.ui.jobTable.selectionModel().selectedRows()
+        row = rows[0].row() if rows else -1
+        return self._jobs[row] if 0 <= row < len(self._jobs) else None
+
+    def refresh(self) -> None:
+        """Read the job folders again; the chosen job stays chosen."""
+        selected = self.selected
+        with self.panel.errorsShown():
+            self._jobs = knownJobs()
+            table = self.ui.jobTable
+            wasBlocked = table.blockSignals(True)
+            table.clearSelection()
+            table.setRowCount(len(self._jobs))
+            for row, job in enumerate(self._jobs):
+                for column, text in enumerate(_cells(job)):
+                    item = qt.QTableWidgetItem(text)
+                    item.setToolTip(text)
+                    table.setItem(row, column, item)
+                if selected is not None and job.folder == selected.folder:
+                    table.selectRow(row)
+            table.resizeColumnsToContents()
+            table.blockSignals(wasBlocked)
+        self.update()
+        self.showState()
+
+    def update(self) -> None:
+        """Enable what can be done with the chosen job; the table itself stays as it is."""
+        ui, job = self.ui, self.selected
+        if job is None:
+            none = _("Choose a job in the table.")
+            for button in (
+                ui.followButton,
+                ui.cancelButton,
+                ui.loadButton,
+                ui.folderButton,
+                ui.logButton,
+                ui.removeButton,
+            ):
+                self.enable(button, none)
+            return
+        ended = job.state.finished
+        self.enable(ui.followButton, self._whyNotFollowed(job))
+        self.enable(ui.cancelButton, _("It has ended.") if ended else "")
+        loadable = job.state is JobState.DONE and canBeTakenUp(job)
+        self.enable(
+            ui.loadButton, "" if loadable else _("Only a prediction or training that is done has a result to load.")
+        )
+        self.enable(ui.folderButton)
+        self.enable(ui.logButton)
+        self.enable(ui.removeButton, "" if ended else _("Cancel it first."))
+
+    def state(self) -> str:
+        """How many there are, and how many run."""
+        running = sum(not job.state.finished for job in self._jobs)
+        if running:
+            return _("{count}, {running} running").format(count=len(self._jobs), running=running)
+        return str(len(self._jobs)) if self._jobs else _("none")
+
+    def enter(self) -> None:
+        """The user comes to the module: jobs of earlier sessions are found."""
+        self.refresh()
+
+    def onRefresh(self) -> None:
+        """Read the folders again."""
+        self.refresh()
+
+    def onSelectionChanged(self) -> None:
+        """Another job is chosen."""
+        self.update()
+
+    def onFollow(self) -> None:
+        """Show a running job's progress in its step, with its result at the end."""
+        job = self.selected
+        with self.panel.errorsShown():
+            self._barFor(job).follow(takeUp(job, self._beside(job)))
+
+    def onCancel(self) -> None:
+        """Stop the chosen job."""
+        job = self.selected
+        with self.panel.errorsShown():
+            job.cancel()
+            # Looked at until it has ended, since it may have to be killed.
+            self.panel.poll(_Ending(self, job))
+        self.refresh()
+
+    def onLoad(self) -> None:
+        """Use the chosen job's result."""
+        job = self.selected
+        with self.panel.errorsShown(), waitCursor():
+            result = takeUp(job, self._beside(job)).result()
+            if isinstance(job.request, TrainRequest):
+                self.panel.model.chooseModel(result)
+            else:
+                self.panel.uncertainty.useResult(result)
+
+    def onOpenFolder(self) -> None:
+        """Show the job's folder in the file browser."""
+        qt.QDesktopServices.openUrl(qt.QUrl.fromLocalFile(str(self.selected.folder)))
+
+    def onShowLog(self) -> None:
+        """Show the job's log, with why it failed on top."""
+        job = self.selected
+        with self.panel.errorsShown():
+            log = job.log.read_text(encoding="utf-8", errors="replace")[-LOG_CHARACTERS:] if job.log.is_file() else ""
+            parts = [f"{job.name}\n{job.folder}\n{_stateText(job)}"]
+            if job.failure is not None:
+                parts.append(f"{job.failure.text} {job.failure.advice}")
+            parts += [*job.warnings, log or _("The log is empty.")]
+            showText(self.widget, _("Log of {name}").format(name=job.name), "\n\n".join(parts))
+
+    def onRemove(self) -> None:
+        """Delete the chosen job's folder, after asking."""
+        job = self.selected
+        question = _("Delete {name} with its results?\n{folder}").format(name=job.name, folder=job.folder)
+        if slicer.util.confirmOkCancelDisplay(question):
+            with self.panel.errorsShown(), waitCursor():
+                remove_job(job)
+            self.refresh()
+
+    def _whyNotFollowed(self, job: Job) -> str:
+        bar = self._barFor(job)
+        if job.state.finished or bar is None:
+            return _("Only a prediction or training that runs can be followed.")
+        return _("Its step shows a job already.") if bar.isRunning else ""
+
+    def _barFor(self, job: Job) -> JobBar | None:
+        if isinstance(job.request, PredictRequest):
+            return self.panel.uncertainty.bar
+        return self.panel.model.training.bar if isinstance(job.request, TrainRequest) else None
+
+    def _beside(self, job: Job):
+        """The present case's reference, if the job is of a case with its name."""
+        isSame = isinstance(job.request, PredictRequest) and job.request.case_name == self.parameters.caseName
+        return self.parameters.reference if isSame else None
+
+
+class _Ending:
+    """A cancelled job, looked at by the panel's timer until it has ended."""
+
+    endsWithScene = False
+
+    def __init__(self, section: JobListSection, job: Job) -> None:
+        self.section, self.job = section, job
+
+    def poll(self) -> bool:
+        """Look at the job; false when it has ended."""
+        if not self.job.state.finished:
+            return True
+        self.section.refresh()
+        return False
+
+    def abandon(self) -> None:
+        """Leave it to itself: it was asked to stop."""
+        self.job.close()
+
+
+def _cells(job: Job) -> list[str]:
+    return [job.name, _stateText(job), _progressCell(job), job.started.strftime("%Y-%m-%d %H:%M"), str(job.folder)]
+
+
+def _stateText(job: Job) -> str:
+    texts = {
+        JobState.STARTING: _("starting"),
+        JobState.RUNNING: _("running"),
+        JobState.CANCELLING: _("being cancelled"),
+        JobState.DONE: _("done"),
+        JobState.CANCELLED: _("cancelled"),
+        JobState.FAILED: _("failed"),
+    }
+    state = job.state
+    # Another look at the job than this one may have asked it to stop.
+    if not state.finished and (job.folder / CANCEL_FILE).exists():
+        state = JobState.CANCELLING
+    text = texts[state]
+    return text if job.responding else _("{state}, does not respond").format(state=text)
+
+
+def _progressCell(job: Job) -> str:
+    if job.state is JobState.DONE:
+        return _("100 %")
+    progress = job.progress
+    if not progress.total:
+        return ""
+    percent = _("{percent:.0f} %").format(percent=100 * progress.fraction)
+    return percent if job.state.finished else f"{percent}, {progressText(progress)}"

@@ -1,0 +1,307 @@
+"""The part of step 3 that trains a model: on a cohort's manifest, or on the cases of the scene."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import slicer
+
+from ObserverUncertaintyLib.cases import Cohort
+from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.formats import read_image
+from ObserverUncertaintyLib.fusion import FusionMethod
+from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintySlicer.backgroundJobs import SceneJob
+from ObserverUncertaintySlicer.charts import lossPlot, showPlotLayout
+from ObserverUncertaintySlicer.computingTime import durationText, estimateTrainingSeconds
+from ObserverUncertaintySlicer.devices import knownDevices, runsOnProcessor
+from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.host import waitCursor
+from ObserverUncertaintySlicer.panel.deviceChoice import DeviceChoice
+from ObserverUncertaintySlicer.panel.jobBar import JobBar
+from ObserverUncertaintySlicer.sceneCases import SceneCase, requireCohort, sceneCases
+from ObserverUncertaintySlicer.training import PRESETS, trainOnScene
+from ObserverUncertaintySlicer.volumes import gridOfVolume
+
+MANIFEST, SCENE = "manifest", "scene"
+_SOURCES = (MANIFEST, SCENE)
+_RESUME, _OVERWRITE = 0, 1
+
+
+class TrainingControls:
+    """What to train on and how; nothing starts without a click, and nothing is overwritten without a question."""
+
+    def __init__(self, section) -> None:
+        self.section, self.panel, self.ui = section, section.panel, section.ui
+        ui = self.ui
+        self._fusions = list(FusionMethod)
+        self._presets = list(PRESETS)
+        ui.sourceCombo.addItems([_("a cohort's manifest"), _("the cases of the scene")])
+        ui.existingCombo.addItems([_("go on with its training"), _("begin again")])
+        ui.fusionCombo.addItems([_fusionTitle(method) for method in self._fusions])
+        ui.presetCombo.addItems([_presetTitle(name) for name in self._presets])
+        ui.sourceCombo.connect("currentIndexChanged(int)", self.onSourceChanged)
+        ui.manifestPath.connect("currentPathChanged(QString)", self.onManifestChanged)
+        ui.labelEdit.connect("editingFinished()", self.onLabelChanged)
+        ui.folderPath.connect("currentPathChanged(QString)", self.onFolderChanged)
+        ui.existingCombo.connect("currentIndexChanged(int)", self.onExistingChanged)
+        ui.fusionCombo.connect("currentIndexChanged(int)", self.onFusionChanged)
+        ui.presetCombo.connect("currentIndexChanged(int)", self.onPresetChanged)
+        ui.epochsSpin.connect("valueChanged(int)", self.onEpochsChanged)
+        ui.keepTrainingCheck.connect("toggled(bool)", self.onKeepRunningChanged)
+        ui.lossButton.connect("clicked()", self.onShowLoss)
+        ui.trainingButton.connect("contentsCollapsed(bool)", self.onOpened)
+        self.devices = DeviceChoice(self.panel, section.probe, ui.trainingDeviceCombo, ui.trainingFindButton)
+        # A training does not need the scene that it was started from.
+        self.bar = JobBar(
+            self.panel,
+            ui.trainButton,
+            ui.trainProgress,
+            ui.trainLabel,
+            self.startTraining,
+            self.finished,
+            self.updated,
+            endsWithScene=False,
+        )
+        self._plotted = 0
+        self._cohort: tuple[tuple, tuple[Grid, int, int] | None] = ((), None)
+
+    @property
+    def parameters(self):
+        """The panel's parameters."""
+        return self.panel.parameters
+
+    def update(self) -> None:
+        """Show the parameters."""
+        ui, parameters = self.ui, self.parameters
+        fromScene = parameters.trainingSource == SCENE
+        ui.sourceCombo.setCurrentIndex(_SOURCES.index(parameters.trainingSource))
+        for widget in (ui.manifestCaption, ui.manifestPath):
+            widget.visible = not fromScene
+        for widget in (ui.labelCaption, ui.labelEdit, ui.sceneLabel):
+            widget.visible = fromScene
+        if ui.manifestPath.currentPath != parameters.trainingManifest:
+            ui.manifestPath.currentPath = parameters.trainingManifest
+        if ui.folderPath.currentPath != parameters.trainingFolder:
+            ui.folderPath.currentPath = parameters.trainingFolder
+        if ui.labelEdit.text != parameters.trainingLabel:
+            ui.labelEdit.text = parameters.trainingLabel
+        filled = self._folderIsFilled()
+        ui.existingCaption.visible = ui.existingCombo.visible = filled
+        ui.fusionCombo.setCurrentIndex(self._fusions.index(parameters.trainingFusion))
+        ui.presetCombo.setCurrentIndex(self._presets.index(parameters.trainingPreset))
+        ui.epochsSpin.value = parameters.trainingEpochs
+        ui.epochsSpin.specialValueText = _("the preset's {epochs}").format(
+            epochs=PRESETS[parameters.trainingPreset].epochs
+        )
+        ui.keepTrainingCheck.checked = parameters.keepRunning
+        self.devices.update()
+        noCurve = _("There is a curve after the first epoch of a training.")
+        self.section.enable(ui.lossButton, "" if parameters.lossChart is not None else noCurve)
+        if fromScene:
+            ui.sceneLabel.text = self._sceneText()
+        if not self.bar.isRunning:
+            self.section.enable(ui.trainButton, self.missing())
+        if not ui.trainingButton.collapsed:
+            ui.trainingWarningLabel.text = self._warning()
+        ui.trainingWarningLabel.visible = bool(ui.trainingWarningLabel.text)
+
+    def missing(self) -> str:
+        """Why training cannot start; empty if it can."""
+        parameters = self.parameters
+        missing = self.section.missingPackages()
+        if missing:
+            return missing
+        if parameters.trainingSource == MANIFEST and not parameters.trainingManifest:
+            return _("Choose the cohort's manifest.")
+        if not parameters.trainingFolder:
+            return _("Choose a folder for the model.")
+        return ""
+
+    def presentCase(self) -> SceneCase:
+        """The case that the user works on, with the raters that take part."""
+        parameters = self.parameters
+        return SceneCase(parameters.caseName, parameters.sequences, parameters.raters)
+
+    def startTraining(self) -> SceneJob | None:
+        """Start what the widgets show; None if the user does not want the folder's model replaced."""
+        parameters = self.parameters
+        folder = Path(parameters.trainingFolder)
+        filled = self._folderIsFilled()
+        overwrite = filled and self.ui.existingCombo.currentIndex == _OVERWRITE
+        question = _("The model and the training in {folder} will be replaced. Begin again?").format(folder=folder)
+        if overwrite and not slicer.util.confirmOkCancelDisplay(question):
+            return None
+        options = {
+            "fusion": parameters.trainingFusion,
+            "preset": parameters.trainingPreset,
+            "device": parameters.device,
+            "keepRunning": parameters.keepRunning,
+            "resume": filled and not overwrite,
+            "overwrite": overwrite,
+        }
+        if parameters.trainingEpochs:
+            options["epochs"] = parameters.trainingEpochs
+        self._plotted = 0
+        with waitCursor():
+            if parameters.trainingSource == MANIFEST:
+                return self.section.logic.train(parameters.trainingManifest, folder, wait=False, **options)
+            cases = sceneCases(self.presentCase())
+            return trainOnScene(folder, label=parameters.trainingLabel, sceneCases=cases, **options)
+
+    def updated(self, job: SceneJob) -> None:
+        """Draw the loss curve on after an epoch."""
+        losses, validation = job.job.losses, job.job.validation_losses
+        if len(losses) == self._plotted:
+            return
+        self._plotted = len(losses)
+        if validation:
+            # The two losses of an epoch are told one after the other.
+            validation = [*validation, *([math.nan] * len(losses))][: len(losses)]
+        self.parameters.lossChart = lossPlot(losses, validation or None, self.parameters.lossChart)
+
+    def finished(self, folder: Path) -> None:
+        """Use the new model."""
+        self.section.chooseModel(folder)
+        self.ui.trainLabel.text = _("Trained: {folder}. It is the model in use now.").format(folder=folder)
+
+    def onSourceChanged(self, index: int) -> None:
+        """Train on something else."""
+        if not self.panel.isUpdating:
+            self.parameters.trainingSource = _SOURCES[index]
+
+    def onManifestChanged(self, path: str) -> None:
+        """Another cohort."""
+        if not self.panel.isUpdating:
+            self.parameters.trainingManifest = path.strip()
+
+    def onLabelChanged(self) -> None:
+        """Another name of the structure."""
+        self.parameters.trainingLabel = self.ui.labelEdit.text.strip() or "structure"
+
+    def onFolderChanged(self, path: str) -> None:
+        """Another folder for the model."""
+        if not self.panel.isUpdating:
+            self.parameters.trainingFolder = path.strip()
+
+    def onExistingChanged(self, _index: int) -> None:
+        """Go on in the folder, or begin again: asked for anew at every training, so that it is not kept."""
+        if not self.panel.isUpdating:
+            self.panel.update()
+
+    def onFusionChanged(self, index: int) -> None:
+        """Another label to learn."""
+        if not self.panel.isUpdating:
+            self.parameters.trainingFusion = self._fusions[index]
+
+    def onPresetChanged(self, index: int) -> None:
+        """Another network."""
+        if not self.panel.isUpdating:
+            self.parameters.trainingPreset = self._presets[index]
+
+    def onEpochsChanged(self, value: int) -> None:
+        """Another number of epochs; 0 is the preset's."""
+        if not self.panel.isUpdating:
+            self.parameters.trainingEpochs = value
+
+    def onKeepRunningChanged(self, checked: bool) -> None:
+        """Whether the next job goes on when Slicer closes."""
+        if not self.panel.isUpdating:
+            self.parameters.keepRunning = checked
+
+    def onShowLoss(self) -> None:
+        """Show the loss curve."""
+        with self.panel.errorsShown():
+            showPlotLayout(self.parameters.lossChart)
+
+    def onOpened(self, collapsed: bool) -> None:
+        """The estimate is made only while somebody may see it."""
+        if not collapsed:
+            self.panel.update()
+
+    def _folderIsFilled(self) -> bool:
+        folder = Path(self.parameters.trainingFolder) if self.parameters.trainingFolder else None
+        try:
+            return folder is not None and folder.is_dir() and any(folder.iterdir())
+        except OSError:  # a folder that may not be looked into; training says so
+            return False
+
+    def _sceneText(self) -> str:
+        cases = sceneCases(self.presentCase())
+        try:
+            requireCohort(cases)
+        except InputError as error:
+            return str(error)
+        return _("{count} cases: {names}").format(count=len(cases), names=", ".join(case.name for case in cases))
+
+    def _warning(self) -> str:
+        """That there is no GPU, with about how long it takes without one."""
+        report = knownDevices()
+        if report is None or not runsOnProcessor(self.parameters.device, report):
+            return ""
+        text = _("The processor is used.") if report.hasGpu else _("No GPU was found.")
+        found = self._trainingData()
+        if found is None:
+            return text + _(" Without one, training takes hours to days.")
+        grid, sequences, cases = found
+        settings = PRESETS[self.parameters.trainingPreset]
+        if self.parameters.trainingEpochs:
+            settings = replace(settings, epochs=self.parameters.trainingEpochs)
+        seconds = estimateTrainingSeconds(settings, sequences, grid, cases)
+        return text + _(" On this computer's processor the training takes about {time}.").format(
+            time=durationText(seconds)
+        )
+
+    def _trainingData(self) -> tuple[Grid, int, int] | None:
+        """A case's grid, the number of sequences and of cases; None if they cannot be found out."""
+        if self.parameters.trainingSource == SCENE:
+            cases = [case for case in sceneCases(self.presentCase()) if case.sequences]
+            if not cases:
+                return None
+            try:
+                grid = gridOfVolume(next(iter(cases[0].sequences.values())))
+            except InputError:  # told when training starts
+                return None
+            return grid, len(cases[0].sequences), len(cases)
+        path = Path(self.parameters.trainingManifest)
+        if not path.is_file():
+            return None
+        key = (path, path.stat().st_mtime_ns)
+        if self._cohort[0] != key:
+            self._cohort = (key, _firstCase(path))
+        return self._cohort[1]
+
+
+def _firstCase(manifest: Path) -> tuple[Grid, int, int] | None:
+    try:
+        cohort = Cohort.open(manifest)
+        image = next(iter(cohort.manifest.files(cohort.case_names[0]).images.values()))
+        return read_image(image).grid, len(cohort.sequences), len(cohort)
+    except InputError:  # told when training starts
+        return None
+
+
+def _fusionTitle(method: FusionMethod) -> str:
+    titles = {
+        FusionMethod.NONE: _("none: one rater at random"),
+        FusionMethod.MAJORITY: _("majority"),
+        FusionMethod.STAPLE: _("STAPLE"),
+        FusionMethod.UNION: _("union"),
+        FusionMethod.INTERSECTION: _("intersection"),
+        FusionMethod.MEAN: _("mean of the raters (soft)"),
+    }
+    return titles[method]
+
+
+def _presetTitle(name: str) -> str:
+    titles = {
+        "small": _("small"),
+        "shapes": _("paper, shapes"),
+        "cavity": _("paper, cavities"),
+    }
+    settings = PRESETS[name]
+    return _("{title}: {depth} poolings, {filters} filters").format(
+        title=titles[name], depth=settings.depth, filters=settings.filters
+    )

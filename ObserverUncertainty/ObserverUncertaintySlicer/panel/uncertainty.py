@@ -1,0 +1,172 @@
+"""Step 4: the model runs on the case with Monte Carlo dropout."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+
+import slicer
+
+from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintySlicer.backgroundJobs import SceneJob
+from ObserverUncertaintySlicer.computingTime import durationText, estimateSeconds
+from ObserverUncertaintySlicer.devices import knownDevices, runsOnProcessor
+from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.host import waitCursor
+from ObserverUncertaintySlicer.panel.deviceChoice import DeviceChoice
+from ObserverUncertaintySlicer.panel.jobBar import JobBar
+from ObserverUncertaintySlicer.panel.section import Section
+from ObserverUncertaintySlicer.prediction import predictionTexts
+from ObserverUncertaintySlicer.raters import commonGrid, raterMasks, ratersOfNode, raterStatistics
+from ObserverUncertaintySlicer.volumes import gridOfVolume
+
+RESULTS = ("probability", "segmentation", "predictiveEntropy", "expectedEntropy", "mutualInformation")
+
+
+class UncertaintySection(Section):
+    """Starts the prediction and says what came of it."""
+
+    uiName = "Uncertainty"
+
+    def __init__(self, panel) -> None:
+        super().__init__(panel)
+        self._jobWarnings: list[str] = []
+        self._shown: tuple | None = None
+
+    def connect(self) -> None:
+        """Connect the widgets' signals."""
+        ui = self.ui
+        ui.samplesSpin.connect("valueChanged(int)", self.onSamplesChanged)
+        ui.seedSpin.connect("valueChanged(int)", self.onSeedChanged)
+        ui.keepRunningCheck.connect("toggled(bool)", self.onKeepRunningChanged)
+        self.devices = DeviceChoice(self.panel, self.panel.model.probe, ui.deviceCombo, ui.findButton)
+        self.bar = JobBar(
+            self.panel, ui.runButton, ui.runProgress, ui.runLabel, self.startPrediction, self.useResult, self.updated
+        )
+
+    def update(self) -> None:
+        """Show the parameters, the time it may take, what is missing and the result."""
+        ui, parameters = self.ui, self.parameters
+        ui.samplesSpin.value = parameters.samples
+        ui.seedSpin.value = parameters.seed
+        ui.keepRunningCheck.checked = parameters.keepRunning
+        self.devices.update()
+        ui.estimateLabel.text = self._estimateText()
+        ui.estimateLabel.visible = bool(ui.estimateLabel.text)
+        missing = self.missing()
+        ui.missingLabel.text = missing
+        ui.missingLabel.visible = bool(missing)
+        if not self.bar.isRunning:
+            self.enable(ui.runButton, missing)
+        self._updateResult()
+
+    def missing(self) -> str:
+        """Why the model cannot run; empty if it can."""
+        if not self.parameters.sequences:
+            return _("Needs a volume (step 1).")
+        missing = self.panel.model.missing()
+        if missing:
+            return missing
+        sequences = self.panel.model.missingSequences()
+        if sequences:
+            return _("Needs the sequences {names} (step 1), or another model (step 3).").format(
+                names=", ".join(sequences)
+            )
+        return ""
+
+    def state(self) -> str:
+        """What is missing, whether it runs, or that results are there."""
+        if self.bar.isRunning:
+            return _("running")
+        if self.parameters.predictiveEntropy is not None:
+            return _("results are there")
+        return _("not ready") if self.missing() else _("ready")
+
+    def startPrediction(self) -> SceneJob:
+        """Start the model on the case."""
+        parameters = self.parameters
+        self._jobWarnings = []
+        with waitCursor():
+            return self.logic.predict(
+                parameters.sequences,
+                self.panel.model.modelFolder,
+                parameters.samples,
+                parameters.device,
+                wait=False,
+                seed=parameters.seed,
+                caseName=parameters.caseName,
+                keepRunning=parameters.keepRunning,
+            )
+
+    def updated(self, job: SceneJob) -> None:
+        """Keep what the job warns of, such as too little memory for the usual batches."""
+        self._jobWarnings = list(job.job.warnings)
+
+    def useResult(self, nodes: Mapping[str, slicer.vtkMRMLNode]) -> None:
+        """Make a prediction's nodes the case's."""
+        node = self.parameters.node
+        wasModifying = node.StartModify()
+        try:
+            for key in RESULTS:
+                setattr(self.parameters, key, nodes[key])
+        finally:
+            node.EndModify(wasModifying)
+
+    def onSamplesChanged(self, value: int) -> None:
+        """Another number of samples."""
+        if not self.panel.isUpdating:
+            self.parameters.samples = value
+
+    def onSeedChanged(self, value: int) -> None:
+        """Other dropout masks."""
+        if not self.panel.isUpdating:
+            self.parameters.seed = value
+
+    def onKeepRunningChanged(self, checked: bool) -> None:
+        """Whether the next job goes on when Slicer closes."""
+        if not self.panel.isUpdating:
+            self.parameters.keepRunning = checked
+
+    def sceneClosing(self) -> None:
+        """Let go of what was said about nodes."""
+        self._jobWarnings, self._shown = [], None
+        self.ui.runLabel.text = ""
+
+    def _estimateText(self) -> str:
+        """On the processor: about how long it takes, and that there is no GPU."""
+        report, card, reference = knownDevices(), self.panel.model.card, self.parameters.reference
+        if report is None or not runsOnProcessor(self.parameters.device, report):
+            return ""
+        text = "" if report.hasGpu else _("No GPU was found. ")
+        if card is None or reference is None:
+            return text.strip()
+        try:
+            seconds = estimateSeconds(card, gridOfVolume(reference), self.parameters.samples)
+        except InputError:  # told when it is started
+            return text.strip()
+        return text + _("About {time} on this computer's processor.").format(time=durationText(seconds))
+
+    def _updateResult(self) -> None:
+        segmentation = self.parameters.segmentation
+        key = None
+        if segmentation is not None:
+            key = (segmentation.GetID(), segmentation.GetSegmentation().GetMTime(), tuple(self._jobWarnings))
+        if key != self._shown:
+            self._shown = key
+            self.ui.resultLabel.text = "" if segmentation is None else self._resultText(segmentation)
+        self.ui.resultLabel.visible = key is not None
+
+    def _resultText(self, segmentation) -> str:
+        notes, warnings = predictionTexts(segmentation)
+        paragraphs = []
+        try:
+            raters = ratersOfNode(segmentation)[:1]
+            volume = raterStatistics(raterMasks(raters, commonGrid(raters))).volumesMl[0]
+            paragraphs.append(_("{name}: {volume:.2f} mL").format(name=escape(segmentation.GetName()), volume=volume))
+        except InputError as error:  # the user emptied it
+            paragraphs.append(escape(str(error)))
+        told = dict.fromkeys([*warnings, *self._jobWarnings])
+        paragraphs += [_("<b>Warning:</b> {text}").format(text=escape(text)) for text in told]
+        paragraphs += [escape(text) for text in notes]
+        paragraphs.append(_("<i>Research use only, not a medical device.</i>"))
+        return "".join(f"<p>{text}</p>" for text in paragraphs)

@@ -1,0 +1,310 @@
+"""The training part of step 3: every control, and real trainings of small discs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import slicer
+from opened_panel import DISCS, discImage, openPanel, pretendDevices, waitFor, writeDiscs
+
+from ObserverUncertaintyLib.fusion import FusionMethod
+from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, JobState
+from ObserverUncertaintySlicer import host
+from ObserverUncertaintySlicer.caseFiles import loadManifestCase
+from ObserverUncertaintySlicer.devices import Device
+from ObserverUncertaintySlicer.modelCards import readCard
+from ObserverUncertaintySlicer.parameters import RaterChoice
+from ObserverUncertaintySlicer.raters import Rater
+from ObserverUncertaintySlicer.segments import addSegmentation
+from ObserverUncertaintySlicer.volumes import addVolume
+
+
+@pytest.fixture
+def panel(workerPython, slicerApplication, moduleFile, monkeypatch, tmp_path):
+    monkeypatch.setenv(host.PYTHON_VARIABLE, str(workerPython))
+    panel = openPanel(slicerApplication, moduleFile, monkeypatch, tmp_path)
+    panel.parameters.device = "cpu"
+    return panel
+
+
+@pytest.fixture
+def ui(panel):
+    return panel.model.ui
+
+
+@pytest.fixture
+def training(panel):
+    return panel.model.training
+
+
+@pytest.fixture
+def discs(panel, ui, tmp_path):
+    """Everything is set for a short training on the discs' manifest."""
+    ui.manifestPath.currentPath = str(writeDiscs(tmp_path / "Kohorte ä"))
+    ui.folderPath.currentPath = str(tmp_path / "model")
+    ui.epochsSpin.value = 3
+    return tmp_path / "model"
+
+
+def finish(training):
+    waitFor(lambda: not training.bar.isRunning)
+
+
+def test_every_control_is_a_parameter_and_shows_it(panel, ui, tmp_path):
+    parameters = panel.parameters
+    ui.sourceCombo.setCurrentIndex(1)
+    assert parameters.trainingSource == "scene"
+    ui.labelEdit.text = " cavity "
+    ui.labelEdit.editingFinished.emit()
+    assert parameters.trainingLabel == "cavity"
+    ui.manifestPath.currentPath = str(tmp_path / "a.toml")
+    assert parameters.trainingManifest == str(tmp_path / "a.toml")
+    ui.folderPath.currentPath = str(tmp_path / "m")
+    assert parameters.trainingFolder == str(tmp_path / "m")
+    ui.fusionCombo.setCurrentIndex(list(FusionMethod).index(FusionMethod.STAPLE))
+    assert parameters.trainingFusion is FusionMethod.STAPLE
+    ui.presetCombo.setCurrentIndex(2)
+    assert parameters.trainingPreset == "cavity"
+    assert ui.epochsSpin.specialValueText == "the preset's 35"
+    ui.epochsSpin.value = 12
+    assert parameters.trainingEpochs == 12
+    ui.keepTrainingCheck.checked = True
+    assert parameters.keepRunning
+    assert panel.uncertainty.ui.keepRunningCheck.checked
+    parameters.trainingSource = "manifest"
+    parameters.trainingLabel = "tumour"
+    parameters.trainingManifest = "/b.toml"
+    parameters.trainingFolder = "/m2"
+    parameters.trainingFusion = FusionMethod.UNION
+    parameters.trainingPreset = "shapes"
+    parameters.trainingEpochs = 0
+    parameters.keepRunning = False
+    assert (ui.sourceCombo.currentIndex, ui.labelEdit.text) == (0, "tumour")
+    assert (ui.manifestPath.currentPath, ui.folderPath.currentPath) == ("/b.toml", "/m2")
+    assert "union" in ui.fusionCombo.currentText
+    assert "paper, shapes: 2 poolings, 16 filters" in ui.presetCombo.currentText
+    assert ui.epochsSpin.text == "the preset's 100"
+    assert not ui.keepTrainingCheck.checked
+
+
+def test_only_what_the_source_needs_is_shown(panel, ui):
+    assert not ui.manifestPath.isHidden()
+    assert ui.labelEdit.isHidden()
+    panel.parameters.trainingSource = "scene"
+    assert ui.manifestPath.isHidden()
+    assert ui.manifestCaption.isHidden()
+    assert not ui.labelEdit.isHidden()
+    assert not ui.sceneLabel.isHidden()
+
+
+def test_the_button_says_what_is_missing(panel, ui, tmp_path):
+    assert not ui.trainButton.enabled
+    assert "manifest" in ui.trainButton.toolTip
+    ui.manifestPath.currentPath = str(tmp_path / "cohort.toml")
+    assert "folder" in ui.trainButton.toolTip
+    ui.folderPath.currentPath = str(tmp_path / "m")
+    assert ui.trainButton.enabled
+    assert "background" in ui.trainButton.toolTip
+    panel.parameters.trainingManifest = ""
+    panel.parameters.trainingSource = "scene"
+    assert ui.trainButton.enabled
+
+
+def test_a_training_fills_the_loss_curve_and_its_model_is_used(panel, ui, training, discs):
+    ui.fusionCombo.setCurrentIndex(list(FusionMethod).index(FusionMethod.MAJORITY))
+    assert not ui.lossButton.enabled
+    ui.trainButton.click()
+    assert ui.trainButton.text == "Cancel"
+    assert not ui.trainProgress.isHidden()
+    assert ui.sectionButton.text.endswith("training")
+    job = training.bar.job
+    finish(training)
+    assert ui.trainButton.text == "Train"
+    assert ui.trainButton.enabled
+    assert ui.trainProgress.isHidden()
+    assert panel.parameters.modelFolder == str(discs)
+    assert str(discs) in ui.trainLabel.text
+    card = readCard(discs)
+    assert card.description.training["fusion"] == "majority"
+    assert card.description.label == "disc"
+    assert card.description.architecture["filters"] == 14
+    chart = panel.parameters.lossChart
+    table = chart.GetNthPlotSeriesNode(0).GetTableNode()
+    losses = slicer.util.arrayFromTableColumn(table, "Loss")
+    np.testing.assert_allclose(losses, card.description.training["losses"])
+    assert len(losses) == 3 == len(job.job.losses)
+    assert not ui.noticeLabel.isHidden()  # the manifest says that the discs are simulated
+
+
+def test_the_loss_curve_is_shown_on_a_click_and_outlives_its_deletion(panel, ui, training, discs, slicerApplication):
+    ui.trainButton.click()
+    waitFor(lambda: panel.parameters.lossChart is not None)
+    slicer.mrmlScene.RemoveNode(panel.parameters.lossChart)
+    assert not ui.lossButton.enabled
+    finish(training)
+    if panel.parameters.lossChart is None:  # deleted after the last epoch
+        pytest.skip("the training was over before the chart was deleted")
+    assert ui.lossButton.enabled
+    assert slicerApplication.dialogs.messages == []
+
+
+def test_validation_losses_are_drawn_where_they_are_told(training, panel):
+    class Losses:
+        losses = [3.0, 2.0, 1.0]  # noqa: RUF012
+        validation_losses = [4.0, 5.0]  # noqa: RUF012
+
+    training.updated(type("Job", (), {"job": Losses})())
+    chart = panel.parameters.lossChart
+    validation = slicer.util.arrayFromTableColumn(chart.GetNthPlotSeriesNode(1).GetTableNode(), "Loss")
+    np.testing.assert_array_equal(validation, [4.0, 5.0])
+
+
+def test_a_training_can_be_cancelled_and_gone_on_with(panel, ui, training, discs):
+    ui.epochsSpin.value = 400
+    ui.trainButton.click()
+    waitFor(lambda: len(training.bar.job.job.losses) >= 2)
+    ui.trainButton.click()
+    assert ui.trainButton.text == "Cancelling…"
+    assert not ui.trainButton.enabled
+    job = training.bar.job
+    finish(training)
+    assert job.state is JobState.CANCELLED
+    done = len(job.job.losses)
+    assert "Cancelled" in ui.trainLabel.text
+    assert panel.parameters.modelFolder == ""
+    # What was begun is gone on with, unless asked otherwise.
+    assert not ui.existingCombo.isHidden()
+    assert ui.existingCombo.currentIndex == 0
+    ui.trainButton.click()
+    waitFor(lambda: len(training.bar.job.job.losses) > done)
+    assert training.bar.job.job.losses[:done] == pytest.approx(job.job.losses)
+    ui.trainButton.click()
+    finish(training)
+
+
+def test_beginning_again_asks_first(panel, ui, training, discs, slicerApplication):
+    import qt
+
+    ui.trainButton.click()
+    finish(training)
+    before = (discs / "weights.safetensors").stat().st_mtime_ns
+    ui.existingCombo.setCurrentIndex(1)
+    slicerApplication.dialogs.answer("message", qt.QMessageBox.Cancel)
+    ui.trainButton.click()
+    assert not training.bar.isRunning
+    assert (discs / "weights.safetensors").stat().st_mtime_ns == before
+    assert str(discs) in slicerApplication.dialogs.messages[-1].text
+    slicerApplication.dialogs.answer("message", qt.QMessageBox.Ok)
+    ui.trainButton.click()
+    finish(training)
+    assert (discs / "weights.safetensors").stat().st_mtime_ns > before
+
+
+def test_a_manifest_that_cannot_be_used_is_told_once_and_starts_nothing(
+    ui, training, discs, slicerApplication, tmp_path
+):
+    ui.manifestPath.currentPath = str(tmp_path / "no.toml")
+    ui.trainButton.click()
+    (message,) = slicerApplication.dialogs.messages
+    assert "no such manifest" in message.text
+    assert not training.bar.isRunning
+
+
+def test_a_failed_training_is_told_once_with_its_log(panel, ui, training, discs, slicerApplication):
+    (discs.parent / "Kohorte ä" / "p2" / "ben.nrrd").write_bytes(b"no mask")
+    ui.trainButton.click()
+    finish(training)
+    (message,) = slicerApplication.dialogs.messages
+    assert "ben.nrrd" in message.text
+    assert "log.txt" in message.details
+    assert ui.trainLabel.text == "Failed."
+    assert panel.parameters.modelFolder == ""
+
+
+def test_the_cases_of_the_scene_are_trained_on_and_their_copies_deleted(
+    panel, ui, training, tmp_path, slicerApplication
+):
+    manifest = writeDiscs(tmp_path / "cohort")
+    loadManifestCase(manifest, "p1")
+    image, distance = discImage(2)
+    present = addSegmentation(distance < 6, DISCS, "present raters", "cara", (1.0, 0.0, 0.0))
+    panel.parameters.caseName = "present"
+    panel.parameters.sequences = {"T1": addVolume(image, DISCS, "present T1")}
+    panel.parameters.raterChoices = [RaterChoice(Rater(present, present.GetSegmentation().GetNthSegmentID(0)))]
+    ui.sourceCombo.setCurrentIndex(1)
+    assert ui.sceneLabel.text == "2 cases: p1, present"
+    ui.labelEdit.text = "disc"
+    ui.labelEdit.editingFinished.emit()
+    ui.folderPath.currentPath = str(tmp_path / "model")
+    ui.epochsSpin.value = 1
+    ui.trainButton.click()
+    job = training.bar.job
+    assert (job.job.folder / INPUTS_FOLDER / "cohort" / "cohort.toml").is_file()
+    finish(training)
+    assert slicerApplication.dialogs.messages == []
+    card = readCard(tmp_path / "model")
+    assert set(card.description.training["raters"]) == {"anna", "ben", "cara"}
+    assert len(card.description.training["cases"]) == 2
+    assert card.description.label == "disc"
+    assert card.isSimulated
+    assert not (job.job.folder / INPUTS_FOLDER).exists()
+
+
+def test_cases_that_do_not_fit_together_are_named_before_and_at_the_click(
+    panel, ui, training, tmp_path, slicerApplication
+):
+    panel.parameters.trainingSource = "scene"
+    assert "no case to train on" in ui.sceneLabel.text
+    panel.parameters.caseName = "lonely"
+    panel.parameters.sequences = {"T1": addVolume(discImage(1)[0], DISCS, "T1")}
+    assert "lonely" in ui.sceneLabel.text
+    ui.folderPath.currentPath = str(tmp_path / "model")
+    ui.trainButton.click()
+    (message,) = slicerApplication.dialogs.messages
+    assert "lonely" in message.text
+    assert not training.bar.isRunning
+    jobs = tmp_path / "Müller jobs"
+    assert not jobs.exists() or list(jobs.iterdir()) == []
+
+
+def test_a_training_goes_on_when_the_scene_is_closed(panel, ui, training, discs, scene, slicerApplication):
+    ui.trainButton.click()
+    scene.Clear()
+    assert training.bar.isRunning
+    finish(training)
+    assert panel.parameters.modelFolder == str(discs)
+    assert slicerApplication.dialogs.messages == []
+
+
+def test_closing_the_panel_ends_a_training(panel, ui, training, discs):
+    ui.epochsSpin.value = 400
+    ui.trainButton.click()
+    job = training.bar.job
+    waitFor(lambda: job.state is JobState.RUNNING)
+    panel.cleanup()
+    assert job.state is JobState.CANCELLED
+
+
+def test_without_gpu_the_time_is_told_while_the_part_is_open(panel, ui, discs, monkeypatch):
+    pretendDevices(monkeypatch, Device("cpu", "AMD"))
+    panel.parameters.device = "auto"
+    assert ui.trainingWarningLabel.isHidden()
+    ui.trainingButton.collapsed = False
+    assert not ui.trainingWarningLabel.isHidden()
+    assert "No GPU was found" in ui.trainingWarningLabel.text
+    assert "about" in ui.trainingWarningLabel.text
+    few = ui.trainingWarningLabel.text
+    panel.parameters.trainingEpochs = 90000
+    assert ui.trainingWarningLabel.text != few
+    assert "h" in ui.trainingWarningLabel.text
+    panel.parameters.trainingManifest = "/no/manifest.toml"
+    assert "hours to days" in ui.trainingWarningLabel.text
+    panel.parameters.trainingSource = "scene"
+    assert "hours to days" in ui.trainingWarningLabel.text
+    panel.parameters.sequences = {"T1": addVolume(discImage(1)[0], DISCS, "T1")}
+    assert "about" in ui.trainingWarningLabel.text
+    pretendDevices(monkeypatch, Device("cpu", "AMD"), Device("cuda:0", "NVIDIA"))
+    panel.update()
+    assert ui.trainingWarningLabel.isHidden()
+    panel.parameters.device = "cpu"
+    assert "The processor is used" in ui.trainingWarningLabel.text

@@ -1,0 +1,212 @@
+"""Step 4 of the panel: real predictions with the shipped model, and everything that may come between."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import slicer
+from opened_panel import openPanel, pretendDevices, simulatedSequences, waitFor
+
+from ObserverUncertaintyLib.jobs import JobState
+from ObserverUncertaintySlicer import host
+from ObserverUncertaintySlicer.backgroundJobs import knownJobs
+from ObserverUncertaintySlicer.devices import Device
+from ObserverUncertaintySlicer.modelCards import shippedModel
+from ObserverUncertaintySlicer.volumes import arrayOfVolume
+
+
+@pytest.fixture
+def panel(workerPython, slicerApplication, moduleFile, monkeypatch, tmp_path):
+    monkeypatch.setenv(host.PYTHON_VARIABLE, str(workerPython))
+    panel = openPanel(slicerApplication, moduleFile, monkeypatch, tmp_path)
+    panel.parameters.device = "cpu"
+    panel.parameters.samples = 2
+    return panel
+
+
+@pytest.fixture
+def section(panel):
+    return panel.uncertainty
+
+
+@pytest.fixture
+def ui(section):
+    return section.ui
+
+
+@pytest.fixture
+def case(panel):
+    """A case that the shipped model fits, without raters."""
+    panel.parameters.caseName = "Ann <1>"
+    panel.parameters.sequences = simulatedSequences()
+    return panel.parameters.sequences
+
+
+def finish(section):
+    waitFor(lambda: not section.bar.isRunning)
+
+
+def test_what_is_missing_is_said_and_disables_the_button(panel, ui, tmp_path, monkeypatch):
+    assert not ui.runButton.enabled
+    assert "Needs a volume" in ui.missingLabel.text
+    assert ui.runButton.toolTip == ui.missingLabel.text
+    assert "not ready" in ui.sectionButton.text
+    sequences = simulatedSequences()
+    panel.parameters.sequences = {"T1": sequences["T1"]}
+    assert "T1c, T2, FLAIR" in ui.missingLabel.text
+    panel.parameters.sequences = sequences
+    assert ui.missingLabel.isHidden()
+    assert ui.runButton.enabled
+    assert "ready" in ui.sectionButton.text
+    slicer.mrmlScene.RemoveNode(sequences["T2"])
+    assert "T2" in ui.missingLabel.text
+    panel.parameters.modelFolder = str(tmp_path)
+    assert str(tmp_path) in ui.missingLabel.text
+    panel.parameters.modelFolder = ""
+    monkeypatch.setattr("ObserverUncertaintySlicer.dependencies.missingPackages", lambda: ["torch"])
+    panel.update()
+    assert "Needs torch" in ui.missingLabel.text
+
+
+def test_every_control_is_a_parameter_and_shows_it(panel, ui):
+    ui.samplesSpin.value = 7
+    ui.seedSpin.value = 11
+    ui.keepRunningCheck.checked = True
+    parameters = panel.parameters
+    assert (parameters.samples, parameters.seed, parameters.keepRunning) == (7, 11, True)
+    parameters.samples, parameters.seed, parameters.keepRunning = 3, 4, False
+    assert (ui.samplesSpin.value, ui.seedSpin.value, ui.keepRunningCheck.checked) == (3, 4, False)
+
+
+def test_a_run_gives_the_nodes_and_says_the_volume(panel, section, ui, case, slicerApplication):
+    ui.seedSpin.value = 5
+    ui.runButton.click()
+    assert ui.runButton.text == "Cancel"
+    assert not ui.runProgress.isHidden()
+    assert "running" in ui.sectionButton.text
+    request = section.bar.job.job.request
+    assert (request.samples, request.seed, request.device, request.case_name) == (2, 5, "cpu", "Ann <1>")
+    finish(section)
+    assert slicerApplication.dialogs.messages == []
+    parameters = panel.parameters
+    probability = arrayOfVolume(parameters.probability)
+    p = np.clip(probability.astype(float), 1e-12, 1 - 1e-12)
+    entropy = -(p * np.log2(p) + (1 - p) * np.log2(1 - p))
+    np.testing.assert_allclose(arrayOfVolume(parameters.predictiveEntropy), entropy, atol=1e-3)
+    mutual = arrayOfVolume(parameters.predictiveEntropy) - arrayOfVolume(parameters.expectedEntropy)
+    np.testing.assert_allclose(arrayOfVolume(parameters.mutualInformation), np.maximum(mutual, 0), atol=1e-3)
+    volume = np.count_nonzero(probability > 0.5) * 3 * 3 * 9 / 1000
+    assert f"Ann &lt;1&gt; segmentation (model): {volume:.2f} mL" in ui.resultLabel.text
+    assert "Research use only, not a medical device." in ui.resultLabel.text
+    assert "results are there" in ui.sectionButton.text
+    assert ui.runProgress.isHidden()
+    assert ui.runButton.text == "Run"
+
+
+def test_warnings_of_job_and_result_are_shown(panel, section, ui, case):
+    ui.runButton.click()
+    section.bar.job.job.warnings.append("Out of memory: <tried> a smaller batch")
+    finish(section)
+    assert "<b>Warning:</b> Out of memory: &lt;tried&gt; a smaller batch" in ui.resultLabel.text
+    segmentation = panel.parameters.segmentation
+    segmentation.SetAttribute("ObserverUncertainty.Notes", json.dumps(["FLAIR was resampled"]))
+    segmentation.SetAttribute("ObserverUncertainty.Warnings", json.dumps(["be careful"]))
+    section._shown = None
+    panel.update()
+    assert "<b>Warning:</b> be careful" in ui.resultLabel.text
+    assert "FLAIR was resampled" in ui.resultLabel.text
+
+
+def test_results_that_are_edited_or_deleted_are_followed(panel, section, ui, case):
+    ui.runButton.click()
+    finish(section)
+    segmentation = panel.parameters.segmentation
+    segmentation.GetSegmentation().RemoveAllSegments()
+    panel.update()
+    assert "mL" not in ui.resultLabel.text
+    slicer.mrmlScene.RemoveNode(segmentation)
+    assert ui.resultLabel.isHidden()
+    slicer.mrmlScene.RemoveNode(panel.parameters.predictiveEntropy)
+    assert ui.sectionButton.text.endswith(": ready")
+
+
+def test_a_run_can_be_cancelled(panel, section, ui, case):
+    panel.parameters.samples = 500
+    ui.runButton.click()
+    job = section.bar.job
+    waitFor(lambda: job.progress.done > 0)
+    ui.runButton.click()
+    assert ui.runButton.text == "Cancelling…"
+    finish(section)
+    assert job.state is JobState.CANCELLED
+    assert "Cancelled" in ui.runLabel.text
+    assert panel.parameters.predictiveEntropy is None
+    assert ui.runButton.enabled
+
+
+def test_a_failed_run_is_told_once_with_what_to_do(panel, section, ui, case, slicerApplication, tmp_path):
+    folder = tmp_path / "damaged"
+    shutil.copytree(shippedModel(), folder)
+    (folder / "weights.safetensors").write_bytes(b"no weights")
+    panel.model.chooseModel(folder)
+    ui.runButton.click()
+    finish(section)
+    (message,) = slicerApplication.dialogs.messages
+    assert str(folder) in message.text
+    assert "log.txt" in message.details
+    assert ui.runLabel.text == "Failed."
+    assert panel.parameters.predictiveEntropy is None
+
+
+def test_closing_the_scene_ends_the_run(panel, section, ui, case, scene, slicerApplication):
+    panel.parameters.samples = 500
+    ui.runButton.click()
+    job = section.bar.job
+    waitFor(lambda: job.progress.done > 0)
+    scene.Clear()
+    assert not section.bar.isRunning
+    assert job.state is JobState.CANCELLED
+    assert ui.runButton.text == "Run"
+    assert not ui.runButton.enabled
+    assert slicerApplication.dialogs.messages == []
+
+
+def test_deleting_the_sequences_during_the_run_loses_no_result(panel, section, ui, case, slicerApplication):
+    ui.runButton.click()
+    for node in case.values():
+        slicer.mrmlScene.RemoveNode(node)
+    assert ui.runButton.enabled  # it cancels
+    finish(section)
+    assert slicerApplication.dialogs.messages == []
+    assert panel.parameters.predictiveEntropy is not None
+    assert not ui.runButton.enabled
+
+
+def test_a_run_that_keeps_running_outlives_the_panel(panel, section, ui, case):
+    ui.keepRunningCheck.checked = True
+    ui.runButton.click()
+    folder = section.bar.job.job.folder
+    panel.cleanup()
+    (job,) = knownJobs()
+    assert job.folder == folder
+    assert job.wait(120) is JobState.DONE
+
+
+def test_on_the_processor_the_time_is_told(panel, ui, case, monkeypatch):
+    pretendDevices(monkeypatch, Device("cpu", "AMD"))
+    panel.update()
+    assert "No GPU was found. About" in ui.estimateLabel.text
+    short = ui.estimateLabel.text
+    panel.parameters.samples = 1000
+    assert ui.estimateLabel.text != short
+    assert ui.runButton.enabled  # a warning, no refusal
+    panel.parameters.sequences = {}
+    assert ui.estimateLabel.text == "No GPU was found."
+    pretendDevices(monkeypatch, Device("cpu", "AMD"), Device("cuda:0", "NVIDIA"))
+    panel.parameters.sequences = case
+    assert ui.estimateLabel.text.startswith("About")
+    panel.parameters.device = "auto"
+    assert ui.estimateLabel.isHidden()
