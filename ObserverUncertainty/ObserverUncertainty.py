@@ -46,13 +46,17 @@ class ObserverUncertainty(ScriptedLoadableModule):
         import slicer
 
         if getattr(slicer, "app", None) is not None:
-            slicer.app.connect("startupCompleted()", _registerSampleData)
+            slicer.app.connect("startupCompleted()", _onStartup)
 
 
-def _registerSampleData():
+def _onStartup():
+    """Tell the application of the sample case, and of the layouts that a saved scene may want."""
+    from ObserverUncertaintySlicer.layout import registerLayout
     from ObserverUncertaintySlicer.sampleData import registerSampleData
 
     registerSampleData()
+    for rows in (2, 3):
+        registerLayout(rows)
 
 
 class ObserverUncertaintyWidget(ScriptedLoadableModuleWidget):

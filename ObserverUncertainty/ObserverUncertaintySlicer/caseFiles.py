@@ -48,7 +48,8 @@ def manifestCases(manifestPath: str | Path) -> list[str]:
 def loadManifestCase(manifestPath: str | Path, caseName: str) -> LoadedCase:
     """Load one case of a cohort manifest into the scene.
 
-    Sequences keep their own grids; raters are drawn on the reference sequence's, resampled to it if need be.
+    Sequences keep their own grids, the reference comes first; raters are drawn on the reference's, resampled to it if need
+    be.
 
     Raises:
         InputError: the manifest or a file cannot be used; the scene is unchanged then.
@@ -83,11 +84,13 @@ def _addCase(
 ) -> LoadedCase:
     """Make the nodes of a case; everything is read by now, so that a damaged file leaves no half case behind."""
     folder = addFolder(name)
+    reference = reference or next(iter(images), None)
     sequences = {}
-    for sequence, volume in images.items():
+    # The panel takes the first one as the reference; models find theirs by name.
+    for sequence in sorted(images, key=lambda sequence: sequence != reference):
+        volume = images[sequence]
         sequences[sequence] = addVolume(volume.array, volume.grid, f"{name} {sequence}")
         placeUnder(sequences[sequence], folder)
-    reference = reference or next(iter(images), None)
     allNotes, allWarnings = list(notes), list(warnings)
     raters: list[Rater] = []
     if masks:

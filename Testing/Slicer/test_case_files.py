@@ -201,7 +201,7 @@ def manifest(folder):
 def test_a_manifest_lists_its_cases_and_loads_one(manifest):
     assert manifestCases(manifest) == ["Müller 07", "case08"]
     case = loadManifestCase(manifest, "Müller 07")
-    assert list(case.sequences) == ["T2", "FLAIR"]
+    assert list(case.sequences) == ["FLAIR", "T2"]
     assert [rater.name for rater in case.raters] == ["Anna", "Ben"]
     # The manifest's reference decides where raters are drawn, as in the library.
     library = Cohort.open(manifest).load("Müller 07", LoadOptions(resample=True))

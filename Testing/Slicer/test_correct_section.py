@@ -63,6 +63,14 @@ def test_every_contour_is_offered_and_the_chosen_one_copied(ready):
     assert ready.state() == f"correcting {copy.GetName()}"
 
 
+def test_the_models_contour_is_offered_first_unless_the_user_chose_another(ready, panel):
+    assert ready.ui.sourceCombo.currentText == "model's segmentation: model"
+    ready.ui.sourceCombo.currentIndex = 2
+    ready.ui.sourceCombo.activated.emit(2)
+    panel.parameters.fusedSegmentation = panel.logic.fuseRaters(panel.parameters.raters, "union")
+    assert ready.ui.sourceCombo.currentText == "rater ben"
+
+
 def test_the_editor_gets_the_copy_before_the_image(ready):
     copy = start(ready)
     editor = ready.ui.editor

@@ -29,6 +29,7 @@ class CorrectSection(Section):
     def __init__(self, panel) -> None:
         super().__init__(panel)
         self._sources: list[tuple[str, object]] = []
+        self._chosenSource = ""
         self._slices: list[RankedSlice] = []
         self._position = -1
         self._observed = None
@@ -39,6 +40,7 @@ class CorrectSection(Section):
         ui = self.ui
         ui.orientationCombo.addItems(list(_ORIENTATIONS))
         ui.rankCombo.addItems([_("model's predictive entropy"), _("experts' entropy")])
+        ui.sourceCombo.connect("activated(int)", self.onSourceChosen)
         ui.startButton.connect("clicked()", self.onStart)
         ui.nextButton.connect("clicked()", self.onNext)
         ui.previousButton.connect("clicked()", self.onPrevious)
@@ -89,6 +91,10 @@ class CorrectSection(Section):
         if copy is not None:
             return _("correcting {name}").format(name=copy.GetName())
         return _("ready") if self._sources else _("nothing to correct yet")
+
+    def onSourceChosen(self, _index: int) -> None:
+        """The user's choice stays when further contours come; else the first one, the model's, is offered."""
+        self._chosenSource = self.ui.sourceCombo.currentText
 
     def onStart(self) -> None:
         """Start a working copy, after asking where one with changes would be left behind."""
@@ -202,10 +208,10 @@ class CorrectSection(Section):
                 candidates.append((_("{title}: {name}").format(title=title, name=node.GetName()), node))
         candidates += [(_("rater {name}").format(name=rater.name), rater) for rater in parameters.raters]
         if [title for title, _source in candidates] != [title for title, _source in self._sources]:
-            chosen = self.ui.sourceCombo.currentText
             self.ui.sourceCombo.clear()
             self.ui.sourceCombo.addItems([title for title, _source in candidates])
-            self.ui.sourceCombo.currentIndex = max(0, self.ui.sourceCombo.findText(chosen)) if candidates else -1
+            if candidates:
+                self.ui.sourceCombo.currentIndex = max(0, self.ui.sourceCombo.findText(self._chosenSource))
         self._sources = candidates
 
     def _entropy(self):
