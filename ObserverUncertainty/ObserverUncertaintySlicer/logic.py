@@ -121,6 +121,27 @@ class LogicSteps:
         job = training.trainModel(manifestPath, modelPath, fusion, device=device, keepRunning=keepRunning, **options)
         return job.result() if wait else job
 
+    def trainOnScene(
+        self,
+        modelPath: str | Path,
+        fusion: FusionMethod | str = FusionMethod.NONE,
+        wait: bool = True,
+        *,
+        label: str = "structure",
+        **options: Any,
+    ) -> Path | SceneJob:
+        """Train on the cases that were loaded into the scene with their raters.
+
+        Args:
+            modelPath: the folder for the model.
+            fusion: what training sees as label; "none" draws one rater at random.
+            wait: return the model's folder; else a job.
+            label: the structure that the raters drew.
+            options: as for `train`.
+        """
+        job = training.trainOnScene(modelPath, fusion, label=label, **options)
+        return job.result() if wait else job
+
     # Step 4: uncertainty
 
     def predict(

@@ -12,7 +12,9 @@ from ObserverUncertaintyLib.cases import Cohort
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.formats import read_image
 from ObserverUncertaintyLib.geometry import Grid, same_grid
+from ObserverUncertaintySlicer import host
 from ObserverUncertaintySlicer.caseFiles import loadManifestCase
+from ObserverUncertaintySlicer.modelCards import readCard
 from ObserverUncertaintySlicer.raters import Rater
 from ObserverUncertaintySlicer.sceneCases import SceneCase, exportSceneCohort, markCase, sceneCases
 from ObserverUncertaintySlicer.segments import addEmptySegmentation, addSegment, setSegment
@@ -166,3 +168,19 @@ def test_files_lie_in_world_coordinates_like_their_nodes(scene, tmp_path):
     read = read_image(tmp_path / "p1" / "0.nrrd")
     assert same_grid(read.grid, gridOfVolume(case.sequences["T1"]))
     np.testing.assert_array_equal(read.array, arrayOfVolume(case.sequences["T1"]))
+
+
+@pytest.mark.usefixtures("scene")
+def test_a_script_trains_on_the_scene(workerPython, moduleFile, tmp_path, monkeypatch):
+    monkeypatch.setenv(host.PYTHON_VARIABLE, str(workerPython))
+    monkeypatch.setenv(host.JOBS_VARIABLE, str(tmp_path / "jobs"))
+    logic = moduleFile.ObserverUncertaintyLogic()
+    with pytest.raises(InputError, match="no case"):
+        logic.trainOnScene(tmp_path / "model")
+    assert list((tmp_path / "jobs").iterdir()) == []
+    addCase("p1", 1, {"anna": 5, "ben": 7})
+    addCase("p2", 2, {"anna": 5, "ben": 7})
+    options = {"depth": 1, "filters": 4, "epochs": 1, "device": "cpu"}
+    assert logic.trainOnScene(tmp_path / "model", "union", label="disc", **options) == tmp_path / "model"
+    description = readCard(tmp_path / "model").description
+    assert (description.label, description.training["fusion"]) == ("disc", "union")

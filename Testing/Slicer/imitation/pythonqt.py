@@ -81,7 +81,8 @@ def signalOf(sender, signature: str):
     standIn = getattr(type(sender), "standInSignals", {}).get(signature)
     if standIn is not None:
         return getattr(sender, standIn)
-    if sender.metaObject().indexOfSignal(signature) < 0 or signature in hiddenSignatures(sender):
+    # Not `sender.metaObject()`: PySide6 lets it die with the sender, and the class's own with it.
+    if type(sender).staticMetaObject.indexOfSignal(signature) < 0 or signature in hiddenSignatures(sender):
         raise missing
     signal = getattr(sender, name)
     return signal[arguments] if arguments else signal
