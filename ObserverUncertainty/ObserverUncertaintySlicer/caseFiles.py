@@ -48,8 +48,8 @@ def manifestCases(manifestPath: str | Path) -> list[str]:
 def loadManifestCase(manifestPath: str | Path, caseName: str) -> LoadedCase:
     """Load one case of a cohort manifest into the scene.
 
-    Sequences keep their own grids, the reference comes first; raters are drawn on the reference's, resampled to it if need
-    be.
+    Sequences keep their own grids, the reference comes first; raters are drawn on the reference's,
+    resampled to it if need be.
 
     Raises:
         InputError: the manifest or a file cannot be used; the scene is unchanged then.
