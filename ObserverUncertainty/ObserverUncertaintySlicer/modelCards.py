@@ -88,10 +88,3 @@ def readCard(modelPath: str | Path) -> ModelCard:
 def shippedModel() -> Path:
     """The folder of the small model that ships with the module, trained on simulated cases."""
     return Path(__file__).parents[1] / "Resources" / "Models" / "SimulatedCavity"
-
-
-def findModels(folder: str | Path) -> list[Path]:
-    """The folders of trained models in a folder, itself or one level below, sorted by name."""
-    folder = Path(folder)
-    candidates = [folder, *sorted(path for path in folder.iterdir() if path.is_dir())] if folder.is_dir() else []
-    return [path for path in candidates if (path / "model.json").is_file()]

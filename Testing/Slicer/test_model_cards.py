@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import pytest
 
 from ObserverUncertaintyLib.model_file import ModelError
-from ObserverUncertaintySlicer.modelCards import findModels, readCard, shippedModel
+from ObserverUncertaintySlicer.modelCards import readCard, shippedModel
 
 
 def test_the_shipped_model_says_that_it_is_simulated_and_is_small():
@@ -41,12 +40,3 @@ def test_a_model_of_other_data_has_no_notice(tmp_path):
 def test_a_folder_without_model_is_named(tmp_path):
     with pytest.raises(ModelError, match=f"{tmp_path.name} holds no model"):
         readCard(tmp_path)
-
-
-def test_models_are_found_in_a_folder_or_one_level_below(tmp_path):
-    for name in ("b", "a"):
-        shutil.copytree(shippedModel(), tmp_path / name)
-    (tmp_path / "else").mkdir()
-    assert findModels(tmp_path) == [tmp_path / "a", tmp_path / "b"]
-    assert findModels(tmp_path / "a") == [tmp_path / "a"]
-    assert findModels(tmp_path / "nowhere") == []
