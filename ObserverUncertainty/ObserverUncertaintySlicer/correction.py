@@ -43,11 +43,13 @@ class WorkingCopy:
         node: the segmentation node to edit, on the background volume's grid as it was at the start.
         segmentID: the segment of it that is being corrected.
         startNode: what it was at the start, hidden, for the comparison; None if the user deleted it.
+        note: what was done to the source to bring it onto this grid, such as resampling; empty if nothing was.
     """
 
     node: Any
     segmentID: str
     startNode: Any
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,14 +102,19 @@ def startCorrection(source, backgroundVolume, entropyVolume=None, name: str | No
     _remember(node, Role=_ROLE, Source=origin, Started=_now(), Note=note, Segment=segmentID, StartVolumeMl=volume)
     for attribute in _KEPT:
         _remember(node, **{attribute: rater.node.GetAttribute(PREFIX + attribute)})
-    return WorkingCopy(node, segmentID, start)
+    return WorkingCopy(node, segmentID, start, note or "")
 
 
 def workingCopyOf(node) -> WorkingCopy | None:
     """The working copy that a segmentation node is, such as after a scene was loaded; None if it is none."""
     if node.GetAttribute(PREFIX + "Role") != _ROLE:
         return None
-    return WorkingCopy(node, node.GetAttribute(_SEGMENT) or "", node.GetNodeReference(_START))
+    return WorkingCopy(
+        node,
+        node.GetAttribute(_SEGMENT) or "",
+        node.GetNodeReference(_START),
+        node.GetAttribute(PREFIX + "Note") or "",
+    )
 
 
 def correctionState(workingCopy: WorkingCopy) -> CorrectionState:

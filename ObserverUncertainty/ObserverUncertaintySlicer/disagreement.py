@@ -18,6 +18,7 @@ from ObserverUncertaintySlicer.hierarchy import placeBeside
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.raters import Rater, RaterMasks, asRaters, commonGrid, raterMasks
 from ObserverUncertaintySlicer.segments import addSegment, setReferenceGrid, setSegment
+from ObserverUncertaintySlicer.texts import keepTexts
 from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume, gridOfVolume, requireInScene, updateVolume
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def fuseRaters(raters: Sequence[Any], method: FusionMethod | str, referenceVolum
         setSegment(node, _fusedSegment(node, _title(method)), _full(fused, box, masks), masks.grid)
         node.SetAttribute(FUSION_ATTRIBUTE, method.value)
         node.SetAttribute(STAPLE_ATTRIBUTE, json.dumps(performance) if performance else None)
-        _keepTexts(node, masks)
+        _describe(node, masks)
     finally:
         node.EndModify(wasModifying)
     _updateMean(node, None if mean is None else _full(mean, box, masks), masks)
@@ -135,7 +136,7 @@ def expertEntropy(raters: Sequence[Any], referenceVolume=None, output=None):
     beside = referenceVolume if referenceVolume is not None else raters[0].node
     name = _("{reference} expert entropy").format(reference=beside.GetName())
     node = _putVolume(_full(inBox, masks.box, masks), masks.grid, name, "ExpertEntropy", beside, output)
-    _keepTexts(node, masks)
+    _describe(node, masks)
     return node
 
 
@@ -179,14 +180,6 @@ def entropyArray(volumeNode) -> NDArray[np.float32]:
             ).format(volume=volumeNode.GetName(), low=low, high=high)
         )
     return array
-
-
-def raterTexts(node) -> tuple[list[str], list[str]]:
-    """What was done to the raters of a result, and what the user should know about them: notes and warnings."""
-    notes, warnings = (
-        json.loads(node.GetAttribute(f"ObserverUncertainty.{name}") or "[]") for name in ("Notes", "Warnings")
-    )
-    return notes, warnings
 
 
 def _title(method: FusionMethod) -> str:
@@ -283,10 +276,9 @@ def _full(inBox: NDArray[Any], box: tuple[slice, ...], masks: RaterMasks) -> NDA
     return array
 
 
-def _keepTexts(node, masks: RaterMasks) -> None:
+def _describe(node, masks: RaterMasks) -> None:
     node.SetAttribute("ObserverUncertainty.Raters", json.dumps(masks.names))
-    node.SetAttribute("ObserverUncertainty.Notes", json.dumps(masks.notes))
-    node.SetAttribute("ObserverUncertainty.Warnings", json.dumps(masks.warnings))
+    keepTexts(node, masks.notes, masks.warnings)
 
 
 def _orNone(value: float) -> float | None:

@@ -19,6 +19,7 @@ from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.modelCards import ModelCard, readCard
 from ObserverUncertaintySlicer.segments import addSegmentation
 from ObserverUncertaintySlicer.sequenceFiles import exportSequences
+from ObserverUncertaintySlicer.texts import keepTexts
 from ObserverUncertaintySlicer.volumes import importVolume, requireInScene
 
 ROLE_ATTRIBUTE = "ObserverUncertainty.Role"
@@ -130,17 +131,8 @@ def loadPrediction(
         beside,
     )
     _describe(segmentation, "Segmentation", report)
-    segmentation.SetAttribute("ObserverUncertainty.Notes", json.dumps([*notes, *report["notes"]]))
-    segmentation.SetAttribute("ObserverUncertainty.Warnings", json.dumps(report["warnings"]))
+    keepTexts(segmentation, [*notes, *report["notes"]], report["warnings"])
     return {**nodes, "segmentation": segmentation}
-
-
-def predictionTexts(segmentation) -> tuple[list[str], list[str]]:
-    """What was done to a predicted case, and what the user should know about the result: notes and warnings."""
-    notes, warnings = (
-        json.loads(segmentation.GetAttribute(f"ObserverUncertainty.{name}") or "[]") for name in ("Notes", "Warnings")
-    )
-    return notes, warnings
 
 
 def _chosenSequences(sequences: Mapping[str, Any], card: ModelCard) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import pytest
 import slicer
 from section_case import GRID, RATERS, VOXEL_ML, box, fill, segmentOf, waitFor
 
+from ObserverUncertaintyLib.geometry import Grid
 from ObserverUncertaintySlicer.correction import workingCopyOf
 from ObserverUncertaintySlicer.segments import addSegmentation, setSegment
 from ObserverUncertaintySlicer.sliceRanking import rankedSlices
@@ -84,6 +85,17 @@ def test_the_figures_follow_the_edit(ready, slicerApplication):
     edit(copy, box(10, 15))
     waitFor(slicerApplication, lambda: "Dice with the start 0.667" in ready.ui.liveLabel.text, 5)
     assert f"{500 * VOXEL_ML:.2f} mL (start {1000 * VOXEL_ML:.2f} mL)" in ready.ui.liveLabel.text
+
+
+def test_what_was_done_to_the_source_stands_below_the_figures(ready, panel):
+    start(ready)
+    assert "resampled" not in ready.ui.liveLabel.text
+    coarser = Grid(
+        size=(16, 15, 20), spacing=(4.0, 4.0, 2.5), origin=(-30.0, -28.0, -24.0), direction=(1, 0, 0, 0, 1, 0, 0, 0, 1)
+    )
+    panel.parameters.segmentation = addSegmentation(RATERS["anna"][:, ::2, ::2], coarser, "coarse", "c", (0, 0, 1))
+    start(ready)
+    assert "resampled" in ready.ui.liveLabel.text.splitlines()[1]
 
 
 def test_next_and_previous_go_through_the_ranked_slices(ready):

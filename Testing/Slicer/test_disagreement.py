@@ -17,11 +17,11 @@ from ObserverUncertaintySlicer.disagreement import (
     differenceVolume,
     expertEntropy,
     fuseRaters,
-    raterTexts,
     staplePerformance,
 )
 from ObserverUncertaintySlicer.hierarchy import addFolder, placeUnder
 from ObserverUncertaintySlicer.raters import Rater, raterMask, ratersOfNode
+from ObserverUncertaintySlicer.texts import textsOf
 from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume, gridOfVolume
 
 pytestmark = pytest.mark.usefixtures("scene")
@@ -101,7 +101,7 @@ def test_staple_of_raters_who_drew_nothing_judges_nobody(case):
     assert not raterMask((node, onlySegment(node)), scenes.OBLIQUE)[0].any()
     json.loads(node.GetAttribute("ObserverUncertainty.StaplePerformance"), parse_constant=pytest.fail)
     assert all(np.isnan([p, q]).all() for _, p, q in staplePerformance(node))
-    assert len(raterTexts(node)[1]) == 2
+    assert len(textsOf(node)[1]) == 2
 
 
 def test_a_damaged_performance_names_node_and_attribute(case):
@@ -150,8 +150,8 @@ def test_an_update_on_another_reference_moves_to_its_grid(case):
     assert found.sum() * scenes.PLAIN.voxel_volume_ml == pytest.approx(
         fusion.majority(masks).sum() * scenes.OBLIQUE.voxel_volume_ml, rel=0.05
     )
-    assert len(raterTexts(node)[0]) == 3
-    assert "resampled to the nearest voxel" in raterTexts(node)[0][0]
+    assert len(textsOf(node)[0]) == 3
+    assert "resampled to the nearest voxel" in textsOf(node)[0][0]
 
 
 def test_none_and_unknown_methods_are_refused(case):

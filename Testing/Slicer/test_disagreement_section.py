@@ -8,10 +8,11 @@ import slicer
 from section_case import GRID, RATERS, VOXEL_ML, addRaters, box, cells, fill, segmentOf, settle
 
 from ObserverUncertaintyLib.fusion import FusionMethod
+from ObserverUncertaintyLib.geometry import Grid
 from ObserverUncertaintyLib.staple import staple
 from ObserverUncertaintySlicer.parameters import RaterChoice
 from ObserverUncertaintySlicer.raters import Rater, ratersOfNode
-from ObserverUncertaintySlicer.segments import setSegment
+from ObserverUncertaintySlicer.segments import addSegmentation, setSegment
 from ObserverUncertaintySlicer.volumes import arrayOfVolume
 
 STACK = np.stack(list(RATERS.values()))
@@ -235,6 +236,23 @@ def test_a_rater_that_cannot_be_used_is_told_beside_the_result_when_live_and_onc
     section.parameters.raterChoices = good
     settle(slicerApplication, section)
     assert "two labels" not in section.ui.fusedLabel.text
+
+
+def test_what_was_done_to_a_rater_and_what_to_know_about_it_stand_below_the_result(slicerApplication, panel, section):
+    fill(panel)
+    settle(slicerApplication, section)
+    assert section.ui.fusedLabel.text.count("\n") == 0
+    finer = Grid(
+        size=(64, 60, 20), spacing=(1.0, 1.0, 2.5), origin=(-31.5, -29.5, -24.0), direction=(1, 0, 0, 0, 1, 0, 0, 0, 1)
+    )
+    dora = addSegmentation(np.repeat(np.repeat(RATERS["anna"], 2, 1), 2, 2), finer, "dora's", "dora", (1, 0, 0))
+    empty = addSegmentation(np.zeros(GRID.shape, bool), GRID, "emil's", "emil", (0, 1, 0))
+    added = [RaterChoice(rater) for node in (dora, empty) for rater in ratersOfNode(node)]
+    section.parameters.raterChoices = [*section.parameters.raterChoices, *added]
+    settle(slicerApplication, section)
+    lines = section.ui.fusedLabel.text.splitlines()
+    assert any("dora" in line and "resampled" in line for line in lines)
+    assert any(line.startswith("Warning:") and "emil" in line for line in lines)
 
 
 def test_a_fusion_that_is_itself_a_rater_is_not_overwritten(slicerApplication, panel, section):

@@ -17,7 +17,8 @@ from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_
 from ObserverUncertaintySlicer import host
 from ObserverUncertaintySlicer.hierarchy import addFolder, itemOf, placeUnder
 from ObserverUncertaintySlicer.modelCards import shippedModel
-from ObserverUncertaintySlicer.prediction import predictCase, predictionTexts
+from ObserverUncertaintySlicer.prediction import predictCase
+from ObserverUncertaintySlicer.texts import textsOf
 from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume, exportVolume, gridOfVolume
 
 COARSE = CavitySettings(in_plane_spacing_mm=3.0, slice_thickness_mm=9.0)
@@ -96,7 +97,7 @@ def test_a_sequence_on_another_grid_is_resampled_and_this_is_said(workerPython, 
     flair = sequences["FLAIR"]
     coarser = addVolume(arrayOfVolume(flair)[:, ::2, ::2], _every_second(gridOfVolume(flair)), "coarse FLAIR")
     nodes = predictCase({**sequences, "FLAIR": coarser}, shippedModel(), SAMPLES, "cpu").result()
-    notes, _warnings = predictionTexts(nodes["segmentation"])
+    notes, _warnings = textsOf(nodes["segmentation"])
     assert any("coarse FLAIR was resampled" in note for note in notes)
 
 

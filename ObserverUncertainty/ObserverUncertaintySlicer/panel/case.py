@@ -261,16 +261,8 @@ class CaseSection(Section):
         """Nothing is computed for a table that nobody sees."""
         self._left = True
 
-    def sceneClosing(self) -> None:
-        """Let go of every node."""
-        self._forget()
-
-    def cleanup(self) -> None:
-        """Let go of every node and observer."""
-        self._forget()
-        super().cleanup()
-
-    def _forget(self) -> None:
+    def letGo(self) -> None:
+        """Let go of sequences, raters and what was said about them."""
         self._timer.stop()
         self._watch.removeObservers()
         self._raters.clear()

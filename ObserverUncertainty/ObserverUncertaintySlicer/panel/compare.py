@@ -41,7 +41,7 @@ class CompareSection(Section):
         ui, parameters, missing = self.ui, self.parameters, self.missing()
         ready = not missing
         if self.views is not None and not ready:
-            self._letGoOfViews()
+            self.letGo()
         ui.missingLabel.text = missing
         ui.missingLabel.visible = not ready
         ui.compareButton.enabled = ready
@@ -83,7 +83,7 @@ class CompareSection(Section):
         """Return to the layout from before."""
         if self.views is not None:
             self.views.restoreLayout()
-            self._letGoOfViews()
+            self.letGo()
         self.panel.update()
 
     def onDifferenceToggled(self, checked: bool) -> None:
@@ -142,14 +142,11 @@ class CompareSection(Section):
             self.parameters.cohortChart = wmeDiceChart({path.stem: readScores(path)}, self.parameters.cohortChart)
             showPlotLayout(self.parameters.cohortChart)
 
-    def sceneClosing(self) -> None:
+    def letGo(self) -> None:
         """Let go of the views."""
-        self._letGoOfViews()
-
-    def cleanup(self) -> None:
-        """Let go of the views and the observers."""
-        self._letGoOfViews()
-        super().cleanup()
+        if self.views is not None:
+            self.views.close()
+            self.views = None
 
     def _show(self) -> None:
         parameters = self.parameters
@@ -159,17 +156,12 @@ class CompareSection(Section):
                 parameters.predictiveEntropy, parameters.expertEntropy, parameters.difference
             )
             parameters.difference = difference
-        self._letGoOfViews()
+        self.letGo()
         self.views = self.logic.compare(
             parameters.reference, parameters.predictiveEntropy, parameters.expertEntropy, parameters.raters, difference
         )
         self.views.setOpacity(parameters.opacity)
         self.views.setThreshold(parameters.threshold)
-
-    def _letGoOfViews(self) -> None:
-        if self.views is not None:
-            self.views.close()
-            self.views = None
 
 
 def readScores(path: Path) -> list[tuple[str, float, float]]:

@@ -166,9 +166,10 @@ class CorrectSection(Section):
             return
         with self.panel.errorsShown():
             state = correction.correctionState(copy)
-            self.ui.liveLabel.text = _(
+            figures = _(
                 "{volume:.2f} mL (start {start:.2f} mL), Dice with the start {dice:.3f}, {changed:.2f} mL changed"
             ).format(volume=state.volumeMl, start=state.startVolumeMl, dice=state.dice, changed=state.changedMl)
+            self.ui.liveLabel.text = f"{figures}\n{copy.note}" if copy.note else figures
 
     def enter(self) -> None:
         """The user comes to the module: the editor works on again."""
@@ -182,8 +183,8 @@ class CorrectSection(Section):
         editor.uninstallKeyboardShortcuts()
         editor.removeViewObservations()
 
-    def sceneClosing(self) -> None:
-        """Let go of every node before the scene is emptied."""
+    def letGo(self) -> None:
+        """Let go of the working copy; no effect and no observation of it stays."""
         self._live.stop()
         self.exit()
         self.ui.editor.setSegmentationNode(None)
@@ -192,10 +193,9 @@ class CorrectSection(Section):
         self.ui.sliceLabel.text = self.ui.liveLabel.text = self.ui.savedLabel.text = ""
 
     def cleanup(self) -> None:
-        """Let go of the editor and of the observers."""
-        self.sceneClosing()
-        self.ui.editor.setMRMLSegmentEditorNode(None)
+        """Let go of the editor too."""
         super().cleanup()
+        self.ui.editor.setMRMLSegmentEditorNode(None)
 
     def _updateSources(self) -> None:
         parameters = self.parameters

@@ -18,6 +18,7 @@ from ObserverUncertaintySlicer.panel.contents import ContentWatch, Key, gridKey,
 from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.panel.tables import setCell, setUpTable
 from ObserverUncertaintySlicer.raters import commonGrid, raterMask, ratersOfNode
+from ObserverUncertaintySlicer.texts import textsOf
 from ObserverUncertaintySlicer.volumes import gridOfVolume, voxelsOf
 
 LIVE_MILLISECONDS = 300
@@ -153,16 +154,8 @@ class DisagreementSection(Section):
                 )
         self.panel.update()
 
-    def sceneClosing(self) -> None:
-        """Let go of every node."""
-        self._forget()
-
-    def cleanup(self) -> None:
-        """Let go of every node and observer."""
-        self._forget()
-        super().cleanup()
-
-    def _forget(self) -> None:
+    def letGo(self) -> None:
+        """Let go of raters and results."""
         self._timer.stop()
         self._watch.removeObservers()
         self._fusedFrom = self._entropyFrom = self._waitingFor = None
@@ -244,7 +237,8 @@ class DisagreementSection(Section):
         text = _("{name}: {volume:.2f} mL").format(name=node.GetName(), volume=self._volumeMl(node))
         if not self.parameters.liveFusion and self._needsFusion():
             text += _(" (made before the last change: fuse again)")
-        return text
+        notes, warnings = textsOf(node)
+        return "\n".join([text, *(_("Warning: {text}").format(text=warning) for warning in warnings), *notes])
 
     def _volumeMl(self, node) -> float:
         raters = ratersOfNode(node)

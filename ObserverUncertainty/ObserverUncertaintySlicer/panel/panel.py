@@ -169,7 +169,7 @@ class Panel(VTKObservationMixin):
             bar.abandon()
             self._bars.remove(bar)
         for section in self.sections:
-            section.sceneClosing()
+            section.letGo()
 
     def _onSceneEndClose(self, caller, event) -> None:
         self._followParameterNode()

@@ -56,11 +56,12 @@ class Section(VTKObservationMixin):
     def exit(self) -> None:
         """The user leaves the module."""
 
-    def sceneClosing(self) -> None:
-        """The scene is about to be closed: let go of every node."""
+    def letGo(self) -> None:
+        """Let go of every node: the scene is about to be closed, or the panel goes away."""
 
     def cleanup(self) -> None:
-        """The panel goes away: remove observers, let go of everything."""
+        """The panel goes away: let go of nodes and observers."""
+        self.letGo()
         self.removeObservers()
 
     def showState(self) -> None:

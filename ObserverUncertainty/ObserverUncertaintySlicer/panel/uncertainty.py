@@ -16,8 +16,8 @@ from ObserverUncertaintySlicer.host import waitCursor
 from ObserverUncertaintySlicer.panel.deviceChoice import DeviceChoice
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
 from ObserverUncertaintySlicer.panel.section import Section
-from ObserverUncertaintySlicer.prediction import predictionTexts
 from ObserverUncertaintySlicer.raters import commonGrid, raterMasks, ratersOfNode, raterStatistics
+from ObserverUncertaintySlicer.texts import textsOf
 from ObserverUncertaintySlicer.volumes import gridOfVolume
 
 RESULTS = ("probability", "segmentation", "predictiveEntropy", "expectedEntropy", "mutualInformation")
@@ -127,7 +127,7 @@ class UncertaintySection(Section):
         if not self.panel.isUpdating:
             self.parameters.keepRunning = checked
 
-    def sceneClosing(self) -> None:
+    def letGo(self) -> None:
         """Let go of what was said about nodes."""
         self._jobWarnings, self._shown = [], None
         self.ui.runLabel.text = ""
@@ -157,7 +157,7 @@ class UncertaintySection(Section):
         self.ui.resultLabel.visible = key is not None
 
     def _resultText(self, segmentation) -> str:
-        notes, warnings = predictionTexts(segmentation)
+        notes, warnings = textsOf(segmentation)
         paragraphs = []
         try:
             raters = ratersOfNode(segmentation)[:1]
