@@ -190,8 +190,9 @@ class QMRMLNodeComboBox(StandIn, QtWidgets.QWidget):
     def _nodes(self):
         if self._scene is None:
             return []
-        nodes = [self._scene.GetNthNode(index) for index in range(self._scene.GetNumberOfNodes())]
-        return [node for node in nodes if self._accepts(node)]
+        # Every panel has many of these lists, and each looks again at every node that comes: the scene finds the types.
+        found = {node for type_ in self.nodeTypes for node in slicer.util.getNodesByClass(type_, self._scene)}
+        return sorted(filter(self._accepts, found), key=self._scene.GetNodes().IsItemPresent)
 
     def _accepts(self, node):
         if node.GetHideFromEditors() and not self.showHidden:
@@ -210,10 +211,10 @@ class QMRMLNodeComboBox(StandIn, QtWidgets.QWidget):
     def _refresh(self):
         if self._scene is None or self._scene.IsBatchProcessing():
             return
-        nodes = self._nodes()
-        if any(node.GetID() == self._currentID for node in nodes):
+        current = self.currentNode()
+        if current is not None and self._accepts(current):
             return
-        self._select(nodes[0] if nodes and not self.noneEnabled else None)
+        self._select(None if self.noneEnabled else next(iter(self._nodes()), None))
 
     def _select(self, node):
         nodeID = node.GetID() if node is not None else ""
