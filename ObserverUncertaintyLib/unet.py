@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ObserverUncertaintyLib.dropout import ElementDropout
 from ObserverUncertaintyLib.settings import DropoutKind, FeatureNorm, UNetSettings
 
 
@@ -64,7 +65,7 @@ def set_monte_carlo_mode(network: nn.Module) -> None:
 
 def _block(channels: int, width: int, settings: UNetSettings) -> nn.Sequential:
     """Two times convolution, dropout, normalisation, ReLU."""
-    dropout = nn.Dropout if settings.dropout_kind is DropoutKind.ELEMENT else nn.Dropout2d
+    dropout = ElementDropout if settings.dropout_kind is DropoutKind.ELEMENT else nn.Dropout2d
     layers: list[nn.Module] = []
     for inputs in (channels, width):
         layers += [nn.Conv2d(inputs, width, 3, padding=1), dropout(settings.dropout), *_norm(width, settings)]

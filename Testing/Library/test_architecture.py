@@ -25,7 +25,7 @@ LAYERS = """
     training_data
     model_file
     unet  devices  targets
-    settings
+    settings  dropout
     preprocessing
     simulation
     cases

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from ObserverUncertaintyLib.dropout import ElementDropout
 from ObserverUncertaintyLib.settings import DropoutKind, FeatureNorm, UNetSettings
 from ObserverUncertaintyLib.unet import UNet, set_monte_carlo_mode
 
@@ -45,14 +46,14 @@ def test_dropout_follows_every_convolution_of_the_blocks_and_no_other(depth: int
     assert len(blocks) == 2 * depth + 1
     for block in blocks:
         kinds = [type(layer) for layer in block]
-        assert kinds == [nn.Conv2d, nn.Dropout, nn.BatchNorm2d, nn.ReLU] * 2
+        assert kinds == [nn.Conv2d, ElementDropout, nn.BatchNorm2d, nn.ReLU] * 2
     assert len(layers(network, nn.Dropout)) == 2 * len(blocks)
 
 
 def test_only_dropout_is_stochastic_in_monte_carlo_mode() -> None:
     network = UNet(UNetSettings(sequences=1, depth=1, filters=4))
     set_monte_carlo_mode(network)
-    assert {type(module) for module in network.modules() if module.training} == {nn.Dropout}
+    assert {type(module) for module in network.modules() if module.training} == {ElementDropout}
     images = torch.rand(1, 1, 16, 16)
     before = [norm.running_mean.clone() for norm in layers(network, nn.BatchNorm2d)]
     assert not torch.equal(network(images), network(images))
