@@ -41,6 +41,7 @@ class IntensityNorm(StrEnum):
     """How image values are normalised, for each sequence by itself."""
 
     ZSCORE = "zscore"
+    IMAGE = "image"
     NONE = "none"
 
 
@@ -61,7 +62,8 @@ class Preprocessing:
         spacing: in-plane (row, column) spacing in mm that images are brought to, or None to leave them as they are.
             The distance between slices is never changed: the network is 2-D.
         crop: whether slices are cropped to the brain or body.
-        intensity_norm: "zscore": minus the mean, divided by the standard deviation inside the brain or body.
+        intensity_norm: "zscore": minus the mean, divided by the standard deviation inside the brain or body; "image":
+            the same over the whole image, for pictures without an empty background.
         minimum_size: (rows, columns) that smaller slices are widened to by repeating their border, so that the network
             sees the image's edge as far from the brain as in training; None widens nothing.
     """
@@ -97,7 +99,7 @@ class Preprocessing:
     def _normalise(self, image: NDArray[np.float32], inside: NDArray[np.bool_]) -> NDArray[np.float32]:
         if self.intensity_norm is IntensityNorm.NONE:
             return image
-        values = image[inside]
+        values = image if self.intensity_norm is IntensityNorm.IMAGE else image[inside]
         deviation = float(values.std(dtype=np.float64))
         # A constant image holds no information; it becomes 0 everywhere instead of dividing by nothing.
         mean = float(values.mean(dtype=np.float64))

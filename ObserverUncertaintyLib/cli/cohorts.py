@@ -57,6 +57,43 @@ def cavities(
     print_result({"out": str(out), "manifest": str(manifest), "cases": cases}, text, as_json)
 
 
+@simulate.command()
+def shapes(
+    out: Annotated[Path, typer.Option(help="Folder for the cohort; its manifest is cohort.toml.")],
+    cases: Annotated[int, typer.Option(min=1, help="Number of samples.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same cohort.")] = 0,
+    width: Annotated[int, typer.Option(min=16, help="Pixels in a row and in a column.")] = 256,
+    observers: Annotated[int, typer.Option(min=1, help="Raters of each sample.")] = 5,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Simulate the paper's synthetic shapes, each with five observers, an unperturbed and a perturbed image.
+
+    \b
+    Example:
+      observer-uncertainty simulate shapes --out shapes
+    """  # noqa: D301
+    from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
+    from ObserverUncertaintyLib.simulation.shapes import ShapeSettings, simulate_shape
+
+    settings = ShapeSettings(width=width, observers=observers)
+    with ConsoleProgress().running() as progress:
+        manifest = write_cohort(
+            out,
+            lambda index: simulate_shape(index, seed, settings),
+            [f"shape{number:03d}" for number in range(1, cases + 1)],
+            {"seed": seed, **asdict(settings)},
+            name="Synthetic shapes",
+            label="shape",
+            resume=resume,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    text = f"{cases} simulated samples, manifest {manifest}"
+    print_result({"out": str(out), "manifest": str(manifest), "cases": cases}, text, as_json)
+
+
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")],
     seed: Annotated[int, typer.Option(min=0, help="Of the cohort, the training and the dropout masks.")] = 0,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ObserverUncertaintyLib import __version__
-from ObserverUncertaintyLib.cli import cohorts, models, raters
+from ObserverUncertaintyLib.cli import cohorts, experiments, models, raters
 from ObserverUncertaintyLib.errors import Cancelled, InputError, ObserverUncertaintyError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command()(models.train)
 app.command()(models.predict)
 app.command()(models.evaluate)
 app.add_typer(cohorts.simulate, name="simulate")
+app.add_typer(experiments.experiment, name="experiment")
 
 
 def _print_version(wanted: bool) -> None:

@@ -66,9 +66,46 @@ def write_cohort(
         if not (resume and (folder / case_name / _COMPLETE_FILE).exists()):
             _write_case(folder / case_name, make_case(index))
         progress.advance(1, case_name)
-    content = json.loads((folder / names[0] / _COMPLETE_FILE).read_text(encoding="utf-8"))
-    write_text(folder / MANIFEST_FILE, _manifest(content, names, name, label, skull_stripped))
-    return folder / MANIFEST_FILE
+    path = folder / MANIFEST_FILE
+    write_manifest(path, names, name=name, label=label, skull_stripped=skull_stripped)
+    return path
+
+
+def write_manifest(
+    path: Path,
+    names: Sequence[str],
+    *,
+    name: str,
+    label: str,
+    skull_stripped: bool | None = None,
+    sequences: Sequence[str] | None = None,
+) -> None:
+    """Write a manifest of cases that lie beside it, as `write_cohort` wrote them.
+
+    Args:
+        path: the manifest, in the cohort's folder.
+        names: the cases.
+        name: the cohort's name.
+        label: the structure's name.
+        skull_stripped: whether the images show the brain only.
+        sequences: only these of the cases' sequences; all if None.
+    """
+    content = json.loads((path.parent / names[0] / _COMPLETE_FILE).read_text(encoding="utf-8"))
+    # JSON strings and lists of strings are TOML as they are.
+    lines = [
+        "[cohort]",
+        f"name = {json.dumps(name)}",
+        f"cases = {json.dumps(list(names))}",
+        f"label = {json.dumps(label)}",
+        "simulated = true",
+    ]
+    if content["truth"]:
+        lines.append('truth = "truth.nii.gz"')
+    if skull_stripped is not None:
+        lines.append(f"skull_stripped = {str(skull_stripped).lower()}")
+    lines += ["", "[images]", *(f'{sequence} = "{sequence}.nii.gz"' for sequence in sequences or content["sequences"])]
+    lines += ["", "[raters]", *(f'{rater} = "{rater}.nii.gz"' for rater in content["raters"])]
+    write_text(path, "\n".join(lines) + "\n")
 
 
 def _write_case(folder: Path, case: Case) -> None:
@@ -86,23 +123,3 @@ def _write_case(folder: Path, case: Case) -> None:
     }
     # Comes last: a folder with it is complete.
     write_json(folder / _COMPLETE_FILE, content)
-
-
-def _manifest(
-    content: Mapping[str, Any], names: Sequence[str], name: str, label: str, skull_stripped: bool | None
-) -> str:
-    # JSON strings and lists of strings are TOML as they are.
-    lines = [
-        "[cohort]",
-        f"name = {json.dumps(name)}",
-        f"cases = {json.dumps(list(names))}",
-        f"label = {json.dumps(label)}",
-        "simulated = true",
-    ]
-    if content["truth"]:
-        lines.append('truth = "truth.nii.gz"')
-    if skull_stripped is not None:
-        lines.append(f"skull_stripped = {str(skull_stripped).lower()}")
-    lines += ["", "[images]", *(f'{sequence} = "{sequence}.nii.gz"' for sequence in content["sequences"])]
-    lines += ["", "[raters]", *(f'{rater} = "{rater}.nii.gz"' for rater in content["raters"])]
-    return "\n".join(lines) + "\n"

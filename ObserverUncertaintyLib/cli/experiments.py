@@ -1,0 +1,129 @@
+"""Commands that run whole studies: `experiment synthetic`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from ObserverUncertaintyLib.cli.console import ConsoleProgress, print_result
+from ObserverUncertaintyLib.cli.options import Device, Json, Resume
+from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.preprocessing import IntensityNorm
+from ObserverUncertaintyLib.settings import DEFAULT_SAMPLES, DropoutKind, FeatureNorm, Loss
+
+_T = TypeVar("_T")
+
+experiment = typer.Typer(help="Run the paper's experiments.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@experiment.callback()
+def _experiment() -> None:
+    """Run the paper's experiments."""
+
+
+@experiment.command()
+def synthetic(
+    out: Annotated[Path, typer.Option(help="Folder for samples, models, tables and figures.")],
+    parts: Annotated[
+        str, typer.Option(help="What to do, of table1, extras and sweeps, separated by commas.")
+    ] = "table1",
+    seeds: Annotated[
+        str | None, typer.Option(help="Seeds, separated by commas; each has samples and models of its own. [0,1,2]")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A small version: 64 pixels, one seed, 60 test samples, 60 epochs.")
+    ] = False,
+    width: Annotated[int | None, typer.Option(min=16, help="Pixels in a row of Table 1's images. [256]")] = None,
+    side_width: Annotated[int, typer.Option(min=16, help="The same for the further arms and sweeps.")] = 64,
+    train: Annotated[int | None, typer.Option(min=1, help="Training samples of each seed. [80]")] = None,
+    test: Annotated[int | None, typer.Option(min=2, help="Test samples of each seed. [200]")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training samples. [100]")] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Samples in a step.")] = 8,
+    samples: Annotated[int, typer.Option(min=1, help="T, the number of Monte Carlo samples.")] = DEFAULT_SAMPLES,
+    dropout_kind: Annotated[
+        DropoutKind, typer.Option(help="Drop single activations or whole channels.")
+    ] = DropoutKind.ELEMENT,
+    feature_norm: Annotated[
+        FeatureNorm, typer.Option(help="Normalisation after each convolution.")
+    ] = FeatureNorm.BATCH,
+    intensity_norm: Annotated[IntensityNorm, typer.Option(help="Normalisation of each image.")] = IntensityNorm.IMAGE,
+    loss: Annotated[Loss, typer.Option(help="A Dice loss makes the model sure of itself.")] = Loss.CROSS_ENTROPY,
+    radius: Annotated[
+        float, typer.Option(min=0.05, max=0.3, help="Of the circle, as a fraction of the image's width.")
+    ] = 0.2,
+    device: Device = "auto",
+    resume: Resume = False,
+    as_json: Json = False,
+) -> None:
+    """The paper's Experiment 1: synthetic shapes, five ways of fusing their observers, both image states.
+
+    Writes table1.csv, table1_summary.csv, differences.csv, per_sample.csv, report.md, figure2.png, figure4a.png,
+    reliability.png, samples.png, and the samples as cohorts. Every arm and seed is a unit that is done or not: with
+    --resume a second call goes on, adds parts and seeds, or helps one that is running.
+
+    \b
+    Examples:
+      observer-uncertainty experiment synthetic --out quick --quick
+      observer-uncertainty experiment synthetic --out study --width 128 --seeds 0
+      observer-uncertainty experiment synthetic --out study --width 128 --seeds 0 --parts extras,sweeps --resume
+    """  # noqa: D301
+    from ObserverUncertaintyLib.experiments.synthetic.settings import TRAINING, Part, SyntheticSettings
+    from ObserverUncertaintyLib.experiments.synthetic.study import run_synthetic
+    from ObserverUncertaintyLib.report.tables import without_nan
+
+    base = SyntheticSettings()
+    if quick:
+        shapes = replace(base.shapes, width=64)
+        base = replace(base, seeds=(0,), test=60, shapes=shapes, training=replace(TRAINING, epochs=60))
+    settings = replace(
+        base,
+        parts=tuple(_listed("--parts", parts, Part, ", ".join(Part))),
+        seeds=base.seeds if seeds is None else tuple(_listed("--seeds", seeds, _seed, "numbers of 0 or more")),
+        shapes=replace(base.shapes, width=width or base.shapes.width, radius=radius),
+        train=train or base.train,
+        test=test or base.test,
+        samples=samples,
+        side_width=side_width,
+        training=replace(
+            base.training,
+            epochs=epochs or base.training.epochs,
+            batch_size=batch_size,
+            dropout_kind=dropout_kind,
+            feature_norm=feature_norm,
+            intensity_norm=intensity_norm,
+            loss=loss,
+        ),
+    )
+    with ConsoleProgress().running() as progress:
+        result = run_synthetic(out, settings, device=device, resume=resume, progress=progress)
+    text = f"{result.text}\nEverything is in {out}"
+    if result.elsewhere:
+        text += f"\nnot in it: {len(result.elsewhere)} units that another call is working on"
+    report = {
+        "out": str(out),
+        "summary": without_nan(result.summary),
+        "findings": [{"state": v.state, "claim": v.claim, "holds": v.holds, "text": v.text} for v in result.verdicts],
+        "elsewhere": list(result.elsewhere),
+    }
+    print_result(report, text, as_json)
+
+
+def _listed(option: str, text: str, read: Callable[[str], _T], expected: str) -> list[_T]:
+    """The values of a list given as a,b,c; raises InputError for one that cannot be read, or for none."""
+    try:
+        values = [read(part.strip()) for part in text.split(",") if part.strip()]
+    except ValueError as error:
+        raise InputError(f"{option} {text}: {error}. Give {expected}, separated by commas.") from None
+    if not values:
+        raise InputError(f"{option} is empty. Give {expected}, separated by commas.")
+    return values
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError(f'"{text}" is no seed')
+    return int(text)

@@ -1,0 +1,196 @@
+"""The arms of the synthetic study: what is trained and how it predicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+from ObserverUncertaintyLib.experiments.synthetic.settings import Part, SyntheticSettings
+from ObserverUncertaintyLib.fusion import FusionMethod
+from ObserverUncertaintyLib.preprocessing import IntensityNorm
+from ObserverUncertaintyLib.settings import DropoutKind, FeatureNorm, Loss, TrainingSettings
+from ObserverUncertaintyLib.simulation.shapes import PERTURBED, STATES, UNPERTURBED, ShapeSettings
+
+PAPERS_FUSIONS = (
+    FusionMethod.NONE,
+    FusionMethod.MAJORITY,
+    FusionMethod.STAPLE,
+    FusionMethod.UNION,
+    FusionMethod.INTERSECTION,
+)
+"""The arms of the paper's Table 1, in its order."""
+
+ENSEMBLE_SIZE = 5
+
+
+class Method(StrEnum):
+    """How the foreground probability of a test image comes about."""
+
+    DROPOUT = "Monte Carlo dropout"
+    DETERMINISTIC = "one pass without dropout"
+    ENSEMBLE = "deep ensemble"
+    AUGMENTATION = "test-time augmentation"
+    TEMPERATURE = "Monte Carlo dropout, temperature-scaled"
+    RATER_MEAN = "the raters' mean itself"
+    MANY_RATERS = "the mean of many further observers"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One row of a table, for each seed.
+
+    Attributes:
+        name: unique in the study.
+        part: the part it belongs to.
+        state: the image state trained and tested on.
+        shapes: the samples.
+        train: number of training samples.
+        training: how the model is trained; its seed is the study's.
+        method: how it predicts.
+        samples: T.
+        base: name of the arm whose model is used; empty if the arm trains its own.
+        parameter, value: what a sweep varies, and to what.
+    """
+
+    name: str
+    part: Part
+    state: str
+    shapes: ShapeSettings
+    train: int
+    training: TrainingSettings
+    method: Method = Method.DROPOUT
+    samples: int = 20
+    base: str = ""
+    parameter: str = ""
+    value: str = ""
+    test_shapes: ShapeSettings = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Test samples always have the paper's five observers, whatever the training samples have."""
+        object.__setattr__(self, "test_shapes", replace(self.shapes, observers=ShapeSettings().observers))
+
+    @property
+    def fusion(self) -> FusionMethod:
+        """What training sees as label."""
+        return self.training.fusion
+
+
+def study_arms(settings: SyntheticSettings) -> list[Arm]:
+    """Every arm of the parts that are asked for, in the order of work."""
+    arms = []
+    if Part.TABLE1 in settings.parts:
+        arms += _table1(settings)
+    if Part.EXTRAS in settings.parts:
+        arms += _extras(settings)
+    if Part.SWEEPS in settings.parts:
+        arms += _sweeps(settings)
+    # Arms of two parts may share a base.
+    return list({arm.name: arm for arm in arms}.values())
+
+
+def _table1(settings: SyntheticSettings) -> list[Arm]:
+    return [
+        Arm(
+            name=f"{state}-{fusion}",
+            part=Part.TABLE1,
+            state=state,
+            shapes=settings.shapes,
+            train=settings.train,
+            training=replace(settings.training, fusion=fusion),
+            samples=settings.samples,
+        )
+        for state in STATES
+        for fusion in PAPERS_FUSIONS
+    ]
+
+
+def _side(settings: SyntheticSettings, name: str, fusion: FusionMethod, state: str = PERTURBED, **other: Any) -> Arm:
+    """An arm at the smaller size of the further arms."""
+    values: dict[str, Any] = {
+        "part": Part.EXTRAS,
+        "shapes": replace(settings.shapes, width=settings.side_width),
+        "train": settings.train,
+        "samples": settings.samples,
+    }
+    training = replace(settings.training, fusion=fusion, **other.pop("training", {}))
+    return Arm(name=name, state=state, training=training, **(values | other))
+
+
+def _bases(settings: SyntheticSettings) -> list[Arm]:
+    return [
+        _side(settings, f"side-{state}-{fusion}", fusion, state)
+        for state in (PERTURBED, UNPERTURBED)
+        for fusion in (FusionMethod.NONE, FusionMethod.MAJORITY)
+    ]
+
+
+def _extras(settings: SyntheticSettings) -> list[Arm]:
+    """Soft targets, the alternatives to dropout, and what a well-calibrated model would score."""
+    arms = _bases(settings)
+    for state in (PERTURBED, UNPERTURBED):
+        none = f"side-{state}-none"
+        arms.append(_side(settings, f"side-{state}-mean", FusionMethod.MEAN, state))
+        for method, name in (
+            (Method.DETERMINISTIC, "deterministic"),
+            (Method.TEMPERATURE, "temperature"),
+            (Method.AUGMENTATION, "augmentation"),
+            (Method.ENSEMBLE, "ensemble"),
+        ):
+            arms.append(_side(settings, f"{none}-{name}", FusionMethod.NONE, state, method=method, base=none))
+        mean = f"side-{state}-mean"
+        arms.append(
+            _side(settings, f"{mean}-temperature", FusionMethod.MEAN, state, method=Method.TEMPERATURE, base=mean)
+        )
+        arms.append(_side(settings, f"{mean}-ensemble", FusionMethod.MEAN, state, method=Method.ENSEMBLE, base=mean))
+    arms.append(_side(settings, "reference-rater-mean", FusionMethod.NONE, method=Method.RATER_MEAN))
+    arms.append(_side(settings, "reference-many-raters", FusionMethod.NONE, method=Method.MANY_RATERS))
+    return arms
+
+
+def _sweeps(settings: SyntheticSettings) -> list[Arm]:
+    """One choice varied at a time, on perturbed images, without fusion and with the majority."""
+    arms = _bases(settings)
+    shapes = replace(settings.shapes, width=settings.side_width)
+    for fusion in (FusionMethod.NONE, FusionMethod.MAJORITY):
+        base = f"side-{PERTURBED}-{fusion}"
+        sweep = _Sweep(settings, fusion)
+        for count in (1, 2, 5, 10, 50, 100):
+            arms.append(sweep.arm("T", count, samples=count, base=base))
+        for observers in (2, 3, 4, 7, 9):
+            arms.append(sweep.arm("raters", observers, shapes=replace(shapes, observers=observers)))
+        for train in (10, 20, 40, 160, 400):
+            arms.append(sweep.arm("train", train, train=train))
+        for blur in (0.5, 2.0):
+            low, high = shapes.blur
+            arms.append(sweep.arm("blur", blur, shapes=replace(shapes, blur=(blur * low, blur * high))))
+        arms.append(sweep.arm("decay", "none", shapes=replace(shapes, decay=(0.0, 0.0))))
+        for radius in (0.15, 0.23):
+            arms.append(sweep.arm("radius", radius, shapes=replace(shapes, radius=radius)))
+        for width in (128,):
+            arms.append(sweep.arm("width", width, shapes=replace(shapes, width=width)))
+        for name, values in _TRAINING_SWEEPS.items():
+            arms += [sweep.arm(name, value, training={name: value}) for value in values]
+    for epochs in (10, 20, 50):
+        for fusion in (FusionMethod.NONE, FusionMethod.MEAN):
+            arms.append(_Sweep(settings, fusion).arm("epochs", epochs, training={"epochs": epochs}))
+    return arms
+
+
+_TRAINING_SWEEPS: dict[str, tuple[Any, ...]] = {
+    "loss": (Loss.DICE,),
+    "dropout_kind": (DropoutKind.CHANNEL,),
+    "feature_norm": (FeatureNorm.INSTANCE, FeatureNorm.NONE),
+    "intensity_norm": (IntensityNorm.ZSCORE, IntensityNorm.NONE),
+    "batch_size": (2, 32),
+}
+
+
+@dataclass(frozen=True)
+class _Sweep:
+    settings: SyntheticSettings
+    fusion: FusionMethod
+
+    def arm(self, parameter: str, value: Any, **other: Any) -> Arm:
+        name = f"sweep-{parameter}-{value}-{self.fusion}"
+        return _side(self.settings, name, self.fusion, part=Part.SWEEPS, parameter=parameter, value=str(value), **other)

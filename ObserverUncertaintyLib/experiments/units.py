@@ -1,0 +1,190 @@
+"""Studies made of units: each is done or not, so that a study goes on where it stopped, also in several processes.
+
+A unit is a folder of its own. It is done when its result file is there, which comes last. While a process works on a
+unit, a claim lies in its folder; the claim of a process that ended counts no more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ObserverUncertaintyLib.errors import Cancelled, ObserverUncertaintyError
+from ObserverUncertaintyLib.files import write_json, write_text
+from ObserverUncertaintyLib.jobs.processes import identity
+from ObserverUncertaintyLib.progress import Progress
+
+RESULT_FILE = "result.json"
+ERROR_FILE = "error.txt"
+_CLAIM_FILE = "claim.json"
+_REFRESH_SECONDS = 30.0
+_ABANDONED_SECONDS = 600.0
+"""A claim of another machine that was not refreshed for so long counts no more."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A part of a study that is done or not.
+
+    Attributes:
+        name: its folder below the study's, such as "seed0/perturbed-none".
+        cost: its size beside the other units', in any unit of work; decides how fast the progress moves.
+        needs: names of units whose results it uses.
+    """
+
+    name: str
+    cost: int
+    needs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class UnitsRun:
+    """What became of the units.
+
+    Attributes:
+        done: names of the units with a result, of this call or an earlier one.
+        failed: error texts by name.
+        elsewhere: names of units that another process is working on, or that wait for such a unit.
+    """
+
+    done: tuple[str, ...]
+    failed: dict[str, str]
+    elsewhere: tuple[str, ...]
+
+
+def run_units(
+    folder: Path, task: str, units: Sequence[Unit], run: Callable[[Unit, Path, Progress], None], progress: Progress
+) -> UnitsRun:
+    """Do every unit that is not done, one after the other; another call at the same time does others.
+
+    Args:
+        folder: the study's folder.
+        task: what the progress is called.
+        units: all units, in the order in which they are wanted.
+        run: does one unit in its folder, and writes `RESULT_FILE` there last. An `ObserverUncertaintyError` is kept in
+            the unit's folder and does not stop the others; a later call tries again.
+        progress: is told of the work, and can cancel.
+    """
+    left = {unit.name: unit for unit in units}
+    done = {name for name in left if (folder / name / RESULT_FILE).exists()}
+    failed: dict[str, str] = {}
+    total = sum(unit.cost for unit in units)
+    progress.start(task, total, sum(left[name].cost for name in done))
+    while True:
+        for name in [name for name in left if name not in done and (folder / name / RESULT_FILE).exists()]:
+            done.add(name)  # another process did it meanwhile
+            progress.advance(left[name].cost, name)
+        unit = _next(folder, units, done, failed)
+        if unit is None:
+            break
+        part = _Part(progress, unit, folder / unit.name / _CLAIM_FILE)
+        try:
+            progress.message(unit.name)
+            run(unit, folder / unit.name, part)
+            (folder / unit.name / ERROR_FILE).unlink(missing_ok=True)
+            done.add(unit.name)
+        except Cancelled:
+            raise
+        except ObserverUncertaintyError as error:
+            failed[unit.name] = str(error)
+            write_text(folder / unit.name / ERROR_FILE, f"{error}\n")
+            progress.warning(f"{unit.name} failed: {error}")
+        finally:
+            (folder / unit.name / _CLAIM_FILE).unlink(missing_ok=True)
+            part.finish()
+    elsewhere = [unit.name for unit in units if unit.name not in done and unit.name not in failed]
+    return UnitsRun(tuple(unit.name for unit in units if unit.name in done), failed, tuple(elsewhere))
+
+
+def _next(folder: Path, units: Sequence[Unit], done: set[str], failed: dict[str, str]) -> Unit | None:
+    """The first unit that can be worked on, claimed; None if there is none."""
+    for unit in units:
+        if unit.name in done or unit.name in failed or not done.issuperset(unit.needs):
+            continue
+        if _claim(folder / unit.name):
+            # It may have been done between the look at its result and the claim.
+            if not (folder / unit.name / RESULT_FILE).exists():
+                return unit
+            (folder / unit.name / _CLAIM_FILE).unlink(missing_ok=True)
+    return None
+
+
+def _claim(folder: Path) -> bool:
+    """Take a unit if nobody works on it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / _CLAIM_FILE
+    content = {"pid": os.getpid(), "identity": identity(os.getpid()), "machine": platform.node()}
+    if path.exists() and not _is_abandoned(path):
+        return False
+    path.unlink(missing_ok=True)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            json.dump(content, file)
+    except FileExistsError:  # another process was faster
+        return False
+    return True
+
+
+def _is_abandoned(claim: Path) -> bool:
+    try:
+        age = time.time() - claim.stat().st_mtime
+        content = json.loads(claim.read_text(encoding="utf-8"))
+        if content["machine"] == platform.node():
+            return identity(int(content["pid"])) != content["identity"]
+    except FileNotFoundError:
+        return True
+    except (ValueError, KeyError, TypeError):
+        return age > _REFRESH_SECONDS  # being written, or damaged
+    return age > _ABANDONED_SECONDS
+
+
+class _Part(Progress):
+    """One unit's share of the study's progress, whatever steps the unit's work counts in."""
+
+    def __init__(self, whole: Progress, unit: Unit, claim: Path) -> None:
+        self._whole = whole
+        self._unit = unit
+        self._claim = claim
+        self._told = 0
+        self._refreshed = time.monotonic()
+
+    def start(self, task: str, steps: int, done: int = 0) -> None:
+        """Parts of a unit are not told apart."""
+
+    def advance(self, steps: int = 1, detail: str = "") -> None:
+        """Work was done, in the unit's own measure of cost; more than the unit's cost is not told."""
+        told = min(self._told + steps, self._unit.cost)
+        self._whole.advance(told - self._told, f"{self._unit.name} {detail}".rstrip())
+        self._told = told
+        if time.monotonic() - self._refreshed > _REFRESH_SECONDS:
+            self._refreshed = time.monotonic()
+            self._claim.touch()
+
+    def finish(self) -> None:
+        """What the work did not tell of."""
+        self._whole.advance(self._unit.cost - self._told, self._unit.name)
+        self._told = self._unit.cost
+
+    def warning(self, text: str) -> None:
+        """Pass a warning on, with the unit's name."""
+        self._whole.warning(f"{self._unit.name}: {text}")
+
+    def check_cancelled(self) -> None:
+        """Stop if the study is to stop."""
+        self._whole.check_cancelled()
+
+
+def write_result(folder: Path, content: dict[str, object]) -> None:
+    """Write a unit's result: the unit is done."""
+    write_json(folder / RESULT_FILE, content)
+
+
+def read_result(folder: Path) -> dict[str, object]:
+    """Read a unit's result."""
+    content: dict[str, object] = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
+    return content
