@@ -171,9 +171,13 @@ def _sweeps(settings: SyntheticSettings) -> list[Arm]:
             arms.append(sweep.arm("width", width, shapes=replace(shapes, width=width)))
         for name, values in _TRAINING_SWEEPS.items():
             arms += [sweep.arm(name, value, training={name: value}) for value in values]
+    none, mean = _Sweep(settings, FusionMethod.NONE), _Sweep(settings, FusionMethod.MEAN)
+    # One observer of each training sample, always the same: another reading of "sampled randomly".
+    arms.append(none.arm("raters", 1, shapes=replace(shapes, observers=1)))
     for epochs in (10, 20, 50):
-        for fusion in (FusionMethod.NONE, FusionMethod.MEAN):
-            arms.append(_Sweep(settings, fusion).arm("epochs", epochs, training={"epochs": epochs}))
+        arms += [sweep.arm("epochs", epochs, training={"epochs": epochs}) for sweep in (none, mean)]
+    # As many steps as if every observer's mask were a sample of its own.
+    arms.append(none.arm("epochs", 500, training={"epochs": 500}))
     return arms
 
 

@@ -56,7 +56,8 @@ def report(settings: SyntheticSettings, summary: Sequence[Mapping[str, Any]], fo
     for verdict in found:
         lines += [f"- **{verdict.state}: {verdict.claim}**: {verdict.text}."]
         lines += [
-            f"  {TITLES[d.first]} minus {TITLES[d.second]}, seed {d.seed}: {d.mean:+.3f} [{d.low:+.3f}, {d.high:+.3f}]  "
+            f"  {TITLES[d.first]} minus {TITLES[d.second]}, seed {d.seed}: "
+            f"{d.mean:+.3f} [{d.low:+.3f}, {d.high:+.3f}]  "
             for d in verdict.differences
         ]
     lines += ["", "Differences over the same test samples, with 95 % bootstrap intervals over samples.", ""]
