@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-library test-slicer lint format study-brain-growth sample-model bench clean
+.PHONY: demo test test-library test-slicer lint format study-brain-growth experiment-synthetic sample-model bench clean
 
 # The main job: simulate, train without fusion and with majority vote, predict, compare. A second call continues.
 demo: $(VENV)/.installed
@@ -38,6 +38,12 @@ format: $(VENV)/.installed
 BRAIN_GROWTH ?= ../shared/data/brain_growth
 study-brain-growth: $(VENV)/.installed
 	$(BIN)/python benchmarks/brain_growth.py --data $(BRAIN_GROWTH) --out study-output/brain_growth
+
+# What docs/results.md shows of Experiment 1. Continued if interrupted; a second call at the same time shares the work.
+SYNTHETIC := study-output/synthetic
+experiment-synthetic: $(VENV)/.installed
+	$(BIN)/observer-uncertainty experiment synthetic --out $(SYNTHETIC) --width 128 --resume
+	$(BIN)/observer-uncertainty experiment synthetic --out $(SYNTHETIC) --width 128 --seeds 0 --parts extras,sweeps --resume
 
 # The small model that the Slicer module ships with; about half an hour on one core, continued if interrupted.
 SAMPLE_MODEL := ObserverUncertainty/Resources/Models/SimulatedCavity

@@ -72,8 +72,6 @@ def synthetic(
       observer-uncertainty experiment synthetic --out study --width 128 --seeds 0 --parts extras,sweeps --resume
     """  # noqa: D301
     from ObserverUncertaintyLib.experiments.synthetic.settings import TRAINING, Part, SyntheticSettings
-    from ObserverUncertaintyLib.experiments.synthetic.study import run_synthetic
-    from ObserverUncertaintyLib.report.tables import without_nan
 
     base = SyntheticSettings()
     if quick:
@@ -98,6 +96,10 @@ def synthetic(
             loss=loss,
         ),
     )
+    # Loads torch, which a mistake in the options need not wait for.
+    from ObserverUncertaintyLib.experiments.synthetic.study import run_synthetic
+    from ObserverUncertaintyLib.report.tables import without_nan
+
     with ConsoleProgress().running() as progress:
         result = run_synthetic(out, settings, device=device, resume=resume, progress=progress)
     text = f"{result.text}\nEverything is in {out}"

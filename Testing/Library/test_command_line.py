@@ -61,7 +61,8 @@ def raters(tmp_path: Path) -> list[Path]:
 
 
 def test_every_command_explains_itself_with_an_example() -> None:
-    commands = (["demo"], ["fuse"], ["disagreement"], ["train"], ["predict"], ["evaluate"], ["simulate", "cavities"])
+    commands = (["demo"], ["fuse"], ["disagreement"], ["train"], ["predict"], ["evaluate"])
+    commands += (["simulate", "cavities"], ["simulate", "shapes"], ["experiment", "synthetic"])
     for command in commands:
         text = run(*command, "--help").stdout
         assert f"\n    observer-uncertainty {' '.join(command)} " in text, "on a line of its own"
@@ -302,6 +303,41 @@ def test_simulated_cavities_are_a_cohort_that_can_be_read_and_resumed(tmp_path: 
     assert all(file.stat().st_mtime_ns == time for file, time in before.items() if file.parent.name == "case02")
     assert (out / "case01" / "T1.nii.gz").exists()
     assert "cases: it began with 2, now 3" in run(*arguments, "--cases", 3, "--resume", code=2).stderr
+
+
+def test_simulated_shapes_are_a_cohort_of_five_observers(tmp_path: Path) -> None:
+    report = result(run("simulate", "shapes", "--out", tmp_path / "shapes", "--cases", 2, "--width", 32, "--json"))
+    from ObserverUncertaintyLib.cases import Cohort
+
+    case = Cohort.open(str(report["manifest"])).load("shape002")
+    assert case.sequences == ("unperturbed", "perturbed")
+    assert len(case.rater_names) == 5
+    assert case.grid.size == (32, 32, 1)
+    assert case.truth is not None
+
+
+def test_the_quick_synthetic_study_goes_from_nothing_to_a_report(tmp_path: Path) -> None:
+    # Smaller still than --quick by itself, whose five minutes are too long for a test.
+    smaller = ("--width", 32, "--train", 6, "--test", 6, "--epochs", 1, "--samples", 2)
+    study = ("experiment", "synthetic", "--out", tmp_path / "study", "--quick", *smaller)
+    report = result(run(*study, "--json"))
+    assert len(report["summary"]) == 10
+    assert len(report["findings"]) == 8
+    assert report["elsewhere"] == []
+    text = run(*study, "--resume").stdout
+    assert "| | U paper | 0.68 ± 0.08 | 0.54 ± 0.10 |" in text
+    assert (tmp_path / "study" / "figure2.png").exists()
+    assert "not empty" in run(*study, code=2).stderr
+    assert "train: it began with 6, now 7" in run(*study, "--train", 7, "--resume", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [(("--seeds", "0,-1"), '"-1" is no seed'), (("--seeds", ""), "--seeds is empty"), (("--parts", "all"), "table1, ")],
+)
+def test_wrong_lists_of_a_study_are_named(tmp_path: Path, wrong: tuple[str, str], text: str) -> None:
+    assert text in run("experiment", "synthetic", "--out", tmp_path / "study", *wrong, code=2).stderr
+    assert not (tmp_path / "study").exists()
 
 
 def test_real_multi_rater_data_is_read_as_it_lies(test_data: Path, tmp_path: Path) -> None:
