@@ -16,12 +16,11 @@ def canBeTakenUp(job: Job) -> bool:
     return isinstance(job.request, PredictRequest | TrainRequest)
 
 
-def takeUp(job: Job, beside=None) -> SceneJob:
+def takeUp(job: Job) -> SceneJob:
     """A prediction or training of another session as a job of this one.
 
     Args:
         job: of `knownJobs`; one that `canBeTakenUp`.
-        beside: the node whose place in the subject hierarchy a prediction's results share.
 
     Returns:
         A job whose result is the prediction's nodes, or the trained model's folder.
@@ -30,6 +29,6 @@ def takeUp(job: Job, beside=None) -> SceneJob:
     def load(artifacts: Mapping[str, Path]) -> Any:
         if isinstance(job.request, TrainRequest):
             return artifacts["model"]
-        return loadPrediction(artifacts, job.request.case_name, beside)
+        return loadPrediction(artifacts, job.request.case_name)
 
     return SceneJob(job, load)

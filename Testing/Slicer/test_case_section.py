@@ -418,7 +418,7 @@ def test_a_new_case_lets_go_of_the_results_of_the_one_before(slicerApplication, 
     panel.disagreement.ui.expertEntropyButton.click()
     fused, volume = panel.parameters.fusedSegmentation, panel.parameters.expertEntropy
     other = addRaters({"x": box(1, 4), "y": box(2, 4)}, "other raters")
-    section.applyCase(LoadedCase("other", {"T1": addSequence("other T1")}, ratersOfNode(other)))
+    section.loading.apply(LoadedCase("other", {"T1": addSequence("other T1")}, ratersOfNode(other)))
     assert panel.parameters.expertEntropy is None
     settle(slicerApplication, panel.disagreement)
     assert panel.parameters.fusedSegmentation is not fused
@@ -500,14 +500,14 @@ def test_the_scene_may_close_in_the_middle_of_the_alignment(slicerApplication, p
 
 def test_the_sample_case_is_made_once_in_the_background_and_then_kept(slicerApplication, panel, section):
     section.ui.loadSampleButton.click()
-    assert section._sample.isRunning
+    assert section.loading.bar.isRunning
     assert section.ui.loadSampleButton.text == "Cancel"
-    waitFor(slicerApplication, lambda: not section._sample.isRunning, 180)
+    waitFor(slicerApplication, lambda: not section.loading.bar.isRunning, 180)
     assert slicerApplication.dialogs.messages == []
     assert section.state() == "T1, T1c, T2, FLAIR; 3 raters"
     assert all(float(row[2]) > 0 for row in cells(section.ui.ratersTable))
     slicer.mrmlScene.Clear()
     assert section.state() == "no volume yet"
     section.ui.loadSampleButton.click()
-    assert not section._sample.isRunning
+    assert not section.loading.bar.isRunning
     assert section.state() == "T1, T1c, T2, FLAIR; 3 raters"

@@ -120,6 +120,7 @@ def test_a_prediction_of_an_earlier_session_is_loaded(workerPython, openList, sc
     assert (folder / INPUTS_FOLDER).is_dir()
     scene.Clear()
     section = openList()
+    section.parameters.sequences, section.parameters.caseName = simulatedSequences(), "Anna"
     choose(section, 0)
     assert buttons(section) == {"folder", "log", "remove", "load"}
     section.ui.loadButton.click()
@@ -157,6 +158,7 @@ def test_a_result_that_is_damaged_is_told_once(workerPython, openList, slicerApp
 def test_a_running_prediction_is_followed_to_its_result(workerPython, openList, slicerApplication):
     predicted(samples=40, keepRunning=True)
     section = openList()
+    section.parameters.sequences, section.parameters.caseName = simulatedSequences(), "Anna"
     assert section.ui.sectionButton.text == "Jobs: 1, 1 running"
     choose(section, 0)
     assert buttons(section) == {"follow", "cancel", "folder", "log"}
@@ -174,9 +176,7 @@ def test_a_running_prediction_is_followed_to_its_result(workerPython, openList, 
     assert section.ui.sectionButton.text == "Jobs: 1"
 
 
-def test_a_running_training_is_followed_and_its_results_lie_beside_a_case_of_the_same_name(
-    workerPython, openList, tmp_path
-):
+def test_a_running_training_is_followed_to_its_model(workerPython, openList, tmp_path):
     trainModel(
         writeDiscs(tmp_path / "cohort"), tmp_path / "model", preset="small", epochs=4, device="cpu", keepRunning=True
     )
@@ -188,14 +188,6 @@ def test_a_running_training_is_followed_and_its_results_lie_beside_a_case_of_the
         waitFor(lambda: not bar.isRunning)
         assert section.panel.model.ui.trainLabel.text.startswith("Trained")
         assert section.parameters.modelFolder == str(tmp_path / "model")
-    sequences = simulatedSequences()
-    section.parameters.sequences = sequences
-    section.parameters.caseName = "Anna"
-    job = predicted()
-    assert section._beside(job) is sequences["T1"]
-    section.parameters.caseName = "Ben"
-    assert section._beside(job) is None
-    job.close()
 
 
 def test_a_running_job_is_cancelled_and_the_table_says_so(workerPython, openList):

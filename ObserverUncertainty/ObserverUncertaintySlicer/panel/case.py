@@ -7,16 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 import qt
-import slicer
 
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
-from ObserverUncertaintySlicer.caseFiles import LoadedCase, manifestCases
 from ObserverUncertaintySlicer.caseFolder import SEQUENCE_ORDER
-from ObserverUncertaintySlicer.display import showRaterOutlines
-from ObserverUncertaintySlicer.host import application, waitCursor
 from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.host import waitCursor
 from ObserverUncertaintySlicer.panel.alignmentCheck import AlignmentCheck
+from ObserverUncertaintySlicer.panel.caseLoading import CaseLoading
 from ObserverUncertaintySlicer.panel.contents import ContentWatch
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
 from ObserverUncertaintySlicer.panel.raterTable import RaterTable
@@ -24,24 +22,10 @@ from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.panel.sequenceTable import SequenceTable, guessedSequenceName
 from ObserverUncertaintySlicer.parameters import RaterChoice
 from ObserverUncertaintySlicer.raters import Rater, raterMask, ratersOfNode
-from ObserverUncertaintySlicer.sampleData import keptSampleCase
 from ObserverUncertaintySlicer.volumes import gridOfVolume
 
 WATCH_MILLISECONDS = 300
 """After the last change of a rater its figures are computed again."""
-
-_RESULTS = (
-    "fusedSegmentation",
-    "expertEntropy",
-    "probability",
-    "segmentation",
-    "predictiveEntropy",
-    "expectedEntropy",
-    "mutualInformation",
-    "difference",
-    "metricsTable",
-    "workingCopy",
-)
 
 
 class CaseSection(Section):
@@ -53,7 +37,6 @@ class CaseSection(Section):
         super().__init__(panel)
         self._left = False
         self._alignment = AlignmentCheck()
-        self._loadedText = ""
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(WATCH_MILLISECONDS)
@@ -65,16 +48,12 @@ class CaseSection(Section):
         ui.nameCombo.addItems(list(SEQUENCE_ORDER))
         self._sequences = SequenceTable(ui.sequencesTable)
         self._raters = RaterTable(ui.ratersTable)
-        self._sample = JobBar(
-            panel, ui.loadSampleButton, ui.sampleBar, ui.sampleLabel, self._startSample, self.applyCase
-        )
+        self.loading = CaseLoading(self, self._alignment)
         self._align = JobBar(
             panel, ui.alignButton, ui.alignBar, ui.alignProgressLabel, self._startAlignment, self._useAligned
         )
         self._timer.connect("timeout()", panel.update)
         ui.sectionButton.connect("contentsCollapsed(bool)", self._onCollapsed)
-        ui.loadFolderButton.connect("clicked()", self.onLoadFolder)
-        ui.loadCohortButton.connect("clicked()", self.onLoadCohort)
         ui.caseNameEdit.connect("editingFinished()", self.onCaseNameEdited)
         ui.sequencesTable.connect("itemChanged(QTableWidgetItem*)", self.onSequenceItemChanged)
         ui.sequencesTable.connect("itemSelectionChanged()", panel.update)
@@ -96,7 +75,7 @@ class CaseSection(Section):
         choices = parameters.raterChoices
         self._watch.follow(choice.rater.node for choice in choices)
         ui.caseNameEdit.text = parameters.caseName
-        self._showText(ui.loadedLabel, self._loadedText)
+        self._showText(ui.loadedLabel, self.loading.text)
         for label in (ui.sampleLabel, ui.alignProgressLabel):
             label.setVisible(bool(label.text))
         self._showSequences(parameters.sequences)
@@ -119,45 +98,6 @@ class CaseSection(Section):
             return f"{', '.join(sequences)}; {raters}"
         volumes = _("1 volume") if len(sequences) == 1 else _("{count} volumes").format(count=len(sequences))
         return f"{volumes}, {raters}"
-
-    def applyCase(self, case: LoadedCase) -> None:
-        """Make a loaded case the panel's; results of the one before stay in the scene, but belong to it no longer."""
-        parameters = self.parameters
-        wasModifying = parameters.node.StartModify()
-        try:
-            parameters.caseName = case.name
-            parameters.sequences = dict(case.sequences)
-            parameters.raterChoices = [RaterChoice(rater) for rater in case.raters]
-            for name in _RESULTS:
-                setattr(parameters, name, None)
-        finally:
-            parameters.node.EndModify(wasModifying)
-        self._loadedText = "\n".join((*case.warnings, *case.notes))
-        self._alignment.checkIfQuick(case.sequences)
-        if application() is not None and case.sequences:
-            reference = next(iter(case.sequences.values()))
-            slicer.util.setSliceViewerLayers(background=reference, foreground=None, label=None, fit=True)
-        if case.raters:
-            showRaterOutlines(case.raters)
-        self.panel.update()
-
-    def onLoadFolder(self) -> None:
-        """Load a folder of images and masks."""
-        folder = qt.QFileDialog.getExistingDirectory(None, _("Folder with the images and masks of a case"))
-        if folder:
-            with self.panel.errorsShown(), waitCursor():
-                self.applyCase(self.logic.loadCaseFolder(folder))
-
-    def onLoadCohort(self) -> None:
-        """Load one case of a cohort's manifest."""
-        manifest = qt.QFileDialog.getOpenFileName(None, _("Manifest of a cohort"), "", _("Cohort manifest (*.toml)"))
-        if not manifest:
-            return
-        with self.panel.errorsShown():
-            name = _chosenCase(manifestCases(manifest))
-            if name is not None:
-                with waitCursor():
-                    self.applyCase(self.logic.loadManifestCase(manifest, name))
 
     def onCaseNameEdited(self) -> None:
         """Keep the name that results are called after."""
@@ -267,7 +207,7 @@ class CaseSection(Section):
         self._watch.removeObservers()
         self._raters.clear()
         self._alignment.forget()
-        self._loadedText = ""
+        self.loading.text = ""
 
     def _onCollapsed(self, _collapsed: bool) -> None:
         self.panel.update()
@@ -278,14 +218,6 @@ class CaseSection(Section):
     def _guessName(self, node) -> None:
         if node is not None:
             self.ui.nameCombo.setCurrentText(guessedSequenceName(node.GetName(), self.parameters.sequences))
-
-    def _startSample(self) -> SceneJob | None:
-        with waitCursor():
-            kept = keptSampleCase()
-            if kept is not None:
-                self.applyCase(kept)
-                return None
-        return self.logic.loadSampleCase(wait=False)
 
     def _startAlignment(self) -> SceneJob:
         return self.logic.registerSequences(self.parameters.sequences, wait=False)
@@ -326,15 +258,6 @@ class CaseSection(Section):
     def _showText(label, text: str) -> None:
         label.text = text
         label.setVisible(bool(text))
-
-
-def _chosenCase(names: list[str]) -> str | None:
-    if len(names) < 2:
-        return names[0] if names else None
-    # The dialog gives the first entry back when it is cancelled, in every binding of Qt.
-    first = _("Choose a case")
-    chosen = qt.QInputDialog.getItem(None, _("Load from cohort"), _("Case:"), [first, *names], 0, False)
-    return chosen if chosen in names else None
 
 
 def _requireUsable(rater: Rater) -> None:

@@ -40,6 +40,7 @@ class JobListSection(Section):
         ui.folderButton.connect("clicked()", self.onOpenFolder)
         ui.logButton.connect("clicked()", self.onShowLog)
         ui.removeButton.connect("clicked()", self.onRemove)
+        self._say("")
 
     @property
     def selected(self) -> Job | None:
@@ -112,13 +113,18 @@ class JobListSection(Section):
 
     def onSelectionChanged(self) -> None:
         """Another job is chosen."""
+        self._say("")
         self.update()
 
     def onFollow(self) -> None:
         """Show a running job's progress in its step, with its result at the end."""
         job = self.selected
         with self.panel.errorsShown():
-            self._barFor(job).follow(takeUp(job, self._beside(job)))
+            taken = takeUp(job)
+            if isinstance(job.request, TrainRequest):
+                self.panel.model.training.bar.follow(taken)
+            else:
+                self.panel.uncertainty.follow(taken)
 
     def onCancel(self) -> None:
         """Stop the chosen job."""
@@ -133,11 +139,12 @@ class JobListSection(Section):
         """Use the chosen job's result."""
         job = self.selected
         with self.panel.errorsShown(), waitCursor():
-            result = takeUp(job, self._beside(job)).result()
+            self._say("")
+            result = takeUp(job).result()
             if isinstance(job.request, TrainRequest):
                 self.panel.model.chooseModel(result)
             else:
-                self.panel.uncertainty.useResult(result)
+                self._say(self.panel.uncertainty.useFound(result, job.request.case_name))
 
     def onOpenFolder(self) -> None:
         """Show the job's folder in the file browser."""
@@ -163,6 +170,14 @@ class JobListSection(Section):
                 remove_job(job)
             self.refresh()
 
+    def letGo(self) -> None:
+        """Let go of what was said about nodes."""
+        self._say("")
+
+    def _say(self, text: str) -> None:
+        self.ui.loadedLabel.text = text
+        self.ui.loadedLabel.visible = bool(text)
+
     def _whyNotFollowed(self, job: Job) -> str:
         bar = self._barFor(job)
         if job.state.finished or bar is None:
@@ -173,11 +188,6 @@ class JobListSection(Section):
         if isinstance(job.request, PredictRequest):
             return self.panel.uncertainty.bar
         return self.panel.model.training.bar if isinstance(job.request, TrainRequest) else None
-
-    def _beside(self, job: Job):
-        """The present case's reference, if the job is of a case with its name."""
-        isSame = isinstance(job.request, PredictRequest) and job.request.case_name == self.parameters.caseName
-        return self.parameters.reference if isSame else None
 
 
 class _Ending:

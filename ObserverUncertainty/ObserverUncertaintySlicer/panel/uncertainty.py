@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
-
-import slicer
+from typing import Any
 
 from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.geometry import same_grid
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
 from ObserverUncertaintySlicer.computingTime import durationText, estimateSeconds
 from ObserverUncertaintySlicer.devices import knownDevices, runsOnProcessor
+from ObserverUncertaintySlicer.hierarchy import placeBeside
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
 from ObserverUncertaintySlicer.panel.deviceChoice import DeviceChoice
@@ -32,6 +33,7 @@ class UncertaintySection(Section):
         super().__init__(panel)
         self._jobWarnings: list[str] = []
         self._shown: tuple | None = None
+        self._whyNotOfPresentCase: Callable[[Mapping[str, Any]], str] = lambda _nodes: ""
 
     def connect(self) -> None:
         """Connect the widgets' signals."""
@@ -85,7 +87,12 @@ class UncertaintySection(Section):
     def startPrediction(self) -> SceneJob:
         """Start the model on the case."""
         parameters = self.parameters
-        self._jobWarnings = []
+        self._jobWarnings, predicted = [], _identities(parameters.sequences)
+        self._whyNotOfPresentCase = lambda _nodes: (
+            ""
+            if _identities(self.parameters.sequences) == predicted
+            else _("its volumes are not those that the model ran on")
+        )
         with waitCursor():
             return self.logic.predict(
                 parameters.sequences,
@@ -102,15 +109,18 @@ class UncertaintySection(Section):
         """Keep what the job warns of, such as too little memory for the usual batches."""
         self._jobWarnings = list(job.job.warnings)
 
-    def useResult(self, nodes: Mapping[str, slicer.vtkMRMLNode]) -> None:
-        """Make a prediction's nodes the case's."""
-        node = self.parameters.node
-        wasModifying = node.StartModify()
-        try:
-            for key in RESULTS:
-                setattr(self.parameters, key, nodes[key])
-        finally:
-            node.EndModify(wasModifying)
+    def follow(self, job: SceneJob) -> None:
+        """Show a prediction of another session that still runs; its results are the present case's if they fit it."""
+        self._whyNotOfPresentCase = lambda nodes: self._whyOfAnotherCase(nodes, job.job.request.case_name)
+        self.bar.follow(job)
+
+    def useResult(self, nodes: Mapping[str, Any]) -> None:
+        """Make the nodes of the job that ended the case's, or say why they are not."""
+        self.ui.runLabel.text = self._use(nodes, self._whyNotOfPresentCase(nodes))
+
+    def useFound(self, nodes: Mapping[str, Any], caseName: str) -> str:
+        """Make the nodes of a prediction of another session the case's; the text says why where they are not."""
+        return self._use(nodes, self._whyOfAnotherCase(nodes, caseName))
 
     def onSamplesChanged(self, value: int) -> None:
         """Another number of samples."""
@@ -131,6 +141,32 @@ class UncertaintySection(Section):
         """Let go of what was said about nodes."""
         self._jobWarnings, self._shown = [], None
         self.ui.runLabel.text = ""
+
+    def _use(self, nodes: Mapping[str, Any], why: str) -> str:
+        if why:
+            return _("{name} and its volumes are in the scene, but they are not the present case's: {why}.").format(
+                name=nodes["segmentation"].GetName(), why=why
+            )
+        node = self.parameters.node
+        wasModifying = node.StartModify()
+        try:
+            for key in RESULTS:
+                setattr(self.parameters, key, nodes[key])
+                placeBeside(nodes[key], self.parameters.reference)
+        finally:
+            node.EndModify(wasModifying)
+        return ""
+
+    def _whyOfAnotherCase(self, nodes: Mapping[str, Any], caseName: str) -> str:
+        """Why nodes, of which nothing but the case's name is known, are not the present case's; empty if they are."""
+        parameters, reference = self.parameters, self.parameters.reference
+        if reference is None:
+            return _("there is no volume in step 1. Load {case} there, then this result again").format(case=caseName)
+        if parameters.caseName != caseName:
+            return _("they are of {case}, and step 1 has {present}").format(case=caseName, present=parameters.caseName)
+        if not same_grid(gridOfVolume(nodes["probability"]), gridOfVolume(reference)):
+            return _("they do not lie on the grid of {reference}").format(reference=reference.GetName())
+        return ""
 
     def _estimateText(self) -> str:
         """On the processor: about how long it takes, and that there is no GPU."""
@@ -170,3 +206,8 @@ class UncertaintySection(Section):
         paragraphs += [escape(text) for text in notes]
         paragraphs.append(_("<i>Research use only, not a medical device.</i>"))
         return "".join(f"<p>{text}</p>" for text in paragraphs)
+
+
+def _identities(sequences: Mapping[str, Any]) -> list[str]:
+    # Not the nodes themselves, which would keep a patient's voxels in memory.
+    return [node.GetID() for node in sequences.values()]

@@ -1,0 +1,103 @@
+"""The part of step 1 that loads a case, from files or the sample, and makes it the panel's."""
+
+from __future__ import annotations
+
+import qt
+import slicer
+
+from ObserverUncertaintySlicer.backgroundJobs import SceneJob
+from ObserverUncertaintySlicer.caseFiles import LoadedCase, manifestCases
+from ObserverUncertaintySlicer.display import showRaterOutlines
+from ObserverUncertaintySlicer.host import application, waitCursor
+from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.panel.alignmentCheck import AlignmentCheck
+from ObserverUncertaintySlicer.panel.jobBar import JobBar
+from ObserverUncertaintySlicer.parameters import RaterChoice
+from ObserverUncertaintySlicer.sampleData import keptSampleCase
+
+_RESULTS = (
+    "fusedSegmentation",
+    "expertEntropy",
+    "probability",
+    "segmentation",
+    "predictiveEntropy",
+    "expectedEntropy",
+    "mutualInformation",
+    "difference",
+    "metricsTable",
+    "workingCopy",
+)
+
+
+class CaseLoading:
+    """Loads cases; what belonged to the case before stays in the scene, but in the panel no longer.
+
+    Attributes:
+        bar: of the sample case, which takes a while to make.
+        text: what the last loaded case's files were in for.
+    """
+
+    def __init__(self, section, alignment: AlignmentCheck) -> None:
+        self.section, self.panel, self.logic = section, section.panel, section.logic
+        self._alignment = alignment
+        self.text = ""
+        ui = section.ui
+        self.bar = JobBar(self.panel, ui.loadSampleButton, ui.sampleBar, ui.sampleLabel, self._startSample, self.apply)
+        ui.loadFolderButton.connect("clicked()", self.onLoadFolder)
+        ui.loadCohortButton.connect("clicked()", self.onLoadCohort)
+
+    def apply(self, case: LoadedCase) -> None:
+        """Make a loaded case the panel's; results of the one before stay in the scene, but belong to it no longer."""
+        parameters = self.panel.parameters
+        wasModifying = parameters.node.StartModify()
+        try:
+            parameters.caseName = case.name
+            parameters.sequences = dict(case.sequences)
+            parameters.raterChoices = [RaterChoice(rater) for rater in case.raters]
+            for name in _RESULTS:
+                setattr(parameters, name, None)
+        finally:
+            parameters.node.EndModify(wasModifying)
+        self.text = "\n".join((*case.warnings, *case.notes))
+        self._alignment.checkIfQuick(case.sequences)
+        if application() is not None and case.sequences:
+            reference = next(iter(case.sequences.values()))
+            slicer.util.setSliceViewerLayers(background=reference, foreground=None, label=None, fit=True)
+        if case.raters:
+            showRaterOutlines(case.raters)
+        self.panel.update()
+
+    def onLoadFolder(self) -> None:
+        """Load a folder of images and masks."""
+        folder = qt.QFileDialog.getExistingDirectory(None, _("Folder with the images and masks of a case"))
+        if folder:
+            with self.panel.errorsShown(), waitCursor():
+                self.apply(self.logic.loadCaseFolder(folder))
+
+    def onLoadCohort(self) -> None:
+        """Load one case of a cohort's manifest."""
+        manifest = qt.QFileDialog.getOpenFileName(None, _("Manifest of a cohort"), "", _("Cohort manifest (*.toml)"))
+        if not manifest:
+            return
+        with self.panel.errorsShown():
+            name = _chosenCase(manifestCases(manifest))
+            if name is not None:
+                with waitCursor():
+                    self.apply(self.logic.loadManifestCase(manifest, name))
+
+    def _startSample(self) -> SceneJob | None:
+        with waitCursor():
+            kept = keptSampleCase()
+            if kept is not None:
+                self.apply(kept)
+                return None
+        return self.logic.loadSampleCase(wait=False)
+
+
+def _chosenCase(names: list[str]) -> str | None:
+    if len(names) < 2:
+        return names[0] if names else None
+    # The dialog gives the first entry back when it is cancelled, in every binding of Qt.
+    first = _("Choose a case")
+    chosen = qt.QInputDialog.getItem(None, _("Load from cohort"), _("Case:"), [first, *names], 0, False)
+    return chosen if chosen in names else None
