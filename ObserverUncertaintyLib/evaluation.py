@@ -23,6 +23,9 @@ from ObserverUncertaintyLib.formats import read_image
 from ObserverUncertaintyLib.geometry import require_same_grid
 from ObserverUncertaintyLib.progress import Progress
 
+UNSURE_EVERYWHERE = 0.3
+"""Mean entropy in bits where all raters agree, from which on a warning says so; trained models stay below 0.1."""
+
 Row = dict[str, Any]
 """One case's scores: `case`, numbers (NaN where undefined) and `warnings`."""
 
@@ -130,6 +133,12 @@ def score_case(case: Case, probability: NDArray[np.float32]) -> Row:
     scores["raters"] = len(case.rater_names)
     if len(case.rater_names) < 2:
         warnings.append(f"{case.name} has one rater: there is no disagreement, so its WME is left blank")
+    outside = scores["entropy_outside_disagreement"]
+    if outside > UNSURE_EVERYWHERE:
+        warnings.append(
+            f"{case.name}: the model is unsure also where all raters agree ({outside:.2f} bits there), so a high WME "
+            "says nothing; it may need more training"
+        )
     scores["warnings"] = warnings
     return scores
 

@@ -311,6 +311,7 @@ class _Run:
         refuse_other_settings(self.folder, json.loads(settings_file.read_text(encoding="utf-8")), record)
         state_file = self.folder / CHECKPOINT_FOLDER / STATE_FILE
         if not state_file.exists():
+            self.progress.message("no epoch was complete: training begins at the first one")
             return
         # weights_only: a checkpoint is data, never code.
         state = torch.load(state_file, map_location=self.device, weights_only=True)

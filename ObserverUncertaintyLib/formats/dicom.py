@@ -22,6 +22,12 @@ SLICE_TOLERANCE = 0.1
 
 _HEADER_BYTES = 1024
 
+_CONTOUR_OBJECTS = {
+    b"1.2.840.10008.5.1.4.1.1.481.3": "a DICOM RTSTRUCT",
+    b"1.2.840.10008.5.1.4.1.1.66.4": "a DICOM SEG",
+}
+"""Kinds of DICOM file that hold contours or masks, by their storage class."""
+
 
 @dataclass(frozen=True)
 class _Slice:
@@ -41,6 +47,19 @@ def is_dicom_file(path: Path) -> bool:
         return file.read(132)[128:] == b"DICM"
 
 
+def contour_object(path: Path) -> str | None:
+    """What kind of contours a DICOM file holds, such as "a DICOM SEG"; None if it holds none."""
+    return _CONTOUR_OBJECTS.get(_storage_class(path))
+
+
+def contour_object_error(path: Path, kind: str) -> UnreadableFileError:
+    """The error for a file that `contour_object` knows."""
+    return UnreadableFileError(
+        f"{path}: this is {kind}, which is not read; expected an image, or a mask as .seg.nrrd, NIfTI or NRRD. "
+        "Load it in 3D Slicer (DICOM module), and save the segmentation as .seg.nrrd."
+    )
+
+
 def read_series(folder: Path, uid: str | None = None) -> StoredImage:
     """Read the one DICOM series of a folder, or the one with the given SeriesInstanceUID.
 
@@ -54,6 +73,9 @@ def read_series(folder: Path, uid: str | None = None) -> StoredImage:
             for found in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
         }
     files = series[_choose(folder, series, uid)]
+    kind = contour_object(files[0])
+    if kind:
+        raise contour_object_error(files[0], kind)
     _require_undamaged(folder, files[0], {file for names in series.values() for file in names})
     slices = _sorted_stack(folder, [_read_slice(file) for file in files])
     with itk_errors(folder):
@@ -67,6 +89,10 @@ def read_series(folder: Path, uid: str | None = None) -> StoredImage:
 
 def _choose(folder: Path, series: dict[str, list[Path]], uid: str | None) -> str:
     if not series:
+        for path in sorted(path for path in folder.iterdir() if path.is_file()):
+            kind = contour_object(path)
+            if kind:
+                raise contour_object_error(path, kind)
         raise UnreadableFileError(
             f"{folder}: the folder holds no readable DICOM image (folders inside it are not searched); expected the "
             "files of one DICOM series. Give the folder that holds the slices, or a NIfTI, NRRD or MetaImage file."

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ObserverUncertaintyLib.formats.dicom import is_dicom_file, read_series
+from ObserverUncertaintyLib.formats.dicom import contour_object, contour_object_error, is_dicom_file, read_series
 from ObserverUncertaintyLib.formats.errors import InvalidImageError, UnreadableFileError
 from ObserverUncertaintyLib.formats.itk import StoredImage, require_scalar
 from ObserverUncertaintyLib.formats.metaimage import read_metaimage
@@ -100,6 +100,9 @@ def not_finite(array: NDArray[np.generic]) -> int:
 
 def _unknown_kind(path: Path) -> UnreadableFileError:
     if is_dicom_file(path):
+        kind = contour_object(path)
+        if kind:
+            return contour_object_error(path, kind)
         return UnreadableFileError(
             f"{path}: this is a single DICOM file; expected the folder that holds all slices of the series. "
             f"Give {path.parent} instead."

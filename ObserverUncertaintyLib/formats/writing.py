@@ -43,6 +43,11 @@ def write_image(path: Path, array: NDArray[Any], grid: Grid, *, compress: bool =
         UnwritableFileError: if writing fails.
     """
     path = Path(path)
+    if path.name.lower().endswith(".seg.nrrd"):
+        raise InputError(
+            f"{path}: segmentations with named segments are not written; expected one of "
+            f"{', '.join(WRITTEN_EXTENSIONS)}. Leave out the .seg."
+        )
     if extension(path) not in WRITTEN_EXTENSIONS:
         raise InputError(
             f"{path}: files with this extension are not written; expected one of {', '.join(WRITTEN_EXTENSIONS)}. "

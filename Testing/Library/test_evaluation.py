@@ -29,6 +29,15 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Cohort:
     return Cohort.open(write_discs(tmp_path_factory.mktemp("discs"), 3))
 
 
+def test_a_model_that_is_unsure_everywhere_is_warned_about() -> None:
+    case = disc_case(0)
+    unsure = score_case(case, np.full(case.grid.shape, 0.5, np.float32))
+    assert unsure["wme"] == pytest.approx(1)
+    (warning,) = unsure["warnings"]
+    assert "unsure also where all raters agree (1.00 bits there)" in warning
+    assert score_case(case, mean(case.raters))["warnings"] == []
+
+
 def test_a_prediction_equal_to_the_raters_mean_is_calibrated_and_has_their_entropy() -> None:
     case = disc_case(0)
     row = score_case(case, mean(case.raters))

@@ -121,6 +121,14 @@ def test_cancelled_training_keeps_its_checkpoint_and_resumes_to_the_same_weights
     assert weights(tmp_path / "cancelled") == weights(tmp_path / "whole")
 
 
+def test_a_training_stopped_in_its_first_epoch_says_that_it_begins_again(tmp_path: Path) -> None:
+    with pytest.raises(Cancelled):
+        train(discs(6), tmp_path, SMALL, progress=CancelAfter(1))
+    listener = Listener()
+    train(discs(6), tmp_path, SMALL, resume=True, progress=listener)
+    assert any("training begins at the first one" in text for text in listener.texts)
+
+
 def test_resuming_with_other_settings_is_refused_and_names_them(tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
         train(discs(6), tmp_path, SMALL, progress=CancelAfter(3))

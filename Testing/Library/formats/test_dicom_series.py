@@ -186,3 +186,14 @@ def test_a_multi_frame_object_is_refused(test_data):
     uid = str(caught.value).split("#")[-1].split()[0]
     with pytest.raises(InvalidImageError, match="frames"):
         read_image(f"{folder}#{uid}")
+
+
+@pytest.mark.parametrize(
+    ("file", "kind"),
+    [("sarcoma_dicom_rtstruct/STS_002/MR_T1/mask/RS.dcm", "DICOM RTSTRUCT"), ("dicom_seg/liver.dcm", "DICOM SEG")],
+)
+def test_contour_objects_are_named_and_lead_to_slicer(test_data, tmp_path, file, kind):
+    shutil.copy(test_data / file, tmp_path / "contours.dcm")
+    for given in (tmp_path / "contours.dcm", tmp_path):
+        with pytest.raises(UnreadableFileError, match=rf"contours\.dcm: this is a {kind}.*Load it in 3D Slicer"):
+            read_mask(given)

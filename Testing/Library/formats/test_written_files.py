@@ -91,7 +91,7 @@ def test_files_are_compressed_where_the_format_allows_it(tmp_path, name):
         assert len(gzip.decompress((tmp_path / name).read_bytes())) >= 4 * 40**3
 
 
-@pytest.mark.parametrize("name", ["a.png", "a", "a.nhdr", "a.mhd", "a.gz"])
+@pytest.mark.parametrize("name", ["a.png", "a", "a.nhdr", "a.mhd", "a.gz", "a.seg.nrrd"])
 def test_an_extension_that_is_not_written_is_refused_before_anything_is_written(tmp_path, oblique_grid, noise, name):
     with pytest.raises(InputError, match=r"\.nii\.gz, \.nii, \.nrrd, \.mha"):
         write_image(tmp_path / "folder" / name, noise, oblique_grid)
