@@ -179,13 +179,14 @@ def test_a_real_ct_and_its_segmentation_lie_on_one_grid(test_data):
     assert 0 < np.median(inside) < 200  # soft tissue in Hounsfield units
 
 
-def test_a_multi_frame_object_is_refused(test_data):
-    folder = test_data / "dicom_seg"
-    with pytest.raises(UnreadableFileError) as caught:
-        read_image(folder)
-    uid = str(caught.value).split("#")[-1].split()[0]
+def test_a_multi_frame_object_is_refused(test_data, tmp_path):
+    # A segmentation's file that claims to be a multi-frame image.
+    content = (test_data / "dicom_seg" / "liver.dcm").read_bytes()
+    kind, image_kind = b"1.2.840.10008.5.1.4.1.1.66.4", b"1.2.840.10008.5.1.4.1.1.7.2\0"
+    assert kind in content
+    (tmp_path / "frames.dcm").write_bytes(content.replace(kind, image_kind))
     with pytest.raises(InvalidImageError, match="frames"):
-        read_image(f"{folder}#{uid}")
+        read_image(tmp_path)
 
 
 @pytest.mark.parametrize(
