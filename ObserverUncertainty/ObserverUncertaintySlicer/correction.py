@@ -120,7 +120,7 @@ def workingCopyOf(node) -> WorkingCopy | None:
 def correctionState(workingCopy: WorkingCopy) -> CorrectionState:
     """Volume of a working copy and how it differs from the start; raises InputError if its segment was deleted."""
     grid, now, _note = _contents(workingCopy)
-    start = _startMask(workingCopy, grid)
+    start = _maskOf(workingCopy.startNode, grid)
     if start is None:
         startVolume = float(workingCopy.node.GetAttribute(_START_VOLUME) or math.nan)
         return CorrectionState(_volumeMl(now, grid), startVolume, math.nan, math.nan)
@@ -130,6 +130,16 @@ def correctionState(workingCopy: WorkingCopy) -> CorrectionState:
         dice=dice(now, start),
         changedMl=_volumeMl(now ^ start, grid),
     )
+
+
+def hasUnsavedChanges(workingCopy: WorkingCopy, saved=None) -> bool:
+    """Whether a working copy holds work that neither its start nor the correction `saved` has; if unknown, it does."""
+    try:
+        grid, now, _note = _contents(workingCopy)
+    except InputError:  # its segment was deleted: there is nothing left to lose
+        return False
+    kept = (_maskOf(workingCopy.startNode, grid), _maskOf(saved, grid))
+    return not any(mask is not None and np.array_equal(mask, now) for mask in kept)
 
 
 def saveAsCorrected(workingCopy: WorkingCopy, author: str, comment: str = ""):
@@ -244,10 +254,9 @@ def _contents(workingCopy: WorkingCopy) -> tuple[Grid, NDArray[np.bool_], str | 
     return grid, *raterMask(contour, grid)
 
 
-def _startMask(workingCopy: WorkingCopy, grid: Grid) -> NDArray[np.bool_] | None:
-    """The mask at the start; None if the user deleted it."""
-    start = workingCopy.startNode
-    contours = ratersOfNode(start) if start is not None and slicer.mrmlScene.IsNodePresent(start) else []
+def _maskOf(node, grid: Grid) -> NDArray[np.bool_] | None:
+    """The mask of a start or a correction; None if there is none, or the user deleted it."""
+    contours = ratersOfNode(node) if node is not None and slicer.mrmlScene.IsNodePresent(node) else []
     return raterMask(contours[0], grid)[0] if contours else None
 
 

@@ -104,6 +104,7 @@ class Parameters:
     lossChart = Reference()
     cohortChart = Reference()
     workingCopy = Reference()
+    lastCorrection = Reference()
 
     def __init__(self, node: slicer.vtkMRMLScriptedModuleNode) -> None:
         self.node = node

@@ -468,6 +468,31 @@ def test_alignment_replaces_the_moved_sequences_and_says_how_far(slicerApplicati
     assert "All sequences overlap T1." in text
 
 
+def test_alignment_that_ends_after_another_case_was_loaded_leaves_that_case_alone(
+    slicerApplication, panel, section, simulated
+):
+    names = ("T1", "T2")
+    panel.parameters.sequences = {name: addVolume(simulated.image(name), simulated.grid, name) for name in names}
+    section.ui.alignButton.click()
+    other = {name: addSequence(f"other {name}") for name in names}
+    section.loading.apply(LoadedCase("other", other, []))
+    waitFor(slicerApplication, lambda: not section._align.isRunning, 120)
+    assert section.parameters.sequences == other
+    assert slicer.mrmlScene.GetFirstNodeByName("T2 aligned") is not None
+    assert "T2" in section.ui.alignProgressLabel.text
+    assert not section.ui.alignProgressLabel.isHidden()
+
+
+def test_a_sequence_that_was_renamed_during_its_alignment_is_replaced(panel, section):
+    t1, t2, aligned = addSequence("a"), addSequence("b"), addSequence("b aligned")
+    panel.parameters.sequences = {"T1": t1, "T2": t2}
+    section._aligning = {"T1": t1.GetID(), "T2": t2.GetID()}
+    panel.parameters.sequences = {"T1": t1, "FLAIR": t2}
+    section._useAligned({"T1": t1, "T2": aligned})
+    assert panel.parameters.sequences == {"T1": t1, "FLAIR": aligned}
+    assert section.ui.alignProgressLabel.text == ""
+
+
 def test_alignment_is_cancelled_by_the_same_button(slicerApplication, panel, section, simulated):
     names = ("T1", "T1c", "T2", "FLAIR")
     sequences = {name: addVolume(simulated.image(name), simulated.grid, name) for name in names}

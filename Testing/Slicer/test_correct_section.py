@@ -7,7 +7,9 @@ import pytest
 import slicer
 from section_case import GRID, RATERS, VOXEL_ML, box, fill, segmentOf, waitFor
 
+from ObserverUncertaintyLib.formats import write_image
 from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintySlicer.caseFiles import LoadedCase
 from ObserverUncertaintySlicer.correction import workingCopyOf
 from ObserverUncertaintySlicer.segments import addSegmentation, setSegment
 from ObserverUncertaintySlicer.sliceRanking import rankedSlices
@@ -153,6 +155,72 @@ def test_a_second_copy_asks_before_it_leaves_changes_behind(ready, slicerApplica
     slicerApplication.dialogs.answer("message", qt.QMessageBox.Cancel)
     ready.ui.startButton.click()
     assert ready.parameters.workingCopy is copy
+
+
+def folderOfAnotherCase(slicerApplication, tmp_path):
+    """What the user chooses at Load case folder."""
+    write_image(tmp_path / "Ben" / "T1.nrrd", np.ones(GRID.shape, np.float32), GRID)
+    slicerApplication.dialogs.answer("getExistingDirectory", str(tmp_path / "Ben"))
+
+
+def test_loading_a_case_asks_before_it_leaves_changes_behind(ready, panel, slicerApplication, tmp_path):
+    import qt
+
+    copy = start(ready)
+    edit(copy, box(10, 15))
+    nodes = slicer.mrmlScene.GetNumberOfNodes()
+    folderOfAnotherCase(slicerApplication, tmp_path)
+    slicerApplication.dialogs.answer("message", qt.QMessageBox.Cancel)
+    panel.case.ui.loadFolderButton.click()
+    assert panel.parameters.workingCopy is copy
+    assert slicer.mrmlScene.GetNumberOfNodes() == nodes
+    assert copy.GetName() in slicerApplication.dialogs.messages[-1].text
+    folderOfAnotherCase(slicerApplication, tmp_path)
+    slicerApplication.dialogs.answer("message", qt.QMessageBox.Ok)
+    panel.case.ui.loadFolderButton.click()
+    assert panel.parameters.caseName == "Ben"
+    assert panel.parameters.workingCopy is None
+    assert slicer.mrmlScene.IsNodePresent(copy)
+    # Disabled alone it would go on drawing into the views.
+    assert ready.ui.editor.segmentationNode() is None
+
+
+def test_changes_that_were_saved_as_corrected_are_left_without_a_question(ready, panel, slicerApplication, tmp_path):
+    copy = start(ready)
+    edit(copy, box(10, 15))
+    ready.ui.authorEdit.text = "Anna"
+    ready.ui.saveButton.click()
+    ready.ui.startButton.click()
+    second = panel.parameters.workingCopy
+    assert second is not copy
+    folderOfAnotherCase(slicerApplication, tmp_path)
+    panel.case.ui.loadFolderButton.click()
+    assert panel.parameters.caseName == "Ben"
+    assert slicerApplication.dialogs.messages == []
+
+
+def test_the_sample_case_made_in_the_background_asks_too(ready, panel, slicerApplication):
+    import qt
+
+    copy = start(ready)
+    edit(copy, box(10, 15))
+    reference = panel.parameters.reference
+    slicerApplication.dialogs.answer("message", qt.QMessageBox.Cancel)
+    panel.case.loading.bar.finished(LoadedCase("sample", {"T1": addVolume(np.ones(GRID.shape), GRID, "sample T1")}, []))
+    assert panel.parameters.workingCopy is copy
+    assert panel.parameters.reference is reference
+
+
+def test_another_case_starts_without_the_correction_of_the_one_before(ready, panel):
+    start(ready)
+    ready.ui.authorEdit.text = "Anna"
+    ready.ui.saveButton.click()
+    saved = ready.parameters.node.GetNodeReference("LastCorrection")
+    panel.case.loading.apply(LoadedCase("Ben", {"T1": addVolume(np.ones(GRID.shape), GRID, "Ben T1")}, []))
+    assert ready.parameters.node.GetNodeReference("LastCorrection") is None
+    assert not ready.ui.exportButton.enabled
+    assert ready.ui.savedLabel.text == ""
+    assert slicer.mrmlScene.IsNodePresent(saved)
 
 
 def test_leaving_the_module_stops_the_effect_and_coming_back_goes_on(ready, panel):

@@ -37,6 +37,7 @@ class CaseSection(Section):
         super().__init__(panel)
         self._left = False
         self._alignment = AlignmentCheck()
+        self._aligning: dict[str, str] = {}
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(WATCH_MILLISECONDS)
@@ -220,11 +221,21 @@ class CaseSection(Section):
             self.ui.nameCombo.setCurrentText(guessedSequenceName(node.GetName(), self.parameters.sequences))
 
     def _startAlignment(self) -> SceneJob:
-        return self.logic.registerSequences(self.parameters.sequences, wait=False)
+        sequences = self.parameters.sequences
+        self._aligning = {name: node.GetID() for name, node in sequences.items()}
+        return self.logic.registerSequences(sequences, wait=False)
 
     def _useAligned(self, aligned: Mapping[str, Any]) -> None:
-        # What was removed meanwhile stays removed.
-        self.parameters.sequences = {name: aligned.get(name, node) for name, node in self.parameters.sequences.items()}
+        # By the volume that was exported, not by name: meanwhile T1 may be another patient's.
+        exported = self._aligning
+        replacements = {exported[name]: node for name, node in aligned.items() if node.GetID() != exported[name]}
+        present = self.parameters.sequences
+        self.parameters.sequences = {name: replacements.pop(node.GetID(), node) for name, node in present.items()}
+        if replacements:
+            unused = ", ".join(node.GetName() for node in replacements.values())
+            self.ui.alignProgressLabel.text = _("In the scene only, since the sequences changed: {names}").format(
+                names=unused
+            )
         self._alignment.checkIfQuick(self.parameters.sequences)
 
     def _showSequences(self, sequences: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ from ObserverUncertaintySlicer.host import application, waitCursor
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.panel.alignmentCheck import AlignmentCheck
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
+from ObserverUncertaintySlicer.panel.leaving import mayLeaveWorkingCopy
 from ObserverUncertaintySlicer.parameters import RaterChoice
 from ObserverUncertaintySlicer.sampleData import keptSampleCase
 
@@ -26,6 +27,7 @@ _RESULTS = (
     "difference",
     "metricsTable",
     "workingCopy",
+    "lastCorrection",
 )
 
 
@@ -42,7 +44,9 @@ class CaseLoading:
         self._alignment = alignment
         self.text = ""
         ui = section.ui
-        self.bar = JobBar(self.panel, ui.loadSampleButton, ui.sampleBar, ui.sampleLabel, self._startSample, self.apply)
+        self.bar = JobBar(
+            self.panel, ui.loadSampleButton, ui.sampleBar, ui.sampleLabel, self._startSample, self._useSample
+        )
         ui.loadFolderButton.connect("clicked()", self.onLoadFolder)
         ui.loadCohortButton.connect("clicked()", self.onLoadCohort)
 
@@ -70,9 +74,12 @@ class CaseLoading:
     def onLoadFolder(self) -> None:
         """Load a folder of images and masks."""
         folder = qt.QFileDialog.getExistingDirectory(None, _("Folder with the images and masks of a case"))
-        if folder:
-            with self.panel.errorsShown(), waitCursor():
-                self.apply(self.logic.loadCaseFolder(folder))
+        if not folder:
+            return
+        with self.panel.errorsShown():
+            if mayLeaveWorkingCopy(self.panel.parameters):
+                with waitCursor():
+                    self.apply(self.logic.loadCaseFolder(folder))
 
     def onLoadCohort(self) -> None:
         """Load one case of a cohort's manifest."""
@@ -81,17 +88,26 @@ class CaseLoading:
             return
         with self.panel.errorsShown():
             name = _chosenCase(manifestCases(manifest))
-            if name is not None:
+            if name is not None and mayLeaveWorkingCopy(self.panel.parameters):
                 with waitCursor():
                     self.apply(self.logic.loadManifestCase(manifest, name))
 
     def _startSample(self) -> SceneJob | None:
+        if not mayLeaveWorkingCopy(self.panel.parameters):
+            return None
         with waitCursor():
             kept = keptSampleCase()
             if kept is not None:
                 self.apply(kept)
                 return None
         return self.logic.loadSampleCase(wait=False)
+
+    def _useSample(self, case: LoadedCase) -> None:
+        # Asked again: making the case takes about a minute, in which the user may have corrected on.
+        if mayLeaveWorkingCopy(self.panel.parameters):
+            self.apply(case)
+        else:
+            self.section.ui.sampleLabel.text = _("The sample case is in the scene, and the panel stays with its own.")
 
 
 def _chosenCase(names: list[str]) -> str | None:

@@ -13,6 +13,7 @@ from ObserverUncertaintySlicer.correction import WorkingCopy
 from ObserverUncertaintySlicer.display import showAsEntropy
 from ObserverUncertaintySlicer.host import saveSetting, setting, waitCursor
 from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.panel.leaving import mayLeaveWorkingCopy
 from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.sliceRanking import RankedSlice
 
@@ -78,7 +79,12 @@ class CorrectSection(Section):
         ui.nextButton.enabled = ui.previousButton.enabled = canRank
         ui.orientationCombo.enabled = ui.rankCombo.enabled = canRank
         ui.saveButton.enabled = hasCopy
-        ui.exportButton.enabled = self._correction() is not None
+        ui.exportButton.enabled = parameters.lastCorrection is not None
+        if parameters.lastCorrection is None:
+            ui.savedLabel.text = ""
+        if not hasCopy and ui.editor.segmentationNode() is not None:
+            # Disabled it would go on drawing into a copy that was let go of.
+            self._closeEditor()
         ui.editor.enabled = hasCopy
         author = parameters.correctionAuthor or setting("Author")
         if ui.authorEdit.text != author:
@@ -99,14 +105,8 @@ class CorrectSection(Section):
     def onStart(self) -> None:
         """Start a working copy, after asking where one with changes would be left behind."""
         with self.panel.errorsShown():
-            present = self.workingCopy
-            if present is not None and _hasChanges(present):
-                question = _(
-                    "{name} has changes that were not saved as corrected. Start another working copy? The present one "
-                    "stays in the scene."
-                ).format(name=present.node.GetName())
-                if not slicer.util.confirmOkCancelDisplay(question):
-                    return
+            if not mayLeaveWorkingCopy(self.parameters):
+                return
             with waitCursor():
                 source = self._sources[self.ui.sourceCombo.currentIndex][1]
                 copy = self.logic.startCorrection(source, self.parameters.reference, self._entropy())
@@ -142,12 +142,12 @@ class CorrectSection(Section):
             if copy is None:
                 raise InputError(_("There is no working copy to save. Start one first."))
             saved = self.logic.saveAsCorrected(copy, self.ui.authorEdit.text, self.ui.commentEdit.text)
-            self.parameters.node.SetNodeReferenceID("LastCorrection", saved.GetID())
+            self.parameters.lastCorrection = saved
             self.ui.savedLabel.text = _("Saved as {name}.").format(name=saved.GetName())
 
     def onExport(self) -> None:
         """Write the last correction to a file."""
-        node = self._correction()
+        node = self.parameters.lastCorrection
         filters = "Segmentation (*.seg.nrrd);;NRRD (*.nrrd);;NIfTI (*.nii.gz)"
         # The file dialog itself asks before it overwrites.
         path = qt.QFileDialog.getSaveFileName(
@@ -186,8 +186,7 @@ class CorrectSection(Section):
     def letGo(self) -> None:
         """Let go of the working copy; no effect and no observation of it stays."""
         self._live.stop()
-        self.exit()
-        self.ui.editor.setSegmentationNode(None)
+        self._closeEditor()
         self._follow(None)
         self._slices, self._rankedFor = [], ()
         self.ui.sliceLabel.text = self.ui.liveLabel.text = self.ui.savedLabel.text = ""
@@ -220,9 +219,6 @@ class CorrectSection(Section):
         if self.ui.rankCombo.currentIndex == 1:
             order.reverse()
         return next((node for node in order if node is not None), None)
-
-    def _correction(self):
-        return self.parameters.node.GetNodeReference("LastCorrection")
 
     def _step(self, direction: int) -> None:
         with self.panel.errorsShown():
@@ -265,6 +261,10 @@ class CorrectSection(Section):
         editor.setupViewObservations()
         editor.installKeyboardShortcuts()
 
+    def _closeEditor(self) -> None:
+        self.exit()
+        self.ui.editor.setSegmentationNode(None)
+
     def _showEntropyBehind(self) -> None:
         entropy = self._entropy()
         if entropy is None:
@@ -298,14 +298,6 @@ class CorrectSection(Section):
 
     def _onEdited(self, caller=None, event=None) -> None:
         self._live.start()
-
-
-def _hasChanges(copy: WorkingCopy) -> bool:
-    """Whether a working copy holds work that could be left behind; unknown, as without its start, counts as yes."""
-    try:
-        return correction.correctionState(copy).changedMl != 0
-    except InputError:  # its segment was deleted: there is nothing left to lose
-        return False
 
 
 def _sliceNodes(chosen: Callable) -> list:

@@ -1,0 +1,19 @@
+"""The question before a working copy with changes is left behind."""
+
+from __future__ import annotations
+
+import slicer
+
+from ObserverUncertaintySlicer.correction import hasUnsavedChanges, workingCopyOf
+from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.parameters import Parameters
+
+
+def mayLeaveWorkingCopy(parameters: Parameters) -> bool:
+    """Whether the panel may let go of its working copy; the user is asked if it has changes that were not saved."""
+    node = parameters.workingCopy
+    copy = None if node is None else workingCopyOf(node)
+    if copy is None or not hasUnsavedChanges(copy, parameters.lastCorrection):
+        return True
+    question = _("{name} has changes that were not saved as corrected. Go on without it? It stays in the scene.")
+    return bool(slicer.util.confirmOkCancelDisplay(question.format(name=copy.node.GetName())))
