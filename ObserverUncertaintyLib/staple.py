@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 STAPLE_MARGIN = 0
 """Voxels added on each side of the bounding box of the raters' union before EM.
@@ -23,6 +22,9 @@ alone: with any other margin it would still change when the object comes near th
 """
 
 MAXIMUM_RATERS = 64
+_COUNTED_RATERS = 12
+"""Up to so many raters every possible pattern of votes is counted; with more there are too many."""
+
 _TOLERANCE = 1e-7
 _MAXIMUM_ITERATIONS = 100_000
 """Raters take some 20 to 50; masks without a common object (pure noise) can take tens of thousands to settle."""
@@ -76,12 +78,19 @@ def staple(raters: NDArray[np.bool_], margin: int = STAPLE_MARGIN) -> StapleResu
 
 def union_box(raters: NDArray[np.bool_], margin: int) -> tuple[slice, ...] | None:
     """The bounding box of the raters' union plus a margin in voxels, cut at the image's edge; None if all are empty."""
-    found = ndimage.find_objects(raters.any(axis=0).astype(np.uint8))
-    if not found:
-        return None
+    box: list[slice] = []
+    # Axis by axis in what is left of the union: each look is at fewer voxels than the one before.
+    union = np.asarray(raters.any(axis=0))
+    for axis in range(union.ndim):
+        others = tuple(other for other in range(union.ndim) if other != axis)
+        marked = np.flatnonzero(np.any(union, axis=others))
+        if not len(marked):
+            return None
+        box.append(slice(int(marked[0]), int(marked[-1]) + 1))
+        union = union[(slice(None),) * axis + (box[-1],)]
     return tuple(
         slice(max(side.start - margin, 0), min(side.stop + margin, length))
-        for side, length in zip(found[0], raters.shape[1:], strict=True)
+        for side, length in zip(box, raters.shape[1:], strict=True)
     )
 
 
@@ -95,12 +104,21 @@ def vote_patterns(raters: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray
         patterns, bool, shape (pattern, rater); the pattern's index at each voxel, shape (k, j, i); how many voxels have
         each pattern, shape (pattern,).
     """
-    code = np.zeros(raters.shape[1:], np.uint64)
+    few = len(raters) <= _COUNTED_RATERS
+    code = np.zeros(raters.shape[1:], np.uint16 if few else np.uint64)
     for bit, votes in enumerate(raters):
-        code |= votes.astype(np.uint64) << np.uint64(bit)
-    codes, index, counts = np.unique(code, return_inverse=True, return_counts=True)
+        code |= votes.astype(code.dtype) << code.dtype.type(bit)
+    if few:
+        # So few patterns are possible that counting all of them is quicker than sorting the voxels.
+        frequency = np.bincount(code.ravel(), minlength=2 ** len(raters))
+        codes = np.flatnonzero(frequency)
+        place = np.zeros(len(frequency), np.intp)
+        place[codes] = np.arange(len(codes))
+        index, counts = place[code], frequency[codes]
+    else:
+        codes, index, counts = np.unique(code, return_inverse=True, return_counts=True)
     bits = np.arange(len(raters), dtype=np.uint64)
-    patterns = ((codes[:, None] >> bits) & np.uint64(1)).astype(bool)
+    patterns = ((codes.astype(np.uint64)[:, None] >> bits) & np.uint64(1)).astype(bool)
     return patterns, index.reshape(code.shape), counts
 
 

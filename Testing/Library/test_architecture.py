@@ -24,6 +24,7 @@ LAYERS = """
     training  inference
     training_data
     model_file
+    cost
     unet  devices  targets
     settings  dropout
     preprocessing

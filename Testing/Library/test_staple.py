@@ -242,7 +242,7 @@ def test_no_rater_and_more_than_64_are_refused(count):
         staple(np.zeros((count, 2, 2, 2), bool))
 
 
-@pytest.mark.parametrize("count", [1, 3, 8, 33, 64])
+@pytest.mark.parametrize("count", [1, 3, 8, 12, 13, 33, 64])
 def test_vote_patterns_give_every_vote_back(count):
     raters = np.random.default_rng(count).random((count, 3, 4, 5)) < 0.5
     patterns, index, counts = vote_patterns(raters)

@@ -1,0 +1,56 @@
+"""What a network's work costs: its floating-point operations, and how many of them a device does in a second.
+
+Together they give the floor: no program that does this work is faster than the operations divided by the rate of large
+matrix products.
+"""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from ObserverUncertaintyLib.settings import Precision, UNetSettings
+from ObserverUncertaintyLib.unet import UNet
+
+_TYPES = {Precision.FLOAT32: torch.float32, Precision.BFLOAT16: torch.bfloat16}
+
+
+def forward_flops(settings: UNetSettings, rows: int, columns: int) -> int:
+    """Floating-point operations of one pass over one slice; a multiplication and an addition are two.
+
+    Only convolutions are counted: everything else is less than a hundredth of them.
+    """
+    with torch.device("meta"):
+        network, image = UNet(settings), torch.empty(1, settings.sequences, rows, columns)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network.eval()(image)
+    return int(counter.get_total_flops())
+
+
+def matmul_rate(device: torch.device, precision: Precision, size: int = 2048, repetitions: int = 5) -> float:
+    """Floating-point operations per second of a product of two square matrices: the fastest of some.
+
+    Args:
+        device: where to compute.
+        precision: number format of the matrices, float32 or bfloat16.
+        size: rows and columns.
+        repetitions: how often it is measured.
+    """
+    a, b = (torch.randn(size, size, device=device).to(_TYPES[precision]) for _ in range(2))
+    fastest = float("inf")
+    # The first product is not measured: it loads and prepares what the others need.
+    for repetition in range(repetitions + 1):
+        _synchronise(device)
+        started = time.perf_counter()
+        torch.mm(a, b)
+        _synchronise(device)
+        if repetition:
+            fastest = min(fastest, time.perf_counter() - started)
+    return 2.0 * size**3 / fastest
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,48 @@
+"""The operations of a network against a count by hand, and the rate of a device."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+
+from ObserverUncertaintyLib.cost import forward_flops, matmul_rate
+from ObserverUncertaintyLib.settings import Precision, UNetSettings
+
+
+def convolutions(settings: UNetSettings, rows: int, columns: int) -> int:
+    """Two operations for each weight of a 3x3 convolution and pixel, layer by layer."""
+    widths = [settings.filters * 2**level for level in range(settings.depth + 1)]
+    total, channels = 0, settings.sequences
+    for level, width in enumerate(widths):
+        pixels = rows * columns // 4**level
+        total += 2 * 9 * pixels * (channels * width + width * width)
+        channels = width
+    for level in range(settings.depth):
+        pixels, width = rows * columns // 4**level, widths[level]
+        total += 2 * 9 * pixels * (2 * width * width + 2 * width * width + width * width)
+    return total + 2 * rows * columns * widths[0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "rows", "columns"),
+    [
+        (UNetSettings(sequences=1), 128, 128),
+        (UNetSettings(sequences=4, depth=5, filters=48), 192, 224),
+        (UNetSettings(sequences=2, depth=0, filters=3), 7, 9),
+    ],
+)
+def test_the_operations_are_those_of_the_convolutions(settings: UNetSettings, rows: int, columns: int) -> None:
+    assert forward_flops(settings, rows, columns) == convolutions(settings, rows, columns)
+
+
+def test_the_rate_is_that_of_a_product() -> None:
+    a, b = torch.randn(512, 512), torch.randn(512, 512)
+    torch.mm(a, b)
+    started = time.perf_counter()
+    for _ in range(20):
+        torch.mm(a, b)
+    plain = 20 * 2 * 512**3 / (time.perf_counter() - started)
+    # A busy machine may halve either; a wrong count of operations is off by more.
+    assert 0.1 < matmul_rate(torch.device("cpu"), Precision.FLOAT32, size=512) / plain < 20
