@@ -24,6 +24,8 @@ from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume, gridOfVo
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from ObserverUncertaintyLib.geometry import Grid
+
 ROLE_ATTRIBUTE = "ObserverUncertainty.Role"
 FUSION_ATTRIBUTE = "ObserverUncertainty.Fusion"
 STAPLE_ATTRIBUTE = "ObserverUncertainty.StaplePerformance"
@@ -155,17 +157,26 @@ def differenceVolume(predictiveEntropy, expertEntropy, output=None):
         GridMismatchError: the volumes lie on different grids.
         InputError: a volume is no entropy in bits, or `output` is another volume than a difference.
     """
+    grid = requireOneGrid(predictiveEntropy, expertEntropy)
+    difference = entropyArray(predictiveEntropy) - entropyArray(expertEntropy)
+    name = _("{predictive} minus expert entropy").format(predictive=predictiveEntropy.GetName())
+    return _putVolume(difference, grid, name, "EntropyDifference", predictiveEntropy, output)
+
+
+def requireOneGrid(predictiveEntropy, expertEntropy) -> Grid:
+    """The grid of both entropies; raises GridMismatchError, naming them, if they lie on different ones."""
     grid = gridOfVolume(predictiveEntropy)
     require_same_grid(
         grid,
         predictiveEntropy.GetName(),
         gridOfVolume(expertEntropy),
         expertEntropy.GetName(),
-        _("Compute the expert entropy with the predictive entropy as reference volume."),
+        _(
+            "Are they of one case? If so, compute the expert entropy again with the image that the model ran on as the "
+            "reference."
+        ),
     )
-    difference = entropyArray(predictiveEntropy) - entropyArray(expertEntropy)
-    name = _("{predictive} minus expert entropy").format(predictive=predictiveEntropy.GetName())
-    return _putVolume(difference, grid, name, "EntropyDifference", predictiveEntropy, output)
+    return grid
 
 
 def entropyArray(volumeNode) -> NDArray[np.float32]:

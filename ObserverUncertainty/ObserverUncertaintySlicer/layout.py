@@ -10,6 +10,7 @@ import vtk
 from scipy import ndimage
 
 from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintySlicer.disagreement import requireOneGrid
 from ObserverUncertaintySlicer.display import DEFAULT_THRESHOLD, showAsDifference, showAsEntropy, showLegend
 from ObserverUncertaintySlicer.host import processEvents
 from ObserverUncertaintySlicer.host import tr as _
@@ -163,7 +164,7 @@ def compare(
     Args:
         backgroundVolume: the image, drawn as it is set up (window, level) in every view.
         predictiveEntropy: first row; bits, 0 to 1.
-        expertEntropy: second row; bits, 0 to 1. Colours have the same scale as in the first.
+        expertEntropy: second row; bits, 0 to 1, on the first one's grid. Colours have the same scale as there.
         raters: outlined in their own colours; may be empty.
         difference: third row if given; predictive minus expert entropy, -1 to 1.
         threshold: bits below which nothing is drawn.
@@ -180,6 +181,7 @@ def compare(
     raters = asRaters(raters) if raters else []
     for volume in (backgroundVolume, predictiveEntropy, expertEntropy, *([] if difference is None else [difference])):
         voxelsOf(volume)
+    requireOneGrid(predictiveEntropy, expertEntropy)
     showAsEntropy(predictiveEntropy, threshold)
     showAsEntropy(expertEntropy, threshold)
     overlays = [predictiveEntropy, expertEntropy]

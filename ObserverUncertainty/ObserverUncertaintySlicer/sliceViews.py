@@ -1,4 +1,4 @@
-"""The slice views of the comparison: their nodes, what each shows, and where it looks."""
+"""The slice views of the comparison: their nodes, what each shows, and where it looks; and those that are not."""
 
 from __future__ import annotations
 
@@ -55,6 +55,21 @@ def fillView(sliceNode, background, overlay) -> None:
         composite.SetDoPropagateVolumeSelection(False)
     finally:
         composite.EndModify(wasModifying)
+
+
+def showOverImage(overlay, opacity: float, background=None) -> None:
+    """Show an overlay in the ordinary slice views, over what they show or over another background.
+
+    The views of the comparison are left alone: their rows are labelled with what they show.
+    """
+    tags = {viewTag(row, orientation) for row in ROWS for orientation in ORIENTATIONS}
+    for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+        if composite.GetLayoutName() in tags:
+            continue
+        if background is not None:
+            composite.SetBackgroundVolumeID(background.GetID())
+        composite.SetForegroundVolumeID(overlay.GetID())
+        composite.SetForegroundOpacity(opacity)
 
 
 def centreOn(sliceNode, volume) -> tuple[float, float]:

@@ -79,6 +79,38 @@ def test_compare_shows_both_entropies_over_the_same_image_and_back_returns(ready
         assert slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode").GetViewArrangement() == before
 
 
+def test_what_other_steps_show_leaves_the_rows_of_the_comparison_as_they_are_labelled(ready, panel):
+    ready.ui.compareButton.click()
+    parameters = panel.parameters
+    panel.disagreement.ui.expertEntropyButton.click()
+    panel.correct.ui.startButton.click()
+
+    def shown(row):
+        nodes = [ready.views.sliceNode(row, orientation) for orientation in ("Axial", "Sagittal", "Coronal")]
+        return {slicer.vtkMRMLSliceLogic.GetSliceCompositeNode(node).GetForegroundVolumeID() for node in nodes}
+
+    assert shown("Predictive") == {parameters.predictiveEntropy.GetID()}
+    assert shown("Expert") == {parameters.expertEntropy.GetID()}
+    ordinary = [
+        node for node in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode") if node not in composites(ready)
+    ]
+    assert {node.GetForegroundVolumeID() for node in ordinary} == {parameters.predictiveEntropy.GetID()}
+    assert {node.GetBackgroundVolumeID() for node in ordinary} == {parameters.reference.GetID()}
+
+
+def test_after_another_layout_was_chosen_the_views_are_shown_no_longer(ready):
+    ready.ui.compareButton.click()
+    assert ready.ui.backButton.enabled
+    layoutNode = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    layoutNode.SetViewArrangement(layoutNode.SlicerLayoutConventionalView)
+    assert ready.state() == "ready"
+    assert "ready" in ready.ui.sectionButton.text
+    assert not ready.ui.backButton.enabled
+    assert not ready.ui.mostUncertainButton.enabled
+    ready.ui.compareButton.click()
+    assert ready.state() == "shown"
+
+
 def test_opacity_and_threshold_reach_the_views_and_the_parameters(ready):
     ready.ui.compareButton.click()
     ready.ui.opacitySlider.value = 0.4

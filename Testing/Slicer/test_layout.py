@@ -193,6 +193,10 @@ def test_wrong_input_leaves_layout_and_scene_as_they_are(case, layoutNode, scene
     nodes = scene.GetNumberOfNodes()
     with pytest.raises(InputError, match="Nothing in it"):
         compare(case.background, case.predictive, empty, case.raters)
+    other = addVolume(np.zeros((4, 5, 6), np.float32), Grid((6, 5, 4), (1.0, 1.0, 1.0)), "Other patient")
+    nodes += 2  # the volume and how it is displayed
+    with pytest.raises(InputError, match=r"(?s)Other patient.*Predictive entropy"):
+        compare(case.background, case.predictive, other, case.raters)
     with pytest.raises(InputError, match="third"):
         compare(case.background, case.predictive, case.expert, [(case.segmentation, "third")])
     with pytest.raises(InputError, match="threshold"):

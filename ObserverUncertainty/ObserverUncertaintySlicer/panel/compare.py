@@ -5,6 +5,9 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import slicer
+import vtk
+
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintySlicer.charts import showPlotLayout, wmeDiceChart
 from ObserverUncertaintySlicer.host import tr as _
@@ -45,9 +48,14 @@ class CompareSection(Section):
         ui.missingLabel.text = missing
         ui.missingLabel.visible = not ready
         ui.compareButton.enabled = ready
-        for button in (ui.backButton, ui.opacitySlider, ui.thresholdSlider):
-            button.enabled = self.views is not None
-        ui.mostUncertainButton.enabled = ui.mostDisputedButton.enabled = self.views is not None
+        for widget in (
+            ui.backButton,
+            ui.opacitySlider,
+            ui.thresholdSlider,
+            ui.mostUncertainButton,
+            ui.mostDisputedButton,
+        ):
+            widget.enabled = self._isShown
         ui.metricsButton.enabled = ready and parameters.segmentation is not None
         ui.opacitySlider.value = parameters.opacity
         ui.thresholdSlider.value = parameters.threshold
@@ -71,7 +79,7 @@ class CompareSection(Section):
 
     def state(self) -> str:
         """What is missing, or that the views are shown."""
-        return self.missing() or (_("shown") if self.views is not None else _("ready"))
+        return self.missing() or (_("shown") if self._isShown else _("ready"))
 
     def onCompare(self) -> None:
         """Lay the entropies out side by side."""
@@ -144,9 +152,20 @@ class CompareSection(Section):
 
     def letGo(self) -> None:
         """Let go of the views."""
+        self.removeObservers(self._onLayout)
         if self.views is not None:
             self.views.close()
             self.views = None
+
+    @property
+    def _isShown(self) -> bool:
+        return self.views is not None and self.views.isOpen
+
+    def _onLayout(self, caller=None, event=None) -> None:
+        # The views close themselves when another layout is chosen.
+        if not self._isShown:
+            self.letGo()
+            self.panel.update()
 
     def _show(self) -> None:
         parameters = self.parameters
@@ -162,6 +181,8 @@ class CompareSection(Section):
         )
         self.views.setOpacity(parameters.opacity)
         self.views.setThreshold(parameters.threshold)
+        layoutNode = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+        self.addObserver(layoutNode, vtk.vtkCommand.ModifiedEvent, self._onLayout)
 
 
 def readScores(path: Path) -> list[tuple[str, float, float]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import qt
 import slicer
 
@@ -16,6 +14,7 @@ from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.panel.leaving import mayLeaveWorkingCopy
 from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.sliceRanking import RankedSlice
+from ObserverUncertaintySlicer.sliceViews import showOverImage
 
 EDITOR_TAG = "ObserverUncertaintyEditor"
 LIVE_MILLISECONDS = 300
@@ -233,8 +232,9 @@ class CorrectSection(Section):
                 return
             self._position = (self._position + direction) % len(self._slices)
             ranked = self._slices[self._position]
-            for node in _sliceNodes(lambda node: node.GetOrientation() == orientation):
-                node.SetSliceOffset(ranked.offset)
+            for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+                if node.GetOrientation() == orientation:
+                    node.SetSliceOffset(ranked.offset)
             self.ui.sliceLabel.text = _("{number} of {count} uncertain places, {orientation} {offset:.1f} mm").format(
                 number=self._position + 1,
                 count=len(self._slices),
@@ -270,12 +270,7 @@ class CorrectSection(Section):
         if entropy is None:
             return
         showAsEntropy(entropy, self.parameters.threshold)
-        for node in _sliceNodes(lambda _node: True):
-            composite = _compositeOf(node)
-            if composite is not None:
-                composite.SetBackgroundVolumeID(self.parameters.reference.GetID())
-                composite.SetForegroundVolumeID(entropy.GetID())
-                composite.SetForegroundOpacity(self.parameters.opacity)
+        showOverImage(entropy, self.parameters.opacity, self.parameters.reference)
 
     def _follow(self, node) -> None:
         """Observe the content of the working copy, and no other's any more."""
@@ -298,15 +293,3 @@ class CorrectSection(Section):
 
     def _onEdited(self, caller=None, event=None) -> None:
         self._live.start()
-
-
-def _sliceNodes(chosen: Callable) -> list:
-    nodes = slicer.util.getNodesByClass("vtkMRMLSliceNode")
-    return [node for node in nodes if chosen(node)]
-
-
-def _compositeOf(sliceNode):
-    for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
-        if composite.GetLayoutName() == sliceNode.GetLayoutName():
-            return composite
-    return None

@@ -6,18 +6,18 @@ import math
 
 import numpy as np
 import qt
-import slicer
 
 from ObserverUncertaintyLib.errors import ObserverUncertaintyError
 from ObserverUncertaintyLib.fusion import FusionMethod
 from ObserverUncertaintySlicer.disagreement import staplePerformance
 from ObserverUncertaintySlicer.display import showAsEntropy
-from ObserverUncertaintySlicer.host import application, waitCursor
 from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.host import waitCursor
 from ObserverUncertaintySlicer.panel.contents import ContentWatch, Key, gridKey, raterKey, volumeKey
 from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.panel.tables import setCell, setUpTable
 from ObserverUncertaintySlicer.raters import commonGrid, raterMask, ratersOfNode
+from ObserverUncertaintySlicer.sliceViews import showOverImage
 from ObserverUncertaintySlicer.texts import textsOf
 from ObserverUncertaintySlicer.volumes import gridOfVolume, voxelsOf
 
@@ -148,10 +148,7 @@ class DisagreementSection(Section):
         with self.panel.errorsShown(), waitCursor():
             self._computeEntropy()
             showAsEntropy(parameters.expertEntropy, parameters.threshold)
-            if application() is not None:
-                slicer.util.setSliceViewerLayers(
-                    foreground=parameters.expertEntropy, foregroundOpacity=parameters.opacity
-                )
+            showOverImage(parameters.expertEntropy, parameters.opacity)
         self.panel.update()
 
     def letGo(self) -> None:
