@@ -15,7 +15,7 @@ from ObserverUncertaintyLib.foreground import foreground
 from ObserverUncertaintyLib.geometry import resample, same_grid
 from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, RegisterRequest
 from ObserverUncertaintyLib.metrics import dice
-from ObserverUncertaintySlicer.backgroundJobs import SceneJob, newJobFolder, startSceneJob
+from ObserverUncertaintySlicer.backgroundJobs import SceneJob, jobFolder, startSceneJob
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.sequenceFiles import exportAsTheyAre
 from ObserverUncertaintySlicer.volumes import arrayOfVolume, gridOfVolume, importVolume
@@ -39,9 +39,6 @@ def registerSequences(sequences: Mapping[str, Any], reference: str | None = None
         raise InputError(_("There is no sequence to align. Choose two volumes or more in step 1."))
     reference = reference or next(iter(sequences))
     name = _("align sequences to {reference}").format(reference=reference)
-    folder = newJobFolder(name)
-    files = exportAsTheyAre(sequences, folder / INPUTS_FOLDER)
-    request = RegisterRequest({sequence: str(file) for sequence, file in files.items()}, reference)
     originals = dict(sequences)
 
     def load(artifacts: Mapping[str, Path]) -> dict[str, Any]:
@@ -60,7 +57,10 @@ def registerSequences(sequences: Mapping[str, Any], reference: str | None = None
             result[sequence] = moved
         return result
 
-    return startSceneJob(request, load, name=name, folder=folder)
+    with jobFolder(name) as folder:
+        files = exportAsTheyAre(sequences, folder / INPUTS_FOLDER)
+        request = RegisterRequest({sequence: str(file) for sequence, file in files.items()}, reference)
+        return startSceneJob(request, load, name=name, folder=folder)
 
 
 def poorlyOverlapping(sequences: Mapping[str, Any]) -> list[tuple[str, float]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,21 @@ def newJobFolder(name: str) -> Path:
         number += 1
     prepare_output_folder(folder, resume=False, overwrite=False)
     return folder
+
+
+@contextmanager
+def jobFolder(name: str) -> Iterator[Path]:
+    """A new folder to export to and start a job in; it is removed again if either fails, since images are a patient's.
+
+    Args:
+        name: of the job.
+    """
+    folder = newJobFolder(name)
+    try:
+        yield folder
+    except Exception:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def startSceneJob(

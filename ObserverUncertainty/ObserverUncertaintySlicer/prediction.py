@@ -13,7 +13,7 @@ from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.formats import read_image
 from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, PredictRequest
 from ObserverUncertaintyLib.settings import DEFAULT_SAMPLES
-from ObserverUncertaintySlicer.backgroundJobs import SceneJob, newJobFolder, startSceneJob
+from ObserverUncertaintySlicer.backgroundJobs import SceneJob, jobFolder, startSceneJob
 from ObserverUncertaintySlicer.display import showAsEntropy, showAsProbability
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.modelCards import ModelCard, readCard
@@ -71,23 +71,23 @@ def predictCase(
     requireInScene(reference, _("a sequence"))
     caseName = caseName or reference.GetName()
     name = _("predict {case}").format(case=caseName)
-    folder = newJobFolder(name)
-    files, notes = exportSequences(chosen, folder / INPUTS_FOLDER)
-    request = PredictRequest(
-        images={sequence: str(file) for sequence, file in files.items()},
-        model=str(Path(modelPath).resolve()),
-        case_name=caseName,
-        samples=samples,
-        seed=seed,
-        device=device,
-    )
 
     def load(artifacts: Mapping[str, Path]) -> dict[str, Any]:
         # The user may have deleted the source in the meantime; its results are not lost for that.
         beside = reference if slicer.mrmlScene.IsNodePresent(reference) else None
         return loadPrediction(artifacts, caseName, beside, notes)
 
-    return startSceneJob(request, load, name=name, folder=folder, keepRunning=keepRunning)
+    with jobFolder(name) as folder:
+        files, notes = exportSequences(chosen, folder / INPUTS_FOLDER)
+        request = PredictRequest(
+            images={sequence: str(file) for sequence, file in files.items()},
+            model=str(Path(modelPath).resolve()),
+            case_name=caseName,
+            samples=samples,
+            seed=seed,
+            device=device,
+        )
+        return startSceneJob(request, load, name=name, folder=folder, keepRunning=keepRunning)
 
 
 def loadPrediction(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.fusion import FusionMethod
 from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, TrainRequest
 from ObserverUncertaintyLib.settings import TrainingSettings
-from ObserverUncertaintySlicer.backgroundJobs import SceneJob, newJobFolder, startSceneJob
+from ObserverUncertaintySlicer.backgroundJobs import SceneJob, jobFolder, startSceneJob
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.sceneCases import SceneCase, exportSceneCohort
 
@@ -37,7 +36,7 @@ def trainModel(
     overwrite: bool = False,
     resample: bool = False,
     preset: str | None = None,
-    jobFolder: Path | None = None,
+    folder: Path | None = None,
     **settings: Any,
 ) -> SceneJob:
     """Start training in another process.
@@ -53,7 +52,7 @@ def trainModel(
         overwrite: begin again in a folder that holds files.
         resample: bring files on other grids onto their case's instead of refusing them.
         preset: a key of PRESETS that the other settings start from.
-        jobFolder: the job's folder where inputs were put already; a new one if None.
+        folder: the job's folder where inputs were put already; a new one if None.
         settings: fields of TrainingSettings, such as epochs, depth, filters and seed.
 
     Returns:
@@ -75,7 +74,7 @@ def trainModel(
         resample=resample,
     )
     name = _("train {fusion} on {cohort}").format(fusion=request.settings.fusion.value, cohort=cohort.name)
-    return startSceneJob(request, _modelFolder, name=name, folder=jobFolder, keepRunning=keepRunning)
+    return startSceneJob(request, _modelFolder, name=name, folder=folder, keepRunning=keepRunning)
 
 
 def trainOnScene(
@@ -99,14 +98,9 @@ def trainOnScene(
         InputError: the scene has no case, or its cases cannot be trained on together; an option or value is unknown.
     """
     name = _("cases of the scene")
-    folder = newJobFolder(_("train on {cohort}").format(cohort=name))
-    try:
+    with jobFolder(_("train on {cohort}").format(cohort=name)) as folder:
         cohort = exportSceneCohort(folder / INPUTS_FOLDER / "cohort", name, label, sceneCases)
-        return trainModel(cohort.manifest, modelPath, fusion, jobFolder=folder, **options)
-    except Exception:
-        # No job came of it, and the images are a patient's.
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+        return trainModel(cohort.manifest, modelPath, fusion, folder=folder, **options)
 
 
 def _modelFolder(artifacts: Mapping[str, Path]) -> Path:

@@ -66,6 +66,13 @@ def test_alignment_is_asked_for_only_where_the_content_hardly_overlaps(sequences
     assert overlap < 0.5
 
 
+def test_of_an_alignment_that_cannot_start_no_image_is_left_behind(sequences, scene, tmp_path):
+    empty = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "hollow")
+    with pytest.raises(InputError, match="hollow"):
+        registerSequences({**sequences, "FLAIR": empty})
+    assert list((tmp_path / "jobs").iterdir()) == []
+
+
 def test_one_sequence_alone_or_none_is_refused(sequences):
     with pytest.raises(InputError, match="no sequence"):
         registerSequences({})

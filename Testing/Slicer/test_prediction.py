@@ -115,6 +115,17 @@ def test_further_sequences_are_left_out_and_missing_ones_named(jobs, sequences):
     assert not jobs.exists() or not list(jobs.iterdir())
 
 
+@pytest.mark.parametrize("wrong", ["a volume", "the Python"])
+def test_of_a_job_that_cannot_start_no_image_is_left_behind(jobs, sequences, scene, monkeypatch, tmp_path, wrong):
+    if wrong == "a volume":
+        sequences["FLAIR"] = scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "hollow")
+    else:
+        monkeypatch.setenv(host.PYTHON_VARIABLE, str(tmp_path / "no python"))
+    with pytest.raises(InputError, match="hollow" if wrong == "a volume" else "no python"):
+        predictCase(sequences, shippedModel())
+    assert list(jobs.iterdir()) == []
+
+
 def test_a_job_without_waiting_can_be_cancelled(workerPython, sequences):
     job = predictCase(sequences, shippedModel(), 5000, "cpu")
     assert not job.state.finished
