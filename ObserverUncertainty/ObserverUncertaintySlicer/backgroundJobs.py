@@ -18,6 +18,7 @@ from ObserverUncertaintyLib.jobs import (
     JobProgress,
     JobState,
     Request,
+    TrainRequest,
     find_jobs,
     start_job,
 )
@@ -32,10 +33,16 @@ class SceneJob:
     Args:
         job: the library's job.
         load: turns the job's artifacts (name to file) into the result; called once, on the interface's thread.
+
+    Attributes:
+        notes: what was done to the scene's data on its way to the job.
+        exportWarnings: what the user should know about that data.
     """
 
     def __init__(self, job: Job, load: Loader) -> None:
         self.job = job
+        self.notes: tuple[str, ...] = ()
+        self.exportWarnings: tuple[str, ...] = ()
         self._load = load
         self._result: list[Any] = []
 
@@ -58,6 +65,17 @@ class SceneJob:
     def failure(self) -> JobFailure | None:
         """Why it failed, and what to do about it."""
         return self.job.failure
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the user should know, of the data and of the job so far."""
+        return [*self.exportWarnings, *self.job.warnings]
+
+    @property
+    def keptIn(self) -> Path:
+        """Where a job that was cancelled leaves what was complete: for a training, what can be gone on with."""
+        request = self.job.request
+        return Path(request.model) if isinstance(request, TrainRequest) else self.job.folder
 
     def cancel(self) -> None:
         """Ask it to stop; what is complete is kept."""

@@ -31,7 +31,7 @@ _ROLE = "WorkingCopy"
 _START = PREFIX + "Start"
 _SEGMENT = PREFIX + "Segment"
 _START_VOLUME = PREFIX + "StartVolumeMl"
-_KEPT = ("Model", "Fusion", "Samples")
+_KEPT = ("Model", "Fusion", "Samples", "TrainedOnSimulation")
 """What a model's segmentation says about its making; working copies and corrections of it say so too."""
 
 

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.jobs import Job, PredictRequest, TrainRequest
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
+from ObserverUncertaintySlicer.modelCards import readCard
 from ObserverUncertaintySlicer.prediction import loadPrediction
 
 
@@ -29,6 +31,13 @@ def takeUp(job: Job) -> SceneJob:
     def load(artifacts: Mapping[str, Path]) -> Any:
         if isinstance(job.request, TrainRequest):
             return artifacts["model"]
-        return loadPrediction(artifacts, job.request.case_name)
+        return loadPrediction(artifacts, job.request.case_name, isSimulated=_isSimulated(job.request.model))
 
     return SceneJob(job, load)
+
+
+def _isSimulated(model: str) -> bool:
+    try:
+        return readCard(model).isSimulated
+    except InputError:  # the model is gone, and with it what it said
+        return False

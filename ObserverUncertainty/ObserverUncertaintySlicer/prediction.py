@@ -24,6 +24,9 @@ from ObserverUncertaintySlicer.volumes import importVolume, requireInScene
 
 ROLE_ATTRIBUTE = "ObserverUncertainty.Role"
 MODEL_ATTRIBUTE = "ObserverUncertainty.Model"
+SIMULATION_ATTRIBUTE = "ObserverUncertainty.TrainedOnSimulation"
+"""Set on the results of a model that was trained on simulated cases: they may be looked at without its card."""
+
 SEGMENT_COLOR = (0.0, 0.75, 1.0)
 
 _VOLUMES = {
@@ -75,7 +78,7 @@ def predictCase(
     def load(artifacts: Mapping[str, Path]) -> dict[str, Any]:
         # The user may have deleted the source in the meantime; its results are not lost for that.
         beside = reference if slicer.mrmlScene.IsNodePresent(reference) else None
-        return loadPrediction(artifacts, caseName, beside, notes)
+        return loadPrediction(artifacts, caseName, beside, notes, card.isSimulated)
 
     with jobFolder(name) as folder:
         files, notes = exportSequences(chosen, folder / INPUTS_FOLDER)
@@ -91,7 +94,11 @@ def predictCase(
 
 
 def loadPrediction(
-    artifacts: Mapping[str, Path], caseName: str, beside=None, notes: tuple[str, ...] = ()
+    artifacts: Mapping[str, Path],
+    caseName: str,
+    beside=None,
+    notes: tuple[str, ...] = (),
+    isSimulated: bool = False,
 ) -> dict[str, Any]:
     """Bring a prediction's files into the scene as nodes beside their source.
 
@@ -100,6 +107,7 @@ def loadPrediction(
         caseName: what the nodes are named after.
         beside: the node whose place in the subject hierarchy they share.
         notes: what was done to the case before, kept with the segmentation beside the report's own notes.
+        isSimulated: whether the model was trained on simulated cases.
 
     Returns:
         Nodes by the keys probability, segmentation, predictiveEntropy, expectedEntropy, mutualInformation.
@@ -132,7 +140,11 @@ def loadPrediction(
     )
     _describe(segmentation, "Segmentation", report)
     keepTexts(segmentation, [*notes, *report["notes"]], report["warnings"])
-    return {**nodes, "segmentation": segmentation}
+    nodes["segmentation"] = segmentation
+    if isSimulated:
+        for node in nodes.values():
+            node.SetAttribute(SIMULATION_ATTRIBUTE, "true")
+    return nodes
 
 
 def _chosenSequences(sequences: Mapping[str, Any], card: ModelCard) -> dict[str, Any]:

@@ -94,13 +94,18 @@ def trainOnScene(
         sceneCases: all of the scene if None.
         options: as for `trainModel`.
 
+    Returns:
+        A job whose result is the model's folder; its notes and warnings say what was done to the cases.
+
     Raises:
         InputError: the scene has no case, or its cases cannot be trained on together; an option or value is unknown.
     """
     name = _("cases of the scene")
     with jobFolder(_("train on {cohort}").format(cohort=name)) as folder:
         cohort = exportSceneCohort(folder / INPUTS_FOLDER / "cohort", name, label, sceneCases)
-        return trainModel(cohort.manifest, modelPath, fusion, folder=folder, **options)
+        job = trainModel(cohort.manifest, modelPath, fusion, folder=folder, **options)
+    job.notes, job.exportWarnings = cohort.notes, cohort.warnings
+    return job
 
 
 def _modelFolder(artifacts: Mapping[str, Path]) -> Path:

@@ -129,6 +129,7 @@ def test_a_prediction_of_an_earlier_session_is_loaded(workerPython, openList, sc
     assert parameters.segmentation.GetName() == "Anna segmentation (model)"
     assert arrayOfVolume(parameters.predictiveEntropy).max() > 0.5
     assert not (folder / INPUTS_FOLDER).exists()
+    assert "Simulated data, not for patients." in section.panel.uncertainty.ui.resultLabel.text
 
 
 def test_a_trained_model_of_an_earlier_session_becomes_the_model_in_use(workerPython, openList, tmp_path):

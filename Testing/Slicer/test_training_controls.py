@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import slicer
@@ -158,7 +160,7 @@ def test_validation_losses_are_drawn_where_they_are_told(training, panel):
         losses = [3.0, 2.0, 1.0]  # noqa: RUF012
         validation_losses = [4.0, 5.0]  # noqa: RUF012
 
-    training.updated(type("Job", (), {"job": Losses})())
+    training.updated(type("Job", (), {"job": Losses, "warnings": [], "notes": ()})())
     chart = panel.parameters.lossChart
     validation = slicer.util.arrayFromTableColumn(chart.GetNthPlotSeriesNode(1).GetTableNode(), "Loss")
     np.testing.assert_array_equal(validation, [4.0, 5.0])
@@ -175,7 +177,8 @@ def test_a_training_can_be_cancelled_and_gone_on_with(panel, ui, training, discs
     finish(training)
     assert job.state is JobState.CANCELLED
     done = len(job.job.losses)
-    assert "Cancelled" in ui.trainLabel.text
+    # There, and not in the job's folder, is what can be gone on with.
+    assert ui.trainLabel.text == f"Cancelled. What was complete is kept in {discs}"
     assert panel.parameters.modelFolder == ""
     # What was begun is gone on with, unless asked otherwise.
     assert not ui.existingCombo.isHidden()
@@ -253,6 +256,35 @@ def test_the_cases_of_the_scene_are_trained_on_and_their_copies_deleted(
     assert card.description.label == "disc"
     assert card.isSimulated
     assert not (job.job.folder / INPUTS_FOLDER).exists()
+
+
+def test_what_was_done_to_the_scenes_contours_and_what_the_job_warns_of_is_shown(panel, ui, training, tmp_path):
+    image, distance = discImage(2)
+    finer = replace(DISCS, size=(48, 24, 4), spacing=(1.0, 2.0, 4.0), origin=(-0.5, 0.0, 0.0))
+    cara = addSegmentation(np.repeat(distance < 6, 2, axis=2), finer, "fine", "cara", (1.0, 0.0, 0.0))
+    dora = addSegmentation(np.zeros(DISCS.shape, bool), DISCS, "nothing", "dora", (0.0, 1.0, 0.0))
+    panel.parameters.caseName = "<present>"
+    panel.parameters.sequences = {"T1": addVolume(image, DISCS, "present T1")}
+    panel.parameters.raterChoices = [
+        RaterChoice(Rater(node, node.GetSegmentation().GetNthSegmentID(0))) for node in (cara, dora)
+    ]
+    panel.parameters.trainingSource = "scene"
+    assert ui.trainTextLabel.isHidden()
+    ui.folderPath.currentPath = str(tmp_path / "model")
+    ui.epochsSpin.value = 400
+    ui.trainButton.click()
+    training.bar.job.job.warnings.append("Out of memory: <tried> a smaller batch")
+    waitFor(lambda: "Out of memory" in ui.trainTextLabel.text)
+    assert not ui.trainTextLabel.isHidden()
+    assert "<b>Warning:</b> Out of memory: &lt;tried&gt; a smaller batch" in ui.trainTextLabel.text
+    assert "<b>Warning:</b> &lt;present&gt;: dora drew nothing" in ui.trainTextLabel.text
+    assert "&lt;present&gt;: cara was resampled" in ui.trainTextLabel.text
+    ui.trainButton.click()
+    finish(training)
+    assert "dora drew nothing" in ui.trainTextLabel.text
+    panel.parameters.trainingSource, panel.parameters.trainingManifest = "manifest", str(tmp_path / "no.toml")
+    ui.trainButton.click()
+    assert ui.trainTextLabel.isHidden()
 
 
 def test_cases_that_do_not_fit_together_are_named_before_and_at_the_click(

@@ -101,6 +101,12 @@ def test_a_run_gives_the_nodes_and_says_the_volume(panel, section, ui, case, sli
     volume = np.count_nonzero(probability > 0.5) * 3 * 3 * 9 / 1000
     assert f"Ann &lt;1&gt; segmentation (model): {volume:.2f} mL" in ui.resultLabel.text
     assert "Research use only, not a medical device." in ui.resultLabel.text
+    # The shipped model's card says so, and the result may be looked at without the card.
+    assert "Simulated data, not for patients." in ui.resultLabel.text
+    panel.parameters.segmentation.SetAttribute("ObserverUncertainty.TrainedOnSimulation", None)
+    section._shown = None
+    panel.update()
+    assert "Simulated" not in ui.resultLabel.text
     assert "results are there" in ui.sectionButton.text
     assert ui.runProgress.isHidden()
     assert ui.runButton.text == "Run"

@@ -83,7 +83,7 @@ class JobBar:
         # Let go first: whatever goes wrong with the result is shown once and not polled again.
         self._letGo()
         if state is JobState.CANCELLED:
-            self.label.text = _("Cancelled. What was complete is kept in {folder}").format(folder=job.job.folder)
+            self.label.text = _("Cancelled. What was complete is kept in {folder}").format(folder=job.keptIn)
         else:
             self.label.text = _("Failed.") if state is JobState.FAILED else ""
             with self.panel.errorsShown(job):

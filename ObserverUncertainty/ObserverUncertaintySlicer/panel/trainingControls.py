@@ -8,11 +8,8 @@ from pathlib import Path
 
 import slicer
 
-from ObserverUncertaintyLib.cases import Cohort
 from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.formats import read_image
 from ObserverUncertaintyLib.fusion import FusionMethod
-from ObserverUncertaintyLib.geometry import Grid
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
 from ObserverUncertaintySlicer.charts import lossPlot, showPlotLayout
 from ObserverUncertaintySlicer.computingTime import durationText, estimateTrainingSeconds
@@ -21,9 +18,10 @@ from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
 from ObserverUncertaintySlicer.panel.deviceChoice import DeviceChoice
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
+from ObserverUncertaintySlicer.panel.resultTexts import asRichText, textParagraphs
+from ObserverUncertaintySlicer.panel.trainingSize import TrainingSize
 from ObserverUncertaintySlicer.sceneCases import SceneCase, requireCohort, sceneCases
 from ObserverUncertaintySlicer.training import PRESETS, trainOnScene
-from ObserverUncertaintySlicer.volumes import gridOfVolume
 
 MANIFEST, SCENE = "manifest", "scene"
 _SOURCES = (MANIFEST, SCENE)
@@ -66,7 +64,8 @@ class TrainingControls:
             endsWithScene=False,
         )
         self._plotted = 0
-        self._cohort: tuple[tuple, tuple[Grid, int, int] | None] = ((), None)
+        self._size = TrainingSize()
+        self._say("")
 
     @property
     def parameters(self):
@@ -145,6 +144,7 @@ class TrainingControls:
         if parameters.trainingEpochs:
             options["epochs"] = parameters.trainingEpochs
         self._plotted = 0
+        self._say("")
         with waitCursor():
             if parameters.trainingSource == MANIFEST:
                 return self.section.logic.train(parameters.trainingManifest, folder, wait=False, **options)
@@ -152,7 +152,8 @@ class TrainingControls:
             return trainOnScene(folder, label=parameters.trainingLabel, sceneCases=cases, **options)
 
     def updated(self, job: SceneJob) -> None:
-        """Draw the loss curve on after an epoch."""
+        """Draw the loss curve on after an epoch, and say what was done to the data and what the job warns of."""
+        self._say(asRichText(textParagraphs(job.warnings, job.notes)))
         losses, validation = job.job.losses, job.job.validation_losses
         if len(losses) == self._plotted:
             return
@@ -221,6 +222,12 @@ class TrainingControls:
         if not collapsed:
             self.panel.update()
 
+    def _say(self, text: str) -> None:
+        label = self.ui.trainTextLabel
+        if label.text != text:  # asked five times a second
+            label.text = text
+        label.visible = bool(text)
+
     def _folderIsFilled(self) -> bool:
         folder = Path(self.parameters.trainingFolder) if self.parameters.trainingFolder else None
         try:
@@ -242,45 +249,21 @@ class TrainingControls:
         if report is None or not runsOnProcessor(self.parameters.device, report):
             return ""
         text = _("The processor is used.") if report.hasGpu else _("No GPU was found.")
-        found = self._trainingData()
+        parameters = self.parameters
+        if parameters.trainingSource == SCENE:
+            found = self._size.ofScene(sceneCases(self.presentCase()))
+        else:
+            found = self._size.ofManifest(parameters.trainingManifest)
         if found is None:
             return text + _(" Without one, training takes hours to days.")
         grid, sequences, cases = found
-        settings = PRESETS[self.parameters.trainingPreset]
-        if self.parameters.trainingEpochs:
-            settings = replace(settings, epochs=self.parameters.trainingEpochs)
+        settings = PRESETS[parameters.trainingPreset]
+        if parameters.trainingEpochs:
+            settings = replace(settings, epochs=parameters.trainingEpochs)
         seconds = estimateTrainingSeconds(settings, sequences, grid, cases)
         return text + _(" On this computer's processor the training takes about {time}.").format(
             time=durationText(seconds)
         )
-
-    def _trainingData(self) -> tuple[Grid, int, int] | None:
-        """A case's grid, the number of sequences and of cases; None if they cannot be found out."""
-        if self.parameters.trainingSource == SCENE:
-            cases = [case for case in sceneCases(self.presentCase()) if case.sequences]
-            if not cases:
-                return None
-            try:
-                grid = gridOfVolume(next(iter(cases[0].sequences.values())))
-            except InputError:  # told when training starts
-                return None
-            return grid, len(cases[0].sequences), len(cases)
-        path = Path(self.parameters.trainingManifest)
-        if not path.is_file():
-            return None
-        key = (path, path.stat().st_mtime_ns)
-        if self._cohort[0] != key:
-            self._cohort = (key, _firstCase(path))
-        return self._cohort[1]
-
-
-def _firstCase(manifest: Path) -> tuple[Grid, int, int] | None:
-    try:
-        cohort = Cohort.open(manifest)
-        image = next(iter(cohort.manifest.files(cohort.case_names[0]).images.values()))
-        return read_image(image).grid, len(cohort.sequences), len(cohort)
-    except InputError:  # told when training starts
-        return None
 
 
 def _fusionTitle(method: FusionMethod) -> str:

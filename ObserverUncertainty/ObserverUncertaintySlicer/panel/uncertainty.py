@@ -16,7 +16,9 @@ from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
 from ObserverUncertaintySlicer.panel.deviceChoice import DeviceChoice
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
+from ObserverUncertaintySlicer.panel.resultTexts import asRichText, textParagraphs
 from ObserverUncertaintySlicer.panel.section import Section
+from ObserverUncertaintySlicer.prediction import SIMULATION_ATTRIBUTE
 from ObserverUncertaintySlicer.raters import commonGrid, raterMasks, ratersOfNode, raterStatistics
 from ObserverUncertaintySlicer.texts import textsOf
 from ObserverUncertaintySlicer.volumes import gridOfVolume
@@ -107,7 +109,7 @@ class UncertaintySection(Section):
 
     def updated(self, job: SceneJob) -> None:
         """Keep what the job warns of, such as too little memory for the usual batches."""
-        self._jobWarnings = list(job.job.warnings)
+        self._jobWarnings = job.warnings
 
     def follow(self, job: SceneJob) -> None:
         """Show a prediction of another session that still runs; its results are the present case's if they fit it."""
@@ -201,11 +203,11 @@ class UncertaintySection(Section):
             paragraphs.append(_("{name}: {volume:.2f} mL").format(name=escape(segmentation.GetName()), volume=volume))
         except InputError as error:  # the user emptied it
             paragraphs.append(escape(str(error)))
-        told = dict.fromkeys([*warnings, *self._jobWarnings])
-        paragraphs += [_("<b>Warning:</b> {text}").format(text=escape(text)) for text in told]
-        paragraphs += [escape(text) for text in notes]
+        if segmentation.GetAttribute(SIMULATION_ATTRIBUTE):
+            paragraphs.append(_("<b>Simulated data, not for patients.</b> The model was trained on simulated cases."))
+        paragraphs += textParagraphs([*warnings, *self._jobWarnings], notes)
         paragraphs.append(_("<i>Research use only, not a medical device.</i>"))
-        return "".join(f"<p>{text}</p>" for text in paragraphs)
+        return asRichText(paragraphs)
 
 
 def _identities(sequences: Mapping[str, Any]) -> list[str]:
