@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from ObserverUncertaintyLib.jobs import (
     find_jobs,
     start_job,
 )
+from ObserverUncertaintySlicer.fileNames import asFileName
 from ObserverUncertaintySlicer.host import jobsFolder, processEvents, workerEnvironment, workerPython
 
 Loader = Callable[[Mapping[str, Path]], Any]
@@ -105,7 +105,7 @@ class SceneJob:
 def newJobFolder(name: str) -> Path:
     """An empty folder for a job, named by time and job, below the folder of the job folders."""
     stamp = datetime.datetime.now().strftime("%Y-%m-%d %H-%M-%S")
-    plain = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", name).strip(" .")[:60]
+    plain = asFileName(name).strip(" .")[:60]
     number = 1
     while (folder := jobsFolder() / f"{stamp} {plain}{f' {number}' if number > 1 else ''}").exists():
         number += 1

@@ -23,7 +23,8 @@ EXIT_FAILED, EXIT_CANCELLED, EXIT_DISK = 1, 3, 74
 _ADVICE = {
     INPUT: "Change what the text names, then start again.",
     DEVICE: "Choose the CPU or another device. If a GPU should be there, update its driver and restart the computer.",
-    OUT_OF_MEMORY: "Choose a smaller batch size, another device or the CPU, or close other programs, then start again.",
+    OUT_OF_MEMORY: "Close other programs, or choose another device or the CPU or, for a training, a smaller network; "
+    "then start again.",
     DEPENDENCY: "Install the missing package into the Python that runs the job, then start again.",
     DISK: "Free space on the disk that holds the job's folder, or choose another folder, then start again.",
     CRASH: "Start it again; if it ends the same way, choose the CPU as device and keep the log for a report.",

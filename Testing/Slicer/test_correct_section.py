@@ -140,6 +140,19 @@ def test_saving_keeps_who_and_the_raters(ready):
     assert ready.parameters.correctionAuthor == "Dr. Ä"
 
 
+def test_the_proposed_file_name_is_one_that_every_system_allows(ready, slicerApplication):
+    start(ready, "rater anna")
+    ready.ui.authorEdit.text = 'Dr. "A/B"'
+    ready.ui.saveButton.click()
+    assert ":" in ready.parameters.lastCorrection.GetName()  # the time, and the rater after its node
+    slicerApplication.dialogs.answer("getSaveFileName", "")
+    ready.ui.exportButton.click()
+    proposed = slicerApplication.dialogs.asked[-1][3]
+    assert not set(proposed) & set('<>:"/\\|?*')
+    assert "corrected by Dr. _A_B_" in proposed
+    assert proposed.endswith(".seg.nrrd")
+
+
 def test_saving_without_an_author_is_told_once(ready, slicerApplication):
     start(ready)
     ready.ui.saveButton.click()

@@ -65,6 +65,8 @@ def test_the_method_list_names_every_method_and_explains_the_chosen_one(section)
     assert ui.methodLabel.text == "Where every rater drew."
     section.parameters.fusionMethod = FusionMethod.UNION
     assert ui.methodCombo.currentText == "Union"
+    assert section.parameters.trainingFusion is FusionMethod.NONE
+    assert "training has its own choice" in ui.methodCombo.toolTip
 
 
 def test_live_the_fusion_follows_method_raters_and_contours_in_one_node(slicerApplication, panel, section):

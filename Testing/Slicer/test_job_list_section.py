@@ -191,6 +191,37 @@ def test_a_running_training_is_followed_to_its_model(workerPython, openList, tmp
         assert section.parameters.modelFolder == str(tmp_path / "model")
 
 
+def test_rows_of_running_jobs_keep_up_by_themselves_and_read_no_other_folder(workerPython, openList, monkeypatch):
+    quickJob("ended")
+    predicted(samples=40, keepRunning=True)
+    section = openList()
+    choose(section, 0)
+    read = []
+    monkeypatch.setattr(type(section), "refresh", lambda _section: read.append(1))
+    waitFor(lambda: "left" in cells(section, 0)[PROGRESS] or cells(section, 0)[STATE] == "done")
+    waitFor(lambda: cells(section, 0)[STATE] == "done")
+    assert cells(section, 0)[PROGRESS] == "100 %"
+    assert section.ui.loadButton.enabled
+    assert not section.ui.cancelButton.enabled
+    assert section.ui.sectionButton.text == "Jobs: 2"
+    assert section.selected.name == "predict Anna"
+    assert read == []
+    assert not section.panel._timer.active
+
+
+def test_running_rows_are_looked_at_once_a_second_at_most(workerPython, openList, monkeypatch):
+    predicted(samples=500, keepRunning=True)
+    section = openList()
+    looked = []
+    monkeypatch.setattr(type(section), "_showRow", lambda _section, row, _job: looked.append(row))
+    for _time in range(20):
+        assert section.poll()
+    assert len(looked) <= 1
+    choose(section, 0)
+    section.ui.cancelButton.click()
+    waitFor(lambda: section.selected.state.finished)
+
+
 def test_a_running_job_is_cancelled_and_the_table_says_so(workerPython, openList):
     predicted(samples=500, keepRunning=True)
     section = openList()
@@ -260,6 +291,23 @@ def test_removing_asks_and_deletes_the_folder(openList, slicerApplication):
     assert not job.folder.exists()
     assert section.ui.jobTable.rowCount == 0
     assert str(job.folder) in slicerApplication.dialogs.messages[-1].text
+
+
+def test_removing_a_training_says_that_its_model_stays(workerPython, openList, slicerApplication, tmp_path):
+    import qt
+
+    model = tmp_path / "model"
+    trainModel(writeDiscs(tmp_path / "cohort"), model, preset="small", epochs=1, device="cpu").wait(120)
+    section = openList()
+    choose(section, 0)
+    assert "model" in section.ui.removeButton.toolTip
+    slicerApplication.dialogs.answer("message", qt.QMessageBox.Ok)
+    section.ui.removeButton.click()
+    question = slicerApplication.dialogs.messages[-1].text
+    assert f"stays in {model}" in question
+    assert "results" not in question
+    assert (model / "weights.safetensors").is_file()
+    assert section.ui.jobTable.rowCount == 0
 
 
 def test_a_job_folder_that_vanished_is_no_trap(openList, slicerApplication):

@@ -177,6 +177,8 @@ def test_closing_the_scene_ends_the_run(panel, section, ui, case, scene, slicerA
     assert job.state is JobState.CANCELLED
     assert ui.runButton.text == "Run"
     assert not ui.runButton.enabled
+    table = panel.jobList.ui.jobTable
+    assert [table.item(row, 1).text() for row in range(table.rowCount)] == ["cancelled"]
     assert slicerApplication.dialogs.messages == []
 
 

@@ -9,6 +9,7 @@ from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintySlicer import correction
 from ObserverUncertaintySlicer.correction import WorkingCopy
 from ObserverUncertaintySlicer.display import showAsEntropy
+from ObserverUncertaintySlicer.fileNames import asFileName
 from ObserverUncertaintySlicer.host import saveSetting, setting, waitCursor
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.panel.leaving import mayLeaveWorkingCopy
@@ -148,9 +149,10 @@ class CorrectSection(Section):
         """Write the last correction to a file."""
         node = self.parameters.lastCorrection
         filters = "Segmentation (*.seg.nrrd);;NRRD (*.nrrd);;NIfTI (*.nii.gz)"
+        proposed = asFileName(node.GetName()) + ".seg.nrrd"
         # The file dialog itself asks before it overwrites.
         path = qt.QFileDialog.getSaveFileName(
-            self.widget, _("Export {name}").format(name=node.GetName()), f"{node.GetName()}.seg.nrrd", filters
+            self.widget, _("Export {name}").format(name=node.GetName()), proposed, filters
         )
         if path:
             with self.panel.errorsShown():

@@ -27,7 +27,7 @@ LIVE_MILLISECONDS = 300
 METHODS = {
     FusionMethod.NONE: (
         _("No fusion"),
-        _("The raters are kept apart; training draws one of them at random for each example."),
+        _("The raters are kept apart; a training with this choice draws one of them at random for each example."),
     ),
     FusionMethod.MAJORITY: (
         _("Majority vote"),

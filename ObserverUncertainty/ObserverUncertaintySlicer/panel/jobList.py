@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
+
 import qt
 import slicer
 
@@ -18,15 +21,24 @@ from ObserverUncertaintySlicer.panel.textDialog import showText
 LOG_CHARACTERS = 200_000
 """As much of a log's end as is shown; the file has all of it."""
 
+LOOK_SECONDS = 1.0
+"""How often the rows of running jobs are brought up to date."""
+
 
 class JobListSection(Section):
-    """A table of the job folders; it is read when the user comes, when a job starts or ends, and on a click."""
+    """A table of the job folders, read when the user comes, when a job starts or ends, on a click, and after a scene.
+
+    The rows of running jobs keep up by themselves: the panel's timer polls the section as it polls the bars.
+    """
 
     uiName = "JobList"
+    endsWithScene = False
 
     def __init__(self, panel) -> None:
         super().__init__(panel)
         self._jobs: list[Job] = []
+        self._running: list[tuple[int, Job]] = []
+        self._nextLook = 0.0
 
     def connect(self) -> None:
         """Connect the widgets' signals."""
@@ -54,21 +66,40 @@ class JobListSection(Section):
         selected = self.selected
         with self.panel.errorsShown():
             self._jobs = knownJobs()
+            self._running = [(row, job) for row, job in enumerate(self._jobs) if not job.state.finished]
+            if self._running:
+                self.panel.poll(self)
             table = self.ui.jobTable
             wasBlocked = table.blockSignals(True)
             table.clearSelection()
             table.setRowCount(len(self._jobs))
             for row, job in enumerate(self._jobs):
-                for column, text in enumerate(_cells(job)):
-                    item = qt.QTableWidgetItem(text)
-                    item.setToolTip(text)
-                    table.setItem(row, column, item)
+                self._showRow(row, job)
                 if selected is not None and job.folder == selected.folder:
                     table.selectRow(row)
             table.resizeColumnsToContents()
             table.blockSignals(wasBlocked)
         self.update()
         self.showState()
+
+    def poll(self) -> bool:
+        """Bring the rows of running jobs up to date, once a second at most; false when there is none any more."""
+        if time.monotonic() >= self._nextLook:
+            self._nextLook = time.monotonic() + LOOK_SECONDS
+            # Asked before the rows are shown: a job that ends in between is shown once more.
+            running = [(row, job) for row, job in self._running if not job.state.finished]
+            for row, job in self._running:
+                self._showRow(row, job)
+            self.ui.jobTable.resizeColumnsToContents()
+            if len(running) < len(self._running):
+                self._running = running
+                self.update()
+                self.showState()
+        return bool(self._running)
+
+    def abandon(self) -> None:
+        """Leave the jobs to themselves: the list only looks at them."""
+        self._running = []
 
     def update(self) -> None:
         """Enable what can be done with the chosen job; the table itself stays as it is."""
@@ -164,8 +195,7 @@ class JobListSection(Section):
     def onRemove(self) -> None:
         """Delete the chosen job's folder, after asking."""
         job = self.selected
-        question = _("Delete {name} with its results?\n{folder}").format(name=job.name, folder=job.folder)
-        if slicer.util.confirmOkCancelDisplay(question):
+        if slicer.util.confirmOkCancelDisplay(_removalQuestion(job)):
             with self.panel.errorsShown(), waitCursor():
                 remove_job(job)
             self.refresh()
@@ -173,6 +203,12 @@ class JobListSection(Section):
     def letGo(self) -> None:
         """Let go of what was said about nodes."""
         self._say("")
+
+    def _showRow(self, row: int, job: Job) -> None:
+        for column, text in enumerate(_cells(job)):
+            item = qt.QTableWidgetItem(text)
+            item.setToolTip(text)
+            self.ui.jobTable.setItem(row, column, item)
 
     def _say(self, text: str) -> None:
         self.ui.loadedLabel.text = text
@@ -208,6 +244,15 @@ class _Ending:
     def abandon(self) -> None:
         """Leave it to itself: it was asked to stop."""
         self.job.close()
+
+
+def _removalQuestion(job: Job) -> str:
+    model = Path(job.request.model) if isinstance(job.request, TrainRequest) else None
+    if model is None or model.is_relative_to(job.folder):
+        return _("Delete {name} with its results?\n{folder}").format(name=job.name, folder=job.folder)
+    return _("Delete {name}? Its model stays in {model}\n{folder}").format(
+        name=job.name, model=model, folder=job.folder
+    )
 
 
 def _cells(job: Job) -> list[str]:

@@ -184,7 +184,7 @@ class ModelSection(Section):
         ui, report = self.ui, knownDevices()
         missing = dependencies.missingPackages()
         if missing:
-            text = _("Missing packages: {packages}. Steps 1, 2 and 5 work without them.").format(
+            text = _("Missing packages: {packages}. Steps 1, 2 and 6 work without them.").format(
                 packages=", ".join(missing)
             )
         elif report is not None and report.problems:

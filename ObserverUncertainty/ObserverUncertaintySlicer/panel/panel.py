@@ -174,3 +174,4 @@ class Panel(VTKObservationMixin):
     def _onSceneEndClose(self, caller, event) -> None:
         self._followParameterNode()
         self.update()
+        self.jobsChanged()  # closing the scene has ended some
