@@ -21,8 +21,9 @@ from ObserverUncertaintyLib.jobs import (
     find_jobs,
     start_job,
 )
+from ObserverUncertaintySlicer.computingTime import progressText
 from ObserverUncertaintySlicer.fileNames import asFileName
-from ObserverUncertaintySlicer.host import jobsFolder, processEvents, workerEnvironment, workerPython
+from ObserverUncertaintySlicer.host import jobsFolder, processEvents, showStatus, workerEnvironment, workerPython
 
 Loader = Callable[[Mapping[str, Path]], Any]
 
@@ -82,8 +83,12 @@ class SceneJob:
         self.job.cancel()
 
     def wait(self, timeout: float | None = None) -> JobState:
-        """Wait until it ends or the seconds are over, while the interface stays live."""
-        return self.job.wait(timeout, each=processEvents)
+        """Wait until it ends or the seconds are over; the interface stays live, the status bar tells how far it is."""
+        return self.job.wait(timeout, each=self._live)
+
+    def _live(self) -> None:
+        showStatus(f"{self.name}: {progressText(self.progress)}")
+        processEvents()
 
     def result(self, timeout: float | None = None) -> Any:
         """Wait for the job and bring its result into the scene; a second call gives the same nodes.

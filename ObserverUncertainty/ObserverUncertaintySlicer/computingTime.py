@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.jobs import JobProgress
 from ObserverUncertaintyLib.preprocessing import SliceAxis, in_plane_spacing
 from ObserverUncertaintyLib.settings import TrainingSettings
 from ObserverUncertaintySlicer.host import tr as _
@@ -112,3 +113,11 @@ def _slices(grid: Grid, axis: SliceAxis, spacing: tuple[float, float] | None) ->
         area = lengths[0] * lengths[1] * lengths[2] / lengths[along]
     rows, columns = spacing or in_plane_spacing(grid, axis)
     return slices, area / (rows * columns)
+
+
+def progressText(progress: JobProgress) -> str:
+    """What a job does and how long it still takes, in one line."""
+    parts = [part for part in (progress.task, progress.detail) if part]
+    if progress.seconds_left is not None:
+        parts.append(_("about {time} left").format(time=durationText(progress.seconds_left)))
+    return ", ".join(parts) or _("Starting")

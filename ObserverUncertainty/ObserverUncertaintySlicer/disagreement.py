@@ -53,10 +53,11 @@ def fuseRaters(raters: Sequence[Any], method: FusionMethod | str, referenceVolum
         The vtkMRMLSegmentationNode. Notes and warnings about the raters stand in its attributes.
 
     Raises:
-        InputError: the method is "none" or unknown, a rater cannot be used, or `output` is a rater's node.
+        InputError: the method is "none" or unknown, there are fewer than two raters, one cannot be used, or `output`
+            is a rater's node.
     """
     method = _fusionMethod(method)
-    raters = asRaters(raters)
+    raters = _severalRaters(raters)
     if output is not None:
         _requireFused(output, raters)
     masks = raterMasks(raters, commonGrid(raters, referenceVolume))
@@ -130,9 +131,10 @@ def expertEntropy(raters: Sequence[Any], referenceVolume=None, output=None):
         The vtkMRMLScalarVolumeNode. Notes and warnings about the raters stand in its attributes.
 
     Raises:
-        InputError: a rater cannot be used, or `output` is another volume than an expert entropy.
+        InputError: there are fewer than two raters, one cannot be used, or `output` is another volume than an expert
+            entropy.
     """
-    raters = asRaters(raters)
+    raters = _severalRaters(raters)
     masks = raterMasks(raters, commonGrid(raters, referenceVolume))
     inBox = entropy.expert_entropy(masks.masks[(slice(None), *masks.box)]).astype(np.float32)
     beside = referenceVolume if referenceVolume is not None else raters[0].node
@@ -216,6 +218,18 @@ def _fusionMethod(method: FusionMethod | str) -> FusionMethod:
             _('"none" keeps the raters apart, so there is nothing to show; expected one of: {known}.').format(
                 known=known
             )
+        )
+    return found
+
+
+def _severalRaters(raters: Sequence[Any]) -> list[Rater]:
+    found = asRaters(raters)
+    if len(found) < 2:
+        raise InputError(
+            _(
+                "There is only one rater ({name}); expected two or more: one alone agrees with itself everywhere. Give "
+                "further segments or labelmaps."
+            ).format(name=found[0].name)
         )
     return found
 

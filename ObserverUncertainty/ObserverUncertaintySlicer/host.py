@@ -101,6 +101,14 @@ def processEvents() -> None:
         app.processEvents()
 
 
+def showStatus(text: str) -> None:
+    """Show a short text in the main window's status bar for some seconds, where there is one."""
+    if application() is not None:
+        import slicer
+
+        slicer.util.showStatusMessage(text, 3000)
+
+
 @contextmanager
 def waitCursor() -> Iterator[None]:
     """Show the wait cursor during a click that computes for a second or two."""

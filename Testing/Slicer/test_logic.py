@@ -132,6 +132,25 @@ def test_predict_without_waiting_returns_a_job(workerPython, logic, sequences):
     assert slicer.mrmlScene.IsNodePresent(nodes["probability"])
 
 
+def test_waiting_tells_in_the_status_bar_how_far_it_is(
+    workerPython, slicerApplication, moduleFile, logic, sequences, monkeypatch
+):
+    told = []
+    monkeypatch.setattr(slicer.util, "showStatusMessage", lambda text, _milliseconds: told.append(text))
+    logic.predict(sequences, shippedModel(), samples=2, device="cpu")
+    assert any("left" in text for text in told)
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_fewer_than_two_raters_are_refused(logic, sequences, raters, count):
+    for compute in (
+        lambda: logic.fuseRaters(raters[:count], "staple", sequences["T1"]),
+        lambda: logic.expertEntropy(raters[:count], sequences["T1"]),
+    ):
+        with pytest.raises(InputError, match="rater"):
+            compute()
+
+
 def test_a_correction_leaves_its_source_and_the_raters_alone(logic, case, sequences, raters):
     before = voxels(raters[0][0], sequences["T1"])
     source = logic.fuseRaters(raters, "majority", sequences["T1"])

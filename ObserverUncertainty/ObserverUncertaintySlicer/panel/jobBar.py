@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ObserverUncertaintyLib.jobs import JobProgress, JobState
+from ObserverUncertaintyLib.jobs import JobState
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
-from ObserverUncertaintySlicer.computingTime import durationText
+from ObserverUncertaintySlicer.computingTime import progressText
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.panel.panel import Panel
 
@@ -115,11 +115,3 @@ class JobBar:
         self.bar.maximum = progress.total
         self.bar.value = progress.done
         self.label.text = progressText(progress)
-
-
-def progressText(progress: JobProgress) -> str:
-    """What a job does and how long it still takes, in one line."""
-    parts = [part for part in (progress.task, progress.detail) if part]
-    if progress.seconds_left is not None:
-        parts.append(_("about {time} left").format(time=durationText(progress.seconds_left)))
-    return ", ".join(parts) or _("Starting")

@@ -11,10 +11,11 @@ import slicer
 from ObserverUncertaintyLib.jobs import Job, JobState, PredictRequest, TrainRequest, remove_job
 from ObserverUncertaintyLib.jobs.folder import CANCEL_FILE
 from ObserverUncertaintySlicer.backgroundJobs import knownJobs
+from ObserverUncertaintySlicer.computingTime import progressText
 from ObserverUncertaintySlicer.foundJobs import canBeTakenUp, takeUp
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
-from ObserverUncertaintySlicer.panel.jobBar import JobBar, progressText
+from ObserverUncertaintySlicer.panel.jobBar import JobBar
 from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.panel.textDialog import showText
 
