@@ -60,7 +60,10 @@ def prepare_output_folder(path: Path, *, resume: bool, overwrite: bool) -> None:
         raise InputError(f"{path} is a file; give the name of a folder.")
     if path.is_dir() and any(path.iterdir()) and not (resume or overwrite):
         raise InputError(f"{path} is not empty. Give another folder, --resume to continue, or --overwrite.")
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: the folder cannot be made ({error.strerror or error}). Give another one.") from error
 
 
 def refuse_other_settings(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:

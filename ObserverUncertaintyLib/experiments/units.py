@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ObserverUncertaintyLib.errors import Cancelled, ObserverUncertaintyError
+from ObserverUncertaintyLib.errors import Cancelled, InputError, ObserverUncertaintyError
 from ObserverUncertaintyLib.files import write_json, write_text
 from ObserverUncertaintyLib.jobs.processes import identity
 from ObserverUncertaintyLib.progress import Progress
@@ -185,6 +185,10 @@ def write_result(folder: Path, content: dict[str, object]) -> None:
 
 
 def read_result(folder: Path) -> dict[str, object]:
-    """Read a unit's result."""
-    content: dict[str, object] = json.loads((folder / RESULT_FILE).read_text(encoding="utf-8"))
+    """Read a unit's result; raises InputError for a damaged one."""
+    path = folder / RESULT_FILE
+    try:
+        content: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} cannot be read ({error}). Delete it; --resume does this unit again.") from error
     return content

@@ -75,3 +75,9 @@ def test_every_difference_of_settings_is_named() -> None:
     assert "c: it began with 3, now None" in text
     assert "d: it began with None, now 5" in text
     assert "a:" not in text
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(InputError, match=r"file.below: the folder cannot be made"):
+        prepare_output_folder(tmp_path / "file" / "below", resume=False, overwrite=False)

@@ -122,12 +122,8 @@ class _Comparison:
 
     def _verdict(self, claim: str, differences: list[Difference], hold: list[bool]) -> Verdict:
         kept = sum(hold)
-        if kept == len(hold):
-            text = f"comes out in all {len(hold)} comparisons"
-        elif kept == 0:
-            text = f"comes out in none of {len(hold)} comparisons"
-        else:
-            text = f"comes out in {kept} of {len(hold)} comparisons"
+        outcome = "comes out" if kept == len(hold) else "comes out in part" if kept else "does not come out"
+        text = f"{outcome} ({kept} of {len(hold)} comparisons)"
         return Verdict(claim, self.state, text, kept == len(hold), tuple(differences))
 
 

@@ -131,3 +131,9 @@ def test_a_damaged_claim_counts_for_a_moment_only(tmp_path: Path) -> None:
     old = path.stat().st_mtime - 60
     os.utime(path, (old, old))
     assert len(run_units(tmp_path, "study", UNITS, Work(), Told()).done) == 3
+
+
+def test_a_damaged_result_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / RESULT_FILE).write_text("{", encoding="utf-8")
+    with pytest.raises(InputError, match=r"result\.json cannot be read.*Delete it"):
+        read_result(tmp_path)
