@@ -123,9 +123,9 @@ def wme_boxes(path: Path, results: Sequence[Mapping[str, Any]]) -> None:
     axes.set_ylabel("WME (bits)")
     axes.grid(axis="y", alpha=0.3)
     axes.legend(handles=[Patch(facecolor=_STATE_COLOURS[state], label=state) for state in states], frameon=False)
-    seeds = sorted({result["seed"] for result in results})
-    each = len(results[0]["scores"])
-    text = f"Boxes: quartiles over {each} test samples of each of {len(seeds)} seeds; whiskers 1.5 ranges. {_FOOTER}"
+    seeds = len({result["seed"] for result in results})
+    samples = f"{len(results[0]['scores'])} test samples" + (f" of each of {seeds} seeds" if seeds > 1 else "")
+    text = f"Boxes: quartiles over {samples}; whiskers: 1.5 times the box. {_FOOTER}"
     figure.supxlabel(text, fontsize=8, x=0.99, ha="right")
     _save(figure, path)
 

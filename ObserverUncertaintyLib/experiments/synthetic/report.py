@@ -41,7 +41,7 @@ def report(settings: SyntheticSettings, summary: Sequence[Mapping[str, Any]], fo
         f"perturbed. Simulated data. {NOTICE}",
         "",
         "| | | " + " | ".join(TITLES.values()) + " |",
-        "| --- | --- " * 1 + "| --- " * len(TITLES) + "|",
+        "| --- " * (2 + len(TITLES)) + "|",
     ]
     at = {(row["state"], row["fusion"]): row for row in summary}
     states = list(dict.fromkeys(row["state"] for row in summary))
