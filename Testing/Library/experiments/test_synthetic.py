@@ -147,8 +147,14 @@ class TestFindings:
         assert not same.holds
         assert not any(verdict.holds for verdict in (highest, staple, worst))
 
-    def test_no_verdict_without_all_arms(self) -> None:
+    def test_only_seeds_with_all_arms_count(self) -> None:
         assert verdicts([result("perturbed", "none", 0, wme=[0.5])]) == []
+        equal = dict.fromkeys(("none", "majority", "staple", "union", "intersection"), 0.5)
+        whole = self.results(equal, equal)
+        assert len(verdicts(whole)[1].differences) == 2
+        # The last arm of the second seed is still being worked on.
+        assert whole[-1]["seed"] == 1
+        assert {each.seed for verdict in verdicts(whole[:-1]) for each in verdict.differences} == {0}
 
     def test_the_interval_is_the_bootstraps(self) -> None:
         rng = np.random.default_rng(3)
