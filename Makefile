@@ -58,6 +58,7 @@ sample-model: $(VENV)/.installed
 bench: $(VENV)/.installed
 	$(BIN)/python benchmarks/staple.py
 	$(BIN)/python benchmarks/prediction_memory.py
+	$(BIN)/python benchmarks/floor.py
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \
