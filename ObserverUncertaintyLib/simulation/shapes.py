@@ -25,6 +25,15 @@ STATES = (UNPERTURBED, PERTURBED)
 Points = NDArray[np.float64]
 """Perimeter points, shape (point, 2), as (x, y) in mm; x runs to the right and y down."""
 
+FIELD_MM = 256.0
+"""Width and height of every image."""
+
+IMAGE_OBSERVERS = 5
+"""Observers whose masks make the perturbed image, however many are drawn: the image must not depend on that."""
+
+_FIRST_FURTHER_OBSERVER = 1000
+"""Numbers from which observers are counted that belong to no sample."""
+
 PERIMETER_POINTS = 8
 PERTURBED_POINTS = 3
 _CURVE_STEPS = 50
@@ -78,11 +87,6 @@ class ShapeSettings:
         return FIELD_MM / self.width
 
 
-FIELD_MM = 256.0
-IMAGE_OBSERVERS = 5
-"""Observers whose masks make the perturbed image, however many are drawn: the image must not depend on that."""
-
-
 def simulate_shape(index: int, seed: int, settings: ShapeSettings = ShapeSettings(), name: str = "") -> Case:
     """One sample: truth, observers, and both images; the same arguments give the same arrays.
 
@@ -121,7 +125,9 @@ def simulate_shape(index: int, seed: int, settings: ShapeSettings = ShapeSetting
     )
 
 
-def many_observers_mean(index: int, seed: int, count: int, settings: ShapeSettings = ShapeSettings()) -> Points:
+def many_observers_mean(
+    index: int, seed: int, count: int, settings: ShapeSettings = ShapeSettings()
+) -> NDArray[np.float64]:
     """The mean mask of `count` observers of a sample other than its own: what raters say in the long run.
 
     Returns:
@@ -132,9 +138,6 @@ def many_observers_mean(index: int, seed: int, count: int, settings: ShapeSettin
     for number in range(count):
         total += observe(perimeter, settings, _observer_stream(seed, index, _FIRST_FURTHER_OBSERVER + number))
     return total / count
-
-
-_FIRST_FURTHER_OBSERVER = 1000
 
 
 def _observer_stream(seed: int, index: int, number: int) -> np.random.Generator:

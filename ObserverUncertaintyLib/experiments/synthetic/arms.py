@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -64,11 +64,11 @@ class Arm:
     base: str = ""
     parameter: str = ""
     value: str = ""
-    test_shapes: ShapeSettings = field(init=False)
 
-    def __post_init__(self) -> None:
-        """Test samples always have the paper's five observers, whatever the training samples have."""
-        object.__setattr__(self, "test_shapes", replace(self.shapes, observers=ShapeSettings().observers))
+    @property
+    def test_shapes(self) -> ShapeSettings:
+        """The test samples: always with the paper's five observers, whatever the training samples have."""
+        return replace(self.shapes, observers=ShapeSettings().observers)
 
     @property
     def fusion(self) -> FusionMethod:
