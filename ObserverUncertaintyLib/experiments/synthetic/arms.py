@@ -149,36 +149,36 @@ def _extras(settings: SyntheticSettings) -> list[Arm]:
 
 
 def _sweeps(settings: SyntheticSettings) -> list[Arm]:
-    """One choice varied at a time, on perturbed images, without fusion and with the majority."""
-    arms = _bases(settings)
+    """One choice varied at a time, on perturbed images; what the paper leaves open and matters most comes first."""
+    none, majority, mean = (
+        _Sweep(settings, fusion) for fusion in (FusionMethod.NONE, FusionMethod.MAJORITY, FusionMethod.MEAN)
+    )
     shapes = replace(settings.shapes, width=settings.side_width)
-    for fusion in (FusionMethod.NONE, FusionMethod.MAJORITY):
-        base = f"side-{PERTURBED}-{fusion}"
-        sweep = _Sweep(settings, fusion)
-        for count in (1, 2, 5, 10, 50, 100):
-            arms.append(sweep.arm("T", count, samples=count, base=base))
-        for observers in (2, 3, 4, 7, 9):
-            arms.append(sweep.arm("raters", observers, shapes=replace(shapes, observers=observers)))
-        for train in (10, 20, 40, 160, 400):
-            arms.append(sweep.arm("train", train, train=train))
-        for blur in (0.5, 2.0):
-            low, high = shapes.blur
-            arms.append(sweep.arm("blur", blur, shapes=replace(shapes, blur=(blur * low, blur * high))))
-        arms.append(sweep.arm("decay", "none", shapes=replace(shapes, decay=(0.0, 0.0))))
-        for radius in (0.15, 0.23):
-            arms.append(sweep.arm("radius", radius, shapes=replace(shapes, radius=radius)))
-        for width in (128,):
-            arms.append(sweep.arm("width", width, shapes=replace(shapes, width=width)))
-        for name, values in _TRAINING_SWEEPS.items():
-            arms += [sweep.arm(name, value, training={name: value}) for value in values]
-    none, mean = _Sweep(settings, FusionMethod.NONE), _Sweep(settings, FusionMethod.MEAN)
     # One observer of each training sample, always the same: another reading of "sampled randomly".
-    arms.append(none.arm("raters", 1, shapes=replace(shapes, observers=1)))
+    arms = [*_bases(settings), none.arm("raters", 1, shapes=replace(shapes, observers=1))]
+    # 500: as many steps as if every observer's mask were a sample of its own.
+    arms += [sweep.arm("epochs", 500, training={"epochs": 500}) for sweep in (none, majority)]
     for epochs in (10, 20, 50):
         arms += [sweep.arm("epochs", epochs, training={"epochs": epochs}) for sweep in (none, mean)]
-    # As many steps as if every observer's mask were a sample of its own.
-    arms.append(none.arm("epochs", 500, training={"epochs": 500}))
+    for sweep in (none, majority):
+        base = f"side-{PERTURBED}-{sweep.fusion}"
+        arms += [sweep.arm("T", count, samples=count, base=base) for count in (1, 2, 5, 10, 50, 100)]
+    for name, values in _TRAINING_SWEEPS.items():
+        arms += [sweep.arm(name, value, training={name: value}) for value in values for sweep in (none, majority)]
+    varied: list[tuple[str, Any, ShapeSettings]] = [
+        *(("raters", count, replace(shapes, observers=count)) for count in (2, 3, 4, 7, 9)),
+        *(("blur", factor, replace(shapes, blur=_scaled(shapes.blur, factor))) for factor in (0.5, 2.0)),
+        ("decay", "none", replace(shapes, decay=(0.0, 0.0))),
+        *(("radius", radius, replace(shapes, radius=radius)) for radius in (0.15, 0.23)),
+    ]
+    arms += [sweep.arm(name, value, shapes=each) for name, value, each in varied for sweep in (none, majority)]
+    arms += [sweep.arm("train", train, train=train) for train in (10, 20, 40, 160, 400) for sweep in (none, majority)]
+    arms += [sweep.arm("width", 128, shapes=replace(shapes, width=128)) for sweep in (none, majority)]
     return arms
+
+
+def _scaled(interval: tuple[float, float], factor: float) -> tuple[float, float]:
+    return (factor * interval[0], factor * interval[1])
 
 
 _TRAINING_SWEEPS: dict[str, tuple[Any, ...]] = {
