@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from ObserverUncertaintyLib.dropout import ElementDropout
 from ObserverUncertaintyLib.settings import DropoutKind, FeatureNorm, UNetSettings
+from ObserverUncertaintyLib.upsampling import UpsamplingConvolution
 
 
 class UNet(nn.Module):
@@ -30,10 +31,7 @@ class UNet(nn.Module):
             for channels, width in zip([settings.sequences, *widths[:-1]], widths, strict=True)
         )
         rising = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
-        self.upsampling = nn.ModuleList(
-            nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(deep, shallow, 3, padding=1))
-            for deep, shallow in rising
-        )
+        self.upsampling = nn.ModuleList(UpsamplingConvolution(deep, shallow) for deep, shallow in rising)
         self.decoder = nn.ModuleList(_block(2 * shallow, shallow, settings) for _, shallow in rising)
         self.classifier = nn.Conv2d(widths[0], 1, 1)
 

@@ -26,7 +26,7 @@ LAYERS = """
     model_file
     cost
     unet  devices  targets
-    settings  dropout
+    settings  dropout  upsampling
     preprocessing
     simulation
     cases
