@@ -143,18 +143,26 @@ class Report:
 
 
 def interleaved(
-    candidates: Mapping[str, Callable[[], object]], repetitions: int, clock: Callable[[], float] = time.perf_counter
+    candidates: Mapping[str, Callable[[], object]],
+    repetitions: int,
+    *,
+    warm: bool = False,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[Series, ...]:
     """Seconds of each candidate, in turn (A B A B ...), after one call of each that is not measured.
 
     Args:
         candidates: what to call, by name; on a GPU it must wait until the work is done.
         repetitions: how often each is measured.
+        warm: call each once more, unmeasured, right before each measured call (A A B B ...), where what one leaves
+            behind in caches and in the system's memory would be charged to the other.
         clock: gives the time in seconds.
     """
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for repetition in range(repetitions + 1):
         for name, call in candidates.items():
+            if warm and repetition:
+                call()
             started = clock()
             kept = call()
             ended = clock()

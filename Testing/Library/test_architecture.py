@@ -33,7 +33,7 @@ LAYERS = """
     alignment  manifest
     fusion  formats  entropy  metrics
     staple  foreground  files  progress
-    geometry
+    geometry  votes
     errors
 """
 ROWS = [row.split() for row in LAYERS.strip().splitlines()]

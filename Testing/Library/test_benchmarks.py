@@ -8,7 +8,7 @@ import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 # A study of data that one must have, and what runs in Slicer's Python, have commands of their own.
-APART = {"brain_growth", "slicer_clicks", "measuring", "run_all"}
+APART = {"brain_growth", "slicer_clicks", "measuring", "drawn_raters", "run_all"}
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +27,14 @@ def test_candidates_take_turns_and_the_first_call_of_each_is_not_measured():
     assert (a.median, b.median) == (2, 6)
     assert b.over(a, "b / a").values == (2, 3, 2)
     assert measuring.spread("seconds", (a, b)).rows == (("a", "2", "1", "6"), ("b", "6", "2", "12"))
+
+
+def test_a_warm_candidate_is_called_once_more_before_each_measured_call():
+    import measuring
+
+    called = []
+    measuring.interleaved({name: (lambda name=name: called.append(name)) for name in "ab"}, 2, warm=True)
+    assert "".join(called) == "ab" + 2 * "aabb"
 
 
 def run(monkeypatch, tmp_path: Path, *options: str, reached: bool = True) -> tuple[int, Path, Path]:
