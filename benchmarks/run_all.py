@@ -20,7 +20,7 @@ from measuring import CANNOT_RUN
 from ObserverUncertaintyLib.files import write_text
 
 FOLDER = Path(__file__).parent
-BENCHMARKS = ("staple", "fusion", "floor", "prediction_memory")
+BENCHMARKS = ("staple", "fusion", "growth", "floor", "prediction_memory")
 _HEAD = "# Results of the benchmarks\n\nWritten by `make bench`; each section names the command that makes it.\n"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 # A study of data that one must have, and what runs in Slicer's Python, have commands of their own.
-APART = {"brain_growth", "slicer_clicks", "measuring", "drawn_raters", "run_all"}
+APART = {"brain_growth", "slicer_clicks", "measuring", "drawn_raters", "growing_steps", "run_all"}
 
 
 @pytest.fixture(autouse=True)
@@ -107,3 +107,19 @@ def test_every_benchmark_uses_the_harness_and_runs_with_all():
     scripts = {file.stem: file.read_text(encoding="utf-8") for file in BENCHMARKS.glob("*.py")}
     assert scripts.keys() - APART == set(run_all.BENCHMARKS)
     assert [name for name in run_all.BENCHMARKS if "parser(__doc__)" not in scripts[name]] == []
+
+
+def test_the_exponent_of_growth_is_fitted_over_the_largest_half_of_the_sizes():
+    import growth
+
+    sizes = [1, 2, 4, 8, 16, 32]
+    # A fixed cost hides the growth of small sizes only.
+    found = growth.Fit.of(sizes, [100, 100, 100, 3 * 8**1.5, 3 * 16**1.5, 3 * 32**1.5])
+    assert found.exponent == pytest.approx(1.5)
+    assert found.r_squared == pytest.approx(1.0)
+    assert str(found) == "1.50 worse than linear"
+    assert growth.Fit.of(sizes, [5.0] * 6).exponent == pytest.approx(0.0)
+    # log2 y = 3, 4, 7 at log2 x = 3, 4, 5: the slope is 2, and 8 of the 26/3 of the variance are explained.
+    uneven = growth.Fit.of(sizes, [1, 1, 1, 8, 16, 128])
+    assert uneven.exponent == pytest.approx(2.0)
+    assert uneven.r_squared == pytest.approx(8 / (26 / 3))
