@@ -6,7 +6,9 @@ Source: Jungo et al. 2018, section 2.2; Gal and Ghahramani, ICML 2016.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,9 +16,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ObserverUncertaintyLib.cases import Case
-from ObserverUncertaintyLib.devices import autocast, choose_precision, out_of_memory_advice
+from ObserverUncertaintyLib.devices import autocast, choose_precision, out_of_memory_advice, torch_type
 from ObserverUncertaintyLib.entropy import MonteCarloSums, Uncertainty
 from ObserverUncertaintyLib.model_file import ModelDescription
+from ObserverUncertaintyLib.prepared_unet import PreparedUNet, can_prepare
 from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.settings import DEFAULT_SAMPLES, Precision
 from ObserverUncertaintyLib.unet import set_monte_carlo_mode
@@ -98,18 +101,23 @@ def predict(
         progress.check_cancelled()
         progress.advance(1, f"sample {sample + 1}/{samples}")
 
-    sums = MonteCarloSums(case.grid.shape)
+    # Without interpolation the entropies of the model's grid are those of the case's, and 0 outside the crop.
+    there: Callable[[NDArray[Any]], NDArray[Any]] = path.to_case if path.interpolates else _same
+    back: Callable[[NDArray[Any]], NDArray[Any]] = _same if path.interpolates else path.to_case
+    sums = MonteCarloSums(case.grid.shape if path.interpolates else path.shape)
     with out_of_memory_advice(device, _MEMORY_ADVICE):
         images = torch.from_numpy(prepared.images)
         chosen = choose_precision(precision, device)
         for probability in monte_carlo_samples(network, images, samples, seed, batch_size, chosen, advance):
-            sums.add(path.to_case(probability))
-    mean = sums.mean_probability().astype(np.float32)
+            sums.add(there(probability))
+    mean = back(sums.mean_probability().astype(np.float32))
+    parts = sums.uncertainty()
+    uncertainty = Uncertainty(back(parts.predictive), back(parts.expected), back(parts.mutual_information))
     notes: tuple[str, ...] = ()
     if path.interpolates:
         row, column = path.plane.spacing[1], path.plane.spacing[0]
         notes = (f"{case.name} was resampled in-plane to the model's {row:.3g} x {column:.3g} mm, and back",)
-    return Prediction(mean, sums.uncertainty(), samples, notes, tuple(warnings))
+    return Prediction(mean, uncertainty, samples, notes, tuple(warnings))
 
 
 def monte_carlo_samples(
@@ -122,6 +130,8 @@ def monte_carlo_samples(
     advance: Callable[[int], None] | None = None,
 ) -> Iterator[NDArray[np.float32]]:
     """Draw samples of the foreground probability with only the dropout layers stochastic.
+
+    `reference_samples` is what this must agree with.
 
     Args:
         network: the network, on the device to be used.
@@ -136,21 +146,60 @@ def monte_carlo_samples(
         One sample at a time, float32, shape (slice, row, column), in [0, 1].
     """
     device = next(network.parameters()).device
-    set_monte_carlo_mode(network)
+    logits = _logits_function(network, images.shape[-2], images.shape[-1], precision)
     for sample in range(samples):
         probability = torch.empty((len(images), *images.shape[-2:]))
-        # One generator per sample: a sample does not depend on how many are drawn before it.
-        with torch.random.fork_rng(_cuda_devices(device)), torch.inference_mode():
-            torch.manual_seed(int(np.random.default_rng([seed, sample]).integers(2**62)))
+        with _masks_of_sample(seed, sample, device), torch.inference_mode():
             for start in range(0, len(images), batch_size):
                 if advance is not None:
                     advance(sample)
                 part = slice(start, start + batch_size)
-                batch = images[part].to(device, memory_format=torch.channels_last)
-                with autocast(precision, device):
-                    logits = network(batch)
-                probability[part] = torch.sigmoid(logits.float())[:, 0].cpu()
+                probability[part] = torch.sigmoid(logits(images[part]))[:, 0].cpu()
         yield probability.numpy()
+
+
+def reference_samples(
+    network: nn.Module, images: Tensor, samples: int, seed: int, batch_size: int = 1
+) -> Iterator[NDArray[np.float32]]:
+    """The same as `monte_carlo_samples` as it is defined, slice by slice in float32: slow, to be compared with.
+
+    On a CPU both draw the same masks for the same seed and batches.
+    """
+    device = next(network.parameters()).device
+    set_monte_carlo_mode(network)
+    for sample in range(samples):
+        drawn = []
+        with _masks_of_sample(seed, sample, device), torch.no_grad():
+            for batch in torch.split(images, batch_size):
+                drawn.append(torch.sigmoid(network(batch.to(device, memory_format=torch.channels_last)))[:, 0].cpu())
+        yield torch.cat(drawn).numpy()
+
+
+def _logits_function(network: nn.Module, rows: int, columns: int, precision: Precision) -> Callable[[Tensor], Tensor]:
+    """What makes float32 logits of shape (slice, 1, row, column) of images of shape (slice, sequence, row, column)."""
+    if can_prepare(network):
+        return PreparedUNet(network, rows, columns, torch_type(precision))
+    device = next(network.parameters()).device
+    set_monte_carlo_mode(network)
+
+    def logits(images: Tensor) -> Tensor:
+        with autocast(precision, device):
+            drawn: Tensor = network(images.to(device, memory_format=torch.channels_last))
+        return drawn.float()
+
+    return logits
+
+
+@contextmanager
+def _masks_of_sample(seed: int, sample: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's generators for one sample, which so does not depend on how many are drawn before it."""
+    with torch.random.fork_rng(_cuda_devices(device)):
+        torch.manual_seed(int(np.random.default_rng([seed, sample]).integers(2**62)))
+        yield
+
+
+def _same(array: NDArray[Any]) -> NDArray[Any]:
+    return array
 
 
 def _cuda_devices(device: torch.device) -> list[torch.device]:

@@ -38,7 +38,7 @@ class UNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits of the foreground; see the class for shapes."""
         rows, columns = images.shape[-2:]
-        x = _pad_to_multiple(images, 2**self.settings.depth)
+        x = pad_to_multiple(images, 2**self.settings.depth)
         skipped = []
         for level, block in enumerate(self.encoder):
             x = block(functional.max_pool2d(x, 2) if level else x)
@@ -81,7 +81,7 @@ def _norm(width: int, settings: UNetSettings) -> list[nn.Module]:
             return []
 
 
-def _pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
-    """Repeat the last row and column until both sides divide; `forward` cuts the result back."""
+def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
+    """Repeat the last row and column until `multiple` divides both; the network cuts its result back."""
     rows, columns = (-length % multiple for length in images.shape[-2:])
     return functional.pad(images, (0, columns, 0, rows), mode="replicate") if rows or columns else images

@@ -22,17 +22,18 @@ LAYERS = """
     report  jobs
     prediction_folder  evaluation
     training  inference
+    prepared_unet
     training_data
     model_file
     cost
     unet  devices  targets
-    settings  dropout  upsampling
+    settings  dropout  upsampling  winograd
     preprocessing
     simulation
     cases
     alignment  manifest
     fusion  formats  entropy  metrics
-    staple  foreground  files  progress
+    staple  foreground  files  progress  memory
     geometry
     errors
 """
