@@ -291,6 +291,15 @@ class TestStudy:
         assert not (tmp_path / "table1.csv").exists()
         assert (tmp_path / "reliability_extras.png").exists()
 
+    def test_single_arms_are_done_by_name_with_the_models_they_use(self, tmp_path: Path) -> None:
+        settings = replace(TINY, parts=(Part.SWEEPS,))
+        run_synthetic(tmp_path / "study", settings, only=["sweep-T-[12]-none"], device="cpu")
+        done = {str(each["arm"]) for each in finished(tmp_path / "study")}
+        assert done == {"side-perturbed-none", "sweep-T-1-none", "sweep-T-2-none"}
+        with pytest.raises(InputError, match=r'called "sweep-t-1"(.*\n)*  sweep-T-1-none'):
+            run_synthetic(tmp_path / "other", settings, only=["sweep-t-1"], device="cpu")
+        assert not (tmp_path / "other").exists()
+
     def test_a_failed_arm_is_named_and_the_others_are_in_the_tables(self, tmp_path: Path) -> None:
         folder = tmp_path / "seed0" / "perturbed-union" / "model"
         folder.parent.mkdir(parents=True)
