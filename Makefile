@@ -55,10 +55,11 @@ sample-model: $(VENV)/.installed
 	mkdir -p $(SAMPLE_MODEL)
 	cp study-output/sample-model/model/model.json study-output/sample-model/model/weights.safetensors $(SAMPLE_MODEL)
 
+# Every benchmark, into benchmarks/RESULTS.md; on idle cores, some minutes. BENCH=--quick shows only that they run.
 bench: $(VENV)/.installed
-	$(BIN)/python benchmarks/staple.py
-	$(BIN)/python benchmarks/prediction_memory.py
-	$(BIN)/python benchmarks/floor.py
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]' \
+		|| echo 'The peers to compare with could not be installed: the benchmarks go without them.'
+	$(BIN)/python benchmarks/run_all.py $(BENCH)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \

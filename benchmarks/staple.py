@@ -6,16 +6,14 @@ python benchmarks/staple.py
 from __future__ import annotations
 
 import argparse
-import time
-from collections.abc import Callable
 
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from measuring import Machine, Report, interleaved, parser, run, spread
 from ObserverUncertaintyLib.fusion import STAPLE_MARGIN, staple
-from ObserverUncertaintyLib.report.tables import aligned
 from ObserverUncertaintyLib.staple import union_box
 
 SHAPE = (155, 240, 240)
@@ -40,31 +38,19 @@ def with_simpleitk(raters: NDArray[np.bool_]) -> NDArray[np.float64]:
     return posterior
 
 
-def seconds(function: Callable[[], object]) -> float:
-    """How long one call takes."""
-    started = time.perf_counter()
-    function()
-    return time.perf_counter() - started
-
-
-def main() -> None:
-    """Time both in turn and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repetitions", type=int, default=7)
-    arguments = parser.parse_args()
+def measure(arguments: argparse.Namespace) -> Report:
+    """Both in turn, and the largest difference of what they find."""
     raters = draw_raters(3, seed=0)
     difference = np.abs(staple(raters).posterior - with_simpleitk(raters)).max()
-    pairs = [
-        (seconds(lambda: staple(raters)), seconds(lambda: with_simpleitk(raters))) for _ in range(arguments.repetitions)
-    ]
-    ours, theirs = np.transpose(pairs)
-    rows = [
-        [name, *(f"{value:.4g}" for value in (values.min(), np.median(values), values.max()))]
-        for name, values in (("ours (s)", ours), ("SimpleITK (s)", theirs), ("SimpleITK / ours", theirs / ours))
-    ]
-    print(aligned([f"STAPLE, 3 raters, {'x'.join(map(str, SHAPE))}", "min", "median", "max"], rows))
-    print(f"\nlargest difference of the posteriors: {difference:.1e}")
+    candidates = {"ours": lambda: staple(raters), "SimpleITK": lambda: with_simpleitk(raters)}
+    ours, theirs = interleaved(candidates, 2 if arguments.quick else arguments.repetitions)
+    title = f"3 raters, {'x'.join(map(str, SHAPE))}, seconds"
+    table = spread(title, (ours, theirs, theirs.over(ours, "SimpleITK / ours")))
+    note = f"largest difference of the posteriors: {difference:.1e}"
+    return Report("STAPLE beside SimpleITK's", Machine.here(), (table,), (ours, theirs), (note,))
 
 
 if __name__ == "__main__":
-    main()
+    options = parser(__doc__)
+    options.add_argument("--repetitions", type=int, default=7)
+    run(options, measure)
