@@ -6,18 +6,20 @@ a small network. Here a 16-bit integer decides, four from each 64-bit draw.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 _LEVELS = 2**16
+_LEAST, _MOST = -(2**63), 2**63 - 1
 
 
 class ElementDropout(nn.Dropout):
     """`torch.nn.Dropout`, several times as fast on a CPU; elsewhere it is torch's own.
 
-    The probability is rounded to a multiple of 2**-16. Masks come from torch's default generator, one thread draws
-    them, so the same seed gives the same masks whatever the number of threads.
+    The probability is rounded to a multiple of 2**-16. Masks follow from the state of torch's default generator, one
+    thread draws them, so the same seed gives the same masks whatever the number of threads.
     """
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
@@ -77,8 +79,13 @@ class KeptActivations:
 
 
 def _random_bits(count: int) -> Tensor:
-    """`count` random numbers of 16 bits, four from each 64-bit draw."""
-    return torch.empty(-(-count // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)[:count]
+    """`count` random numbers of 16 bits, four from each 64-bit draw, by a generator that torch's seeds.
+
+    numpy's SFC64 draws four times as fast as the Mersenne twister of torch.
+    """
+    seed = int(torch.empty((), dtype=torch.int64).random_())
+    drawn = np.random.Generator(np.random.SFC64(seed)).integers(_LEAST, _MOST, -(-count // 4), np.int64, endpoint=True)
+    return torch.from_numpy(drawn).view(torch.int16)[:count]
 
 
 def _draw_kept(out: Tensor, bits: Tensor, p: float) -> None:

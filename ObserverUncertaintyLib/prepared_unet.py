@@ -23,7 +23,7 @@ from ObserverUncertaintyLib.upsampling import transposed_kernel
 from ObserverUncertaintyLib.winograd import WinogradConvolution
 
 _WINOGRAD_CHANNELS = 192
-"""Fewer input channels than this and a direct convolution is quicker (AVX2, 2 cores)."""
+"""With fewer channels than this on either side a direct convolution is quicker (AVX2, 2 cores)."""
 
 _SMALL_IMAGE = 8
 """Rows or columns below which tiles of 2 waste less at the border than tiles of 4."""
@@ -123,7 +123,8 @@ class _Layer:
         scale, shift = _scale_and_shift(norm, convolution.out_channels)
         factor = scale / (1 - settings.dropout)
         weight, bias = convolution.weight * factor[:, None, None, None], convolution.bias * factor
-        if dtype is torch.float32 and convolution.in_channels >= _WINOGRAD_CHANNELS:
+        fewest = min(convolution.in_channels, convolution.out_channels)
+        if dtype is torch.float32 and fewest >= _WINOGRAD_CHANNELS:
             self._convolution: _Operation = WinogradConvolution(weight, bias, tile=2 if side < _SMALL_IMAGE else 4)
         else:
             self._convolution = _direct(weight, bias, dtype)
