@@ -5,10 +5,7 @@ Source: Jungo et al. 2018, section 2.2; Gal and Ghahramani, ICML 2016.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,13 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ObserverUncertaintyLib.cases import Case
-from ObserverUncertaintyLib.devices import autocast, choose_precision, out_of_memory_advice, torch_type
-from ObserverUncertaintyLib.entropy import MonteCarloSums, Uncertainty
+from ObserverUncertaintyLib.devices import choose_precision, out_of_memory_advice
+from ObserverUncertaintyLib.economical import economical_uncertainty
+from ObserverUncertaintyLib.entropy import MonteCarloSums, Uncertainty, binary_entropy
 from ObserverUncertaintyLib.model_file import ModelDescription
-from ObserverUncertaintyLib.prepared_unet import PreparedUNet, can_prepare
+from ObserverUncertaintyLib.preprocessing import GridPath
 from ObserverUncertaintyLib.progress import Progress
-from ObserverUncertaintyLib.settings import DEFAULT_SAMPLES, Precision
-from ObserverUncertaintyLib.unet import set_monte_carlo_mode
+from ObserverUncertaintyLib.sampling import Sampler, monte_carlo_samples
+from ObserverUncertaintyLib.settings import DEFAULT_SAMPLES, EXACT, Economy, Precision
 
 _MEMORY_ADVICE = "Give a smaller --batch-size, or another --device."
 
@@ -65,6 +63,7 @@ def predict(
     seed: int = 0,
     batch_size: int = 4,
     precision: Precision = Precision.AUTO,
+    economy: Economy = EXACT,
     skull_stripped: bool | None = None,
     progress: Progress | None = None,
 ) -> Prediction:
@@ -81,6 +80,7 @@ def predict(
         seed: of the dropout masks.
         batch_size: slices computed at a time.
         precision: number format of the network's heavy operations.
+        economy: what is saved at the cost of a small error.
         skull_stripped: whether the case's images show the brain only, if known.
         progress: is told of every batch, and can cancel.
 
@@ -94,113 +94,74 @@ def predict(
     warnings = description.check_case(case, skull_stripped)
     device = next(network.parameters()).device
     prepared = description.preprocessing.prepare(case.with_sequences(description.sequences))
-    path = prepared.path
-    progress.start(f"predict {case.name}", samples * -(-len(prepared.images) // batch_size))
-
-    def advance(sample: int) -> None:
-        progress.check_cancelled()
-        progress.advance(1, f"sample {sample + 1}/{samples}")
-
-    # Without interpolation the entropies of the model's grid are those of the case's, and 0 outside the crop.
-    there: Callable[[NDArray[Any]], NDArray[Any]] = path.to_case if path.interpolates else _same
-    back: Callable[[NDArray[Any]], NDArray[Any]] = _same if path.interpolates else path.to_case
-    sums = MonteCarloSums(case.grid.shape if path.interpolates else path.shape)
-    with out_of_memory_advice(device, _MEMORY_ADVICE):
-        images = torch.from_numpy(prepared.images)
-        chosen = choose_precision(precision, device)
-        for probability in monte_carlo_samples(network, images, samples, seed, batch_size, chosen, advance):
-            sums.add(there(probability))
-    mean = back(sums.mean_probability().astype(np.float32))
-    parts = sums.uncertainty()
-    uncertainty = Uncertainty(back(parts.predictive), back(parts.expected), back(parts.mutual_information))
-    notes: tuple[str, ...] = ()
+    path, images = prepared.path, torch.from_numpy(prepared.images)
+    notes = []
     if path.interpolates:
         row, column = path.plane.spacing[1], path.plane.spacing[0]
-        notes = (f"{case.name} was resampled in-plane to the model's {row:.3g} x {column:.3g} mm, and back",)
-    return Prediction(mean, uncertainty, samples, notes, tuple(warnings))
+        notes.append(f"{case.name} was resampled in-plane to the model's {row:.3g} x {column:.3g} mm, and back")
+    with out_of_memory_advice(device, _MEMORY_ADVICE):
+        sampler = Sampler(network, images.shape[-2], images.shape[-1], choose_precision(precision, device))
+        draw = _Draw(sampler, images, path, case, samples, seed, batch_size, progress)
+        if economy:
+            mean, uncertainty, work = draw.economically(economy, 2 ** description.architecture["depth"])
+            notes.append(f"{case.name}: {100 * work:.0f} % of the work of {samples} samples of everything was done")
+        else:
+            mean, uncertainty = draw.everything()
+    return Prediction(mean, uncertainty, samples, tuple(notes), tuple(warnings))
 
 
-def monte_carlo_samples(
-    network: nn.Module,
-    images: Tensor,
-    samples: int,
-    seed: int,
-    batch_size: int,
-    precision: Precision,
-    advance: Callable[[int], None] | None = None,
-) -> Iterator[NDArray[np.float32]]:
-    """Draw samples of the foreground probability with only the dropout layers stochastic.
+@dataclass(frozen=True)
+class _Draw:
+    """Samples of one case, brought to its own grid."""
 
-    `reference_samples` is what this must agree with.
+    sampler: Sampler
+    images: Tensor
+    path: GridPath
+    case: Case
+    samples: int
+    seed: int
+    batch_size: int
+    progress: Progress
 
-    Args:
-        network: the network, on the device to be used.
-        images: float32, shape (slice, sequence, row, column), normalised.
-        samples: how many to draw.
-        seed: of the dropout masks; the state of torch's generators outside is left as it was.
-        batch_size: slices computed at a time; another size draws other masks from the same seed.
-        precision: number format of the network's heavy operations.
-        advance: called before each batch with the sample's number.
+    def everything(self) -> tuple[NDArray[np.float32], Uncertainty]:
+        """T samples of every slice; only running sums are kept."""
+        batches = -(-len(self.images) // self.batch_size)
+        self.progress.start(f"predict {self.case.name}", self.samples * batches)
 
-    Yields:
-        One sample at a time, float32, shape (slice, row, column), in [0, 1].
-    """
-    device = next(network.parameters()).device
-    logits = _logits_function(network, images.shape[-2], images.shape[-1], precision)
-    for sample in range(samples):
-        probability = torch.empty((len(images), *images.shape[-2:]))
-        with _masks_of_sample(seed, sample, device), torch.inference_mode():
-            for start in range(0, len(images), batch_size):
-                if advance is not None:
-                    advance(sample)
-                part = slice(start, start + batch_size)
-                probability[part] = torch.sigmoid(logits(images[part]))[:, 0].cpu()
-        yield probability.numpy()
+        def advance(sample: int) -> None:
+            self.progress.check_cancelled()
+            self.progress.advance(1, f"sample {sample + 1}/{self.samples}")
 
+        drawn = monte_carlo_samples(self.sampler, self.images, self.samples, self.seed, self.batch_size, advance)
+        path = self.path
+        if path.interpolates:
+            sums = MonteCarloSums(self.case.grid.shape)
+            for probability in drawn:
+                sums.add(path.to_case(probability))
+            return sums.mean_probability().astype(np.float32), sums.uncertainty()
+        # The entropies of the model's grid are those of the case's, and 0 outside the crop.
+        sums = MonteCarloSums(path.shape)
+        for probability in drawn:
+            sums.add(probability)
+        parts = sums.uncertainty()
+        return path.to_case(sums.mean_probability().astype(np.float32)), Uncertainty(
+            path.to_case(parts.predictive), path.to_case(parts.expected), path.to_case(parts.mutual_information)
+        )
 
-def reference_samples(
-    network: nn.Module, images: Tensor, samples: int, seed: int, batch_size: int = 1
-) -> Iterator[NDArray[np.float32]]:
-    """The same as `monte_carlo_samples` as it is defined, slice by slice in float32: slow, to be compared with.
-
-    On a CPU both draw the same masks for the same seed and batches.
-    """
-    device = next(network.parameters()).device
-    set_monte_carlo_mode(network)
-    for sample in range(samples):
-        drawn = []
-        with _masks_of_sample(seed, sample, device), torch.no_grad():
-            for batch in torch.split(images, batch_size):
-                drawn.append(torch.sigmoid(network(batch.to(device, memory_format=torch.channels_last)))[:, 0].cpu())
-        yield torch.cat(drawn).numpy()
-
-
-def _logits_function(network: nn.Module, rows: int, columns: int, precision: Precision) -> Callable[[Tensor], Tensor]:
-    """What makes float32 logits of shape (slice, 1, row, column) of images of shape (slice, sequence, row, column)."""
-    if can_prepare(network):
-        return PreparedUNet(network, rows, columns, torch_type(precision))
-    device = next(network.parameters()).device
-    set_monte_carlo_mode(network)
-
-    def logits(images: Tensor) -> Tensor:
-        with autocast(precision, device):
-            drawn: Tensor = network(images.to(device, memory_format=torch.channels_last))
-        return drawn.float()
-
-    return logits
-
-
-@contextmanager
-def _masks_of_sample(seed: int, sample: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's generators for one sample, which so does not depend on how many are drawn before it."""
-    with torch.random.fork_rng(_cuda_devices(device)):
-        torch.manual_seed(int(np.random.default_rng([seed, sample]).integers(2**62)))
-        yield
-
-
-def _same(array: NDArray[Any]) -> NDArray[Any]:
-    return array
-
-
-def _cuda_devices(device: torch.device) -> list[torch.device]:
-    return [device] if device.type == "cuda" else []
+    def economically(self, economy: Economy, multiple: int) -> tuple[NDArray[np.float32], Uncertainty, float]:
+        """What `economical_uncertainty` finds; entropies are brought to the case's grid, not single samples."""
+        found = economical_uncertainty(
+            self.sampler,
+            self.images,
+            self.samples,
+            self.seed,
+            self.batch_size,
+            economy,
+            multiple,
+            f"predict {self.case.name}",
+            self.progress,
+        )
+        mean = self.path.to_case(found.probability.astype(np.float32))
+        predictive = binary_entropy(mean)
+        expected = np.minimum(self.path.to_case(found.uncertainty.expected), predictive)
+        return mean, Uncertainty(predictive, expected, predictive - expected), found.work

@@ -60,11 +60,12 @@ class PreparedUNet:
             self._upsampling = [_upsampling(layers, dtype) for layers in network.upsampling]
             self._classifier = _direct(network.classifier.weight, network.classifier.bias, dtype)
 
-    def __call__(self, images: Tensor) -> Tensor:
+    def __call__(self, images: Tensor, *, dropout: bool = True) -> Tensor:
         """Logits of one draw.
 
         Args:
             images: float32, shape (slice, sequence, row, column).
+            dropout: without it, the logits of the network in evaluation mode.
 
         Returns:
             float32, shape (slice, 1, row, column).
@@ -73,11 +74,11 @@ class PreparedUNet:
         x = pad_to_multiple(images, self._multiple).to(self._dtype, memory_format=torch.channels_last)
         skipped = []
         for level, block in enumerate(self._encoder):
-            x = _through(block, functional.max_pool2d(x, 2) if level else x)
+            x = _through(block, functional.max_pool2d(x, 2) if level else x, dropout)
             skipped.append(x)
         skipped.pop()
         for upsample, block in zip(self._upsampling, self._decoder, strict=True):
-            x = _through(block, torch.cat([skipped.pop(), upsample(x)], dim=1))
+            x = _through(block, torch.cat([skipped.pop(), upsample(x)], dim=1), dropout)
         return self._classifier(x).float()[..., :rows, :columns]
 
 
@@ -90,13 +91,13 @@ def can_prepare(network: nn.Module) -> TypeGuard[UNet]:
     )
 
 
-def _through(layers: Iterable[_Operation], x: Tensor) -> Tensor:
+def _through(layers: Iterable[_Layer], x: Tensor, dropout: bool) -> Tensor:
     for layer in layers:
-        x = layer(x)
+        x = layer(x, dropout)
     return x
 
 
-def _block(block: nn.Module, network: UNet, side: int, dtype: torch.dtype) -> list[_Operation]:
+def _block(block: nn.Module, network: UNet, side: int, dtype: torch.dtype) -> list[_Layer]:
     """The layers of a block, each a convolution with the dropout and normalisation that follow it."""
     modules = list(block.children())
     convolutions = [module for module in modules if isinstance(module, nn.Conv2d)]
@@ -129,11 +130,14 @@ class _Layer:
         else:
             self._convolution = _direct(weight, bias, dtype)
         self._shift = shift.to(dtype)[None, :, None, None]
+        # Without dropout every activation counts with the share that is kept otherwise.
+        self._share = torch.tensor(1 - settings.dropout, dtype=dtype)
         self._kept = KeptActivations(settings.dropout, whole_channels=settings.dropout_kind is DropoutKind.CHANNEL)
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, dropout: bool) -> Tensor:
         x = self._convolution(x)
-        return torch.addcmul(self._shift, x, self._kept.mask(x), out=x).relu_()
+        kept = self._kept.mask(x) if dropout else self._share
+        return torch.addcmul(self._shift, x, kept, out=x).relu_()
 
 
 def _scale_and_shift(norm: nn.BatchNorm2d | None, channels: int) -> tuple[Tensor, Tensor]:

@@ -22,6 +22,8 @@ LAYERS = """
     report  jobs
     prediction_folder  evaluation
     training  inference
+    economical
+    sampling
     prepared_unet
     training_data
     model_file

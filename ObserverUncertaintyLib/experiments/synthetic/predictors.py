@@ -17,8 +17,8 @@ from scipy.special import expit, logit
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ObserverUncertaintyLib.devices import autocast, choose_precision
-from ObserverUncertaintyLib.inference import monte_carlo_samples
+from ObserverUncertaintyLib.devices import choose_precision
+from ObserverUncertaintyLib.sampling import Sampler, monte_carlo_samples
 from ObserverUncertaintyLib.settings import Precision
 
 Probabilities = NDArray[np.float64]
@@ -43,27 +43,25 @@ def dropout_mean(
         seed: of the dropout masks.
         advance: called with the number of images before each batch.
     """
-    device = next(network.parameters()).device
-    precision = choose_precision(Precision.AUTO, device)
     drawn = monte_carlo_samples(
-        network, images, samples, seed, BATCH_SIZE, precision, lambda _sample: advance(BATCH_SIZE)
+        _sampler(network, images), images, samples, seed, BATCH_SIZE, lambda _sample: advance(BATCH_SIZE)
     )
     return np.asarray(sum(sample.astype(np.float64) for sample in drawn) / samples)
 
 
 def deterministic(network: nn.Module, images: Tensor, advance: Callable[[int], None]) -> Probabilities:
     """One pass in evaluation mode, without dropout."""
-    device = next(network.parameters()).device
-    precision = choose_precision(Precision.AUTO, device)
-    network.eval()
+    sampler = _sampler(network, images)
     parts = []
-    with torch.inference_mode():
-        for batch in torch.split(images, BATCH_SIZE):
-            advance(len(batch))
-            with autocast(precision, device):
-                logits = network(batch.to(device, memory_format=torch.channels_last))
-            parts.append(torch.sigmoid(logits.float())[:, 0].cpu().numpy())
+    for batch in torch.split(images, BATCH_SIZE):
+        advance(len(batch))
+        parts.append(sampler.deterministic(batch).numpy())
     return np.concatenate(parts).astype(np.float64)
+
+
+def _sampler(network: nn.Module, images: Tensor) -> Sampler:
+    device = next(network.parameters()).device
+    return Sampler(network, images.shape[-2], images.shape[-1], choose_precision(Precision.AUTO, device))
 
 
 def ensemble(networks: Sequence[nn.Module], images: Tensor, advance: Callable[[int], None]) -> Probabilities:
