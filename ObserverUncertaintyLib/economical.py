@@ -178,7 +178,7 @@ def _settled(
         entropies += binary_entropy(drawn)
         count = sample + 1
         tolerance = economy.entropy_tolerance
-        if tolerance is None or count < _FEWEST_SAMPLES:
+        if tolerance is None or not _FEWEST_SAMPLES <= count < samples:
             continue
         if entropy_error(total / count, squares / count, count, samples) <= tolerance:
             progress.advance(samples - count, "settled")
