@@ -31,6 +31,26 @@ class ElementDropout(nn.Dropout):
         return input * scaled_mask(input, self.p)
 
 
+class ChannelDropout(nn.Dropout2d):
+    """`torch.nn.Dropout2d` that can drop the same channels in all slices.
+
+    Attributes:
+        channels: how many there are.
+        kept: bool, shape (channel,): which channels are kept now, whatever the slice; None draws them for each slice.
+    """
+
+    def __init__(self, p: float, channels: int) -> None:
+        super().__init__(p)
+        self.channels = channels
+        self.kept: Tensor | None = None
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        """Set channels to zero and scale the others by 1 / (1 - p)."""
+        if not self.training or self.kept is None:
+            return super().forward(input)
+        return input * (self.kept / (1 - self.p)).to(input)[None, :, None, None]
+
+
 def scaled_mask(like: Tensor, p: float) -> Tensor:
     """A mask that is 0 with probability p and 1 / (1 - p) elsewhere, with the shape, strides and type of `like`."""
     # Dense whatever the strides of `like`, so that its memory can be filled in any order.
@@ -45,36 +65,20 @@ def scaled_mask(like: Tensor, p: float) -> Tensor:
 
 
 class KeptActivations:
-    """Masks of 0 and 1 for many passes, in memory that is used again.
+    """Masks of 0 and 1 for many passes, in memory that is used again; the same masks as `ElementDropout` draws."""
 
-    The same generator gives the same masks as `ElementDropout`, or as `torch.nn.Dropout2d` for whole channels.
-    """
-
-    def __init__(self, p: float, *, whole_channels: bool) -> None:
-        """Masks with probability p of 0; for single activations, or for whole channels of each slice."""
+    def __init__(self, p: float) -> None:
+        """Masks with probability p of 0."""
         self._p = p
-        self._whole_channels = whole_channels
         self._mask = torch.empty(0)
 
     def mask(self, like: Tensor) -> Tensor:
-        """The next mask, of the type of `like`, to be multiplied with it; the one before is lost.
-
-        Args:
-            like: activations, shape (slice, channel, row, column).
-
-        Returns:
-            The shape and strides of `like`, or shape (slice, channel, 1, 1) for whole channels.
-        """
-        if self._p == 0:
-            return torch.ones((), dtype=like.dtype)
-        if self._whole_channels:
-            return like.new_empty(*like.shape[:2], 1, 1).bernoulli_(1 - self._p)
+        """The next mask, with the shape, strides and type of `like`; the one before is lost."""
         if self._mask.shape != like.shape or self._mask.stride() != like.stride() or self._mask.dtype != like.dtype:
             self._mask = torch.empty_like(like)
-        flat = self._mask.as_strided((like.numel(),), (1,))
         bits = _random_bits(like.numel())
         _draw_kept(bits, bits, self._p)
-        flat.copy_(bits)
+        self._mask.as_strided((like.numel(),), (1,)).copy_(bits)
         return self._mask
 
 

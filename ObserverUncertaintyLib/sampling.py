@@ -14,13 +14,20 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ObserverUncertaintyLib.devices import autocast, torch_type
-from ObserverUncertaintyLib.prepared_unet import PreparedUNet, can_prepare
+from ObserverUncertaintyLib.dropout import ChannelDropout
+from ObserverUncertaintyLib.folded_layers import can_fold
+from ObserverUncertaintyLib.prepared_unet import PreparedUNet
 from ObserverUncertaintyLib.settings import Precision
-from ObserverUncertaintyLib.unet import set_monte_carlo_mode
+from ObserverUncertaintyLib.thinned_unet import ThinnedUNet
+from ObserverUncertaintyLib.unet import UNet, set_monte_carlo_mode
 
 
 class Sampler:
-    """Draws foreground probabilities of batches of slices, with only the dropout layers stochastic."""
+    """Draws foreground probabilities of batches of slices, with only the dropout layers stochastic.
+
+    Element-wise dropout draws masks for each batch. Channel-wise dropout draws one set of channels for each sample,
+    whatever the slice: one set of weights W_t for the whole volume, as in Jungo et al. 2018, section 2.2.
+    """
 
     def __init__(self, network: nn.Module, rows: int, columns: int, precision: Precision) -> None:
         """Prepare the network; it must not change while this is in use.
@@ -34,42 +41,55 @@ class Sampler:
         self._network = network
         self._device = next(network.parameters()).device
         self._precision = precision
+        self._size = rows, columns
+        self._foldable = network if can_fold(network) else None
+        self._whole_channels = any(isinstance(module, ChannelDropout) for module in network.modules())
         self._prepared: PreparedUNet | None = None
-        if can_prepare(network):
-            self._prepared = PreparedUNet(network, rows, columns, torch_type(precision))
+        self._thinned: tuple[tuple[int, int], ThinnedUNet] | None = None
 
-    def draw(self, images: Tensor, *seed: int) -> Tensor:
-        """One sample of a batch.
+    def draw(self, images: Tensor, seed: int, sample: int, batch: int) -> Tensor:
+        """One sample of a batch; torch's generators outside are left as they were.
 
         Args:
             images: float32, shape (slice, sequence, row, column), normalised.
-            seed: numbers that decide the dropout masks; torch's generators outside are left as they were.
+            seed: with `sample` and `batch` it decides the dropout masks.
+            sample: the sample's number.
+            batch: the batch's number, such as that of its first slice.
 
         Returns:
             float32, shape (slice, row, column), in [0, 1], in main memory.
         """
-        with _masks(self._device, *seed), torch.inference_mode():
-            if self._prepared is not None:
-                logits = self._prepared(images)
+        with torch.inference_mode():
+            if self._foldable is None:
+                logits = _plain_draw(self._network, images, seed, sample, batch, self._precision)
+            elif self._whole_channels:
+                logits = self._thinned_unet(self._foldable, seed, sample)(images)
             else:
-                set_monte_carlo_mode(self._network)
-                logits = self._plain(images)
+                with _seeded(self._device, seed, sample, batch):
+                    logits = self._prepared_unet(self._foldable)(images)
             return torch.sigmoid(logits)[:, 0].cpu()
 
     def deterministic(self, images: Tensor) -> Tensor:
         """The same without dropout: one pass of the network in evaluation mode."""
         with torch.inference_mode():
-            if self._prepared is not None:
-                logits = self._prepared(images, dropout=False)
-            else:
+            if self._foldable is None:
                 self._network.eval()
-                logits = self._plain(images)
+                logits = _plain_logits(self._network, images, self._precision)
+            else:
+                logits = self._prepared_unet(self._foldable)(images, dropout=False)
             return torch.sigmoid(logits)[:, 0].cpu()
 
-    def _plain(self, images: Tensor) -> Tensor:
-        with autocast(self._precision, self._device):
-            logits: Tensor = self._network(images.to(self._device, memory_format=torch.channels_last))
-        return logits.float()
+    def _prepared_unet(self, network: UNet) -> PreparedUNet:
+        if self._prepared is None:
+            self._prepared = PreparedUNet(network, *self._size, torch_type(self._precision))
+        return self._prepared
+
+    def _thinned_unet(self, network: UNet, seed: int, sample: int) -> ThinnedUNet:
+        """The network of a sample, built at its first batch."""
+        if self._thinned is None or self._thinned[0] != (seed, sample):
+            kept = _kept_channels(network, seed, sample)
+            self._thinned = (seed, sample), ThinnedUNet(network, kept, *self._size, torch_type(self._precision))
+        return self._thinned[1]
 
 
 def monte_carlo_samples(
@@ -110,20 +130,46 @@ def reference_samples(
 
     On a CPU both draw the same masks for the same seed and batches.
     """
-    device = next(network.parameters()).device
-    set_monte_carlo_mode(network)
     for sample in range(samples):
-        drawn = []
-        for start in range(0, len(images), batch_size):
-            batch = images[start : start + batch_size].to(device, memory_format=torch.channels_last)
-            with _masks(device, seed, sample, start), torch.no_grad():
-                drawn.append(torch.sigmoid(network(batch))[:, 0].cpu())
-        yield torch.cat(drawn).numpy()
+        with torch.no_grad():
+            logits = [
+                _plain_draw(network, batch, seed, sample, number * batch_size, Precision.FLOAT32)
+                for number, batch in enumerate(torch.split(images, batch_size))
+            ]
+        yield torch.sigmoid(torch.cat(logits))[:, 0].cpu().numpy()
+
+
+def _plain_draw(network: nn.Module, images: Tensor, seed: int, sample: int, batch: int, precision: Precision) -> Tensor:
+    """Logits of one sample of a batch by the network itself."""
+    set_monte_carlo_mode(network)
+    layers = [module for module in network.modules() if isinstance(module, ChannelDropout)]
+    try:
+        for layer, kept in zip(layers, _kept_channels(network, seed, sample), strict=True):
+            layer.kept = kept
+        with _seeded(next(network.parameters()).device, seed, sample, batch):
+            return _plain_logits(network, images, precision)
+    finally:
+        for layer in layers:
+            layer.kept = None  # training draws for each slice
+
+
+def _plain_logits(network: nn.Module, images: Tensor, precision: Precision) -> Tensor:
+    device = next(network.parameters()).device
+    with autocast(precision, device):
+        logits: Tensor = network(images.to(device, memory_format=torch.channels_last))
+    return logits.float()
+
+
+def _kept_channels(network: nn.Module, seed: int, sample: int) -> list[Tensor]:
+    """For each channel-wise dropout layer, which channels a sample keeps: bool, shape (channel,)."""
+    rng = np.random.default_rng((seed, sample))
+    layers = [module for module in network.modules() if isinstance(module, ChannelDropout)]
+    return [torch.from_numpy(rng.random(layer.channels) >= layer.p) for layer in layers]
 
 
 @contextmanager
-def _masks(device: torch.device, *seed: int) -> Iterator[None]:
-    """Dropout masks that follow from these numbers alone, whatever was drawn before."""
+def _seeded(device: torch.device, *seed: int) -> Iterator[None]:
+    """Seed torch's generators with these numbers alone, and leave them as they were."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(int(np.random.default_rng(seed).integers(2**62)))
         yield

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ObserverUncertaintyLib.dropout import ElementDropout
+from ObserverUncertaintyLib.dropout import ChannelDropout, ElementDropout
 from ObserverUncertaintyLib.settings import DropoutKind, FeatureNorm, UNetSettings
 from ObserverUncertaintyLib.upsampling import UpsamplingConvolution
 
@@ -63,12 +63,17 @@ def set_monte_carlo_mode(network: nn.Module) -> None:
 
 def _block(channels: int, width: int, settings: UNetSettings) -> nn.Sequential:
     """Two times convolution, dropout, normalisation, ReLU."""
-    dropout = ElementDropout if settings.dropout_kind is DropoutKind.ELEMENT else nn.Dropout2d
     layers: list[nn.Module] = []
     for inputs in (channels, width):
-        layers += [nn.Conv2d(inputs, width, 3, padding=1), dropout(settings.dropout), *_norm(width, settings)]
+        layers += [nn.Conv2d(inputs, width, 3, padding=1), _dropout(width, settings), *_norm(width, settings)]
         layers.append(nn.ReLU(inplace=True))
     return nn.Sequential(*layers)
+
+
+def _dropout(width: int, settings: UNetSettings) -> nn.Module:
+    if settings.dropout_kind is DropoutKind.ELEMENT:
+        return ElementDropout(settings.dropout)
+    return ChannelDropout(settings.dropout, width)
 
 
 def _norm(width: int, settings: UNetSettings) -> list[nn.Module]:

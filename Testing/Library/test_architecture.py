@@ -24,7 +24,8 @@ LAYERS = """
     training  inference
     economical
     sampling
-    prepared_unet
+    prepared_unet  thinned_unet
+    folded_layers
     training_data
     model_file
     cost

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from ObserverUncertaintyLib.prepared_unet import PreparedUNet, can_prepare
-from ObserverUncertaintyLib.settings import DropoutKind, FeatureNorm, UNetSettings
+from ObserverUncertaintyLib.folded_layers import can_fold
+from ObserverUncertaintyLib.prepared_unet import PreparedUNet
+from ObserverUncertaintyLib.settings import FeatureNorm, UNetSettings
 from ObserverUncertaintyLib.unet import UNet, set_monte_carlo_mode
 
 
@@ -32,12 +33,11 @@ def drawn(network: nn.Module | PreparedUNet, images: torch.Tensor) -> torch.Tens
         return logits
 
 
-@pytest.mark.parametrize("kind", list(DropoutKind))
 @pytest.mark.parametrize("norm", [FeatureNorm.BATCH, FeatureNorm.NONE])
 @pytest.mark.parametrize(("slices", "rows", "columns"), [(3, 64, 48), (1, 50, 70)])
-def test_same_masks_same_result(kind: DropoutKind, norm: FeatureNorm, slices: int, rows: int, columns: int) -> None:
+def test_same_masks_same_result(norm: FeatureNorm, slices: int, rows: int, columns: int) -> None:
     # 32 filters and 3 poolings: the deepest convolution has 256 channels on both sides: Winograd's is among them.
-    plain = network(depth=3, filters=32, dropout_kind=kind, feature_norm=norm)
+    plain = network(depth=3, filters=32, feature_norm=norm)
     images = torch.randn(slices, 4, rows, columns)
     expected = drawn(plain, images)
     assert expected.std() > 1e-3
@@ -79,9 +79,9 @@ def test_bfloat16_differs_by_rounding_only() -> None:
 
 
 def test_instance_normalisation_is_left_to_the_plain_network() -> None:
-    assert can_prepare(network())
-    assert not can_prepare(network(feature_norm=FeatureNorm.INSTANCE))
-    assert not can_prepare(nn.Conv2d(1, 1, 1))
+    assert can_fold(network())
+    assert not can_fold(network(feature_norm=FeatureNorm.INSTANCE))
+    assert not can_fold(nn.Conv2d(1, 1, 1))
 
 
 def test_the_network_is_left_as_it_was() -> None:

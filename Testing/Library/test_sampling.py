@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from ObserverUncertaintyLib.dropout import ChannelDropout
 from ObserverUncertaintyLib.sampling import Sampler, monte_carlo_samples, reference_samples
 from ObserverUncertaintyLib.settings import DropoutKind, FeatureNorm, Precision, UNetSettings
 from ObserverUncertaintyLib.unet import UNet
@@ -25,10 +26,10 @@ def sampler(network: nn.Module) -> Sampler:
 
 
 def textbook_loop(network: nn.Module, images: torch.Tensor, samples: int, seed: int) -> np.ndarray:
-    """One slice at a time, dropout switched on by hand."""
+    """One slice at a time, dropout of single activations switched on by hand."""
     network.eval()
     for module in network.modules():
-        if isinstance(module, nn.Dropout | nn.Dropout2d):
+        if isinstance(module, nn.Dropout):
             module.train()
     stack = np.zeros((samples, len(images), *images.shape[-2:]))
     for sample in range(samples):
@@ -40,10 +41,9 @@ def textbook_loop(network: nn.Module, images: torch.Tensor, samples: int, seed: 
     return stack
 
 
-@pytest.mark.parametrize("kind", list(DropoutKind))
 @pytest.mark.parametrize("norm", list(FeatureNorm))
-def test_samples_are_those_of_the_textbook_loop(kind: DropoutKind, norm: FeatureNorm) -> None:
-    made = network(dropout_kind=kind, feature_norm=norm)
+def test_samples_are_those_of_the_textbook_loop(norm: FeatureNorm) -> None:
+    made = network(feature_norm=norm)
     expected = textbook_loop(made, IMAGES, 3, 4)
     assert np.ptp(expected, axis=0).max() > 0.01
     for drawn in (monte_carlo_samples(sampler(made), IMAGES, 3, 4, 1), reference_samples(made, IMAGES, 3, 4)):
@@ -78,5 +78,41 @@ def test_torchs_generator_is_left_alone() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    made.draw(IMAGES, 0)
+    made.draw(IMAGES, 0, 0, 0)
     assert torch.equal(torch.rand(3), expected)
+
+
+class TestWholeChannels:
+    """Channel-wise dropout: one set of channels for all slices of a sample."""
+
+    @pytest.mark.parametrize("norm", list(FeatureNorm))
+    def test_the_smaller_network_gives_what_the_masked_one_gives(self, norm: FeatureNorm) -> None:
+        made = network(dropout_kind=DropoutKind.CHANNEL, feature_norm=norm)
+        for module in made.modules():
+            if isinstance(module, nn.BatchNorm2d):  # so that dropped channels hold constants that are not 0
+                nn.init.normal_(module.bias)
+                nn.init.normal_(module.running_mean)
+        expected = np.stack(list(reference_samples(made, IMAGES, 3, 0)))
+        assert np.ptp(expected, axis=0).max() > 0.001
+        found = np.stack(list(monte_carlo_samples(sampler(made), IMAGES, 3, 0, 2)))
+        assert found == pytest.approx(expected, abs=1e-6)
+
+    def test_about_a_fifth_of_the_channels_is_dropped_and_the_others_are_scaled(self) -> None:
+        layer = ChannelDropout(0.2, 4)
+        layer.kept = torch.tensor([True, False, True, True])
+        x = torch.rand(3, 4, 5, 5)
+        assert torch.equal(layer(x)[:, 1], torch.zeros(3, 5, 5))
+        torch.testing.assert_close(layer(x)[:, 0], x[:, 0] * 1.25)
+        assert layer.eval()(x) is x
+
+    def test_a_slice_has_the_same_sample_whatever_batch_it_is_in(self) -> None:
+        made = network(dropout_kind=DropoutKind.CHANNEL)
+        one, two = (np.stack(list(monte_carlo_samples(sampler(made), IMAGES, 2, 0, batch))) for batch in (1, 5))
+        assert one == pytest.approx(two, abs=1e-6)
+
+    def test_after_sampling_training_draws_for_each_slice(self) -> None:
+        made = network(dropout_kind=DropoutKind.CHANNEL)
+        list(reference_samples(made, IMAGES, 1, 0))
+        made.train()
+        alike = made(IMAGES[:1].expand(2, -1, -1, -1).contiguous())
+        assert not torch.allclose(alike[0], alike[1])
