@@ -1,7 +1,7 @@
 """Ways to a foreground probability besides Monte Carlo dropout, for comparison with it.
 
-Deep ensembles: Lakshminarayanan et al., NeurIPS 2017. Temperature scaling: Guo et al., ICML 2017. Test-time
-augmentation: Wang et al., Neurocomputing 2019.
+Deep ensembles: Lakshminarayanan et al., NeurIPS 2017. Temperature scaling: Guo et al., ICML 2017. Isotonic
+calibration: Zadrozny and Elkan, KDD 2002. Test-time augmentation: Wang et al., Neurocomputing 2019.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import isotonic_regression, minimize_scalar
 from scipy.special import expit, logit
 from torch import Tensor, nn
 from torch.nn import functional
@@ -103,6 +103,22 @@ def fitted_temperature(probability: Probabilities, rater_mean: NDArray[Any]) -> 
 def with_temperature(probability: Probabilities, temperature: float) -> Probabilities:
     """The probability with its log-odds divided by the temperature."""
     return np.asarray(expit(_logit(probability) / temperature))
+
+
+def isotonic(probability: Probabilities, rater_mean: NDArray[Any]) -> Callable[[Probabilities], Probabilities]:
+    """The increasing function of the probability that is nearest to the raters' votes on samples not trained on.
+
+    Args:
+        probability: foreground probability, any shape.
+        rater_mean: share of raters who marked each pixel, same shape.
+
+    Returns:
+        What corrects probabilities of any shape; constant beyond the probabilities it was fitted on.
+    """
+    order = np.argsort(probability, axis=None)
+    x = probability.ravel()[order]
+    fitted = isotonic_regression(rater_mean.ravel()[order]).x
+    return lambda given: np.asarray(np.interp(given, x, fitted))
 
 
 def _logit(probability: Probabilities) -> Probabilities:

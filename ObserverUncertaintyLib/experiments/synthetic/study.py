@@ -118,8 +118,8 @@ def _chosen(arms: Sequence[Arm], only: Sequence[str]) -> list[Arm]:
             names = "\n".join(f"  {arm.name}" for arm in arms)
             raise InputError(f'No arm of these parts is called "{pattern}". There are:\n{names}')
     wanted = [arm for arm in arms if not only or any(fnmatchcase(arm.name, pattern) for pattern in only)]
-    bases = {arm.base for arm in wanted}
-    return [arm for arm in arms if arm in wanted or arm.name in bases]
+    used = {name for arm in wanted for name in (arm.base, arm.members)}
+    return [arm for arm in arms if arm in wanted or arm.name in used]
 
 
 def finished(folder: Path) -> list[Result]:
