@@ -122,9 +122,7 @@ def predict_case(
     """
     started = time.monotonic()
     progress = progress or Progress()
-    prediction = predict(
-        network, description, case, **asdict(settings), skull_stripped=skull_stripped, progress=progress
-    )
+    prediction = predict(network, description, case, **vars(settings), skull_stripped=skull_stripped, progress=progress)
     device = next(network.parameters()).device
     report = _report(case, prediction, description, settings)
     report["weights"] = weights

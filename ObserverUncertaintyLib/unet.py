@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ObserverUncertaintyLib.dropout import ElementDropout
+from ObserverUncertaintyLib.dropout import ChannelDropout, ElementDropout
 from ObserverUncertaintyLib.settings import DropoutKind, FeatureNorm, UNetSettings
 from ObserverUncertaintyLib.upsampling import UpsamplingConvolution
 
@@ -38,7 +38,7 @@ class UNet(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits of the foreground; see the class for shapes."""
         rows, columns = images.shape[-2:]
-        x = _pad_to_multiple(images, 2**self.settings.depth)
+        x = pad_to_multiple(images, 2**self.settings.depth)
         skipped = []
         for level, block in enumerate(self.encoder):
             x = block(functional.max_pool2d(x, 2) if level else x)
@@ -63,12 +63,17 @@ def set_monte_carlo_mode(network: nn.Module) -> None:
 
 def _block(channels: int, width: int, settings: UNetSettings) -> nn.Sequential:
     """Two times convolution, dropout, normalisation, ReLU."""
-    dropout = ElementDropout if settings.dropout_kind is DropoutKind.ELEMENT else nn.Dropout2d
     layers: list[nn.Module] = []
     for inputs in (channels, width):
-        layers += [nn.Conv2d(inputs, width, 3, padding=1), dropout(settings.dropout), *_norm(width, settings)]
+        layers += [nn.Conv2d(inputs, width, 3, padding=1), _dropout(width, settings), *_norm(width, settings)]
         layers.append(nn.ReLU(inplace=True))
     return nn.Sequential(*layers)
+
+
+def _dropout(width: int, settings: UNetSettings) -> nn.Module:
+    if settings.dropout_kind is DropoutKind.ELEMENT:
+        return ElementDropout(settings.dropout)
+    return ChannelDropout(settings.dropout, width)
 
 
 def _norm(width: int, settings: UNetSettings) -> list[nn.Module]:
@@ -81,7 +86,7 @@ def _norm(width: int, settings: UNetSettings) -> list[nn.Module]:
             return []
 
 
-def _pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
-    """Repeat the last row and column until both sides divide; `forward` cuts the result back."""
+def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
+    """Repeat the last row and column until `multiple` divides both; the network cuts its result back."""
     rows, columns = (-length % multiple for length in images.shape[-2:])
     return functional.pad(images, (0, columns, 0, rows), mode="replicate") if rows or columns else images

@@ -17,7 +17,7 @@ import torch
 from measuring import Machine, Report, Series, Table, parser, run
 from ObserverUncertaintyLib.cost import forward_flops, matmul_rate
 from ObserverUncertaintyLib.devices import choose_device, choose_precision, describe_device
-from ObserverUncertaintyLib.inference import monte_carlo_samples
+from ObserverUncertaintyLib.sampling import Sampler, monte_carlo_samples
 from ObserverUncertaintyLib.settings import Precision, UNetSettings
 from ObserverUncertaintyLib.unet import UNet
 
@@ -44,7 +44,8 @@ def passes(setup: Setup, device: torch.device, precision: Precision, repetitions
     network = UNet(setup.settings).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     images = torch.randn(setup.batch, setup.settings.sequences, setup.rows, setup.columns)
     ended = [time.perf_counter()]
-    for _ in monte_carlo_samples(network, images, repetitions + 2, 0, setup.batch, precision):
+    sampler = Sampler(network, setup.rows, setup.columns, precision)
+    for _ in monte_carlo_samples(sampler, images, repetitions + 2, 0, setup.batch):
         ended.append(time.perf_counter())
     seconds = [(end - start) / setup.batch for start, end in itertools.pairwise(ended)]
     size = f"{setup.rows}x{setup.columns}"

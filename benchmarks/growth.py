@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from growing_steps import Growth, growths
 from measuring import CannotRunError, Machine, Report, Series, Table, Target, parser, run

@@ -31,6 +31,7 @@ from ObserverUncertaintyLib.settings import (
     DEFAULT_SAMPLES,
     Augmentation,
     DropoutKind,
+    Economy,
     FeatureNorm,
     Loss,
     Precision,
@@ -182,6 +183,18 @@ def predict(
     precision: Annotated[
         Precision, typer.Option(help="auto takes bfloat16 where the device computes in it natively.")
     ] = Precision.AUTO,
+    likely_only: Annotated[
+        bool,
+        typer.Option(
+            "--likely-only", help="Faster, with a small error: samples only where a pass without dropout sees anything."
+        ),
+    ] = False,
+    entropy_tolerance: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Faster, with this error in bits: no more samples of a slice once its entropy is known so well."
+        ),
+    ] = None,
     device: Device = "auto",
     resample: Resample = False,
     masks: Masks = MaskInterpolation.NEAREST,
@@ -217,7 +230,7 @@ def predict(
             cohort.case_names if cohort else [name],
             load,
             out,
-            PredictionSettings(samples, seed, batch_size, precision),
+            PredictionSettings(samples, seed, batch_size, precision, Economy(likely_only, entropy_tolerance)),
             device=device,
             skull_stripped=cohort.manifest.skull_stripped if cohort else None,
             resume=resume,

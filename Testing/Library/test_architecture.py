@@ -22,17 +22,21 @@ LAYERS = """
     report  jobs
     prediction_folder  evaluation
     training  inference
+    economical
+    sampling
+    prepared_unet  thinned_unet
+    folded_layers
     training_data
     model_file
     cost
     unet  devices  targets
-    settings  dropout  upsampling
+    settings  dropout  upsampling  winograd
     preprocessing
     simulation
     cases
     alignment  manifest
     fusion  formats  entropy  metrics
-    staple  foreground  files  progress
+    staple  foreground  files  progress  memory
     geometry  votes
     errors
 """

@@ -1,0 +1,175 @@
+"""Drawing Monte Carlo samples of slices that are prepared for the network.
+
+Source: Jungo et al. 2018, section 2.2; Gal and Ghahramani, ICML 2016.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ObserverUncertaintyLib.devices import autocast, torch_type
+from ObserverUncertaintyLib.dropout import ChannelDropout
+from ObserverUncertaintyLib.folded_layers import can_fold
+from ObserverUncertaintyLib.prepared_unet import PreparedUNet
+from ObserverUncertaintyLib.settings import Precision
+from ObserverUncertaintyLib.thinned_unet import ThinnedUNet
+from ObserverUncertaintyLib.unet import UNet, set_monte_carlo_mode
+
+
+class Sampler:
+    """Draws foreground probabilities of batches of slices, with only the dropout layers stochastic.
+
+    Element-wise dropout draws masks for each batch. Channel-wise dropout draws one set of channels for each sample,
+    whatever the slice: one set of weights W_t for the whole volume, as in Jungo et al. 2018, section 2.2.
+    """
+
+    def __init__(self, network: nn.Module, rows: int, columns: int, precision: Precision) -> None:
+        """Prepare the network; it must not change while this is in use.
+
+        Args:
+            network: on the device to be used.
+            rows: of the slices; others work too, perhaps more slowly.
+            columns: likewise.
+            precision: number format of the network's heavy operations, not "auto".
+        """
+        self._network = network
+        self._device = next(network.parameters()).device
+        self._precision = precision
+        self._size = rows, columns
+        self._foldable = network if can_fold(network) else None
+        self._whole_channels = any(isinstance(module, ChannelDropout) for module in network.modules())
+        self._prepared: PreparedUNet | None = None
+        self._thinned: tuple[tuple[int, int], ThinnedUNet] | None = None
+
+    def draw(self, images: Tensor, seed: int, sample: int, batch: int) -> Tensor:
+        """One sample of a batch; torch's generators outside are left as they were.
+
+        Args:
+            images: float32, shape (slice, sequence, row, column), normalised.
+            seed: with `sample` and `batch` it decides the dropout masks.
+            sample: the sample's number.
+            batch: the batch's number, such as that of its first slice.
+
+        Returns:
+            float32, shape (slice, row, column), in [0, 1], in main memory.
+        """
+        with torch.inference_mode():
+            if self._foldable is None:
+                logits = _plain_draw(self._network, images, seed, sample, batch, self._precision)
+            elif self._whole_channels:
+                logits = self._thinned_unet(self._foldable, seed, sample)(images)
+            else:
+                with _seeded(self._device, seed, sample, batch):
+                    logits = self._prepared_unet(self._foldable)(images)
+            return torch.sigmoid(logits)[:, 0].cpu()
+
+    def deterministic(self, images: Tensor) -> Tensor:
+        """The same without dropout: one pass of the network in evaluation mode."""
+        with torch.inference_mode():
+            if self._foldable is None:
+                self._network.eval()
+                logits = _plain_logits(self._network, images, self._precision)
+            else:
+                logits = self._prepared_unet(self._foldable)(images, dropout=False)
+            return torch.sigmoid(logits)[:, 0].cpu()
+
+    def _prepared_unet(self, network: UNet) -> PreparedUNet:
+        if self._prepared is None:
+            self._prepared = PreparedUNet(network, *self._size, torch_type(self._precision))
+        return self._prepared
+
+    def _thinned_unet(self, network: UNet, seed: int, sample: int) -> ThinnedUNet:
+        """The network of a sample, built at its first batch."""
+        if self._thinned is None or self._thinned[0] != (seed, sample):
+            kept = _kept_channels(network, seed, sample)
+            self._thinned = (seed, sample), ThinnedUNet(network, kept, *self._size, torch_type(self._precision))
+        return self._thinned[1]
+
+
+def monte_carlo_samples(
+    sampler: Sampler,
+    images: Tensor,
+    samples: int,
+    seed: int,
+    batch_size: int,
+    advance: Callable[[int], None] | None = None,
+) -> Iterator[NDArray[np.float32]]:
+    """Draw samples of all slices; `reference_samples` is what this must agree with.
+
+    Args:
+        sampler: the network.
+        images: float32, shape (slice, sequence, row, column), normalised.
+        samples: how many to draw.
+        seed: of the dropout masks.
+        batch_size: slices computed at a time; another size draws other masks from the same seed.
+        advance: called before each batch with the sample's number.
+
+    Yields:
+        One sample at a time, float32, shape (slice, row, column), in [0, 1].
+    """
+    for sample in range(samples):
+        probability = torch.empty((len(images), *images.shape[-2:]))
+        for start in range(0, len(images), batch_size):
+            if advance is not None:
+                advance(sample)
+            part = slice(start, start + batch_size)
+            probability[part] = sampler.draw(images[part], seed, sample, start)
+        yield probability.numpy()
+
+
+def reference_samples(
+    network: nn.Module, images: Tensor, samples: int, seed: int, batch_size: int = 1
+) -> Iterator[NDArray[np.float32]]:
+    """The same as `monte_carlo_samples` as it is defined, by the plain network in float32: slow, to be compared with.
+
+    On a CPU both draw the same masks for the same seed and batches.
+    """
+    for sample in range(samples):
+        with torch.no_grad():
+            logits = [
+                _plain_draw(network, batch, seed, sample, number * batch_size, Precision.FLOAT32)
+                for number, batch in enumerate(torch.split(images, batch_size))
+            ]
+        yield torch.sigmoid(torch.cat(logits))[:, 0].cpu().numpy()
+
+
+def _plain_draw(network: nn.Module, images: Tensor, seed: int, sample: int, batch: int, precision: Precision) -> Tensor:
+    """Logits of one sample of a batch by the network itself."""
+    set_monte_carlo_mode(network)
+    layers = [module for module in network.modules() if isinstance(module, ChannelDropout)]
+    try:
+        for layer, kept in zip(layers, _kept_channels(network, seed, sample), strict=True):
+            layer.kept = kept
+        with _seeded(next(network.parameters()).device, seed, sample, batch):
+            return _plain_logits(network, images, precision)
+    finally:
+        for layer in layers:
+            layer.kept = None  # training draws for each slice
+
+
+def _plain_logits(network: nn.Module, images: Tensor, precision: Precision) -> Tensor:
+    device = next(network.parameters()).device
+    with autocast(precision, device):
+        logits: Tensor = network(images.to(device, memory_format=torch.channels_last))
+    return logits.float()
+
+
+def _kept_channels(network: nn.Module, seed: int, sample: int) -> list[Tensor]:
+    """For each channel-wise dropout layer, which channels a sample keeps: bool, shape (channel,)."""
+    rng = np.random.default_rng((seed, sample))
+    layers = [module for module in network.modules() if isinstance(module, ChannelDropout)]
+    return [torch.from_numpy(rng.random(layer.channels) >= layer.p) for layer in layers]
+
+
+@contextmanager
+def _seeded(device: torch.device, *seed: int) -> Iterator[None]:
+    """Seed torch's generators with these numbers alone, and leave them as they were."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(int(np.random.default_rng(seed).integers(2**62)))
+        yield

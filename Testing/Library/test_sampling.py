@@ -1,0 +1,118 @@
+"""Samples of a batch: what they depend on, and that fast and plain ones are the same."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ObserverUncertaintyLib.dropout import ChannelDropout
+from ObserverUncertaintyLib.sampling import Sampler, monte_carlo_samples, reference_samples
+from ObserverUncertaintyLib.settings import DropoutKind, FeatureNorm, Precision, UNetSettings
+from ObserverUncertaintyLib.unet import UNet
+
+IMAGES = torch.randn(5, 2, 24, 40, generator=torch.Generator().manual_seed(0))
+
+
+def network(**settings: object) -> UNet:
+    torch.manual_seed(0)
+    made = UNet(UNetSettings(sequences=2, depth=2, filters=8, **settings))  # type: ignore[arg-type]
+    return made.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def sampler(network: nn.Module) -> Sampler:
+    return Sampler(network, 24, 40, Precision.FLOAT32)
+
+
+def textbook_loop(network: nn.Module, images: torch.Tensor, samples: int, seed: int) -> np.ndarray:
+    """One slice at a time, dropout of single activations switched on by hand."""
+    network.eval()
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.train()
+    stack = np.zeros((samples, len(images), *images.shape[-2:]))
+    for sample in range(samples):
+        for at, image in enumerate(images):
+            torch.manual_seed(int(np.random.default_rng((seed, sample, at)).integers(2**62)))
+            with torch.no_grad():
+                logits = network(image[None].to(memory_format=torch.channels_last))
+            stack[sample, at] = 1 / (1 + np.exp(-logits[0, 0].double().numpy()))
+    return stack
+
+
+@pytest.mark.parametrize("norm", list(FeatureNorm))
+def test_samples_are_those_of_the_textbook_loop(norm: FeatureNorm) -> None:
+    made = network(feature_norm=norm)
+    expected = textbook_loop(made, IMAGES, 3, 4)
+    assert np.ptp(expected, axis=0).max() > 0.01
+    for drawn in (monte_carlo_samples(sampler(made), IMAGES, 3, 4, 1), reference_samples(made, IMAGES, 3, 4)):
+        assert np.stack(list(drawn)) == pytest.approx(expected, abs=1e-5)
+
+
+def test_batches_give_the_references_samples_for_the_same_batches() -> None:
+    made = network()
+    expected = np.stack(list(reference_samples(made, IMAGES, 2, 0, 2)))
+    assert np.stack(list(monte_carlo_samples(sampler(made), IMAGES, 2, 0, 2))) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_sample_depends_on_neither_the_number_of_samples_nor_the_other_slices() -> None:
+    made = sampler(network())
+    few = np.stack(list(monte_carlo_samples(made, IMAGES[:4], 2, 0, 2)))
+    many = np.stack(list(monte_carlo_samples(made, IMAGES, 4, 0, 2)))
+    assert np.array_equal(few, many[:2, :4])
+    assert not np.array_equal(many[0, :2], many[0, 2:4])
+
+
+def test_deterministic_is_evaluation_mode() -> None:
+    for norm in FeatureNorm:
+        made = network(feature_norm=norm)
+        found = sampler(made).deterministic(IMAGES)
+        with torch.no_grad():
+            expected = torch.sigmoid(made.eval()(IMAGES))[:, 0]
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+
+
+def test_torchs_generator_is_left_alone() -> None:
+    made = sampler(network())
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    made.draw(IMAGES, 0, 0, 0)
+    assert torch.equal(torch.rand(3), expected)
+
+
+class TestWholeChannels:
+    """Channel-wise dropout: one set of channels for all slices of a sample."""
+
+    @pytest.mark.parametrize("norm", list(FeatureNorm))
+    def test_the_smaller_network_gives_what_the_masked_one_gives(self, norm: FeatureNorm) -> None:
+        made = network(dropout_kind=DropoutKind.CHANNEL, feature_norm=norm)
+        for module in made.modules():
+            if isinstance(module, nn.BatchNorm2d):  # so that dropped channels hold constants that are not 0
+                nn.init.normal_(module.bias)
+                nn.init.normal_(module.running_mean)
+        expected = np.stack(list(reference_samples(made, IMAGES, 3, 0)))
+        assert np.ptp(expected, axis=0).max() > 0.001
+        found = np.stack(list(monte_carlo_samples(sampler(made), IMAGES, 3, 0, 2)))
+        assert found == pytest.approx(expected, abs=1e-6)
+
+    def test_about_a_fifth_of_the_channels_is_dropped_and_the_others_are_scaled(self) -> None:
+        layer = ChannelDropout(0.2, 4)
+        layer.kept = torch.tensor([True, False, True, True])
+        x = torch.rand(3, 4, 5, 5)
+        assert torch.equal(layer(x)[:, 1], torch.zeros(3, 5, 5))
+        torch.testing.assert_close(layer(x)[:, 0], x[:, 0] * 1.25)
+        assert layer.eval()(x) is x
+
+    def test_a_slice_has_the_same_sample_whatever_batch_it_is_in(self) -> None:
+        made = network(dropout_kind=DropoutKind.CHANNEL)
+        one, two = (np.stack(list(monte_carlo_samples(sampler(made), IMAGES, 2, 0, batch))) for batch in (1, 5))
+        assert one == pytest.approx(two, abs=1e-6)
+
+    def test_after_sampling_training_draws_for_each_slice(self) -> None:
+        made = network(dropout_kind=DropoutKind.CHANNEL)
+        list(reference_samples(made, IMAGES, 1, 0))
+        made.train()
+        alike = made(IMAGES[:1].expand(2, -1, -1, -1).contiguous())
+        assert not torch.allclose(alike[0], alike[1])
