@@ -11,13 +11,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ObserverUncertaintyLib.difference_upsampling import DifferenceUpsampling
 from ObserverUncertaintyLib.settings import FeatureNorm, UNetSettings
 from ObserverUncertaintyLib.unet import UNet
 from ObserverUncertaintyLib.upsampling import transposed_kernel
 from ObserverUncertaintyLib.winograd import WinogradConvolution
 
-_WINOGRAD_CHANNELS = 192
-"""With fewer channels than this on either side a direct convolution is quicker (AVX2, 2 cores)."""
+_WINOGRAD_CHANNELS = 96
+_WINOGRAD_PAIRS = 96 * 192
+"""With fewer channels on either side, or fewer pairs of an input and an output, a direct convolution is quicker (AVX2,
+2 cores)."""
+
+_DIFFERENCE_CHANNELS = 192
+"""With fewer input channels than this a transposed convolution is quicker (AVX2, 2 cores)."""
 
 _SMALL_IMAGE = 8
 """Rows or columns below which tiles of 2 waste less at the border than tiles of 4."""
@@ -85,7 +91,9 @@ def level_sides(settings: UNetSettings, rows: int, columns: int) -> list[int]:
 
 def convolution(weight: Tensor, bias: Tensor, side: int, dtype: torch.dtype) -> Operation:
     """A 3x3 convolution in the quickest way for its channels and an image with `side` rows or columns."""
-    if dtype is torch.float32 and min(weight.shape[:2]) >= _WINOGRAD_CHANNELS:
+    outputs, inputs = weight.shape[:2]
+    many = min(outputs, inputs) >= _WINOGRAD_CHANNELS and outputs * inputs >= _WINOGRAD_PAIRS
+    if dtype is torch.float32 and many:
         return WinogradConvolution(weight, bias, tile=2 if side < _SMALL_IMAGE else 4)
     return direct(weight, bias, dtype)
 
@@ -98,6 +106,8 @@ def direct(weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Operation:
 
 def upsampling(weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Operation:
     """Nearest-neighbour upsampling by two and a 3x3 convolution with `weight`, in one step."""
+    if dtype is torch.float32 and weight.shape[1] >= _DIFFERENCE_CHANNELS:
+        return DifferenceUpsampling(weight, bias)
     kernel = transposed_kernel(weight).to(dtype, memory_format=torch.channels_last)
     return partial(functional.conv_transpose2d, weight=kernel, bias=bias.to(dtype), stride=2, padding=1)
 

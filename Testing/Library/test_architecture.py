@@ -30,7 +30,7 @@ LAYERS = """
     model_file
     cost
     unet  devices  targets
-    settings  dropout  upsampling  winograd
+    settings  dropout  upsampling  winograd  difference_upsampling
     preprocessing
     simulation
     cases
