@@ -61,6 +61,14 @@ def autocast(precision: Precision, device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision is Precision.BFLOAT16)
 
 
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that the device has left, counting what torch holds without using it; None if it is no CUDA device."""
+    if device.type != "cuda":
+        return None
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + unused
+
+
 def peak_memory_mib(device: torch.device) -> dict[str, float | None]:
     """The most memory this process held so far, in MiB: main memory, and the GPU's where one is used.
 

@@ -1,10 +1,10 @@
 """Nearest-neighbour upsampling by two and a 3x3 convolution with 9 products for each pixel instead of 36.
 
-In one dimension, with taps a, b, c and neighbours w, x, y, the two results that pixel x gives rise to are a w + (b + c) x
-and (a + b) x + c y. With the sum s = a + b + c these are s x - a (x - w) and s x + c (y - x): s x belongs to both, and a
-difference of neighbours belongs to the pixels on both its sides. That leaves three products for each pixel, in two
-dimensions nine, where a transposed convolution takes 16. Adding up the parts costs memory traffic, which only layers
-with many channels make up for.
+In one dimension, with taps a, b, c and neighbours w, x, y, the two results that pixel x gives rise to are
+a w + (b + c) x and (a + b) x + c y. With the sum s = a + b + c these are s x - a (x - w) and s x + c (y - x): s x
+belongs to both, and a difference of neighbours to the pixels on both its sides. That leaves three products for each
+pixel, in two dimensions nine, where a transposed convolution takes 16. Adding up the parts costs memory traffic, which
+only layers with many channels make up for.
 """
 
 from __future__ import annotations

@@ -6,6 +6,8 @@ a small network. Here a 16-bit integer decides, four from each 64-bit draw.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -20,7 +22,15 @@ class ElementDropout(nn.Dropout):
 
     The probability is rounded to a multiple of 2**-16. Masks follow from the state of torch's default generator, one
     thread draws them, so the same seed gives the same masks whatever the number of threads.
+
+    Attributes:
+        generators: on a CPU, what each slice of a batch draws its masks from, so that they do not depend on the batch;
+            None draws them for all slices from torch's default generator.
     """
+
+    def __init__(self, p: float) -> None:
+        super().__init__(p)
+        self.generators: Sequence[torch.Generator] | None = None
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         """Set activations to zero at random and scale the others by 1 / (1 - p); shape and strides stay."""
@@ -28,7 +38,7 @@ class ElementDropout(nn.Dropout):
             return input
         if input.device.type != "cpu":
             return functional.dropout(input, self.p, training=True)
-        return input * scaled_mask(input, self.p)
+        return input * scaled_mask(input, self.p, self.generators)
 
 
 class ChannelDropout(nn.Dropout2d):
@@ -51,11 +61,17 @@ class ChannelDropout(nn.Dropout2d):
         return input * (self.kept / (1 - self.p)).to(input)[None, :, None, None]
 
 
-def scaled_mask(like: Tensor, p: float) -> Tensor:
-    """A mask that is 0 with probability p and 1 / (1 - p) elsewhere, with the shape, strides and type of `like`."""
-    # Dense whatever the strides of `like`, so that its memory can be filled in any order.
+def scaled_mask(like: Tensor, p: float, generators: Sequence[torch.Generator] | None = None) -> Tensor:
+    """A mask that is 0 with probability p and 1 / (1 - p) elsewhere, with the shape, strides and type of `like`.
+
+    Args:
+        like: features; with generators, of shape (slice, channel, row, column), one slice after the other in memory.
+        p: the probability.
+        generators: one for each slice; None draws from torch's default generator.
+    """
     mask = torch.empty_like(like, dtype=torch.int16)
-    _draw_kept(mask.as_strided((like.numel(),), (1,)), _random_bits(like.numel()), p)
+    for part, generator in _parts(mask, generators):
+        _draw_kept(part, _random_bits(len(part), generator), p)
     scale = torch.tensor(1 / (1 - p), dtype=like.dtype)
     if like.element_size() == mask.element_size():
         # 1 times the scale's bits is the scale, 0 times them is 0: no conversion from integers is needed.
@@ -72,22 +88,39 @@ class KeptActivations:
         self._p = p
         self._mask = torch.empty(0)
 
-    def mask(self, like: Tensor) -> Tensor:
-        """The next mask, with the shape, strides and type of `like`; the one before is lost."""
+    def mask(self, like: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        """The next mask, with the shape, strides and type of `like`; the one before is lost.
+
+        Args:
+            like: features, shape (slice, channel, row, column), one slice after the other in memory.
+            generators: what each slice's mask is drawn from.
+        """
         if self._mask.shape != like.shape or self._mask.stride() != like.stride() or self._mask.dtype != like.dtype:
             self._mask = torch.empty_like(like)
-        bits = _random_bits(like.numel())
-        _draw_kept(bits, bits, self._p)
-        self._mask.as_strided((like.numel(),), (1,)).copy_(bits)
+        for part, generator in _parts(self._mask, generators):
+            bits = _random_bits(len(part), generator)
+            _draw_kept(bits, bits, self._p)
+            part.copy_(bits)
         return self._mask
 
 
-def _random_bits(count: int) -> Tensor:
+def _parts(
+    mask: Tensor, generators: Sequence[torch.Generator] | None
+) -> Iterator[tuple[Tensor, torch.Generator | None]]:
+    """Each slice's memory with its generator, or all of it with None."""
+    # Dense whatever the strides, so that it can be filled in any order.
+    flat = mask.as_strided((mask.numel(),), (1,))
+    if generators is None:
+        return iter([(flat, None)])
+    return zip(flat.view(len(mask), -1), generators, strict=True)
+
+
+def _random_bits(count: int, generator: torch.Generator | None) -> Tensor:
     """`count` random numbers of 16 bits, four from each 64-bit draw, by a generator that torch's seeds.
 
     numpy's SFC64 draws four times as fast as the Mersenne twister of torch.
     """
-    seed = int(torch.empty((), dtype=torch.int64).random_())
+    seed = int(torch.empty((), dtype=torch.int64).random_(generator=generator))
     drawn = np.random.Generator(np.random.SFC64(seed)).integers(_LEAST, _MOST, -(-count // 4), np.int64, endpoint=True)
     return torch.from_numpy(drawn).view(torch.int16)[:count]
 

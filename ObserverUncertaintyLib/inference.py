@@ -19,7 +19,7 @@ from ObserverUncertaintyLib.entropy import MonteCarloSums, Uncertainty, binary_e
 from ObserverUncertaintyLib.model_file import ModelDescription
 from ObserverUncertaintyLib.preprocessing import GridPath
 from ObserverUncertaintyLib.progress import Progress
-from ObserverUncertaintyLib.sampling import Sampler, monte_carlo_samples
+from ObserverUncertaintyLib.sampling import Sampler, choose_batch_size, monte_carlo_samples
 from ObserverUncertaintyLib.settings import DEFAULT_SAMPLES, EXACT, Economy, Precision
 
 _MEMORY_ADVICE = "Give a smaller --batch-size, or another --device."
@@ -33,6 +33,7 @@ class Prediction:
         probability: mean foreground probability of the samples, float32, shape (k, j, i), in [0, 1].
         uncertainty: predictive entropy and its two parts in bits.
         samples: number of Monte Carlo samples.
+        batch_size: slices that were computed at a time.
         notes: what was done to the case (resampled to the model's grid).
         warnings: how the case is unlike the training images.
     """
@@ -40,6 +41,7 @@ class Prediction:
     probability: NDArray[np.float32]
     uncertainty: Uncertainty
     samples: int
+    batch_size: int
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -61,7 +63,7 @@ def predict(
     *,
     samples: int = DEFAULT_SAMPLES,
     seed: int = 0,
-    batch_size: int = 4,
+    batch_size: int | None = None,
     precision: Precision = Precision.AUTO,
     economy: Economy = EXACT,
     skull_stripped: bool | None = None,
@@ -78,7 +80,8 @@ def predict(
         case: the case; its images are taken by name, further ones are ignored.
         samples: T, the number of Monte Carlo samples.
         seed: of the dropout masks.
-        batch_size: slices computed at a time.
+        batch_size: slices computed at a time; None chooses by the device's memory. On a CPU the samples do not depend
+            on it, on a GPU it decides the masks.
         precision: number format of the network's heavy operations.
         economy: what is saved at the cost of a small error.
         skull_stripped: whether the case's images show the brain only, if known.
@@ -100,14 +103,16 @@ def predict(
         row, column = path.plane.spacing[1], path.plane.spacing[0]
         notes.append(f"{case.name} was resampled in-plane to the model's {row:.3g} x {column:.3g} mm, and back")
     with out_of_memory_advice(device, _MEMORY_ADVICE):
-        sampler = Sampler(network, images.shape[-2], images.shape[-1], choose_precision(precision, device))
+        rows, columns = images.shape[-2:]
+        batch_size = batch_size or choose_batch_size(network, rows, columns)
+        sampler = Sampler(network, rows, columns, choose_precision(precision, device))
         draw = _Draw(sampler, images, path, case, samples, seed, batch_size, progress)
         if economy:
             mean, uncertainty, work = draw.economically(economy, 2 ** description.architecture["depth"])
             notes.append(f"{case.name}: {100 * work:.0f} % of the work of {samples} samples of everything was done")
         else:
             mean, uncertainty = draw.everything()
-    return Prediction(mean, uncertainty, samples, tuple(notes), tuple(warnings))
+    return Prediction(mean, uncertainty, samples, batch_size, tuple(notes), tuple(warnings))
 
 
 @dataclass(frozen=True)

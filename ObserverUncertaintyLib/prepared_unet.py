@@ -2,11 +2,13 @@
 
 What differs from `UNet.forward` in Monte Carlo mode: batch normalisation and the scale of dropout are multiplied into
 the convolutions, masks and activation functions work in place, and convolutions with many channels use Winograd's
-algorithm in float32. Masks are drawn in the same order from the same generator, so the plain network is the reference
-to compare with: the same seed and batches give the same result but for rounding.
+algorithm in float32. Masks are drawn in the same order from the same generators, so the plain network is the reference
+to compare with: the same seeds give the same result but for rounding.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -57,12 +59,12 @@ class PreparedUNet:
         self._upsampling = [upsampling(*parameters(layer), dtype) for layer in network.upsampling]
         self._classifier = direct(*parameters(network.classifier), dtype)
 
-    def __call__(self, images: Tensor, *, dropout: bool = True) -> Tensor:
+    def __call__(self, images: Tensor, generators: Sequence[torch.Generator] | None) -> Tensor:
         """Logits of one draw.
 
         Args:
             images: float32, shape (slice, sequence, row, column).
-            dropout: of single activations; without it, the logits of the network in evaluation mode.
+            generators: what each slice draws its masks from; with None, the logits of the network in evaluation mode.
 
         Returns:
             float32, shape (slice, 1, row, column).
@@ -73,13 +75,13 @@ class PreparedUNet:
         for level, block in enumerate(self._encoder):
             x = functional.max_pool2d(x, 2) if level else x
             for layer in block:
-                x = layer(x, dropout)
+                x = layer(x, generators)
             skipped.append(x)
         skipped.pop()
         for upsample, block in zip(self._upsampling, self._decoder, strict=True):
             x = torch.cat([skipped.pop(), upsample(x)], dim=1)
             for layer in block:
-                x = layer(x, dropout)
+                x = layer(x, generators)
         return self._classifier(x).float()[..., :rows, :columns]
 
 
@@ -93,7 +95,7 @@ class _Layer:
         self._share = torch.tensor(1 - p, dtype=dtype)
         self._kept = KeptActivations(p)
 
-    def __call__(self, x: Tensor, dropout: bool) -> Tensor:
+    def __call__(self, x: Tensor, generators: Sequence[torch.Generator] | None) -> Tensor:
         x = self._convolution(x)
-        kept = self._kept.mask(x) if dropout else self._share
+        kept = self._share if generators is None else self._kept.mask(x, generators)
         return torch.addcmul(self._shift, x, kept, out=x).relu_()

@@ -13,20 +13,52 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ObserverUncertaintyLib.devices import autocast, torch_type
-from ObserverUncertaintyLib.dropout import ChannelDropout
+from ObserverUncertaintyLib.devices import autocast, free_memory, torch_type
+from ObserverUncertaintyLib.dropout import ChannelDropout, ElementDropout
 from ObserverUncertaintyLib.folded_layers import can_fold
 from ObserverUncertaintyLib.prepared_unet import PreparedUNet
-from ObserverUncertaintyLib.settings import Precision
+from ObserverUncertaintyLib.settings import Precision, UNetSettings
 from ObserverUncertaintyLib.thinned_unet import ThinnedUNet
 from ObserverUncertaintyLib.unet import UNet, set_monte_carlo_mode
+
+_CPU_SLICES = 8
+"""More slices at a time are no faster (2 cores) and take more memory."""
+
+_MOST_SLICES = 64
+_GPU_SHARE = 0.8
+"""Of the free memory; the rest is left to the allocator's gaps and to the libraries' workspaces."""
+
+_FEATURE_MAPS = 12
+"""Memory of a slice at the worst moment, as full-resolution float32 features of the first block."""
+
+
+def choose_batch_size(network: nn.Module, rows: int, columns: int) -> int:
+    """How many slices to compute at a time: on a GPU what its free memory holds.
+
+    Args:
+        network: on the device to be used.
+        rows: of the slices.
+        columns: likewise.
+    """
+    free = free_memory(next(network.parameters()).device)
+    if free is None or not isinstance(network, UNet):
+        return _CPU_SLICES
+    return slices_that_fit(free, network.settings, rows, columns)
+
+
+def slices_that_fit(free: int, settings: UNetSettings, rows: int, columns: int) -> int:
+    """How many slices a network computes at a time in `free` bytes of a GPU; one if it may be too little for that."""
+    slice_bytes = _FEATURE_MAPS * settings.filters * rows * columns * 4
+    return max(1, min(int(_GPU_SHARE * free) // slice_bytes, _MOST_SLICES))
 
 
 class Sampler:
     """Draws foreground probabilities of batches of slices, with only the dropout layers stochastic.
 
-    Element-wise dropout draws masks for each batch. Channel-wise dropout draws one set of channels for each sample,
-    whatever the slice: one set of weights W_t for the whole volume, as in Jungo et al. 2018, section 2.2.
+    Element-wise dropout draws masks for each slice: on a CPU a slice's sample does not depend on the batch it is in, on
+    a GPU it does, since the device draws for the whole batch at once. Channel-wise dropout draws one set of channels
+    for each sample, whatever the slice: one set of weights W_t for the whole volume, as in Jungo et al. 2018, section
+    2.2.
     """
 
     def __init__(self, network: nn.Module, rows: int, columns: int, precision: Precision) -> None:
@@ -39,7 +71,6 @@ class Sampler:
             precision: number format of the network's heavy operations, not "auto".
         """
         self._network = network
-        self._device = next(network.parameters()).device
         self._precision = precision
         self._size = rows, columns
         self._foldable = network if can_fold(network) else None
@@ -47,26 +78,26 @@ class Sampler:
         self._prepared: PreparedUNet | None = None
         self._thinned: tuple[tuple[int, int], ThinnedUNet] | None = None
 
-    def draw(self, images: Tensor, seed: int, sample: int, batch: int) -> Tensor:
+    def draw(self, images: Tensor, seed: int, sample: int, first: int) -> Tensor:
         """One sample of a batch; torch's generators outside are left as they were.
 
         Args:
             images: float32, shape (slice, sequence, row, column), normalised.
-            seed: with `sample` and `batch` it decides the dropout masks.
+            seed: with `sample` and the slice's number it decides the dropout masks.
             sample: the sample's number.
-            batch: the batch's number, such as that of its first slice.
+            first: number of the first slice, the others follow it.
 
         Returns:
             float32, shape (slice, row, column), in [0, 1], in main memory.
         """
         with torch.inference_mode():
             if self._foldable is None:
-                logits = _plain_draw(self._network, images, seed, sample, batch, self._precision)
+                logits = _plain_draw(self._network, images, seed, sample, first, self._precision)
             elif self._whole_channels:
                 logits = self._thinned_unet(self._foldable, seed, sample)(images)
             else:
-                with _seeded(self._device, seed, sample, batch):
-                    logits = self._prepared_unet(self._foldable)(images)
+                generators = _slice_generators(seed, sample, first, len(images))
+                logits = self._prepared_unet(self._foldable)(images, generators)
             return torch.sigmoid(logits)[:, 0].cpu()
 
     def deterministic(self, images: Tensor) -> Tensor:
@@ -76,7 +107,7 @@ class Sampler:
                 self._network.eval()
                 logits = _plain_logits(self._network, images, self._precision)
             else:
-                logits = self._prepared_unet(self._foldable)(images, dropout=False)
+                logits = self._prepared_unet(self._foldable)(images, None)
             return torch.sigmoid(logits)[:, 0].cpu()
 
     def _prepared_unet(self, network: UNet) -> PreparedUNet:
@@ -107,7 +138,7 @@ def monte_carlo_samples(
         images: float32, shape (slice, sequence, row, column), normalised.
         samples: how many to draw.
         seed: of the dropout masks.
-        batch_size: slices computed at a time; another size draws other masks from the same seed.
+        batch_size: slices computed at a time.
         advance: called before each batch with the sample's number.
 
     Yields:
@@ -123,34 +154,45 @@ def monte_carlo_samples(
         yield probability.numpy()
 
 
-def reference_samples(
-    network: nn.Module, images: Tensor, samples: int, seed: int, batch_size: int = 1
-) -> Iterator[NDArray[np.float32]]:
-    """The same as `monte_carlo_samples` as it is defined, by the plain network in float32: slow, to be compared with.
+def reference_samples(network: nn.Module, images: Tensor, samples: int, seed: int) -> Iterator[NDArray[np.float32]]:
+    """The same as `monte_carlo_samples` as it is defined, slice by slice by the plain network in float32.
 
-    On a CPU both draw the same masks for the same seed and batches.
+    Slow, to be compared with. On a CPU both draw the same masks for the same seed.
     """
     for sample in range(samples):
         with torch.no_grad():
             logits = [
-                _plain_draw(network, batch, seed, sample, number * batch_size, Precision.FLOAT32)
-                for number, batch in enumerate(torch.split(images, batch_size))
+                _plain_draw(network, image, seed, sample, number, Precision.FLOAT32)
+                for number, image in enumerate(torch.split(images, 1))
             ]
         yield torch.sigmoid(torch.cat(logits))[:, 0].cpu().numpy()
 
 
-def _plain_draw(network: nn.Module, images: Tensor, seed: int, sample: int, batch: int, precision: Precision) -> Tensor:
+def _plain_draw(network: nn.Module, images: Tensor, seed: int, sample: int, first: int, precision: Precision) -> Tensor:
     """Logits of one sample of a batch by the network itself."""
     set_monte_carlo_mode(network)
-    layers = [module for module in network.modules() if isinstance(module, ChannelDropout)]
+    device = next(network.parameters()).device
+    channelwise = [module for module in network.modules() if isinstance(module, ChannelDropout)]
+    elementwise = [module for module in network.modules() if isinstance(module, ElementDropout)]
     try:
-        for layer, kept in zip(layers, _kept_channels(network, seed, sample), strict=True):
+        for layer, kept in zip(channelwise, _kept_channels(network, seed, sample), strict=True):
             layer.kept = kept
-        with _seeded(next(network.parameters()).device, seed, sample, batch):
+        if device.type == "cpu":
+            generators = _slice_generators(seed, sample, first, len(images))
+            for each in elementwise:
+                each.generators = generators
+        with _seeded(device, seed, sample, first):
             return _plain_logits(network, images, precision)
-    finally:
-        for layer in layers:
-            layer.kept = None  # training draws for each slice
+    finally:  # training draws for each slice, and for whole batches
+        for layer in channelwise:
+            layer.kept = None
+        for each in elementwise:
+            each.generators = None
+
+
+def _slice_generators(seed: int, sample: int, first: int, count: int) -> list[torch.Generator]:
+    """For each slice of a batch a generator that nothing else decides than the seed, the sample and the slice."""
+    return [torch.Generator().manual_seed(_mixed(seed, sample, first + number)) for number in range(count)]
 
 
 def _plain_logits(network: nn.Module, images: Tensor, precision: Precision) -> Tensor:
@@ -171,5 +213,10 @@ def _kept_channels(network: nn.Module, seed: int, sample: int) -> list[Tensor]:
 def _seeded(device: torch.device, *seed: int) -> Iterator[None]:
     """Seed torch's generators with these numbers alone, and leave them as they were."""
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(int(np.random.default_rng(seed).integers(2**62)))
+        torch.manual_seed(_mixed(*seed))
         yield
+
+
+def _mixed(*numbers: int) -> int:
+    """One seed from several numbers."""
+    return int(np.random.default_rng(numbers).integers(2**62))

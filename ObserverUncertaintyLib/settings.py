@@ -148,6 +148,6 @@ class PredictionSettings:
 
     samples: int = DEFAULT_SAMPLES
     seed: int = 0
-    batch_size: int = 4
+    batch_size: int | None = None
     precision: Precision = Precision.AUTO
     economy: Economy = EXACT

@@ -1,4 +1,4 @@
-"""Peak memory of the paper's cavity network (5 poolings, 48 filters) on a 182x218x182 case of four sequences.
+"""Peak memory of the paper's cavity network (5 poolings, 48 filters) on a 240x240x155 case of four sequences.
 
 Weights are random: memory does not depend on them. Runs `predict` in a process of its own and reads that process's
 peak memory from its result.
@@ -30,7 +30,8 @@ from ObserverUncertaintyLib.settings import UNetSettings
 from ObserverUncertaintyLib.unet import UNet
 
 SEQUENCES = ("T1", "T1c", "T2", "FLAIR")
-LIMIT_MIB = 4096
+LIMIT_MIB = 3072
+SIZE = (240, 240, 155)
 QUICK_SLICES = 6
 
 
@@ -52,12 +53,15 @@ def write_model(folder: Path) -> None:
 
 
 def write_head(folder: Path, slices: int) -> None:
-    """An ellipsoid as large as a brain, in four sequences; the middle ones of its slices if fewer than 182."""
-    k, j, i = np.ogrid[(182 - slices) // 2 : (182 + slices) // 2, :218, :182]
-    inside = ((k - 90) / 70) ** 2 + ((j - 109) / 88) ** 2 + ((i - 91) / 68) ** 2 < 1
+    """An ellipsoid as large as a brain, in four sequences; the middle ones of its slices if fewer than 155."""
+    columns, rows, whole = SIZE
+    k, j, i = np.ogrid[(whole - slices) // 2 : (whole + slices) // 2, :rows, :columns]
+    inside = ((k - whole / 2) / 70) ** 2 + ((j - rows / 2) / 88) ** 2 + ((i - columns / 2) / 68) ** 2 < 1
     rng = np.random.default_rng(0)
     for sequence in SEQUENCES:
-        write_image(folder / f"{sequence}.nii.gz", inside * rng.normal(500, 50, inside.shape), Grid((182, 218, slices)))
+        write_image(
+            folder / f"{sequence}.nii.gz", inside * rng.normal(500, 50, inside.shape), Grid((columns, rows, slices))
+        )
 
 
 def measure(arguments: argparse.Namespace) -> Report:
@@ -68,10 +72,11 @@ def measure(arguments: argparse.Namespace) -> Report:
         case = arguments.case
         if case is None:
             case = folder / "case"
-            write_head(case, QUICK_SLICES if arguments.quick else 182)
+            write_head(case, QUICK_SLICES if arguments.quick else SIZE[2])
         images = [f"--image={sequence}={case / f'{sequence}.nii.gz'}" for sequence in SEQUENCES]
         command = [sys.executable, "-m", "ObserverUncertaintyLib.cli", "predict", str(folder / "model"), *images]
         command += ["--out", str(folder / "out"), "--samples", str(arguments.samples), "--json"]
+        command += ["--batch-size", str(arguments.batch_size)] if arguments.batch_size else []
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True, encoding="utf-8")
     result = json.loads(done.stdout)
     found = {"seconds": result["seconds"]}
@@ -91,4 +96,5 @@ if __name__ == "__main__":
     options = parser(__doc__)
     options.add_argument("--case", type=Path, help="folder with T1, T1c, T2 and FLAIR as .nii.gz")
     options.add_argument("--samples", type=int, default=2)
+    options.add_argument("--batch-size", type=int, help="slices computed at a time")
     run(options, measure)

@@ -179,7 +179,9 @@ def predict(
     cases: Cases = None,
     samples: Annotated[int, typer.Option(min=1, help="T, the number of Monte Carlo samples.")] = DEFAULT_SAMPLES,
     seed: Annotated[int, typer.Option(min=0, help="Of the dropout masks.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Slices computed at a time.")] = 4,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Slices computed at a time; without it what the device's memory holds.")
+    ] = None,
     precision: Annotated[
         Precision, typer.Option(help="auto takes bfloat16 where the device computes in it natively.")
     ] = Precision.AUTO,

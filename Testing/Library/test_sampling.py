@@ -8,7 +8,13 @@ import torch
 from torch import nn
 
 from ObserverUncertaintyLib.dropout import ChannelDropout
-from ObserverUncertaintyLib.sampling import Sampler, monte_carlo_samples, reference_samples
+from ObserverUncertaintyLib.sampling import (
+    Sampler,
+    choose_batch_size,
+    monte_carlo_samples,
+    reference_samples,
+    slices_that_fit,
+)
 from ObserverUncertaintyLib.settings import DropoutKind, FeatureNorm, Precision, UNetSettings
 from ObserverUncertaintyLib.unet import UNet
 
@@ -50,10 +56,19 @@ def test_samples_are_those_of_the_textbook_loop(norm: FeatureNorm) -> None:
         assert np.stack(list(drawn)) == pytest.approx(expected, abs=1e-5)
 
 
-def test_batches_give_the_references_samples_for_the_same_batches() -> None:
-    made = network()
-    expected = np.stack(list(reference_samples(made, IMAGES, 2, 0, 2)))
-    assert np.stack(list(monte_carlo_samples(sampler(made), IMAGES, 2, 0, 2))) == pytest.approx(expected, abs=1e-5)
+@pytest.mark.parametrize("batch", [2, 5])
+@pytest.mark.parametrize("norm", list(FeatureNorm))
+def test_a_slice_has_the_same_sample_whatever_batch_it_is_in(norm: FeatureNorm, batch: int) -> None:
+    made = network(feature_norm=norm)
+    expected = np.stack(list(reference_samples(made, IMAGES, 2, 0)))
+    assert np.stack(list(monte_carlo_samples(sampler(made), IMAGES, 2, 0, batch))) == pytest.approx(expected, abs=1e-5)
+
+
+def test_after_sampling_training_draws_from_torchs_generator() -> None:
+    made = network(feature_norm=FeatureNorm.INSTANCE)
+    list(reference_samples(made, IMAGES, 1, 0))
+    made.train()
+    assert not torch.equal(made(IMAGES), made(IMAGES))
 
 
 def test_a_sample_depends_on_neither_the_number_of_samples_nor_the_other_slices() -> None:
@@ -80,6 +95,15 @@ def test_torchs_generator_is_left_alone() -> None:
     torch.manual_seed(5)
     made.draw(IMAGES, 0, 0, 0)
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_slices_at_a_time_follow_from_a_gpus_free_memory() -> None:
+    cavity = UNetSettings(sequences=4, depth=5, filters=48)
+    # A slice's twelve maps of 48 x 192 x 224 float32 take 99 MB, of which four fifths of 2 GB hold sixteen.
+    assert slices_that_fit(2 * 10**9, cavity, 192, 224) == 16
+    assert slices_that_fit(10**7, cavity, 192, 224) == 1
+    assert slices_that_fit(80 * 10**9, cavity, 192, 224) == 64
+    assert choose_batch_size(network(), 24, 40) == 8  # on a CPU
 
 
 class TestWholeChannels:
