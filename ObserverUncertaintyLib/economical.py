@@ -172,7 +172,7 @@ def _settled(
     for sample in range(samples):
         progress.check_cancelled()
         progress.advance(1, f"slice {box.slices.start + 1}, sample {sample + 1}/{samples}")
-        drawn = sampler.draw(images, seed, sample, box.slices.start).numpy().astype(np.float64)
+        drawn = sampler.draw(images, seed, sample, box.slices.start).cpu().numpy().astype(np.float64)
         total += drawn
         squares += drawn**2
         entropies += binary_entropy(drawn)

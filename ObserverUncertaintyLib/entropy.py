@@ -73,6 +73,13 @@ class MonteCarloSums:
         self._probability = np.zeros(shape, np.float64)
         self._entropy = np.zeros(shape, np.float64)
 
+    @classmethod
+    def of(cls, probability: NDArray[np.float64], entropy: NDArray[np.float64], samples: int) -> MonteCarloSums:
+        """Sums that were made elsewhere: of the samples' probabilities, and of their entropies in bits."""
+        sums = cls(())
+        sums.samples, sums._probability, sums._entropy = samples, probability, entropy
+        return sums
+
     def add(self, probability: NDArray[Any]) -> None:
         """Add one sample of the foreground probability, shape as given to the constructor, in [0, 1]."""
         self._probability += probability

@@ -19,7 +19,7 @@ from ObserverUncertaintyLib.entropy import MonteCarloSums, Uncertainty, binary_e
 from ObserverUncertaintyLib.model_file import ModelDescription
 from ObserverUncertaintyLib.preprocessing import GridPath
 from ObserverUncertaintyLib.progress import Progress
-from ObserverUncertaintyLib.sampling import Sampler, choose_batch_size, monte_carlo_samples
+from ObserverUncertaintyLib.sampling import Sampler, choose_batch_size, monte_carlo_samples, summed_samples
 from ObserverUncertaintyLib.settings import DEFAULT_SAMPLES, EXACT, Economy, Precision
 
 _MEMORY_ADVICE = "Give a smaller --batch-size, or another --device."
@@ -137,17 +137,15 @@ class _Draw:
             self.progress.check_cancelled()
             self.progress.advance(1, f"sample {sample + 1}/{self.samples}")
 
-        drawn = monte_carlo_samples(self.sampler, self.images, self.samples, self.seed, self.batch_size, advance)
         path = self.path
+        drawing = (self.sampler, self.images, self.samples, self.seed, self.batch_size, advance)
         if path.interpolates:
             sums = MonteCarloSums(self.case.grid.shape)
-            for probability in drawn:
+            for probability in monte_carlo_samples(*drawing):
                 sums.add(path.to_case(probability))
             return sums.mean_probability().astype(np.float32), sums.uncertainty()
         # The entropies of the model's grid are those of the case's, and 0 outside the crop.
-        sums = MonteCarloSums(path.shape)
-        for probability in drawn:
-            sums.add(probability)
+        sums = summed_samples(*drawing)
         parts = sums.uncertainty()
         return path.to_case(sums.mean_probability().astype(np.float32)), Uncertainty(
             path.to_case(parts.predictive), path.to_case(parts.expected), path.to_case(parts.mutual_information)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ObserverUncertaintyLib.devices import autocast, free_memory, torch_type
 from ObserverUncertaintyLib.dropout import ChannelDropout, ElementDropout
+from ObserverUncertaintyLib.entropy import MonteCarloSums
 from ObserverUncertaintyLib.folded_layers import can_fold
 from ObserverUncertaintyLib.prepared_unet import PreparedUNet
 from ObserverUncertaintyLib.settings import Precision, UNetSettings
@@ -70,6 +71,7 @@ class Sampler:
             columns: likewise.
             precision: number format of the network's heavy operations, not "auto".
         """
+        self.device = next(network.parameters()).device
         self._network = network
         self._precision = precision
         self._size = rows, columns
@@ -88,7 +90,7 @@ class Sampler:
             first: number of the first slice, the others follow it.
 
         Returns:
-            float32, shape (slice, row, column), in [0, 1], in main memory.
+            float32, shape (slice, row, column), in [0, 1], on the network's device.
         """
         with torch.inference_mode():
             if self._foldable is None:
@@ -98,10 +100,10 @@ class Sampler:
             else:
                 generators = _slice_generators(seed, sample, first, len(images))
                 logits = self._prepared_unet(self._foldable)(images, generators)
-            return torch.sigmoid(logits)[:, 0].cpu()
+            return torch.sigmoid(logits)[:, 0]
 
     def deterministic(self, images: Tensor) -> Tensor:
-        """The same without dropout: one pass of the network in evaluation mode."""
+        """The same without dropout, in main memory: one pass of the network in evaluation mode."""
         with torch.inference_mode():
             if self._foldable is None:
                 self._network.eval()
@@ -121,6 +123,43 @@ class Sampler:
             kept = _kept_channels(network, seed, sample)
             self._thinned = (seed, sample), ThinnedUNet(network, kept, *self._size, torch_type(self._precision))
         return self._thinned[1]
+
+
+def summed_samples(
+    sampler: Sampler,
+    images: Tensor,
+    samples: int,
+    seed: int,
+    batch_size: int,
+    advance: Callable[[int], None] | None = None,
+) -> MonteCarloSums:
+    """The sums over what `monte_carlo_samples` yields, made where it is drawn: a GPU does not wait for main memory.
+
+    Args:
+        sampler: the network.
+        images: float32, shape (slice, sequence, row, column), normalised.
+        samples: how many to draw.
+        seed: of the dropout masks.
+        batch_size: slices computed at a time.
+        advance: called before each batch with the sample's number.
+
+    Returns:
+        Sums of shape (slice, row, column).
+    """
+    shape, device = (len(images), *images.shape[-2:]), sampler.device
+    exact = torch.device("cpu") if device.type == "mps" else device  # which has no float64
+    probability = torch.zeros(shape, dtype=torch.float64, device=exact)
+    entropy = torch.zeros_like(probability)
+    images = images.to(device)
+    for sample in range(samples):
+        for start in range(0, len(images), batch_size):
+            if advance is not None:
+                advance(sample)
+            part = slice(start, start + batch_size)
+            drawn = sampler.draw(images[part], seed, sample, start).to(exact, torch.float64)
+            probability[part] += drawn
+            entropy[part] += torch.special.entr(drawn) + torch.special.entr(1 - drawn)
+    return MonteCarloSums.of(probability.cpu().numpy(), entropy.cpu().numpy() / np.log(2.0), samples)
 
 
 def monte_carlo_samples(
@@ -150,7 +189,7 @@ def monte_carlo_samples(
             if advance is not None:
                 advance(sample)
             part = slice(start, start + batch_size)
-            probability[part] = sampler.draw(images[part], seed, sample, start)
+            probability[part] = sampler.draw(images[part], seed, sample, start)  # to main memory, wherever it was drawn
         yield probability.numpy()
 
 

@@ -8,12 +8,14 @@ import torch
 from torch import nn
 
 from ObserverUncertaintyLib.dropout import ChannelDropout
+from ObserverUncertaintyLib.entropy import MonteCarloSums
 from ObserverUncertaintyLib.sampling import (
     Sampler,
     choose_batch_size,
     monte_carlo_samples,
     reference_samples,
     slices_that_fit,
+    summed_samples,
 )
 from ObserverUncertaintyLib.settings import DropoutKind, FeatureNorm, Precision, UNetSettings
 from ObserverUncertaintyLib.unet import UNet
@@ -104,6 +106,17 @@ def test_slices_at_a_time_follow_from_a_gpus_free_memory() -> None:
     assert slices_that_fit(10**7, cavity, 192, 224) == 1
     assert slices_that_fit(80 * 10**9, cavity, 192, 224) == 64
     assert choose_batch_size(network(), 24, 40) == 8  # on a CPU
+
+
+def test_sums_are_those_of_the_samples() -> None:
+    made = sampler(network())
+    expected = MonteCarloSums((5, 24, 40))
+    for drawn in monte_carlo_samples(made, IMAGES, 4, 1, 2):
+        expected.add(drawn)
+    found = summed_samples(made, IMAGES, 4, 1, 2)
+    assert found.mean_probability() == pytest.approx(expected.mean_probability(), abs=1e-12)
+    for name, values in vars(expected.uncertainty()).items():
+        assert getattr(found.uncertainty(), name) == pytest.approx(values, abs=1e-9)
 
 
 class TestWholeChannels:
