@@ -20,7 +20,16 @@ from measuring import CANNOT_RUN
 from ObserverUncertaintyLib.files import write_text
 
 FOLDER = Path(__file__).parent
-BENCHMARKS = ("floor", "monte_carlo", "approximate_levers", "prediction_memory", "staple", "fusion", "growth")
+BENCHMARKS = (
+    "floor",
+    "monte_carlo",
+    "whole_case",
+    "approximate_levers",
+    "prediction_memory",
+    "staple",
+    "fusion",
+    "growth",
+)
 _HEAD = "# Results of the benchmarks\n\nWritten by `make bench`; each section names the command that makes it.\n"
 
 
