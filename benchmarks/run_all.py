@@ -23,8 +23,8 @@ FOLDER = Path(__file__).parent
 BENCHMARKS = (
     "floor",
     "monte_carlo",
-    "whole_case",
     "approximate_levers",
+    "whole_case",
     "prediction_memory",
     "staple",
     "fusion",
