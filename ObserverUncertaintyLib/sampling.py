@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ObserverUncertaintyLib.devices import autocast, free_memory, torch_type
-from ObserverUncertaintyLib.dropout import ChannelDropout, ElementDropout
 from ObserverUncertaintyLib.entropy import MonteCarloSums
-from ObserverUncertaintyLib.folded_layers import can_fold
-from ObserverUncertaintyLib.prepared_unet import PreparedUNet
+from ObserverUncertaintyLib.network.dropout import ChannelDropout, ElementDropout
+from ObserverUncertaintyLib.network.folded_layers import can_fold
+from ObserverUncertaintyLib.network.prepared_unet import PreparedUNet
+from ObserverUncertaintyLib.network.thinned_unet import ThinnedUNet
+from ObserverUncertaintyLib.network.unet import UNet, set_monte_carlo_mode
 from ObserverUncertaintyLib.settings import Precision, UNetSettings
-from ObserverUncertaintyLib.thinned_unet import ThinnedUNet
-from ObserverUncertaintyLib.unet import UNet, set_monte_carlo_mode
 
 _CPU_SLICES = 8
 """More slices at a time are no faster (2 cores) and take more memory."""

@@ -44,12 +44,12 @@ from ObserverUncertaintyLib.model_file import (
     read_description,
     save_model,
 )
+from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.preprocessing import Preprocessing
 from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.settings import Augmentation, Loss, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.targets import draw_labels
 from ObserverUncertaintyLib.training_data import SliceSet, case_digest, expectations, image_digest, prepare_slices
-from ObserverUncertaintyLib.unet import UNet
 
 CHECKPOINT_FOLDER = "checkpoint"
 _SETTINGS_FILE = "settings.json"

@@ -28,9 +28,9 @@ from ObserverUncertaintyLib.inference import Prediction, predict
 from ObserverUncertaintyLib.memory import keep_freed_memory
 from ObserverUncertaintyLib.metrics import dice
 from ObserverUncertaintyLib.model_file import ModelDescription, load_model
+from ObserverUncertaintyLib.network.unet import UNet, set_monte_carlo_mode
 from ObserverUncertaintyLib.preprocessing import Crop
 from ObserverUncertaintyLib.settings import EXACT, Economy
-from ObserverUncertaintyLib.unet import UNet, set_monte_carlo_mode
 
 FOLDER = Path(__file__).parents[1] / "study-output" / "bench"
 TEST_CASES = ("case15", "case16", "case17")

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import torch
 
 from measuring import Machine, Report, Series, Table, parser, run
-from ObserverUncertaintyLib.cost import forward_flops, matmul_rate
 from ObserverUncertaintyLib.devices import choose_device, choose_precision, describe_device
+from ObserverUncertaintyLib.network.cost import forward_flops, matmul_rate
+from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.sampling import Sampler, monte_carlo_samples
 from ObserverUncertaintyLib.settings import Precision, UNetSettings
-from ObserverUncertaintyLib.unet import UNet
 
 
 @dataclass(frozen=True)

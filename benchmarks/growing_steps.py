@@ -15,7 +15,6 @@ import torch
 from drawn_raters import drawn_raters
 from ObserverUncertaintyLib import __version__
 from ObserverUncertaintyLib.cases import Case, Cohort
-from ObserverUncertaintyLib.cost import forward_flops
 from ObserverUncertaintyLib.entropy import expert_entropy
 from ObserverUncertaintyLib.evaluation import evaluate, score_case
 from ObserverUncertaintyLib.files import PROBABILITY_FILE
@@ -24,11 +23,12 @@ from ObserverUncertaintyLib.fusion import FusionMethod, fuse, mean
 from ObserverUncertaintyLib.geometry import Grid
 from ObserverUncertaintyLib.inference import predict
 from ObserverUncertaintyLib.model_file import Expectations, ModelDescription
+from ObserverUncertaintyLib.network.cost import forward_flops
+from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.preprocessing import Preprocessing
 from ObserverUncertaintyLib.settings import Loss, Precision, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.simulation.cohort_folder import MANIFEST_FILE, write_cohort, write_manifest
 from ObserverUncertaintyLib.training import train, training_loss
-from ObserverUncertaintyLib.unet import UNet
 
 Work = Callable[[], object]
 

@@ -25,19 +25,19 @@ from torch import Tensor, nn
 from measuring import CannotRunError, Machine, Report, Series, Table, Target, interleaved, parser, run
 from ObserverUncertaintyLib import __version__
 from ObserverUncertaintyLib.cases import Case
-from ObserverUncertaintyLib.cost import forward_flops, matmul_rate
 from ObserverUncertaintyLib.devices import choose_precision, describe_device, torch_type
-from ObserverUncertaintyLib.dropout import ChannelDropout
 from ObserverUncertaintyLib.geometry import Grid
 from ObserverUncertaintyLib.inference import predict
 from ObserverUncertaintyLib.memory import keep_freed_memory
 from ObserverUncertaintyLib.model_file import Expectations, ModelDescription
-from ObserverUncertaintyLib.prepared_unet import PreparedUNet
+from ObserverUncertaintyLib.network.cost import forward_flops, matmul_rate
+from ObserverUncertaintyLib.network.dropout import ChannelDropout
+from ObserverUncertaintyLib.network.prepared_unet import PreparedUNet
+from ObserverUncertaintyLib.network.thinned_unet import ThinnedUNet
+from ObserverUncertaintyLib.network.unet import UNet, set_monte_carlo_mode
 from ObserverUncertaintyLib.preprocessing import Crop, Preprocessing
 from ObserverUncertaintyLib.settings import DropoutKind, Precision, UNetSettings
 from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
-from ObserverUncertaintyLib.thinned_unet import ThinnedUNet
-from ObserverUncertaintyLib.unet import UNet, set_monte_carlo_mode
 
 CPU = torch.device("cpu")
 SAMPLES = 20

@@ -25,9 +25,9 @@ from ObserverUncertaintyLib import __version__
 from ObserverUncertaintyLib.formats import write_image
 from ObserverUncertaintyLib.geometry import Grid
 from ObserverUncertaintyLib.model_file import Expectations, ModelDescription, save_model
+from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.preprocessing import Preprocessing
 from ObserverUncertaintyLib.settings import UNetSettings
-from ObserverUncertaintyLib.unet import UNet
 
 SEQUENCES = ("T1", "T1c", "T2", "FLAIR")
 LIMIT_MIB = 3072

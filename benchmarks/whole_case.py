@@ -23,7 +23,6 @@ import torch  # noqa: E402  (importing is a part of what is measured)
 
 from measuring import Machine, Report, Series, Table, Target, parser, run, spread  # noqa: E402
 from ObserverUncertaintyLib.cases import load_case  # noqa: E402
-from ObserverUncertaintyLib.cost import forward_flops, matmul_rate  # noqa: E402
 from ObserverUncertaintyLib.devices import (  # noqa: E402
     choose_device,
     choose_precision,
@@ -32,6 +31,7 @@ from ObserverUncertaintyLib.devices import (  # noqa: E402
 )
 from ObserverUncertaintyLib.memory import keep_freed_memory  # noqa: E402
 from ObserverUncertaintyLib.model_file import WEIGHTS_FILE, file_digest, load_model  # noqa: E402
+from ObserverUncertaintyLib.network.cost import forward_flops, matmul_rate  # noqa: E402
 from ObserverUncertaintyLib.prediction_folder import predict_case, save_prediction  # noqa: E402
 from ObserverUncertaintyLib.settings import Precision, PredictionSettings, UNetSettings  # noqa: E402
 from prediction_memory import SEQUENCES, write_head, write_model  # noqa: E402

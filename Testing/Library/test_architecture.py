@@ -24,13 +24,11 @@ LAYERS = """
     training  inference
     economical
     sampling
-    prepared_unet  thinned_unet
-    folded_layers
     training_data
     model_file
-    cost
-    unet  devices  targets
-    settings  dropout  upsampling  winograd  difference_upsampling
+    network
+    devices  targets
+    settings
     preprocessing
     simulation
     cases

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from ObserverUncertaintyLib.dropout import ChannelDropout
 from ObserverUncertaintyLib.entropy import MonteCarloSums
+from ObserverUncertaintyLib.network.dropout import ChannelDropout
+from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.sampling import (
     Sampler,
     choose_batch_size,
@@ -18,7 +19,6 @@ from ObserverUncertaintyLib.sampling import (
     summed_samples,
 )
 from ObserverUncertaintyLib.settings import DropoutKind, FeatureNorm, Precision, UNetSettings
-from ObserverUncertaintyLib.unet import UNet
 
 IMAGES = torch.randn(5, 2, 24, 40, generator=torch.Generator().manual_seed(0))
 

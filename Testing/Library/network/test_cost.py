@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from ObserverUncertaintyLib.cost import forward_flops, matmul_rate
+from ObserverUncertaintyLib.network.cost import forward_flops, matmul_rate
 from ObserverUncertaintyLib.settings import Precision, UNetSettings
 
 

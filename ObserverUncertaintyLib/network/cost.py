@@ -11,8 +11,8 @@ import time
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.settings import Precision, UNetSettings
-from ObserverUncertaintyLib.unet import UNet
 
 _TYPES = {Precision.FLOAT32: torch.float32, Precision.BFLOAT16: torch.bfloat16}
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ObserverUncertaintyLib.dropout import ChannelDropout, ElementDropout
+from ObserverUncertaintyLib.network.dropout import ChannelDropout, ElementDropout
+from ObserverUncertaintyLib.network.upsampling import UpsamplingConvolution
 from ObserverUncertaintyLib.settings import DropoutKind, FeatureNorm, UNetSettings
-from ObserverUncertaintyLib.upsampling import UpsamplingConvolution
 
 
 class UNet(nn.Module):

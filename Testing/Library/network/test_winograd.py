@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ObserverUncertaintyLib.winograd import WinogradConvolution
+from ObserverUncertaintyLib.network.winograd import WinogradConvolution
 
 
 @pytest.mark.parametrize("tile", [2, 4])

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ObserverUncertaintyLib.folded_layers import (
+from ObserverUncertaintyLib.network.folded_layers import (
     FoldedLayer,
     Operation,
     convolution,
@@ -24,7 +24,7 @@ from ObserverUncertaintyLib.folded_layers import (
     parameters,
     upsampling,
 )
-from ObserverUncertaintyLib.unet import UNet, pad_to_multiple
+from ObserverUncertaintyLib.network.unet import UNet, pad_to_multiple
 
 
 class ThinnedUNet:

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from ObserverUncertaintyLib.folded_layers import can_fold
-from ObserverUncertaintyLib.prepared_unet import PreparedUNet
+from ObserverUncertaintyLib.network.folded_layers import can_fold
+from ObserverUncertaintyLib.network.prepared_unet import PreparedUNet
+from ObserverUncertaintyLib.network.unet import UNet, set_monte_carlo_mode
 from ObserverUncertaintyLib.settings import FeatureNorm, UNetSettings
-from ObserverUncertaintyLib.unet import UNet, set_monte_carlo_mode
 
 
 def network(**settings: object) -> UNet:

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ObserverUncertaintyLib.difference_upsampling import DifferenceUpsampling
+from ObserverUncertaintyLib.network.difference_upsampling import DifferenceUpsampling
+from ObserverUncertaintyLib.network.unet import UNet
+from ObserverUncertaintyLib.network.upsampling import transposed_kernel
+from ObserverUncertaintyLib.network.winograd import WinogradConvolution
 from ObserverUncertaintyLib.settings import FeatureNorm, UNetSettings
-from ObserverUncertaintyLib.unet import UNet
-from ObserverUncertaintyLib.upsampling import transposed_kernel
-from ObserverUncertaintyLib.winograd import WinogradConvolution
 
 _WINOGRAD_CHANNELS = 96
 _WINOGRAD_PAIRS = 96 * 192

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ObserverUncertaintyLib.difference_upsampling import DifferenceUpsampling
+from ObserverUncertaintyLib.network.difference_upsampling import DifferenceUpsampling
 
 
 @pytest.mark.parametrize(("slices", "rows", "columns"), [(1, 1, 1), (3, 2, 5), (2, 9, 4)])

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ObserverUncertaintyLib.dropout import KeptActivations
-from ObserverUncertaintyLib.folded_layers import (
+from ObserverUncertaintyLib.network.dropout import KeptActivations
+from ObserverUncertaintyLib.network.folded_layers import (
     FoldedLayer,
     convolution,
     direct,
@@ -24,7 +24,7 @@ from ObserverUncertaintyLib.folded_layers import (
     parameters,
     upsampling,
 )
-from ObserverUncertaintyLib.unet import UNet, pad_to_multiple
+from ObserverUncertaintyLib.network.unet import UNet, pad_to_multiple
 
 
 class PreparedUNet:

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from ObserverUncertaintyLib.dropout import ElementDropout
+from ObserverUncertaintyLib.network.dropout import ElementDropout
+from ObserverUncertaintyLib.network.unet import UNet, set_monte_carlo_mode
 from ObserverUncertaintyLib.settings import DropoutKind, FeatureNorm, UNetSettings
-from ObserverUncertaintyLib.unet import UNet, set_monte_carlo_mode
 
 
 def layers(network: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:
