@@ -194,7 +194,16 @@ def _sweeps(settings: SyntheticSettings) -> list[Arm]:
     arms += [sweep.arm(name, value, shapes=each) for name, value, each in varied for sweep in (none, majority)]
     arms += [sweep.arm("train", train, train=train) for train in (10, 20, 40, 160, 400) for sweep in (none, majority)]
     arms += [sweep.arm("width", 128, shapes=replace(shapes, width=128)) for sweep in (none, majority)]
-    return arms
+    # What is left of the calibration error once the model has seen much.
+    much = none.arm("train+batch_size", "400+2", train=400, training={"batch_size": 2})
+    long = ("sweep-epochs-500-none", "sweep-train-400-none", much.name)
+    arms.append(much)
+    return [*arms, *(_calibrated(arm) for arm in arms if arm.name in long)]
+
+
+def _calibrated(arm: Arm) -> Arm:
+    """The same model with isotonic calibration."""
+    return replace(arm, name=f"{arm.name}-isotonic", method=Method.ISOTONIC, base=arm.name)
 
 
 def _scaled(interval: tuple[float, float], factor: float) -> tuple[float, float]:
