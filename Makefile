@@ -39,7 +39,7 @@ BRAIN_GROWTH ?= ../shared/data/brain_growth
 study-brain-growth: $(VENV)/.installed
 	$(BIN)/python benchmarks/brain_growth.py --data $(BRAIN_GROWTH) --out study-output/brain_growth
 
-# What docs/results.md shows of Experiment 1. Continued if interrupted; a second call at the same time shares the work.
+# What docs/experiment1.md shows. Continued if interrupted; a second call at the same time shares the work.
 SYNTHETIC := study-output/synthetic
 experiment-synthetic: $(VENV)/.installed
 	$(BIN)/observer-uncertainty experiment synthetic --out $(SYNTHETIC) --width 128 --resume
