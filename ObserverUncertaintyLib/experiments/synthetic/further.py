@@ -88,8 +88,8 @@ def sweep_rows(settings: SyntheticSettings, results: Sequence[Result]) -> list[d
     return rows
 
 
-def calibrated_sweep_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
-    """Sweeps' arms with another way to predict, each after the arm whose model it uses."""
+def repredicted_sweep_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
+    """Sweeps' arms that predict otherwise, calibrated or without dropout, each after the arm whose model it uses."""
     rows = arm_rows(_sweeps(results))
     varied = [(row["parameter"], row["value"], row["fusion"]) for row in rows if row["method"] != Method.DROPOUT]
     chosen = [row for row in rows if (row["parameter"], row["value"], row["fusion"]) in varied]

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from ObserverUncertaintyLib.experiments.synthetic.arms import Method, study_arms
 from ObserverUncertaintyLib.experiments.synthetic.further import (
     arm_rows,
-    calibrated_sweep_rows,
     default_value,
     extras_rows,
+    repredicted_sweep_rows,
     sweep_rows,
 )
 from ObserverUncertaintyLib.experiments.synthetic.further_report import further_report
@@ -124,7 +124,7 @@ class TestRows:
             swept("train", 10, "none", 0.9),
         ]
         assert [row["wme_mean"] for row in sweep_rows(SETTINGS, results)] == [0.9, 0.75, 0.5]
-        assert [row["wme_mean"] for row in calibrated_sweep_rows(results)] == [0.75, 0.7]
+        assert [row["wme_mean"] for row in repredicted_sweep_rows(results)] == [0.75, 0.7]
 
     def test_every_parameter_of_the_sweeps_has_a_default_that_no_sweep_repeats(self) -> None:
         arms = [arm for arm in study_arms(SETTINGS) if arm.parameter]
@@ -132,12 +132,12 @@ class TestRows:
         for arm in arms:
             assert default_value(SETTINGS, arm.parameter) != arm.value
 
-    def test_calibrated_sweeps_use_the_model_of_the_arm_they_are_named_after(self) -> None:
+    def test_sweeps_that_predict_otherwise_use_the_model_of_the_arm_they_are_named_after(self) -> None:
         arms = {arm.name: arm for arm in study_arms(replace(SETTINGS, parts=(Part.SWEEPS,)))}
-        calibrated = [arm for arm in arms.values() if arm.method is Method.ISOTONIC]
-        assert len(calibrated) == 3
-        for arm in calibrated:
-            assert arm.name == f"{arm.base}-isotonic"
+        otherwise = [arm for arm in arms.values() if arm.method is not Method.DROPOUT]
+        assert len(otherwise) == 5
+        for arm in otherwise:
+            assert arm.name.removesuffix("-isotonic").removesuffix("-deterministic") == arm.base
             assert (arm.training, arm.train) == (arms[arm.base].training, arms[arm.base].train)
 
 
