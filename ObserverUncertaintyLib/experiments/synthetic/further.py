@@ -66,7 +66,7 @@ def sweep_rows(settings: SyntheticSettings, results: Sequence[Result]) -> list[d
         results: of any parts of the study.
 
     Returns:
-        Rows of `arm_rows` with `default` (whether it is the default's), by parameter in the order of the sweeps' arms,
+        Rows of `arm_rows` with `default` (whether it is the default's), by parameter in the order of the results,
         then value, then fusion. Arms that differ in how they predict are left out: they are no part of the curves.
     """
     bases = {
