@@ -68,8 +68,9 @@ def synthetic(
     """The paper's Experiment 1: synthetic shapes, five ways of fusing their observers, both image states.
 
     Writes table1.csv, table1_summary.csv, differences.csv, per_sample.csv, report.md, figure2.png, figure4a.png,
-    reliability.png, samples.png, and the samples as cohorts. Every arm and seed is a unit that is done or not: with
-    --resume a second call goes on, adds parts and seeds, or helps one that is running.
+    reliability.png, samples.png, and the samples as cohorts; for the further arms and the sweeps extras.csv,
+    sweeps.csv, reliability_extras.png and sweeps.png. Every arm and seed is a unit that is done or not: with --resume
+    a second call goes on, adds parts and seeds, or helps one that is running.
 
     \b
     Examples:

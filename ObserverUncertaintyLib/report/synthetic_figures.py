@@ -29,6 +29,8 @@ FUSION_TITLES = {
 }
 _STATE_COLOURS = {"unperturbed": "#56B4E9", "perturbed": "#E69F00"}
 _ENTROPY_LABEL = "entropy (bits): 0 sure, 1 most unsure"
+_PROBABILITY_TICKS: tuple[list[float], list[str]] = ([0, 0.5, 1], ["0", "0.5", "1"])
+_ARMS_A_LINE = 7
 _FOOTER = "Simulated data. Research use only."
 
 
@@ -132,16 +134,15 @@ def wme_boxes(path: Path, results: Sequence[Mapping[str, Any]]) -> None:
 
 def reliability_figure(path: Path, results: Sequence[Mapping[str, Any]]) -> None:
     """For each arm the share of raters who marked a pixel against the model's probability; a line for each seed."""
-    arms = list(dict.fromkeys((result["state"], result["arm"]) for result in results))
-    states = list(dict.fromkeys(state for state, _arm in arms))
-    columns = max(sum(state == each for each, _arm in arms) for state in states)
-    figure = Figure(figsize=(2.5 * columns + 0.5, 2.9 * len(states) + 0.6), layout="constrained", facecolor="white")
+    lines = _reliability_lines(results)
+    columns = max(len(arms) for _state, arms in lines)
+    figure = Figure(figsize=(2.5 * columns + 0.5, 2.9 * len(lines) + 0.6), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
-    axes = figure.subplots(len(states), columns, squeeze=False, sharex=True, sharey=True)
+    axes = figure.subplots(len(lines), columns, squeeze=False)
     for plot in axes.flat:
         plot.set_visible(False)
-    for row, state in enumerate(states):
-        for column, arm in enumerate(arm for each, arm in arms if each == state):
+    for row, (state, arms) in enumerate(lines):
+        for column, arm in enumerate(arms):
             plot = axes[row, column]
             plot.set_visible(True)
             plot.plot([0, 1], [0, 1], color="0.6", linestyle="--", linewidth=1)
@@ -158,6 +159,8 @@ def reliability_figure(path: Path, results: Sequence[Mapping[str, Any]]) -> None
             plot.set_title(_arm_title(arm, state), fontsize=9)
             plot.set_xlim(0, 1)
             plot.set_ylim(0, 1)
+            plot.set_xticks(*_PROBABILITY_TICKS)
+            plot.set_yticks(*(_PROBABILITY_TICKS if column == 0 else ([], [])))
             plot.set_aspect("equal")
         axes[row, 0].set_ylabel(f"{state}\nshare of raters", fontsize=9)
     axes[0, 0].legend(fontsize=7, frameon=False)
@@ -165,9 +168,21 @@ def reliability_figure(path: Path, results: Sequence[Mapping[str, Any]]) -> None
     _save(figure, path)
 
 
+def _reliability_lines(results: Sequence[Mapping[str, Any]]) -> list[tuple[str, list[str]]]:
+    """A state's arms, in as many lines as they need to stay readable."""
+    lines = []
+    for state in dict.fromkeys(result["state"] for result in results):
+        arms = list(dict.fromkeys(result["arm"] for result in results if result["state"] == state))
+        lines += [(state, arms[first : first + _ARMS_A_LINE]) for first in range(0, len(arms), _ARMS_A_LINE)]
+    return lines
+
+
 def _arm_title(arm: str, state: str) -> str:
     text = arm.removeprefix("side-").removeprefix(f"{state}-")
-    return FUSION_TITLES.get(text, text.replace("-", " "))
+    fusion, _, method = text.partition("-")
+    if fusion not in FUSION_TITLES:
+        return text.replace("-", " ")
+    return FUSION_TITLES[fusion] + (f", {method.replace('-', ' ')}" if method else "")
 
 
 def _grid(rows: int, columns: int) -> tuple[Figure, NDArray[Any]]:

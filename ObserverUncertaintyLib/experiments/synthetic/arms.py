@@ -194,7 +194,19 @@ def _sweeps(settings: SyntheticSettings) -> list[Arm]:
     arms += [sweep.arm(name, value, shapes=each) for name, value, each in varied for sweep in (none, majority)]
     arms += [sweep.arm("train", train, train=train) for train in (10, 20, 40, 160, 400) for sweep in (none, majority)]
     arms += [sweep.arm("width", 128, shapes=replace(shapes, width=128)) for sweep in (none, majority)]
-    return arms
+    longest = none.arm("train+batch_size", "400+2", train=400, training={"batch_size": 2})
+    arms.append(longest)
+    # What is left of the calibration error once the model has seen much.
+    long = ("sweep-epochs-500-none", "sweep-train-400-none", longest.name)
+    arms += [_predicting(arm, Method.ISOTONIC, "isotonic") for arm in arms if arm.name in long]
+    # Whether a pass without dropout suffers from batch normalisation, whose statistics were gathered with it.
+    norms = [arm for arm in arms if arm.parameter == "feature_norm" and arm.fusion is FusionMethod.NONE]
+    return [*arms, *(_predicting(arm, Method.DETERMINISTIC, "deterministic") for arm in norms)]
+
+
+def _predicting(arm: Arm, method: Method, name: str) -> Arm:
+    """The same model, predicting otherwise."""
+    return replace(arm, name=f"{arm.name}-{name}", method=method, base=arm.name)
 
 
 def _scaled(interval: tuple[float, float], factor: float) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""The study's report as Markdown: Table 1 beside the paper's, and what became of its findings."""
+"""The first part of the study's report as Markdown: Table 1 beside the paper's, and what became of its findings."""
 
 from __future__ import annotations
 
@@ -29,10 +29,13 @@ SCORE_TITLES = {
 
 
 def report(settings: SyntheticSettings, summary: Sequence[Mapping[str, Any]], found: Sequence[Verdict]) -> str:
-    """The text; see the module."""
-    seeds = max((row["seeds"] for row in summary), default=0)
+    """The text; see the module. Where Table 1 was not asked for, its title only."""
+    title = "# Experiment 1: synthetic shapes"
+    if not summary:
+        return f"{title}\n\nSimulated data. {NOTICE}\n"
+    seeds = max(row["seeds"] for row in summary)
     lines = [
-        "# Experiment 1: synthetic shapes",
+        title,
         "",
         f"{settings.shapes.width}x{settings.shapes.width} pixels, {settings.train} training and {settings.test} test "
         f"samples, {settings.training.epochs} epochs, T = {settings.samples}, {seeds} seed{'s' if seeds != 1 else ''}. "

@@ -16,10 +16,13 @@ import numpy as np
 
 from ObserverUncertaintyLib.entropy import expert_entropy
 from ObserverUncertaintyLib.errors import InputError, ObserverUncertaintyError
-from ObserverUncertaintyLib.experiments.synthetic.arms import PAPERS_FUSIONS, Arm, study_arms
+from ObserverUncertaintyLib.experiments.synthetic.arms import PAPERS_FUSIONS, Arm, Method, study_arms
 from ObserverUncertaintyLib.experiments.synthetic.findings import Verdict, difference_rows, verdicts
+from ObserverUncertaintyLib.experiments.synthetic.further import arm_rows, sweep_rows
+from ObserverUncertaintyLib.experiments.synthetic.further_report import further_report
 from ObserverUncertaintyLib.experiments.synthetic.report import report
 from ObserverUncertaintyLib.experiments.synthetic.samples import test_samples, write_samples
+from ObserverUncertaintyLib.experiments.synthetic.scores import SCORES
 from ObserverUncertaintyLib.experiments.synthetic.settings import Part, SyntheticSettings
 from ObserverUncertaintyLib.experiments.synthetic.tables import Result, summary_rows, write_tables
 from ObserverUncertaintyLib.experiments.synthetic.work import MAPS_FILE, SHOWN_SAMPLES, run_unit, unit_name, unit_of
@@ -27,6 +30,7 @@ from ObserverUncertaintyLib.experiments.units import RESULT_FILE, Unit, read_res
 from ObserverUncertaintyLib.files import prepare_output_folder, refuse_other_settings, write_json, write_text
 from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.report import synthetic_figures as figures
+from ObserverUncertaintyLib.report.sweep_figure import PARAMETERS, sweeps_figure
 from ObserverUncertaintyLib.report.tables import write_csv
 from ObserverUncertaintyLib.simulation.shapes import STATES, simulate_shape
 
@@ -138,7 +142,7 @@ def assemble(
     if found:
         write_csv(folder / "differences.csv", difference_rows(found))
     summary = summary_rows(results)
-    text = report(settings, summary, found)
+    text = "\n".join(filter(None, (report(settings, summary, found), further_report(settings, results))))
     write_text(folder / REPORT_FILE, text)
     table1 = [result for result in results if result["part"] == Part.TABLE1]
     figures.samples_figure(
@@ -151,7 +155,17 @@ def assemble(
     for name, group in groups.items():
         if group:
             figures.reliability_figure(folder / name, group)
+    _sweeps_figure(folder, settings, results)
     return text, summary, found
+
+
+def _sweeps_figure(folder: Path, settings: SyntheticSettings, results: Sequence[Result]) -> None:
+    rows = [row for row in sweep_rows(settings, results) if row["parameter"] in PARAMETERS]
+    if not rows:
+        return
+    many = [row for row in arm_rows(results) if row["method"] == Method.MANY_RATERS]
+    reference = {score: many[0][f"{score}_mean"] for score in SCORES} if many else None
+    sweeps_figure(folder / "sweeps.png", rows, reference)
 
 
 def _figure2(folder: Path, settings: SyntheticSettings, table1: Sequence[Result]) -> None:

@@ -302,12 +302,17 @@ class TestStudy:
         assert float(by_name["reference-rater-mean"]["entropy_outside_mean"]) == 0
         assert not (tmp_path / "table1.csv").exists()
         assert (tmp_path / "reliability_extras.png").exists()
+        report = (tmp_path / "report.md").read_text(encoding="utf-8")
+        assert "findings" not in report
+        assert "| reference: the raters' mean itself | 0.8" in report
 
     def test_single_arms_are_done_by_name_with_the_models_they_use(self, tmp_path: Path) -> None:
         settings = replace(TINY, parts=(Part.SWEEPS,))
         run_synthetic(tmp_path / "study", settings, only=["sweep-T-[12]-none"], device="cpu")
         done = {str(each["arm"]) for each in finished(tmp_path / "study")}
         assert done == {"side-perturbed-none", "sweep-T-1-none", "sweep-T-2-none"}
+        assert min(imread(tmp_path / "study" / "sweeps.png").shape[:2]) > 200
+        assert "| **T 2** |" in (tmp_path / "study" / "report.md").read_text(encoding="utf-8")
         with pytest.raises(InputError, match=r'called "sweep-t-1"(.*\n)*  sweep-T-1-none'):
             run_synthetic(tmp_path / "other", settings, only=["sweep-t-1"], device="cpu")
         assert not (tmp_path / "other").exists()
