@@ -82,5 +82,15 @@ def number(value: float, digits: int = 3) -> str:
     return "-" if _is_nan(value) else f"{value:.{digits}f}"
 
 
+def signed(value: float) -> str:
+    """A difference for a table or a sentence, always with its sign; a dash where it is undefined."""
+    return "-" if _is_nan(value) else f"{value:+.3f}"
+
+
+def signed_interval(value: float, low: float, high: float) -> str:
+    """A difference with its interval; a dash where it is undefined."""
+    return "-" if _is_nan(value) else f"{signed(value)} [{signed(low)}, {signed(high)}]"
+
+
 def _is_nan(value: Any) -> bool:
     return isinstance(value, float) and math.isnan(value)
