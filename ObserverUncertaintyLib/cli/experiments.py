@@ -150,13 +150,26 @@ def cavity(
     spacing: Annotated[
         float | None, typer.Option(help="Voxel size within a simulated axial slice, in mm. [1; small: 2]")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training slices. [35; small: 30]")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training slices. [35; small: 20]")] = None,
     depth: Annotated[int | None, typer.Option(min=0, max=8, help="Pooling steps. [5; small: 4]")] = None,
     filters: Annotated[int | None, typer.Option(min=1, help="Filters of the first block. [48; small: 8]")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Slices in a training step. [4; small: 2]")] = None,
     samples: Annotated[int, typer.Option(min=1, help="T, the number of Monte Carlo samples.")] = DEFAULT_SAMPLES,
     device: Device = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads of each unit; all cores by default.")] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of each unit: all cores, or with --ray 1 by default.")
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            help="Do the units on a Ray cluster: its address, auto for the one of this machine, or local to start one "
+            "for the study.",
+            metavar="ADDRESS",
+        ),
+    ] = None,
+    gpus: Annotated[
+        float, typer.Option(min=0, help="GPUs that a unit claims with --ray; 0.5 lets two units share one.")
+    ] = 0.0,
     resample: Resample = False,
     masks: Masks = MaskInterpolation.NEAREST,
     register: Register = False,
@@ -174,9 +187,12 @@ def cavity(
       observer-uncertainty experiment cavity --simulate --preset small --out small
       observer-uncertainty experiment cavity cohort.toml --out study
       observer-uncertainty experiment cavity cohort.toml --out study --arms none,majority,mean --resume
+      observer-uncertainty experiment cavity cohort.toml --out /shared/study --ray auto --threads 4 --gpus 1
     """  # noqa: D301
     if simulate == (manifest is not None):
         raise InputError("Give either a manifest, or --simulate for made-up patients.")
+    if gpus and ray is None:
+        raise InputError("--gpus is a unit's share on a Ray cluster. Add --ray, or give --device.")
     base = PRESETS[preset]
     settings = replace(
         base,
@@ -201,10 +217,20 @@ def cavity(
     )
     # Loads torch, which a mistake in the options need not wait for.
     from ObserverUncertaintyLib.experiments.cavity.study import run_cavity
+    from ObserverUncertaintyLib.experiments.ray_units import Cluster
     from ObserverUncertaintyLib.report.tables import without_nan
 
     with ConsoleProgress().running() as progress:
-        result = run_cavity(out, settings, manifest, device=device, threads=threads, resume=resume, progress=progress)
+        result = run_cavity(
+            out,
+            settings,
+            manifest,
+            device=device,
+            threads=threads,
+            cluster=None if ray is None else Cluster(ray, threads or 1, gpus),
+            resume=resume,
+            progress=progress,
+        )
     text = f"{result.text}\nEverything is in {out}"
     if result.elsewhere:
         text += f"\nnot in it: {len(result.elsewhere)} units that another call is working on"

@@ -68,7 +68,7 @@ PRESETS = {
     Preset.SMALL: CavityStudySettings(
         patients=18,
         scanner=CavitySettings(in_plane_spacing_mm=2.0, slice_thickness_mm=4.0),
-        training=TrainingSettings(epochs=30, batch_size=2, background_slices=0.6, depth=4, filters=8),
+        training=TrainingSettings(epochs=20, batch_size=2, background_slices=0.6, depth=4, filters=8),
     ),
 }
 """The paper's study, and one for two cores: fewer patients and coarser voxels, a smaller network, fewer steps."""

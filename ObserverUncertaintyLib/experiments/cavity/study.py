@@ -32,6 +32,7 @@ from ObserverUncertaintyLib.experiments.cavity.tables import (
     summary_rows,
 )
 from ObserverUncertaintyLib.experiments.cavity.work import CavityWork, case_folder, study_tasks
+from ObserverUncertaintyLib.experiments.ray_units import Cluster, run_units_on_ray
 from ObserverUncertaintyLib.experiments.units import RESULT_FILE, read_result, run_units
 from ObserverUncertaintyLib.files import (
     PROBABILITY_FILE,
@@ -84,6 +85,7 @@ def run_cavity(
     *,
     device: str = "auto",
     threads: int | None = None,
+    cluster: Cluster | None = None,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> CavityResult:
@@ -96,24 +98,36 @@ def run_cavity(
         settings: the study's settings.
         manifest: the cohort; simulated patients, of each seed others, if None.
         device: "auto", "cpu", "cuda:N" or "mps".
-        threads: torch's threads; None leaves the choice to torch.
+        threads: torch's threads; None leaves the choice to torch. On a cluster they are the unit's CPUs instead.
+        cluster: do the units on a Ray cluster instead of one after the other in this process.
         resume: go on in a folder that holds a study with the same settings; further seeds and arms may be added.
         progress: is told of the work in passes over a case, and can cancel.
 
     Raises:
-        InputError: the folder is not empty, the study in it has other settings, or the cohort cannot be used.
+        InputError: the folder is not empty, the study in it has other settings, the cohort cannot be used, or the
+            cluster has a machine that does not see them.
         StudyError: a unit failed; its text says which, and what is done is kept.
         DeviceError: the device is absent.
     """
-    folder, progress = Path(folder), progress or Progress()
-    choose_device(device)
-    given = None if manifest is None else _usable(Cohort.open(manifest), settings.folds)
+    # Absolute, since other processes have other working folders.
+    folder, progress = Path(folder).absolute(), progress or Progress()
+    if cluster is None:
+        choose_device(device)
+    given = None if manifest is None else _usable(Cohort.open(manifest))
+    split_into_folds(given.case_names if given else case_names(settings.patients), settings.folds, 0)
     prepare_output_folder(folder, resume=resume, overwrite=False)
     _keep_settings(folder, settings, given)
     cohorts = {seed: given or _simulated(folder, settings, seed, progress) for seed in settings.seeds}
     tasks = {task.name: task for task in study_tasks(settings, cohorts)}
     units = [task.unit(settings) for task in tasks.values()]
-    outcome = run_units(folder, "cavity", units, CavityWork(folder, settings, tasks, device, threads), progress)
+    if cluster is None:
+        outcome = run_units(folder, "cavity", units, CavityWork(folder, settings, tasks, device, threads), progress)
+    else:
+        work = CavityWork(folder, settings, tasks, device, cluster.cpus)
+        shared = {
+            path for cohort in cohorts.values() for path in (cohort.manifest.path.absolute(), cohort.manifest.root)
+        }
+        outcome = run_units_on_ray(folder, "cavity", units, work, progress, cluster, sorted(shared))
     text, cases = assemble(folder, settings, cohorts, _finished(folder, tasks))
     if outcome.failed:
         texts = "\n".join(f"  {name}: {error}" for name, error in outcome.failed.items())
@@ -124,9 +138,8 @@ def run_cavity(
     return CavityResult(folder, text, cases, outcome.elsewhere)
 
 
-def _usable(cohort: Cohort, folds: int) -> Cohort:
-    """Refuse a cohort that cannot be split or has cases without raters, before any work is done."""
-    split_into_folds(cohort.case_names, folds, 0)
+def _usable(cohort: Cohort) -> Cohort:
+    """Refuse a cohort with cases that no rater drew, before any work is done."""
     bare = [name for name in cohort.case_names if not cohort.manifest.files(name).raters]
     if bare:
         raise InputError(
@@ -148,7 +161,7 @@ def _simulated(folder: Path, settings: CavityStudySettings, seed: int, progress:
         progress=progress,
         resume=True,
     )
-    return _usable(Cohort.open(manifest), settings.folds)
+    return Cohort.open(manifest)
 
 
 def _keep_settings(folder: Path, settings: CavityStudySettings, given: Cohort | None) -> None:

@@ -93,7 +93,7 @@ def study_tasks(settings: CavityStudySettings, cohorts: Mapping[int, Cohort]) ->
         for fold, tested in enumerate(split_into_folds(cohort.case_names, settings.folds, seed)):
             trained = tuple(name for name in cohort.case_names if name not in tested)
             for arm in settings.arms:
-                training = Task(seed, arm, fold, cohort.manifest.path, trained)
+                training = Task(seed, arm, fold, cohort.manifest.path.absolute(), trained)
                 yield training
                 yield from (replace(training, case=name) for name in tested)
 
