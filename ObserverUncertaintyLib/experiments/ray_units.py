@@ -90,8 +90,8 @@ def _connected(cluster: Cluster) -> Iterator[Any]:
         ray.init(address=address or "local", include_dashboard=None if address else False, log_to_driver=False)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise InputError(
-            f"No Ray cluster answers at {cluster.address} ({error}). Start one with `ray start --head`, give its "
-            f"address, or leave the address out for a cluster of this machine alone."
+            f"No Ray cluster answers at {cluster.address} ({error}). Start one with `ray start --head` and give its "
+            f"address, or give {LOCAL} for a cluster of this machine alone."
         ) from error
     try:
         room = ray.cluster_resources()

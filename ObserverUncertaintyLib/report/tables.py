@@ -44,6 +44,13 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write_text(path, text.getvalue())
 
 
+def rounded(rows: Sequence[Mapping[str, Any]], digits: int = 6) -> list[dict[str, Any]]:
+    """Rows with shorter numbers: the last digits depend on the order in which a machine adds."""
+    return [
+        {key: round(value, digits) if isinstance(value, float) else value for key, value in row.items()} for row in rows
+    ]
+
+
 def without_nan(content: Any) -> Any:
     """The same nested lists and dictionaries with None for not-a-number, which JSON does not have."""
     if isinstance(content, Mapping):

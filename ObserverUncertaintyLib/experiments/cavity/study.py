@@ -45,7 +45,7 @@ from ObserverUncertaintyLib.fusion import FusionMethod
 from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.report.cavity_figures import wme_by_dice_group
 from ObserverUncertaintyLib.report.figures import comparison_figure
-from ObserverUncertaintyLib.report.tables import write_csv
+from ObserverUncertaintyLib.report.tables import rounded, write_csv
 from ObserverUncertaintyLib.simulation.cavities import case_names, simulate_cavity_case
 from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
 
@@ -208,7 +208,7 @@ def assemble(
     }
     for name, rows in tables.items():
         if rows:
-            write_csv(folder / name, rows)
+            write_csv(folder / name, rounded(rows))
     text = report(study, agreement, summary, by_group, differences, tests)
     write_text(folder / STUDY_REPORT_FILE, text)
     if study.seeds:
@@ -217,7 +217,7 @@ def assemble(
     return text, cases
 
 
-_UNIT_COLUMNS = ("seed", "arm", "fold", "case", "seconds", "device", "torch")
+_UNIT_COLUMNS = ("seed", "arm", "fold", "case", "seconds", "finished", "device", "torch")
 
 
 def _study(settings: CavityStudySettings, cohorts: Mapping[int, Cohort], cases: Sequence[dict[str, object]]) -> Study:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -128,6 +129,7 @@ class CavityWork:
             "device": describe_device(choose_device(self.device)),
             "torch": torch.__version__,
             "seconds": round(time.monotonic() - started, 1),
+            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
         write_result(folder, {**identity, **made, **content})
 

@@ -154,6 +154,12 @@ def test_more_than_the_cluster_has_is_refused(tmp_path: Path) -> None:
 
 
 @with_ray
+def test_a_cluster_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"No Ray cluster answers at auto .*[\s\S]*give local for a cluster of this"):
+        run_units_on_ray(tmp_path, "study", UNITS, Work(), Progress(), Cluster("auto"))
+
+
+@with_ray
 def test_the_cavity_study_has_the_tables_of_one_process(tmp_path: Path) -> None:
     manifest = write_discs(tmp_path / "cohort", 5, slices=2)
     run_cavity(tmp_path / "one", TINY, manifest, device="cpu", threads=1)
