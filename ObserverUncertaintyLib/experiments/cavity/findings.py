@@ -21,6 +21,8 @@ from ObserverUncertaintyLib.report.tables import signed_interval
 
 TESTED_SCORES = ("wme", "me", "dice_majority", "dice_truth", "ece", "soft_dice", "volume_crps_ml", "ged")
 CONTRAST = "above - below"
+FEWEST_CASES = 5
+"""Of a group with fewer nothing is said: the bootstrap of so few cases knows no others."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class GroupDifference:
         seed, split: see `tables.group_rows`.
         group: a group, or `CONTRAST`: how much larger the difference is in the upper group than in the lower one.
         arm: the arm that no fusion is compared with.
+        n: cases in the group, of the arm that has fewer; for `CONTRAST` of the smaller group.
         mean, low, high: the difference and its 95 % bootstrap interval over patients, each resample split anew.
     """
 
@@ -38,6 +41,7 @@ class GroupDifference:
     split: str
     group: str
     arm: str
+    n: int
     mean: float
     low: float
     high: float
@@ -60,9 +64,11 @@ def _differences(scores: Scores, split: Split, arm: str) -> list[GroupDifference
     drawn = np.array([_by_group(pair, split, arm, chosen) for chosen in resamples(len(scores.cases))])
     # A resample of one patient only, in a tiny cohort, has an empty group.
     low, high = np.nanpercentile(drawn, [2.5, 97.5], axis=0) if not np.isnan(middle).any() else (middle, middle)
+    members = groups(pair, split).values()
+    counts = [min(int(each.of(group).sum()) for each in members) for group in GROUPS]
     return [
-        GroupDifference(scores.label, split.value, group, arm, *(float(value) for value in values))
-        for group, *values in zip((*GROUPS, CONTRAST), middle, low, high, strict=True)
+        GroupDifference(scores.label, split.value, group, arm, n, *(float(value) for value in values))
+        for group, n, *values in zip((*GROUPS, CONTRAST), [*counts, min(counts)], middle, low, high, strict=True)
     ]
 
 
@@ -118,8 +124,8 @@ def answer(differences: Sequence[GroupDifference], label: str, arm: str) -> list
 
 def _in_words(difference: GroupDifference) -> str:
     interval = signed_interval(difference.mean, difference.low, difference.high)
-    if np.isnan(difference.mean):
-        return "no case is in this group in both arms"
+    if difference.n < FEWEST_CASES:
+        return f"{difference.n} case{'' if difference.n == 1 else 's'}, too few to say"
     if difference.low > 0:
         return f"no fusion has the higher WME, by {interval}"
     if difference.high < 0:
@@ -129,8 +135,8 @@ def _in_words(difference: GroupDifference) -> str:
 
 def _contrast_in_words(difference: GroupDifference) -> str:
     interval = signed_interval(difference.mean, difference.low, difference.high)
-    if np.isnan(difference.mean):
-        return "cannot be compared"
+    if difference.n < FEWEST_CASES:
+        return "too few cases to compare them"
     if difference.low > 0:
         return f"the benefit is larger where the segmentation is better, by {interval}, as in the paper"
     if difference.high < 0:

@@ -185,18 +185,23 @@ class TestFindings:
         assert "against the paper" in both
 
     def test_what_is_open_remains_open(self) -> None:
-        differences = group_differences([self.planted(0.0, 0.02, cases=8)])
+        differences = group_differences([self.planted(0.0, 0.02, cases=12)])
         assert "remains open" in answer(differences, "0", MAJORITY)[2]
 
-    def test_an_empty_group_has_no_answer(self) -> None:
+    def test_of_few_cases_nothing_is_said(self) -> None:
+        few = answer(group_differences([self.planted(0.0, 0.2, cases=9)]), "0", MAJORITY)
+        assert "no fusion has the higher WME" in few[0]  # five cases
+        assert few[1].startswith("Dice below the median: 4 cases, too few to say")
+        assert "too few cases to compare them" in few[2]
+
+    def test_an_empty_group_has_no_difference(self) -> None:
         one = scores(
             none={"wme": [0.5, 0.4], "dice_majority": [0.0, 0.0]}, majority={"wme": [0.1, 0.2], "dice_majority": [0, 0]}
         )
         differences = group_differences([one])
         assert all(math.isnan(each.mean) for each in differences if each.group in (LOWER, CONTRAST))
-        _, worse, both = answer(differences, "0", MAJORITY)
-        assert "no case is in this group" in worse
-        assert "cannot be compared" in both
+        assert [each.n for each in differences if each.split == "own"] == [0, 2, 0]
+        assert "0 cases, too few to say" in answer(differences, "0", MAJORITY)[1]
 
     def test_pairs_are_those_of_the_common_split(self) -> None:
         rows = {(row["score"], row["group"]): row for row in paired_rows([self.planted(0.0, 0.2)])}
