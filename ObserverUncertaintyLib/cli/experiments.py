@@ -132,7 +132,7 @@ def cavity(
     ] = None,
     simulate: Annotated[bool, typer.Option("--simulate", help="Simulated patients instead of a manifest.")] = False,
     preset: Annotated[
-        Preset, typer.Option(help="full: the paper's study, a GPU's work. small: under 30 minutes on two cores.")
+        Preset, typer.Option(help="full: the paper's study, a GPU's work. small: for two cores, a call on each.")
     ] = Preset.FULL,
     arms: Annotated[
         str, typer.Option(help="Fusion methods to compare, separated by commas; none is one of them.")
@@ -184,7 +184,7 @@ def cavity(
 
     \b
     Examples:
-      observer-uncertainty experiment cavity --simulate --preset small --out small
+      observer-uncertainty experiment cavity --simulate --preset small --out small --threads 1 --resume
       observer-uncertainty experiment cavity cohort.toml --out study
       observer-uncertainty experiment cavity cohort.toml --out study --arms none,majority,mean --resume
       observer-uncertainty experiment cavity cohort.toml --out /shared/study --ray auto --threads 4 --gpus 1
