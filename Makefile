@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-library test-slicer lint format study-brain-growth experiment-synthetic sample-model bench clean
+.PHONY: demo test test-library test-slicer lint format study-brain-growth experiment-synthetic experiment-cavity sample-model bench clean
 
 # The main job: simulate, train without fusion and with majority vote, predict, compare. A second call continues.
 demo: $(VENV)/.installed
@@ -44,6 +44,13 @@ SYNTHETIC := study-output/synthetic
 experiment-synthetic: $(VENV)/.installed
 	$(BIN)/observer-uncertainty experiment synthetic --out $(SYNTHETIC) --width 128 --resume
 	$(BIN)/observer-uncertainty experiment synthetic --out $(SYNTHETIC) --width 128 --seeds 0 --parts extras,sweeps --resume
+
+# What docs/experiment2.md describes, in small: simulated patients, three seeds. Two calls share the units, a core each.
+CAVITY := study-output/cavity
+CAVITY_CALL = $(BIN)/observer-uncertainty experiment cavity --simulate --preset small --seeds 0,1,2 --out $(CAVITY) \
+	--threads 1 --resume
+experiment-cavity: $(VENV)/.installed
+	$(CAVITY_CALL) >/dev/null & $(CAVITY_CALL); status=$$?; wait $$! && exit $$status
 
 # The small model that the Slicer module ships with; about half an hour on one core, continued if interrupted.
 SAMPLE_MODEL := ObserverUncertainty/Resources/Models/SimulatedCavity

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ObserverUncertaintyLib import fusion, metrics
+from ObserverUncertaintyLib import fusion, metrics, multi_rater_metrics
 from ObserverUncertaintyLib.cases import Case, Cohort, LoadOptions
 from ObserverUncertaintyLib.entropy import binary_entropy, expert_entropy
 from ObserverUncertaintyLib.errors import InputError
@@ -130,6 +130,10 @@ def score_case(case: Case, probability: NDArray[np.float32]) -> Row:
         scores[f"dice_with_{rater}"] = metrics.dice(segmented, mask)
     between = metrics.pairwise_dice(votes)[np.triu_indices(len(case.raters), 1)]
     scores["dice_between_raters"] = float(np.nanmean(between)) if np.isfinite(between).any() else float("nan")
+    scores["soft_dice"] = multi_rater_metrics.soft_dice(probability, votes)
+    scores["dice_consensus"] = multi_rater_metrics.consensus_dice(segmented, votes)
+    scores["dice_dissensus"] = multi_rater_metrics.dissensus_dice(segmented, votes)
+    scores["volume_crps_ml"] = multi_rater_metrics.volume_crps(probability, votes, case.grid.voxel_volume_ml)
     scores["volume_ml"] = np.count_nonzero(segmented) * case.grid.voxel_volume_ml
     scores["volume_ml_majority"] = np.count_nonzero(fused) * case.grid.voxel_volume_ml
     scores["raters"] = len(case.rater_names)
@@ -158,6 +162,7 @@ def _uncertainty_scores(votes: Votes, probability: NDArray[np.float32]) -> Row:
         "ece_all": metrics.expected_calibration_error(probability, rater_mean),
         "entropy_inside_disagreement": _mean(predictive[disagreement]),
         "entropy_outside_disagreement": _mean(predictive[~disagreement]),
+        "entropy_correlation": multi_rater_metrics.entropy_correlation(expert, predictive),
     }
 
 

@@ -5,7 +5,9 @@ Source: Jungo et al. 2018, section 2.2; Gal and Ghahramani, ICML 2016.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -23,6 +25,10 @@ from ObserverUncertaintyLib.sampling import Sampler, choose_batch_size, monte_ca
 from ObserverUncertaintyLib.settings import DEFAULT_SAMPLES, EXACT, Economy, Precision
 
 _MEMORY_ADVICE = "Give a smaller --batch-size, or another --device."
+
+
+OnSample: TypeAlias = Callable[[NDArray[np.float32]], None]
+"""Told of each sample's foreground probability on the case's own grid, float32, shape (k, j, i)."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,7 @@ def predict(
     economy: Economy = EXACT,
     skull_stripped: bool | None = None,
     progress: Progress | None = None,
+    on_sample: OnSample | None = None,
 ) -> Prediction:
     """Run Monte Carlo dropout over a case.
 
@@ -86,6 +93,8 @@ def predict(
         economy: what is saved at the cost of a small error.
         skull_stripped: whether the case's images show the brain only, if known.
         progress: is told of every batch, and can cancel.
+        on_sample: is told of every sample, for what depends on single samples; not together with `economy`, which
+            draws them in parts of the case only.
 
     Raises:
         ModelError: the model cannot be used on this case.
@@ -93,6 +102,8 @@ def predict(
     """
     if samples < 1:
         raise ValueError("at least one sample is needed")
+    if on_sample and economy:
+        raise ValueError("with an economy, whole samples are not drawn")
     progress = progress or Progress()
     warnings = description.check_case(case, skull_stripped)
     device = next(network.parameters()).device
@@ -106,7 +117,7 @@ def predict(
         rows, columns = images.shape[-2:]
         batch_size = batch_size or choose_batch_size(network, rows, columns)
         sampler = Sampler(network, rows, columns, choose_precision(precision, device))
-        draw = _Draw(sampler, images, path, case, samples, seed, batch_size, progress)
+        draw = _Draw(sampler, images, path, case, samples, seed, batch_size, progress, on_sample)
         if economy:
             mean, uncertainty, work = draw.economically(economy, 2 ** description.architecture["depth"])
             notes.append(f"{case.name}: {100 * work:.0f} % of the work of {samples} samples of everything was done")
@@ -127,6 +138,7 @@ class _Draw:
     seed: int
     batch_size: int
     progress: Progress
+    on_sample: OnSample | None = None
 
     def everything(self) -> tuple[NDArray[np.float32], Uncertainty]:
         """T samples of every slice; only running sums are kept."""
@@ -142,10 +154,19 @@ class _Draw:
         if path.interpolates:
             sums = MonteCarloSums(self.case.grid.shape)
             for probability in monte_carlo_samples(*drawing):
-                sums.add(path.to_case(probability))
+                on_grid = path.to_case(probability)
+                sums.add(on_grid)
+                if self.on_sample:
+                    self.on_sample(on_grid)
             return sums.mean_probability().astype(np.float32), sums.uncertainty()
         # The entropies of the model's grid are those of the case's, and 0 outside the crop.
-        sums = summed_samples(*drawing)
+        if self.on_sample:
+            sums = MonteCarloSums(path.shape)
+            for probability in monte_carlo_samples(*drawing):
+                sums.add(probability)
+                self.on_sample(path.to_case(probability))
+        else:
+            sums = summed_samples(*drawing)
         parts = sums.uncertainty()
         return path.to_case(sums.mean_probability().astype(np.float32)), Uncertainty(
             path.to_case(parts.predictive), path.to_case(parts.expected), path.to_case(parts.mutual_information)

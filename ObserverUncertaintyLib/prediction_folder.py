@@ -22,7 +22,7 @@ from ObserverUncertaintyLib.files import (
     write_json,
 )
 from ObserverUncertaintyLib.formats import write_image
-from ObserverUncertaintyLib.inference import Prediction, predict
+from ObserverUncertaintyLib.inference import OnSample, Prediction, predict
 from ObserverUncertaintyLib.model_file import NOTICE, WEIGHTS_FILE, ModelDescription, file_digest, load_model
 from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.settings import PredictionSettings
@@ -117,6 +117,7 @@ def predict_case(
     weights: str,
     skull_stripped: bool | None = None,
     progress: Progress | None = None,
+    on_sample: OnSample | None = None,
 ) -> tuple[Prediction, dict[str, Any]]:
     """Predict one case, and say in a report how; notes and warnings are passed on to `progress` too.
 
@@ -128,6 +129,7 @@ def predict_case(
         weights: digest of the model's weights, for the report.
         skull_stripped: whether the images show the brain only, if known.
         progress: is told of every batch, and can cancel.
+        on_sample: is told of every sample; see `inference.predict`.
 
     Raises:
         InputError: the model cannot be used on this case.
@@ -135,7 +137,15 @@ def predict_case(
     """
     started = time.monotonic()
     progress = progress or Progress()
-    prediction = predict(network, description, case, **vars(settings), skull_stripped=skull_stripped, progress=progress)
+    prediction = predict(
+        network,
+        description,
+        case,
+        **vars(settings),
+        skull_stripped=skull_stripped,
+        progress=progress,
+        on_sample=on_sample,
+    )
     device = next(network.parameters()).device
     report = _report(case, prediction, description, settings)
     report["weights"] = weights

@@ -64,9 +64,7 @@ class Votes:
             codes, index = np.arange(2 ** len(raters), dtype=np.uint64), code
         else:
             codes, index = _numbered(code)
-        bits = np.arange(len(raters), dtype=np.uint64)
-        patterns = (codes[:, None] >> bits & np.uint64(1)).astype(bool)
-        return cls(patterns, index, box, raters.shape[1:])
+        return cls(_bits(codes, len(raters)), index, box, raters.shape[1:])
 
     @cached_property
     def counts(self) -> NDArray[np.intp]:
@@ -92,6 +90,34 @@ class Votes:
         return grid
 
 
+class RunningVotes:
+    """Votes of masks that come one after the other: memory does not grow with their number, up to 64."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.masks = 0
+        self._code = np.zeros(shape, np.uint64)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no further mask can be added."""
+        return self.masks == MAXIMUM_RATERS
+
+    def add(self, mask: NDArray[np.bool_]) -> None:
+        """Add a mask, shape as given to the constructor."""
+        if self.is_full:
+            raise ValueError(f"votes of more than {MAXIMUM_RATERS} masks cannot be counted")
+        self._code[mask] |= np.uint64(1) << np.uint64(self.masks)
+        self.masks += 1
+
+    def votes(self) -> Votes:
+        """The votes of the masks so far, in their order; raises ValueError if there are none."""
+        if self.masks == 0:
+            raise ValueError("no mask was added yet")
+        box = _bounding_box(self._code != 0)
+        codes, index = _numbered(self._code[box])
+        return Votes(_bits(codes, self.masks), index, box, self._code.shape)
+
+
 Raters: TypeAlias = NDArray[np.bool_] | Votes
 """Raters' masks, bool, shape (rater, k, j, i), 1 to 64 raters, or their votes if several results share the count."""
 
@@ -115,6 +141,11 @@ def _codes(raters: NDArray[np.bool_]) -> NDArray[Any]:
         code += code
         code |= votes
     return code
+
+
+def _bits(codes: NDArray[np.uint64], count: int) -> NDArray[np.bool_]:
+    """The lowest bits of numbers, shape (number, bit)."""
+    return (codes[:, None] >> np.arange(count, dtype=np.uint64) & np.uint64(1)).astype(bool)
 
 
 def _numbered(code: NDArray[Any]) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:

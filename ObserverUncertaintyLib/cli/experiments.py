@@ -1,4 +1,4 @@
-"""Commands that run whole studies: `experiment synthetic`."""
+"""Commands that run whole studies: `experiment synthetic` and `experiment cavity`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import Annotated, TypeVar
 
 import typer
 
+from ObserverUncertaintyLib.cases import MaskInterpolation
 from ObserverUncertaintyLib.cli.console import ConsoleProgress, print_result
-from ObserverUncertaintyLib.cli.options import Device, Json, Resume
+from ObserverUncertaintyLib.cli.options import Device, Json, Masks, Register, Resample, Resume, load_options
 from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.experiments.cavity.settings import PRESETS, Preset
+from ObserverUncertaintyLib.fusion import FusionMethod
 from ObserverUncertaintyLib.preprocessing import IntensityNorm
 from ObserverUncertaintyLib.settings import DEFAULT_SAMPLES, DropoutKind, FeatureNorm, Loss
 
@@ -119,6 +122,120 @@ def synthetic(
         "findings": [{"state": v.state, "claim": v.claim, "holds": v.holds, "text": v.text} for v in result.verdicts],
         "elsewhere": list(result.elsewhere),
     }
+    print_result(report, text, as_json)
+
+
+@experiment.command()
+def cavity(
+    out: Annotated[Path, typer.Option(help="Folder for models, predictions, tables and figures.")],
+    manifest: Annotated[
+        Path | None, typer.Argument(help="The cohort's manifest, a .toml file (see docs/data.md).")
+    ] = None,
+    simulate: Annotated[bool, typer.Option("--simulate", help="Simulated patients instead of a manifest.")] = False,
+    preset: Annotated[
+        Preset, typer.Option(help="full: the paper's study, a GPU's work. small: for two cores, a call on each.")
+    ] = Preset.FULL,
+    arms: Annotated[
+        str, typer.Option(help="Fusion methods to compare, separated by commas; none is one of them.")
+    ] = "none,majority",
+    seeds: Annotated[
+        str, typer.Option(help="Seeds, separated by commas; each has folds, models and simulated patients of its own.")
+    ] = "0",
+    folds: Annotated[int | None, typer.Option(min=2, help="Parts of the cross-validation. [6]")] = None,
+    patients: Annotated[
+        int | None, typer.Option(min=2, help="Simulated patients of each seed. [30; small: 18]")
+    ] = None,
+    thickness: Annotated[
+        float | None, typer.Option(help="Distance of simulated axial slices, in mm. [1; small: 4]")
+    ] = None,
+    spacing: Annotated[
+        float | None, typer.Option(help="Voxel size within a simulated axial slice, in mm. [1; small: 2]")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training slices. [35; small: 20]")] = None,
+    depth: Annotated[int | None, typer.Option(min=0, max=8, help="Pooling steps. [5; small: 4]")] = None,
+    filters: Annotated[int | None, typer.Option(min=1, help="Filters of the first block. [48; small: 8]")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Slices in a training step. [4; small: 2]")] = None,
+    samples: Annotated[int, typer.Option(min=1, help="T, the number of Monte Carlo samples.")] = DEFAULT_SAMPLES,
+    device: Device = "auto",
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of each unit: all cores, or with --ray 1 by default.")
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            help="Do the units on a Ray cluster: its address, auto for the one of this machine, or local to start one "
+            "for the study.",
+            metavar="ADDRESS",
+        ),
+    ] = None,
+    gpus: Annotated[
+        float, typer.Option(min=0, help="GPUs that a unit claims with --ray; 0.5 lets two units share one.")
+    ] = 0.0,
+    resample: Resample = False,
+    masks: Masks = MaskInterpolation.NEAREST,
+    register: Register = False,
+    resume: Resume = False,
+    as_json: Json = False,
+) -> None:
+    """The paper's Experiment 2: resection cavities, training without fusion against majority vote, cross-validated.
+
+    Writes per_case.csv, summary.csv, wme_by_dice.csv, wme_differences.csv, paired_tests.csv, agreement.csv, units.csv,
+    report.md, figure3.png and figure4b.png. Every fold and arm and every case is a unit that is done or not: with
+    --resume a second call goes on, adds seeds and arms, or helps one that is running.
+
+    \b
+    Examples:
+      observer-uncertainty experiment cavity --simulate --preset small --out small --threads 1 --resume
+      observer-uncertainty experiment cavity cohort.toml --out study
+      observer-uncertainty experiment cavity cohort.toml --out study --arms none,majority,mean --resume
+      observer-uncertainty experiment cavity cohort.toml --out /shared/study --ray auto --threads 4 --gpus 1
+    """  # noqa: D301
+    if simulate == (manifest is not None):
+        raise InputError("Give either a manifest, or --simulate for made-up patients.")
+    if gpus and ray is None:
+        raise InputError("--gpus is a unit's share on a Ray cluster. Add --ray, or give --device.")
+    base = PRESETS[preset]
+    settings = replace(
+        base,
+        seeds=tuple(_listed("--seeds", seeds, _seed, "numbers of 0 or more")),
+        arms=tuple(_listed("--arms", arms, FusionMethod, ", ".join(FusionMethod))),
+        folds=folds or base.folds,
+        patients=patients or base.patients,
+        scanner=replace(
+            base.scanner,
+            in_plane_spacing_mm=spacing or base.scanner.in_plane_spacing_mm,
+            slice_thickness_mm=thickness or base.scanner.slice_thickness_mm,
+        ),
+        training=replace(
+            base.training,
+            epochs=epochs or base.training.epochs,
+            depth=base.training.depth if depth is None else depth,
+            filters=filters or base.training.filters,
+            batch_size=batch_size or base.training.batch_size,
+        ),
+        samples=samples,
+        loading=load_options(resample, masks, register),
+    )
+    # Loads torch, which a mistake in the options need not wait for.
+    from ObserverUncertaintyLib.experiments.cavity.study import run_cavity
+    from ObserverUncertaintyLib.experiments.ray_units import Cluster
+    from ObserverUncertaintyLib.report.tables import without_nan
+
+    with ConsoleProgress().running() as progress:
+        result = run_cavity(
+            out,
+            settings,
+            manifest,
+            device=device,
+            threads=threads,
+            cluster=None if ray is None else Cluster(ray, threads or 1, gpus),
+            resume=resume,
+            progress=progress,
+        )
+    text = f"{result.text}\nEverything is in {out}"
+    if result.elsewhere:
+        text += f"\nnot in it: {len(result.elsewhere)} units that another call is working on"
+    report = {"out": str(out), "cases": without_nan(result.cases), "elsewhere": list(result.elsewhere)}
     print_result(report, text, as_json)
 
 

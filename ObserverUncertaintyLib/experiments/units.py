@@ -130,6 +130,11 @@ def _claim(folder: Path) -> bool:
     return True
 
 
+def release_claim(folder: Path) -> None:
+    """Take away the claim on a unit whose process is known to have ended, perhaps on another machine."""
+    (folder / _CLAIM_FILE).unlink(missing_ok=True)
+
+
 def _is_abandoned(claim: Path) -> bool:
     try:
         age = time.time() - claim.stat().st_mtime

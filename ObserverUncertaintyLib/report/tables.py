@@ -44,6 +44,13 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write_text(path, text.getvalue())
 
 
+def rounded(rows: Sequence[Mapping[str, Any]], digits: int = 6) -> list[dict[str, Any]]:
+    """Rows with shorter numbers: the last digits depend on the order in which a machine adds."""
+    return [
+        {key: round(value, digits) if isinstance(value, float) else value for key, value in row.items()} for row in rows
+    ]
+
+
 def without_nan(content: Any) -> Any:
     """The same nested lists and dictionaries with None for not-a-number, which JSON does not have."""
     if isinstance(content, Mapping):
@@ -80,6 +87,16 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def number(value: float, digits: int = 3) -> str:
     """A number for a table; a dash where it is undefined."""
     return "-" if _is_nan(value) else f"{value:.{digits}f}"
+
+
+def signed(value: float) -> str:
+    """A difference for a table or a sentence, always with its sign; a dash where it is undefined."""
+    return "-" if _is_nan(value) else f"{value:+.3f}"
+
+
+def signed_interval(value: float, low: float, high: float) -> str:
+    """A difference with its interval; a dash where it is undefined."""
+    return "-" if _is_nan(value) else f"{signed(value)} [{signed(low)}, {signed(high)}]"
 
 
 def _is_nan(value: Any) -> bool:

@@ -33,7 +33,8 @@ LAYERS = """
     simulation
     cases
     alignment  manifest
-    fusion  formats  entropy  metrics
+    fusion  formats  entropy  multi_rater_metrics
+    metrics
     staple  foreground  files  progress  memory
     geometry  votes
     errors

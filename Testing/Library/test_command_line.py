@@ -62,7 +62,12 @@ def raters(tmp_path: Path) -> list[Path]:
 
 def test_every_command_explains_itself_with_an_example() -> None:
     commands = (["demo"], ["fuse"], ["disagreement"], ["train"], ["predict"], ["evaluate"])
-    commands += (["simulate", "cavities"], ["simulate", "shapes"], ["experiment", "synthetic"])
+    commands += (
+        ["simulate", "cavities"],
+        ["simulate", "shapes"],
+        ["experiment", "synthetic"],
+        ["experiment", "cavity"],
+    )
     for command in commands:
         text = run(*command, "--help").stdout
         assert f"\n    observer-uncertainty {' '.join(command)} " in text, "on a line of its own"
@@ -350,6 +355,32 @@ def test_the_quick_synthetic_study_goes_from_nothing_to_a_report(tmp_path: Path)
 )
 def test_wrong_lists_of_a_study_are_named(tmp_path: Path, wrong: tuple[str, str], text: str) -> None:
     assert text in run("experiment", "synthetic", "--out", tmp_path / "study", *wrong, code=2).stderr
+    assert not (tmp_path / "study").exists()
+
+
+def test_the_cavity_study_runs_on_a_manifest(tmp_path: Path) -> None:
+    manifest = write_discs(tmp_path / "cohort", 4)
+    smaller = ("--folds", 2, "--epochs", 1, "--depth", 1, "--filters", 2, "--samples", 2, "--threads", 1)
+    study = ("experiment", "cavity", manifest, "--out", tmp_path / "study", *smaller)
+    report = result(run(*study, "--device", "cpu", "--json"))
+    assert [row["arm"] for row in report["cases"]].count("majority") == 4
+    assert report["elsewhere"] == []
+    assert "2 of 2 folds complete, 4 cases" in run(*study, "--resume").stdout
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"),
+    [
+        ((), "either a manifest, or --simulate"),
+        (("cohort.toml", "--simulate"), "either a manifest, or --simulate"),
+        (("--simulate", "--arms", "none"), 'Give "none" and at least one'),
+        (("--simulate", "--arms", "none,median"), "'median' is not a valid FusionMethod. Give none, majority"),
+        (("--simulate", "--patients", 5), "5 cases cannot be split into 6 folds"),
+        (("--simulate", "--gpus", 1), "Add --ray"),
+    ],
+)
+def test_wrong_options_of_the_cavity_study_are_named(tmp_path: Path, wrong: tuple[object, ...], text: str) -> None:
+    assert text in run("experiment", "cavity", "--out", tmp_path / "study", *wrong, code=2).stderr
     assert not (tmp_path / "study").exists()
 
 

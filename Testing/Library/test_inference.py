@@ -19,7 +19,7 @@ from ObserverUncertaintyLib.jobs import Progress
 from ObserverUncertaintyLib.model_file import ModelDescription, load_model
 from ObserverUncertaintyLib.preprocessing import Crop
 from ObserverUncertaintyLib.sampling import reference_samples
-from ObserverUncertaintyLib.settings import Precision, TrainingSettings
+from ObserverUncertaintyLib.settings import Economy, Precision, TrainingSettings
 from ObserverUncertaintyLib.training import train
 
 Model = tuple[nn.Module, ModelDescription]
@@ -44,6 +44,19 @@ def test_prediction_equals_the_slow_loop_over_stacked_samples(model: Model) -> N
     assert prediction.probability == pytest.approx(stack.mean(axis=0), abs=1e-6)
     assert prediction.uncertainty.predictive == pytest.approx(binary_entropy(stack.mean(axis=0)), abs=1e-5)
     assert prediction.uncertainty.expected == pytest.approx(binary_entropy(stack).mean(axis=0), abs=1e-5)
+
+
+@pytest.mark.parametrize("spacing", [1.0, 1.5])  # on the model's grid, and interpolated back from it
+def test_the_samples_that_are_told_of_are_those_of_the_mean(model: Model, spacing: float) -> None:
+    network, description = model
+    case = disc_case(9, slices=4)
+    case = replace(case, grid=replace(case.grid, spacing=(spacing, spacing, 3.0)))
+    told: list[np.ndarray] = []
+    prediction = predict(network, description, case, samples=3, on_sample=told.append)
+    assert [sample.shape for sample in told] == [case.grid.shape] * 3
+    assert np.mean(told, axis=0) == pytest.approx(prediction.probability, abs=1e-6)
+    with pytest.raises(ValueError, match="economy"):
+        predict(network, description, case, economy=Economy(likely_only=True), on_sample=told.append)
 
 
 def test_predictive_entropy_is_the_sum_of_its_parts(model: Model) -> None:

@@ -10,7 +10,7 @@ from ObserverUncertaintyLib.entropy import expert_entropy
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.fusion import FusionMethod, Tie, fuse
 from ObserverUncertaintyLib.metrics import pairwise_dice
-from ObserverUncertaintyLib.votes import Votes
+from ObserverUncertaintyLib.votes import RunningVotes, Votes
 
 COUNTS = [1, 2, 7, 8, 9, 12, 13, 16, 17, 32, 33, 64]
 SHAPES = [(7, 9), (4, 6, 8), (1, 5, 5)]
@@ -125,3 +125,27 @@ def test_other_than_1_to_64_raters_are_refused_by_everything(count):
     for function in (expert_entropy, pairwise_dice):
         with pytest.raises(InputError, match=wanted):
             function(raters)
+
+
+@pytest.mark.parametrize("count", COUNTS)
+def test_masks_counted_one_by_one_have_the_votes_of_all_at_once(count):
+    raters = drawn(count, (4, 6, 8), seed=count)
+    running = RunningVotes(raters.shape[1:])
+    for mask in raters:
+        running.add(mask)
+    found, expected = running.votes(), Votes.of(raters)
+    assert (found.box, found.shape) == (expected.box, expected.shape)
+    for number, mask in enumerate(raters):
+        np.testing.assert_array_equal(found.on_grid(found.patterns[:, number]), mask)
+    np.testing.assert_array_equal(pairwise_dice(found), pairwise_dice(expected))
+
+
+def test_votes_of_no_mask_or_of_too_many_are_refused():
+    running = RunningVotes((2, 2))
+    with pytest.raises(ValueError, match="no mask"):
+        running.votes()
+    for _ in range(64):
+        running.add(np.eye(2, dtype=bool))
+    assert running.is_full
+    with pytest.raises(ValueError, match="more than 64"):
+        running.add(np.eye(2, dtype=bool))

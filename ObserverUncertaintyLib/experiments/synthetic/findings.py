@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ObserverUncertaintyLib.experiments.paired import paired_interval
 from ObserverUncertaintyLib.experiments.synthetic.arms import PAPERS_FUSIONS
 from ObserverUncertaintyLib.experiments.synthetic.settings import Part
 from ObserverUncertaintyLib.experiments.synthetic.tables import Result, values
 from ObserverUncertaintyLib.simulation.shapes import STATES
 
-RESAMPLES = 2000
 SEVERAL_POINTS = 0.03
 """What "several points" of Dice are taken to be."""
 SAME_DICE = 0.01
@@ -55,16 +54,6 @@ class Verdict:
     text: str
     holds: bool
     differences: tuple[Difference, ...]
-
-
-def paired_interval(difference: NDArray[np.float64], seed: int = 0) -> tuple[float, float, float]:
-    """Mean of paired differences and its 95 % bootstrap interval; undefined ones are left out."""
-    defined = difference[~np.isnan(difference)]
-    if not len(defined):
-        return float("nan"), float("nan"), float("nan")
-    drawn = np.random.default_rng(seed).integers(0, len(defined), (RESAMPLES, len(defined)))
-    low, high = np.percentile(defined[drawn].mean(axis=1), [2.5, 97.5])
-    return float(defined.mean()), float(low), float(high)
 
 
 def verdicts(results: Sequence[Result]) -> list[Verdict]:

@@ -12,7 +12,7 @@ import numpy as np
 from ObserverUncertaintyLib.experiments.synthetic import paper
 from ObserverUncertaintyLib.experiments.synthetic.scores import SCORES
 from ObserverUncertaintyLib.experiments.synthetic.settings import Part
-from ObserverUncertaintyLib.report.tables import write_csv
+from ObserverUncertaintyLib.report.tables import rounded, write_csv
 
 TABLE1_FILE = "table1.csv"
 SUMMARY_FILE = "table1_summary.csv"
@@ -127,7 +127,7 @@ def write_tables(folder: Path, results: Sequence[Result]) -> list[Path]:
     }
     for name, rows in tables.items():
         if rows:
-            write_csv(folder / name, [{key: _rounded(value) for key, value in row.items()} for row in rows])
+            write_csv(folder / name, rounded(rows))
     return [folder / name for name, rows in tables.items() if rows]
 
 
@@ -152,7 +152,3 @@ def _std(numbers: Sequence[float]) -> float:
     """Of a sample: divided by n - 1."""
     defined = [number for number in numbers if not math.isnan(number)]
     return float(np.std(defined, ddof=1)) if len(defined) > 1 else math.nan
-
-
-def _rounded(value: Any) -> Any:
-    return round(value, 6) if isinstance(value, float) and not math.isnan(value) else value

@@ -19,7 +19,7 @@ from ObserverUncertaintyLib.errors import Cancelled, InputError
 from ObserverUncertaintyLib.evaluation import score_case
 from ObserverUncertaintyLib.experiments.synthetic import predictors
 from ObserverUncertaintyLib.experiments.synthetic.arms import PAPERS_FUSIONS, Method, study_arms
-from ObserverUncertaintyLib.experiments.synthetic.findings import paired_interval, verdicts
+from ObserverUncertaintyLib.experiments.synthetic.findings import verdicts
 from ObserverUncertaintyLib.experiments.synthetic.samples import test_samples as scored_samples
 from ObserverUncertaintyLib.experiments.synthetic.samples import training_samples
 from ObserverUncertaintyLib.experiments.synthetic.scores import SCORES, reliability, sample_scores
@@ -159,16 +159,6 @@ class TestFindings:
         # The last arm of the second seed is still being worked on.
         assert whole[-1]["seed"] == 1
         assert {each.seed for verdict in verdicts(whole[:-1]) for each in verdict.differences} == {0}
-
-    def test_the_interval_is_the_bootstraps(self) -> None:
-        rng = np.random.default_rng(3)
-        values = rng.normal(0.1, 0.2, 400)
-        middle, low, high = paired_interval(np.append(values, np.nan))
-        assert middle == pytest.approx(values.mean())
-        # With many values the interval nears the normal one.
-        half = 1.96 * values.std() / 20
-        assert low == pytest.approx(values.mean() - half, abs=0.003)
-        assert high == pytest.approx(values.mean() + half, abs=0.003)
 
 
 class Constant(nn.Module):

@@ -1,0 +1,211 @@
+"""The study's units: training the model of a fold and an arm, and predicting and scoring a case with it."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ObserverUncertaintyLib.cases import Case, Cohort
+from ObserverUncertaintyLib.devices import choose_device, describe_device
+from ObserverUncertaintyLib.evaluation import score_case
+from ObserverUncertaintyLib.experiments.cavity.folds import split_into_folds
+from ObserverUncertaintyLib.experiments.cavity.settings import CavityStudySettings
+from ObserverUncertaintyLib.experiments.units import Unit, write_result
+from ObserverUncertaintyLib.files import PROBABILITY_FILE, REPORT_FILE, write_json
+from ObserverUncertaintyLib.formats import write_image
+from ObserverUncertaintyLib.fusion import FusionMethod
+from ObserverUncertaintyLib.metrics import dice
+from ObserverUncertaintyLib.model_file import WEIGHTS_FILE, file_digest, load_model
+from ObserverUncertaintyLib.multi_rater_metrics import EnergyDistance
+from ObserverUncertaintyLib.prediction_folder import predict_case
+from ObserverUncertaintyLib.progress import Progress
+from ObserverUncertaintyLib.report.tables import without_nan
+from ObserverUncertaintyLib.settings import PredictionSettings, TrainingSettings
+from ObserverUncertaintyLib.training import train
+
+MODEL_FOLDER = "model"
+
+_TRAINING_COST = 3
+"""A training step takes about three times a pass."""
+
+_SHARE_WITH_STRUCTURE = 0.25
+"""About how many of a case's slices show a cavity; decides only how fast the progress moves."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one unit does: train the model of a fold and an arm, or predict and score a case with it.
+
+    Attributes:
+        seed, arm, fold: whose model; folds count from 0.
+        manifest: the seed's cohort.
+        training_cases: the cases that the model is trained on.
+        case: the case to predict; None for the training.
+    """
+
+    seed: int
+    arm: FusionMethod
+    fold: int
+    manifest: Path
+    training_cases: tuple[str, ...]
+    case: str | None = None
+
+    @property
+    def training_name(self) -> str:
+        """The name of the unit that trains the model."""
+        return f"seed{self.seed}/{self.arm}/fold{self.fold + 1}"
+
+    @property
+    def name(self) -> str:
+        """The unit's name: its folder below the study's."""
+        return self.training_name if self.case is None else case_folder(self.seed, self.arm, self.case)
+
+    def unit(self, settings: CavityStudySettings) -> Unit:
+        """The unit, with its cost in passes over a case."""
+        if self.case is not None:
+            return Unit(self.name, settings.samples, needs=(self.training_name,))
+        training = settings.training
+        background = training.background_slices
+        seen = 1.0 if background is None else min(1.0, _SHARE_WITH_STRUCTURE * (1 + background))
+        cost = round(_TRAINING_COST * training.epochs * len(self.training_cases) * seen)
+        return Unit(self.name, max(cost, 1))
+
+
+def case_folder(seed: int, arm: str, case: str) -> str:
+    """Folder of an arm's prediction of a case, below the study's folder."""
+    return f"seed{seed}/{arm}/cases/{case}"
+
+
+def study_tasks(settings: CavityStudySettings, cohorts: Mapping[int, Cohort]) -> Iterator[Task]:
+    """All tasks, fold by fold, so that a study that is stopped holds whole folds of every arm.
+
+    Args:
+        settings: the study's settings.
+        cohorts: each seed's cohort.
+    """
+    for seed, cohort in cohorts.items():
+        for fold, tested in enumerate(split_into_folds(cohort.case_names, settings.folds, seed)):
+            trained = tuple(name for name in cohort.case_names if name not in tested)
+            for arm in settings.arms:
+                training = Task(seed, arm, fold, cohort.manifest.path.absolute(), trained)
+                yield training
+                yield from (replace(training, case=name) for name in tested)
+
+
+@dataclass(frozen=True)
+class CavityWork:
+    """Does any unit of the study; plain values only, so that it can be sent to another process.
+
+    Attributes:
+        study: the study's folder.
+        settings: the study's settings.
+        tasks: each unit's task.
+        device: "auto", "cpu", "cuda:N" or "mps".
+        threads: torch's threads; None leaves the choice to torch. Another number may round otherwise.
+    """
+
+    study: Path
+    settings: CavityStudySettings
+    tasks: Mapping[str, Task]
+    device: str
+    threads: int | None
+
+    def __call__(self, unit: Unit, folder: Path, progress: Progress) -> None:
+        """Do one unit in its folder and write its result there last."""
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+        task, share = self.tasks[unit.name], _Share(progress, unit.cost)
+        started = time.monotonic()
+        content = self._train(task, folder, share) if task.case is None else self._predict(task, folder, share)
+        identity = {"seed": task.seed, "arm": task.arm, "fold": task.fold + 1, "case": task.case}
+        made = {
+            "device": describe_device(choose_device(self.device)),
+            "torch": torch.__version__,
+            "seconds": round(time.monotonic() - started, 1),
+            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        }
+        write_result(folder, {**identity, **made, **content})
+
+    def _train(self, task: Task, folder: Path, progress: Progress) -> dict[str, Any]:
+        cohort = Cohort.open(task.manifest, task.training_cases)
+        settings = self._training(task)
+        train(
+            cohort.load_all(self.settings.loading),
+            folder / MODEL_FOLDER,
+            settings,
+            cohort_name=cohort.name,
+            label=cohort.manifest.label,
+            skull_stripped=cohort.manifest.skull_stripped,
+            simulated=cohort.manifest.simulated,
+            device=self.device,
+            resume=True,
+            progress=progress,
+        )
+        return {"training_cases": list(task.training_cases), "training": asdict(settings)}
+
+    def _training(self, task: Task) -> TrainingSettings:
+        # The same seed in every arm: first weights and order of slices are alike, so that fusion makes the difference.
+        return replace(self.settings.training, fusion=task.arm, seed=task.seed)
+
+    def _predict(self, task: Task, folder: Path, progress: Progress) -> dict[str, Any]:
+        assert task.case is not None
+        cohort = Cohort.open(task.manifest, [task.case])
+        case = cohort.load(task.case, self.settings.loading)
+        model = self.study / task.training_name / MODEL_FOLDER
+        network, description = load_model(model, choose_device(self.device))
+        distance = EnergyDistance(case.raters)
+        prediction, report = predict_case(
+            network,
+            description,
+            case,
+            PredictionSettings(self.settings.samples, task.seed, self.settings.prediction_batch),
+            weights=file_digest(model / WEIGHTS_FILE),
+            skull_stripped=cohort.manifest.skull_stripped,
+            progress=progress,
+            on_sample=distance.add,
+        )
+        write_image(folder / PROBABILITY_FILE, prediction.probability, case.grid)
+        write_json(folder / REPORT_FILE, report)
+        scores = score_case(case, prediction.probability)
+        del scores["case"]
+        warnings = list(dict.fromkeys([*scores.pop("warnings"), *report["warnings"]]))
+        scores["ged"] = distance.squared()
+        return {"scores": without_nan(scores), "warnings": warnings, "rater_dice": without_nan(_rater_dice(case))}
+
+
+def _rater_dice(case: Case) -> dict[str, float]:
+    """Dice of every two raters, by their names."""
+    raters = zip(case.rater_names, case.raters, strict=True)
+    return {f"{a} and {b}": dice(first, second) for (a, first), (b, second) in combinations(raters, 2)}
+
+
+class _Share(Progress):
+    """Tells of one task's steps in the unit's measure of cost."""
+
+    def __init__(self, whole: Progress, cost: int) -> None:
+        self._whole = whole
+        self._cost = cost
+        self._steps = self._done = self._told = 0
+
+    def start(self, _task: str, steps: int, done: int = 0) -> None:
+        self._steps, self._done = steps, done
+        self.advance(0)
+
+    def advance(self, steps: int = 1, detail: str = "") -> None:
+        self._done += steps
+        told = self._cost * min(self._done, self._steps) // max(self._steps, 1)
+        self._whole.advance(max(told - self._told, 0), detail)
+        self._told = max(told, self._told)
+
+    def warning(self, text: str) -> None:
+        self._whole.warning(text)
+
+    def check_cancelled(self) -> None:
+        self._whole.check_cancelled()
