@@ -31,15 +31,22 @@ class ElementDropout(nn.Dropout):
 
 def scaled_mask(like: Tensor, p: float) -> Tensor:
     """A mask that is 0 with probability p and 1 / (1 - p) elsewhere, with the shape, strides and type of `like`."""
+    mask = binary_mask(like, p)
+    scale = torch.tensor(1 / (1 - p), dtype=like.dtype)
+    if like.element_size() == mask.element_size():
+        # 1 times the scale's bits is the scale, 0 times them is 0: no conversion from integers is needed.
+        return mask.mul_(int(scale.view(torch.int16))).view(like.dtype)
+    return mask.to(like.dtype).mul_(scale)
+
+
+def binary_mask(like: Tensor, p: float) -> Tensor:
+    """A mask that is 0 with probability p and 1 elsewhere: int16, with the shape and strides of `like`.
+
+    From the same state of torch's generator `scaled_mask` is 0 at the same places.
+    """
     threshold = round(p * _LEVELS) - _LEVELS // 2
     bits = torch.empty(-(-like.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
     # Dense whatever the strides of `like`, so that its memory can be filled in any order.
     mask = torch.empty_like(like, dtype=torch.int16)
-    flat = mask.as_strided((like.numel(),), (1,))
-    torch.ge(bits[: like.numel()], threshold, out=flat)
-    scale = torch.tensor(1 / (1 - p), dtype=like.dtype)
-    if like.element_size() == mask.element_size():
-        # 1 times the scale's bits is the scale, 0 times them is 0: no conversion from integers is needed.
-        flat.mul_(int(scale.view(torch.int16)))
-        return mask.view(like.dtype)
-    return mask.to(like.dtype).mul_(scale)
+    torch.ge(bits[: like.numel()], threshold, out=mask.as_strided((like.numel(),), (1,)))
+    return mask

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ObserverUncertaintyLib.dropout import ElementDropout
-from ObserverUncertaintyLib.settings import DropoutKind, FeatureNorm, UNetSettings
+from ObserverUncertaintyLib.convolution_block import ConvolutionBlock
+from ObserverUncertaintyLib.settings import UNetSettings
 from ObserverUncertaintyLib.upsampling import UpsamplingConvolution
 
 
@@ -27,12 +27,12 @@ class UNet(nn.Module):
         self.settings = settings
         widths = [settings.filters * 2**level for level in range(settings.depth + 1)]
         self.encoder = nn.ModuleList(
-            _block(channels, width, settings)
+            ConvolutionBlock(channels, width, settings)
             for channels, width in zip([settings.sequences, *widths[:-1]], widths, strict=True)
         )
         rising = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
         self.upsampling = nn.ModuleList(UpsamplingConvolution(deep, shallow) for deep, shallow in rising)
-        self.decoder = nn.ModuleList(_block(2 * shallow, shallow, settings) for _, shallow in rising)
+        self.decoder = nn.ModuleList(ConvolutionBlock(2 * shallow, shallow, settings) for _, shallow in rising)
         self.classifier = nn.Conv2d(widths[0], 1, 1)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -59,26 +59,6 @@ def set_monte_carlo_mode(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Dropout | nn.Dropout2d):
             module.train()
-
-
-def _block(channels: int, width: int, settings: UNetSettings) -> nn.Sequential:
-    """Two times convolution, dropout, normalisation, ReLU."""
-    dropout = ElementDropout if settings.dropout_kind is DropoutKind.ELEMENT else nn.Dropout2d
-    layers: list[nn.Module] = []
-    for inputs in (channels, width):
-        layers += [nn.Conv2d(inputs, width, 3, padding=1), dropout(settings.dropout), *_norm(width, settings)]
-        layers.append(nn.ReLU(inplace=True))
-    return nn.Sequential(*layers)
-
-
-def _norm(width: int, settings: UNetSettings) -> list[nn.Module]:
-    match settings.feature_norm:
-        case FeatureNorm.BATCH:
-            return [nn.BatchNorm2d(width)]
-        case FeatureNorm.INSTANCE:
-            return [nn.InstanceNorm2d(width, affine=True)]
-        case FeatureNorm.NONE:
-            return []
 
 
 def _pad_to_multiple(images: Tensor, multiple: int) -> Tensor:

@@ -26,7 +26,9 @@ LAYERS = """
     model_file
     cost
     unet  devices  targets
+    convolution_block
     settings  dropout  upsampling
+    weight_gradient
     preprocessing
     simulation
     cases
