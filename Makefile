@@ -39,7 +39,7 @@ BRAIN_GROWTH ?= ../shared/data/brain_growth
 study-brain-growth: $(VENV)/.installed
 	$(BIN)/python benchmarks/brain_growth.py --data $(BRAIN_GROWTH) --out study-output/brain_growth
 
-# What docs/results.md shows of Experiment 1. Continued if interrupted; a second call at the same time shares the work.
+# What docs/experiment1.md shows. Continued if interrupted; a second call at the same time shares the work.
 SYNTHETIC := study-output/synthetic
 experiment-synthetic: $(VENV)/.installed
 	$(BIN)/observer-uncertainty experiment synthetic --out $(SYNTHETIC) --width 128 --resume
@@ -55,10 +55,20 @@ sample-model: $(VENV)/.installed
 	mkdir -p $(SAMPLE_MODEL)
 	cp study-output/sample-model/model/model.json study-output/sample-model/model/weights.safetensors $(SAMPLE_MODEL)
 
-bench: $(VENV)/.installed
-	$(BIN)/python benchmarks/staple.py
-	$(BIN)/python benchmarks/prediction_memory.py
-	$(BIN)/python benchmarks/floor.py
+# The cavity network that benchmarks/approximate_levers.py looks at; a quarter of an hour, continued if interrupted.
+BENCH_DATA := study-output/bench
+BENCH_CASES := case01,case02,case03,case04,case05,case06,case07,case08,case09,case10,case11,case12,case13,case14
+$(BENCH_DATA)/model/model.json: | $(VENV)/.installed
+	$(BIN)/observer-uncertainty simulate cavities --out $(BENCH_DATA)/cohort --cases 17 --thickness 4 --resume
+	$(BIN)/observer-uncertainty train $(BENCH_DATA)/cohort/cohort.toml --out $(BENCH_DATA)/model --fusion none \
+		--cases $(BENCH_CASES) --depth 5 --filters 48 --spacing 2,2 --background-slices 0.6 --batch-size 2 --epochs 6 \
+		--device cpu --resume
+
+# Every benchmark, into benchmarks/RESULTS.md; on idle cores, some minutes. BENCH=--quick shows only that they run.
+bench: $(VENV)/.installed $(BENCH_DATA)/model/model.json
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]' \
+		|| echo 'The peers to compare with could not be installed: the benchmarks go without them.'
+	$(BIN)/python benchmarks/run_all.py $(BENCH)
 
 $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' \

@@ -51,9 +51,22 @@ def choose_precision(precision: Precision, device: torch.device) -> Precision:
     return Precision.BFLOAT16 if native else Precision.FLOAT32
 
 
+def torch_type(precision: Precision) -> torch.dtype:
+    """The type of tensors in a number format that `choose_precision` has resolved."""
+    return torch.bfloat16 if precision is Precision.BFLOAT16 else torch.float32
+
+
 def autocast(precision: Precision, device: torch.device) -> torch.autocast:
     """The context in which the network runs its heavy operations in the chosen number format."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision is Precision.BFLOAT16)
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that the device has left, counting what torch holds without using it; None if it is no CUDA device."""
+    if device.type != "cuda":
+        return None
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(torch.cuda.mem_get_info(device)[0]) + unused
 
 
 def peak_memory_mib(device: torch.device) -> dict[str, float | None]:

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr
 
+from ObserverUncertaintyLib.votes import Raters, Votes
+
 
 def binary_entropy(probability: NDArray[Any]) -> NDArray[np.float64]:
     """Entropy in bits of a binary label with this foreground probability; 0 at p = 0 and p = 1.
@@ -28,23 +30,22 @@ def binary_entropy(probability: NDArray[Any]) -> NDArray[np.float64]:
     return np.asarray((entr(p) + entr(1.0 - p)) / np.log(2.0))
 
 
-def expert_entropy(raters: NDArray[np.bool_]) -> NDArray[np.float64]:
+def expert_entropy(raters: Raters) -> NDArray[np.float64]:
     """Entropy in bits of the raters' votes at each voxel: the experts' disagreement.
 
     Args:
-        raters: bool, shape (rater, k, j, i).
+        raters: bool, shape (rater, k, j, i), 1 to 64 raters, or their votes.
 
     Returns:
         Shape (k, j, i), in [0, 1]; 0 where all raters agree.
 
+    Raises:
+        InputError: there is no rater, or there are more than 64.
+
     Source: Jungo et al. 2018, section 3.4, the entropies of the expert disagreement.
     """
-    count = len(raters)
-    if count == 0:
-        raise ValueError("expert entropy needs raters")
-    votes = raters.sum(axis=0, dtype=np.int64)
-    # R raters give only R + 1 possible values: look them up instead of taking logarithms at every voxel.
-    return binary_entropy(np.arange(count + 1) / count)[votes]
+    votes = Votes.of(raters)
+    return votes.on_grid(binary_entropy(votes.patterns.mean(axis=1)))
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,13 @@ class MonteCarloSums:
         self.samples = 0
         self._probability = np.zeros(shape, np.float64)
         self._entropy = np.zeros(shape, np.float64)
+
+    @classmethod
+    def of(cls, probability: NDArray[np.float64], entropy: NDArray[np.float64], samples: int) -> MonteCarloSums:
+        """Sums that were made elsewhere: of the samples' probabilities, and of their entropies in bits."""
+        sums = cls(())
+        sums.samples, sums._probability, sums._entropy = samples, probability, entropy
+        return sums
 
     def add(self, probability: NDArray[Any]) -> None:
         """Add one sample of the foreground probability, shape as given to the constructor, in [0, 1]."""

@@ -22,6 +22,7 @@ from ObserverUncertaintyLib.files import PROBABILITY_FILE, REPORT_FILE
 from ObserverUncertaintyLib.formats import read_image
 from ObserverUncertaintyLib.geometry import require_same_grid
 from ObserverUncertaintyLib.progress import Progress
+from ObserverUncertaintyLib.votes import Votes
 
 UNSURE_EVERYWHERE = 0.3
 """Mean entropy in bits where all raters agree, from which on a warning says so; trained models stay below 0.1."""
@@ -119,14 +120,15 @@ def score_case(case: Case, probability: NDArray[np.float32]) -> Row:
         raise InputError(f"{case.name} has no rater's mask, so its prediction cannot be scored.")
     warnings = list(case.warnings)
     segmented = probability > 0.5
-    fused = fusion.majority(case.raters)
-    scores: Row = {"case": case.name, **_uncertainty_scores(case.raters, probability)}
+    votes = Votes.of(case.raters)
+    fused = fusion.majority(votes)
+    scores: Row = {"case": case.name, **_uncertainty_scores(votes, probability)}
     scores["dice_majority"] = metrics.dice(segmented, fused)
     if case.truth is not None:
         scores["dice_truth"] = metrics.dice(segmented, case.truth)
     for rater, mask in zip(case.rater_names, case.raters, strict=True):
         scores[f"dice_with_{rater}"] = metrics.dice(segmented, mask)
-    between = metrics.pairwise_dice(case.raters)[np.triu_indices(len(case.raters), 1)]
+    between = metrics.pairwise_dice(votes)[np.triu_indices(len(case.raters), 1)]
     scores["dice_between_raters"] = float(np.nanmean(between)) if np.isfinite(between).any() else float("nan")
     scores["volume_ml"] = np.count_nonzero(segmented) * case.grid.voxel_volume_ml
     scores["volume_ml_majority"] = np.count_nonzero(fused) * case.grid.voxel_volume_ml
@@ -143,9 +145,9 @@ def score_case(case: Case, probability: NDArray[np.float32]) -> Row:
     return scores
 
 
-def _uncertainty_scores(raters: NDArray[np.bool_], probability: NDArray[np.float32]) -> Row:
-    predictive, expert = binary_entropy(probability), expert_entropy(raters)
-    rater_mean = fusion.mean(raters)
+def _uncertainty_scores(votes: Votes, probability: NDArray[np.float32]) -> Row:
+    predictive, expert = binary_entropy(probability), expert_entropy(votes)
+    rater_mean = fusion.mean(votes)
     doubtful = (predictive > 0) | (expert > 0)
     disagreement = expert > 0
     return {

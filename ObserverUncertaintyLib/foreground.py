@@ -66,5 +66,20 @@ def _large_filled_parts(content: NDArray[np.bool_]) -> NDArray[np.bool_]:
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     kept = (sizes >= 0.1 * sizes.max()) & (sizes > 0)
-    # In a volume, air cells open to the outside through another slice; within the slice they are holes.
-    return np.stack([ndimage.binary_fill_holes(plane) for plane in kept[labels]])
+    return _filled_slicewise(kept[labels])
+
+
+def _filled_slicewise(content: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Fill what is empty and, within its slice, not connected to the slice's edge.
+
+    In a volume, air cells open to the outside through another slice; within the slice they are holes.
+    """
+    within_slices = np.zeros((3, 3, 3), bool)
+    within_slices[1] = ndimage.generate_binary_structure(2, 1)
+    # Labelling all slices at once is much quicker than scipy's binary_fill_holes for each, and finds the same.
+    labels, count = ndimage.label(~content, within_slices)
+    outside = np.zeros(count + 1, bool)
+    for edge in (labels[:, [0, -1], :], labels[:, :, [0, -1]]):
+        outside[edge] = True
+    outside[0] = False
+    return ~outside[labels]

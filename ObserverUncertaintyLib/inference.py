@@ -5,7 +5,6 @@ Source: Jungo et al. 2018, section 2.2; Gal and Ghahramani, ICML 2016.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ObserverUncertaintyLib.cases import Case
-from ObserverUncertaintyLib.devices import autocast, choose_precision, out_of_memory_advice
-from ObserverUncertaintyLib.entropy import MonteCarloSums, Uncertainty
+from ObserverUncertaintyLib.devices import choose_precision, out_of_memory_advice
+from ObserverUncertaintyLib.economical import economical_uncertainty
+from ObserverUncertaintyLib.entropy import MonteCarloSums, Uncertainty, binary_entropy
 from ObserverUncertaintyLib.model_file import ModelDescription
+from ObserverUncertaintyLib.preprocessing import GridPath
 from ObserverUncertaintyLib.progress import Progress
-from ObserverUncertaintyLib.settings import DEFAULT_SAMPLES, Precision
-from ObserverUncertaintyLib.unet import set_monte_carlo_mode
+from ObserverUncertaintyLib.sampling import Sampler, choose_batch_size, monte_carlo_samples, summed_samples
+from ObserverUncertaintyLib.settings import DEFAULT_SAMPLES, EXACT, Economy, Precision
 
 _MEMORY_ADVICE = "Give a smaller --batch-size, or another --device."
 
@@ -32,6 +33,7 @@ class Prediction:
         probability: mean foreground probability of the samples, float32, shape (k, j, i), in [0, 1].
         uncertainty: predictive entropy and its two parts in bits.
         samples: number of Monte Carlo samples.
+        batch_size: slices that were computed at a time.
         notes: what was done to the case (resampled to the model's grid).
         warnings: how the case is unlike the training images.
     """
@@ -39,6 +41,7 @@ class Prediction:
     probability: NDArray[np.float32]
     uncertainty: Uncertainty
     samples: int
+    batch_size: int
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -60,8 +63,9 @@ def predict(
     *,
     samples: int = DEFAULT_SAMPLES,
     seed: int = 0,
-    batch_size: int = 4,
+    batch_size: int | None = None,
     precision: Precision = Precision.AUTO,
+    economy: Economy = EXACT,
     skull_stripped: bool | None = None,
     progress: Progress | None = None,
 ) -> Prediction:
@@ -76,8 +80,10 @@ def predict(
         case: the case; its images are taken by name, further ones are ignored.
         samples: T, the number of Monte Carlo samples.
         seed: of the dropout masks.
-        batch_size: slices computed at a time.
+        batch_size: slices computed at a time; None chooses by the device's memory. On a CPU the samples do not depend
+            on it, on a GPU it decides the masks.
         precision: number format of the network's heavy operations.
+        economy: what is saved at the cost of a small error.
         skull_stripped: whether the case's images show the brain only, if known.
         progress: is told of every batch, and can cancel.
 
@@ -91,67 +97,74 @@ def predict(
     warnings = description.check_case(case, skull_stripped)
     device = next(network.parameters()).device
     prepared = description.preprocessing.prepare(case.with_sequences(description.sequences))
-    path = prepared.path
-    progress.start(f"predict {case.name}", samples * -(-len(prepared.images) // batch_size))
-
-    def advance(sample: int) -> None:
-        progress.check_cancelled()
-        progress.advance(1, f"sample {sample + 1}/{samples}")
-
-    sums = MonteCarloSums(case.grid.shape)
-    with out_of_memory_advice(device, _MEMORY_ADVICE):
-        images = torch.from_numpy(prepared.images)
-        chosen = choose_precision(precision, device)
-        for probability in monte_carlo_samples(network, images, samples, seed, batch_size, chosen, advance):
-            sums.add(path.to_case(probability))
-    mean = sums.mean_probability().astype(np.float32)
-    notes: tuple[str, ...] = ()
+    path, images = prepared.path, torch.from_numpy(prepared.images)
+    notes = []
     if path.interpolates:
         row, column = path.plane.spacing[1], path.plane.spacing[0]
-        notes = (f"{case.name} was resampled in-plane to the model's {row:.3g} x {column:.3g} mm, and back",)
-    return Prediction(mean, sums.uncertainty(), samples, notes, tuple(warnings))
+        notes.append(f"{case.name} was resampled in-plane to the model's {row:.3g} x {column:.3g} mm, and back")
+    with out_of_memory_advice(device, _MEMORY_ADVICE):
+        rows, columns = images.shape[-2:]
+        batch_size = batch_size or choose_batch_size(network, rows, columns)
+        sampler = Sampler(network, rows, columns, choose_precision(precision, device))
+        draw = _Draw(sampler, images, path, case, samples, seed, batch_size, progress)
+        if economy:
+            mean, uncertainty, work = draw.economically(economy, 2 ** description.architecture["depth"])
+            notes.append(f"{case.name}: {100 * work:.0f} % of the work of {samples} samples of everything was done")
+        else:
+            mean, uncertainty = draw.everything()
+    return Prediction(mean, uncertainty, samples, batch_size, tuple(notes), tuple(warnings))
 
 
-def monte_carlo_samples(
-    network: nn.Module,
-    images: Tensor,
-    samples: int,
-    seed: int,
-    batch_size: int,
-    precision: Precision,
-    advance: Callable[[int], None] | None = None,
-) -> Iterator[NDArray[np.float32]]:
-    """Draw samples of the foreground probability with only the dropout layers stochastic.
+@dataclass(frozen=True)
+class _Draw:
+    """Samples of one case, brought to its own grid."""
 
-    Args:
-        network: the network, on the device to be used.
-        images: float32, shape (slice, sequence, row, column), normalised.
-        samples: how many to draw.
-        seed: of the dropout masks; the state of torch's generators outside is left as it was.
-        batch_size: slices computed at a time; another size draws other masks from the same seed.
-        precision: number format of the network's heavy operations.
-        advance: called before each batch with the sample's number.
+    sampler: Sampler
+    images: Tensor
+    path: GridPath
+    case: Case
+    samples: int
+    seed: int
+    batch_size: int
+    progress: Progress
 
-    Yields:
-        One sample at a time, float32, shape (slice, row, column), in [0, 1].
-    """
-    device = next(network.parameters()).device
-    set_monte_carlo_mode(network)
-    for sample in range(samples):
-        probability = torch.empty((len(images), *images.shape[-2:]))
-        # One generator per sample: a sample does not depend on how many are drawn before it.
-        with torch.random.fork_rng(_cuda_devices(device)), torch.inference_mode():
-            torch.manual_seed(int(np.random.default_rng([seed, sample]).integers(2**62)))
-            for start in range(0, len(images), batch_size):
-                if advance is not None:
-                    advance(sample)
-                part = slice(start, start + batch_size)
-                batch = images[part].to(device, memory_format=torch.channels_last)
-                with autocast(precision, device):
-                    logits = network(batch)
-                probability[part] = torch.sigmoid(logits.float())[:, 0].cpu()
-        yield probability.numpy()
+    def everything(self) -> tuple[NDArray[np.float32], Uncertainty]:
+        """T samples of every slice; only running sums are kept."""
+        batches = -(-len(self.images) // self.batch_size)
+        self.progress.start(f"predict {self.case.name}", self.samples * batches)
 
+        def advance(sample: int) -> None:
+            self.progress.check_cancelled()
+            self.progress.advance(1, f"sample {sample + 1}/{self.samples}")
 
-def _cuda_devices(device: torch.device) -> list[torch.device]:
-    return [device] if device.type == "cuda" else []
+        path = self.path
+        drawing = (self.sampler, self.images, self.samples, self.seed, self.batch_size, advance)
+        if path.interpolates:
+            sums = MonteCarloSums(self.case.grid.shape)
+            for probability in monte_carlo_samples(*drawing):
+                sums.add(path.to_case(probability))
+            return sums.mean_probability().astype(np.float32), sums.uncertainty()
+        # The entropies of the model's grid are those of the case's, and 0 outside the crop.
+        sums = summed_samples(*drawing)
+        parts = sums.uncertainty()
+        return path.to_case(sums.mean_probability().astype(np.float32)), Uncertainty(
+            path.to_case(parts.predictive), path.to_case(parts.expected), path.to_case(parts.mutual_information)
+        )
+
+    def economically(self, economy: Economy, multiple: int) -> tuple[NDArray[np.float32], Uncertainty, float]:
+        """What `economical_uncertainty` finds; entropies are brought to the case's grid, not single samples."""
+        found = economical_uncertainty(
+            self.sampler,
+            self.images,
+            self.samples,
+            self.seed,
+            self.batch_size,
+            economy,
+            multiple,
+            f"predict {self.case.name}",
+            self.progress,
+        )
+        mean = self.path.to_case(found.probability.astype(np.float32))
+        predictive = binary_entropy(mean)
+        expected = np.minimum(self.path.to_case(found.uncertainty.expected), predictive)
+        return mean, Uncertainty(predictive, expected, predictive - expected), found.work

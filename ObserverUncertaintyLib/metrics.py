@@ -6,11 +6,12 @@ in JSON, and is left out of means, whose n is then shown.
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ObserverUncertaintyLib.votes import Raters, Votes
 
 CALIBRATION_BINS = 15
 
@@ -24,15 +25,19 @@ def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
     return 2.0 * int(np.count_nonzero(a & b)) / total if total else float("nan")
 
 
-def pairwise_dice(raters: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Dice between every two raters, shape (rater, rater), with 1 on the diagonal.
+def pairwise_dice(raters: Raters) -> NDArray[np.float64]:
+    """Dice between every two raters, shape (rater, rater), with 1 on the diagonal; NaN for two empty masks.
 
     Args:
-        raters: bool, shape (rater, k, j, i).
+        raters: bool, shape (rater, k, j, i), 1 to 64 raters, or their votes.
     """
-    matrix = np.eye(len(raters))
-    for a, b in itertools.combinations(range(len(raters)), 2):
-        matrix[a, b] = matrix[b, a] = dice(raters[a], raters[b])
+    votes = Votes.of(raters)
+    # Whole numbers far below 2^53: the product of floating-point matrices is exact, and quicker than that of integers.
+    patterns = votes.patterns.astype(np.float64)
+    both = patterns.T @ (patterns * votes.counts[:, None])
+    total = both.diagonal()[:, None] + both.diagonal()
+    matrix = np.divide(2.0 * both, total, out=np.full(both.shape, np.nan), where=total > 0)
+    np.fill_diagonal(matrix, 1.0)
     return matrix
 
 

@@ -27,7 +27,7 @@ from ObserverUncertaintyLib.settings import DropoutKind, FeatureNorm, UNetSettin
 if TYPE_CHECKING:
     import torch
 
-    from ObserverUncertaintyLib.unet import UNet
+    from ObserverUncertaintyLib.network.unet import UNet
 
 FORMAT = "observer-uncertainty model"
 FORMAT_VERSION = 1
@@ -215,7 +215,7 @@ def load_model(folder: str | Path, device: torch.device | str = "cpu") -> tuple[
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    from ObserverUncertaintyLib.unet import UNet
+    from ObserverUncertaintyLib.network.unet import UNet
 
     description = read_description(folder)
     path = Path(folder) / WEIGHTS_FILE

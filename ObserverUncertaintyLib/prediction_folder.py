@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -79,19 +80,31 @@ def predict_cases(
     weights = file_digest(Path(model) / WEIGHTS_FILE)
     record = {**asdict(settings), "weights": weights}
     _require_same_settings(folder, record, overwrite)
+    left = []
     for name in case_names:
-        output = folder / name
-        if resume and (output / REPORT_FILE).exists():
+        if resume and (folder / name / REPORT_FILE).exists():
             progress.message(f"{name} is complete already")
-            continue
-        (output / REPORT_FILE).unlink(missing_ok=True)
-        case = load(name)
-        prediction, report = predict_case(
-            network, description, case, settings, weights=weights, skull_stripped=skull_stripped, progress=progress
-        )
-        # Only now, so that a first call with wrong input leaves nothing behind.
-        write_json(folder / _SETTINGS_FILE, record)
-        save_prediction(output, case, prediction, report)
+        else:
+            left.append(name)
+    # While a case is computed, the next one is read and the one before is written. Leaving waits for what is written.
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        saved: Future[Any] | None = None
+        upcoming = reader.submit(load, left[0]) if left else None
+        for number, name in enumerate(left):
+            assert upcoming is not None
+            case = upcoming.result()
+            (folder / name / REPORT_FILE).unlink(missing_ok=True)
+            upcoming = reader.submit(load, left[number + 1]) if number + 1 < len(left) else None
+            prediction, report = predict_case(
+                network, description, case, settings, weights=weights, skull_stripped=skull_stripped, progress=progress
+            )
+            # Only now, so that a first call with wrong input leaves nothing behind.
+            write_json(folder / _SETTINGS_FILE, record)
+            if saved is not None:
+                saved.result()
+            saved = writer.submit(save_prediction, folder / name, case, prediction, report)
+        if saved is not None:
+            saved.result()
     return PredictionRun(folder, tuple(case_names), describe_device(chosen), time.monotonic() - started)
 
 
@@ -122,9 +135,7 @@ def predict_case(
     """
     started = time.monotonic()
     progress = progress or Progress()
-    prediction = predict(
-        network, description, case, **asdict(settings), skull_stripped=skull_stripped, progress=progress
-    )
+    prediction = predict(network, description, case, **vars(settings), skull_stripped=skull_stripped, progress=progress)
     device = next(network.parameters()).device
     report = _report(case, prediction, description, settings)
     report["weights"] = weights
@@ -154,8 +165,9 @@ def save_prediction(
         "mutual_information": prediction.uncertainty.mutual_information,
     }
     files = {name: folder / f"{name}{extension}" for name in maps}
-    for name, values in maps.items():
-        write_image(files[name], values, case.grid)
+    with ThreadPoolExecutor() as writers:  # compressing takes the time, and threads share it
+        for written in [writers.submit(write_image, files[name], values, case.grid) for name, values in maps.items()]:
+            written.result()
     write_json(folder / REPORT_FILE, report)
     return {**files, "report": folder / REPORT_FILE}
 
@@ -175,6 +187,7 @@ def _report(
         "label": description.label,
         "fusion": description.training["fusion"],
         **asdict(settings),
+        "batch_size": prediction.batch_size,
         "sequences": list(description.sequences),
         "volume_ml": round(float(np.count_nonzero(segmented)) * case.grid.voxel_volume_ml, 4),
         "mean_entropy": float(prediction.uncertainty.predictive.mean()),

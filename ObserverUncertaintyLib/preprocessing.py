@@ -152,15 +152,15 @@ class GridPath:
         # A mask's border shifts by up to half a pixel if the nearest voxel decides; its slices must not be mixed.
         return moved >= 0.5 if array.dtype == bool else moved
 
-    def to_case(self, probability: NDArray[np.float32]) -> NDArray[np.float32]:
-        """A probability of shape (slice, row, column) back on the case's grid (k, j, i); 0 outside the crop."""
+    def to_case(self, array: NDArray[Any]) -> NDArray[Any]:
+        """A map of shape (slice, row, column) back on the case's grid (k, j, i); 0 outside the crop."""
         (above, _), (left, _) = self.border
         rows, columns = (side.stop - side.start for side in self.crop[1:])
-        array = np.zeros(self.plane.shape, np.float32)
-        array[self.crop] = probability[:, above : above + rows, left : left + columns]
+        whole = np.zeros(self.plane.shape, array.dtype)
+        whole[self.crop] = array[:, above : above + rows, left : left + columns]
         if self.interpolates:
-            array = resample(array, self.plane, self.oriented.target, "linear")
-        return self.oriented.undo(array)
+            whole = resample(whole, self.plane, self.oriented.target, "linear")
+        return self.oriented.undo(whole)
 
 
 @dataclass(frozen=True)

@@ -122,10 +122,32 @@ class TrainingSettings:
 
 
 @dataclass(frozen=True)
+class Economy:
+    """What a prediction saves at the cost of a small error; nothing by default.
+
+    Attributes:
+        likely_only: draw samples only where a pass without dropout finds anything but background possible.
+        entropy_tolerance: draw no more samples of a slice when its predictive entropy is expected to be this near, in
+            bits, to that of all T; None draws all.
+    """
+
+    likely_only: bool = False
+    entropy_tolerance: float | None = None
+
+    def __bool__(self) -> bool:
+        """Whether anything is saved."""
+        return self.likely_only or self.entropy_tolerance is not None
+
+
+EXACT = Economy()
+
+
+@dataclass(frozen=True)
 class PredictionSettings:
     """What decides a prediction besides the model and the case; see `inference.predict`."""
 
     samples: int = DEFAULT_SAMPLES
     seed: int = 0
-    batch_size: int = 4
+    batch_size: int | None = None
     precision: Precision = Precision.AUTO
+    economy: Economy = EXACT

@@ -44,18 +44,17 @@ from ObserverUncertaintyLib.model_file import (
     read_description,
     save_model,
 )
+from ObserverUncertaintyLib.network.convolution import lay_out_for_training
+from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.preprocessing import Preprocessing
 from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.settings import Augmentation, Loss, Precision, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.targets import draw_labels
 from ObserverUncertaintyLib.training_data import SliceSet, case_digest, expectations, image_digest, prepare_slices
-from ObserverUncertaintyLib.unet import UNet
 
 CHECKPOINT_FOLDER = "checkpoint"
 _SETTINGS_FILE = "settings.json"
 STATE_FILE = "state.pt"
-_STEPS_BETWEEN_READINGS = 16
-"""Of the loss, on a GPU."""
 _MEMORY_ADVICE = "Give a smaller --batch-size, fewer --filters, or another --device."
 
 
@@ -200,42 +199,6 @@ def training_step(
 
 
 @dataclass
-class _MeanLoss:
-    """The mean loss of an epoch; steps are added without waiting for the device, and read together."""
-
-    epoch: int
-    unread: list[tuple[Tensor, int]] = field(default_factory=list)
-    total: float = 0.0
-    slices: int = 0
-
-    def add(self, loss: Tensor, slices: int) -> None:
-        self.unread.append((loss, slices))
-
-    def read(self) -> int:
-        """Take in what was added since the last reading, and say how many steps that are.
-
-        Raises:
-            TrainingError: a loss is not a number.
-        """
-        steps, slices = len(self.unread), [count for _, count in self.unread]
-        losses = torch.stack([loss for loss, _ in self.unread]).tolist()
-        self.unread.clear()
-        self.total += sum(loss * count for loss, count in zip(losses, slices, strict=True))
-        self.slices += sum(slices)
-        if not np.isfinite(self.total):
-            raise TrainingError(
-                f"The loss is not a number in epoch {self.epoch + 1}. Give a smaller --learning-rate, or look for "
-                "extreme values in the images."
-            )
-        return steps
-
-    @property
-    def value(self) -> float:
-        """The mean over the slices that were read."""
-        return self.total / self.slices
-
-
-@dataclass
 class _Run:
     """One training run: its network, optimiser, data and the losses so far."""
 
@@ -278,13 +241,14 @@ class _Run:
             dropout_kind=settings.dropout_kind,
             feature_norm=settings.feature_norm,
         )
-        self.network = UNet(self.architecture).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = UNet(self.architecture).to(self.device)
+        lay_out_for_training(self.network)
         self.optimiser = make_optimiser(self.network, settings.learning_rate)
         self._take_up_checkpoint(record)
 
     def train(self) -> None:
         """Run the epochs that are not done yet, with a checkpoint after each."""
-        steps = self._steps_of_epoch()
+        steps = -(-len(self._slices_of_epoch(np.random.default_rng())) // self.settings.batch_size)
         epochs, done = self.settings.epochs, len(self.losses)
         self.progress.start("train", epochs * steps, done * steps)
         for epoch in range(done):
@@ -306,19 +270,18 @@ class _Run:
         rng = np.random.default_rng([self.settings.seed, epoch])
         torch.manual_seed(int(rng.integers(2**62)))
         self.network.train()
-        mean = _MeanLoss(epoch)
-        # A GPU works on while the next steps are prepared, unless its results are asked for.
-        unread_steps = 1 if self.device.type == "cpu" else _STEPS_BETWEEN_READINGS
-        left = self._steps_of_epoch()
+        total, seen = 0.0, 0
         for images, target in self._batches(rng):
             self.progress.check_cancelled()
             loss = training_step(self.network, self.optimiser, images, target, self.settings.loss, self.precision)
-            mean.add(loss, len(images))
-            left -= 1
-            if len(mean.unread) == unread_steps or left == 0:
-                steps = mean.read()
-                self.progress.advance(steps, f"epoch {epoch + 1}/{self.settings.epochs} loss {mean.value:.4f}")
-        return mean.value
+            total, seen = total + float(loss) * len(images), seen + len(images)
+            if not np.isfinite(total):
+                raise TrainingError(
+                    f"The loss is not a number in epoch {epoch + 1}. Give a smaller --learning-rate, or look for "
+                    "extreme values in the images."
+                )
+            self.progress.advance(1, f"epoch {epoch + 1}/{self.settings.epochs} loss {total / seen:.4f}")
+        return total / seen
 
     def _batches(self, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
         """The epoch's batches of images and targets, in an order drawn anew."""
@@ -347,9 +310,6 @@ class _Run:
             count = min(len(background), round(ratio * int(with_structure.sum())))
             background = rng.choice(background, count, replace=False)
         return np.concatenate([np.flatnonzero(with_structure), background])
-
-    def _steps_of_epoch(self) -> int:
-        return -(-len(self._slices_of_epoch(np.random.default_rng())) // self.settings.batch_size)
 
     def _validation_loss(self, slices: SliceSet) -> float:
         """Mean loss against the raters' mean, without dropout."""

@@ -8,18 +8,18 @@ Both of the paper's networks with random weights, in each number format that thi
 from __future__ import annotations
 
 import argparse
+import itertools
 import time
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
-from ObserverUncertaintyLib.cost import forward_flops, matmul_rate
+from measuring import Machine, Report, Series, Table, parser, run
 from ObserverUncertaintyLib.devices import choose_device, choose_precision, describe_device
-from ObserverUncertaintyLib.inference import monte_carlo_samples
-from ObserverUncertaintyLib.report.tables import aligned
+from ObserverUncertaintyLib.network.cost import forward_flops, matmul_rate
+from ObserverUncertaintyLib.network.unet import UNet
+from ObserverUncertaintyLib.sampling import Sampler, monte_carlo_samples
 from ObserverUncertaintyLib.settings import Precision, UNetSettings
-from ObserverUncertaintyLib.unet import UNet
 
 
 @dataclass(frozen=True)
@@ -39,38 +39,41 @@ SETUPS = (
 )
 
 
-def pass_seconds(setup: Setup, device: torch.device, precision: Precision, repetitions: int) -> float:
-    """Median seconds of a Monte Carlo pass over one slice."""
+def passes(setup: Setup, device: torch.device, precision: Precision, repetitions: int) -> Series:
+    """Seconds of a Monte Carlo pass over one slice; the first two passes are not counted."""
     network = UNet(setup.settings).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     images = torch.randn(setup.batch, setup.settings.sequences, setup.rows, setup.columns)
-    times = []
-    started = time.perf_counter()
-    for _ in monte_carlo_samples(network, images, repetitions + 2, 0, setup.batch, precision):
-        times.append(time.perf_counter() - started)
-        started = time.perf_counter()
-    return float(np.median(times[2:])) / setup.batch
+    ended = [time.perf_counter()]
+    sampler = Sampler(network, setup.rows, setup.columns, precision)
+    for _ in monte_carlo_samples(sampler, images, repetitions + 2, 0, setup.batch):
+        ended.append(time.perf_counter())
+    seconds = [(end - start) / setup.batch for start, end in itertools.pairwise(ended)]
+    size = f"{setup.rows}x{setup.columns}"
+    return Series(f"{setup.name}, {size}, {precision.value}", tuple(seconds[2:]))
 
 
-def main() -> None:
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--repetitions", type=int, default=5)
-    arguments = parser.parse_args()
+def measure(arguments: argparse.Namespace) -> Report:
+    """Both networks in each number format."""
     device = choose_device(arguments.device)
-    formats = dict.fromkeys([Precision.FLOAT32, choose_precision(Precision.AUTO, device)])
-    rows = []
-    for precision in formats:
+    repetitions = 2 if arguments.quick else arguments.repetitions
+    rows, series = [], []
+    for precision in dict.fromkeys([Precision.FLOAT32, choose_precision(Precision.AUTO, device)]):
         rate = matmul_rate(device, precision)
         for setup in SETUPS:
             operations = forward_flops(setup.settings, setup.rows, setup.columns)
-            seconds, floor = pass_seconds(setup, device, precision, arguments.repetitions), operations / rate
-            size = f"{setup.rows}x{setup.columns}"
-            figures = (operations / 1e9, rate / 1e9, 1e3 * floor, 1e3 * seconds, seconds / floor)
-            rows.append([f"{setup.name}, {size}, {precision.value}", *(f"{figure:.3g}" for figure in figures)])
-    header = [describe_device(device), "GFLOP a slice", "matmul GFLOP/s", "floor (ms)", "pass (ms)", "pass / floor"]
-    print(aligned(header, rows))
+            timed, floor = passes(setup, device, precision, repetitions), operations / rate
+            figures = (operations / 1e9, rate / 1e9, 1e3 * floor, 1e3 * timed.median, timed.median / floor)
+            rows.append((timed.name, *(f"{figure:.3g}" for figure in figures)))
+            series.append(timed)
+    header = ("network", "GFLOP a slice", "matmul GFLOP/s", "floor (ms)", "pass (ms)", "pass / floor")
+    machine = Machine.here(describe_device(device))
+    return Report(
+        "The floor beside a Monte Carlo pass over a slice", machine, (Table(header, tuple(rows)),), tuple(series)
+    )
 
 
 if __name__ == "__main__":
-    main()
+    options = parser(__doc__)
+    options.add_argument("--device", default="auto")
+    options.add_argument("--repetitions", type=int, default=5, help="of which the median is taken")
+    run(options, measure)

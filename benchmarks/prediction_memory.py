@@ -1,4 +1,4 @@
-"""Peak memory of the paper's cavity network (5 poolings, 48 filters) on a 182x218x182 case of four sequences.
+"""Peak memory of the paper's cavity network (5 poolings, 48 filters) on a 240x240x155 case of four sequences.
 
 Weights are random: memory does not depend on them. Runs `predict` in a process of its own and reads that process's
 peak memory from its result.
@@ -20,16 +20,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from measuring import Machine, Report, Series, Table, Target, parser, run
 from ObserverUncertaintyLib import __version__
 from ObserverUncertaintyLib.formats import write_image
 from ObserverUncertaintyLib.geometry import Grid
 from ObserverUncertaintyLib.model_file import Expectations, ModelDescription, save_model
+from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.preprocessing import Preprocessing
 from ObserverUncertaintyLib.settings import UNetSettings
-from ObserverUncertaintyLib.unet import UNet
 
 SEQUENCES = ("T1", "T1c", "T2", "FLAIR")
-LIMIT_MIB = 4096
+LIMIT_MIB = 3072
+SIZE = (240, 240, 155)
+QUICK_SLICES = 6
 
 
 def write_model(folder: Path) -> None:
@@ -49,38 +52,49 @@ def write_model(folder: Path) -> None:
     save_model(folder, UNet(settings), description)
 
 
-def write_head(folder: Path) -> None:
-    """An ellipsoid as large as a brain, in four sequences."""
-    k, j, i = np.ogrid[:182, :218, :182]
-    inside = ((k - 90) / 70) ** 2 + ((j - 109) / 88) ** 2 + ((i - 91) / 68) ** 2 < 1
+def write_head(folder: Path, slices: int) -> None:
+    """An ellipsoid as large as a brain, in four sequences; the middle ones of its slices if fewer than 155."""
+    columns, rows, whole = SIZE
+    k, j, i = np.ogrid[(whole - slices) // 2 : (whole + slices) // 2, :rows, :columns]
+    inside = ((k - whole / 2) / 70) ** 2 + ((j - rows / 2) / 88) ** 2 + ((i - columns / 2) / 68) ** 2 < 1
     rng = np.random.default_rng(0)
     for sequence in SEQUENCES:
-        write_image(folder / f"{sequence}.nii.gz", inside * rng.normal(500, 50, inside.shape), Grid((182, 218, 182)))
+        write_image(
+            folder / f"{sequence}.nii.gz", inside * rng.normal(500, 50, inside.shape), Grid((columns, rows, slices))
+        )
 
 
-def main() -> None:
-    """Run the prediction and print its memory and time."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--case", type=Path, help="folder with T1, T1c, T2 and FLAIR as .nii.gz")
-    parser.add_argument("--samples", type=int, default=2)
-    arguments = parser.parse_args()
+def measure(arguments: argparse.Namespace) -> Report:
+    """Run the prediction in a process of its own and read memory and time from its result."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_model(folder / "model")
         case = arguments.case
         if case is None:
             case = folder / "case"
-            write_head(case)
+            write_head(case, QUICK_SLICES if arguments.quick else SIZE[2])
         images = [f"--image={sequence}={case / f'{sequence}.nii.gz'}" for sequence in SEQUENCES]
         command = [sys.executable, "-m", "ObserverUncertaintyLib.cli", "predict", str(folder / "model"), *images]
         command += ["--out", str(folder / "out"), "--samples", str(arguments.samples), "--json"]
+        command += ["--batch-size", str(arguments.batch_size)] if arguments.batch_size else []
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True, encoding="utf-8")
     result = json.loads(done.stdout)
-    peak = result["peak_memory_mib"]["main"]
-    print(f"device {result['device']}, {arguments.samples} samples: {result['seconds']:.0f} s")
-    print(f"peak memory {peak:.0f} MiB of {LIMIT_MIB} MiB allowed")
-    sys.exit(peak > LIMIT_MIB)
+    found = {"seconds": result["seconds"]}
+    found |= {f"peak {place} memory (MiB)": peak for place, peak in result["peak_memory_mib"].items() if peak}
+    table = Table((f"{arguments.samples} samples", "found"), tuple((name, f"{x:.0f}") for name, x in found.items()))
+    peak = found["peak main memory (MiB)"]
+    return Report(
+        "Memory of a prediction with the cavity network",
+        Machine.here(result["device"]),
+        (table,),
+        tuple(Series(name, (value,)) for name, value in found.items()),
+        targets=(Target(f"main memory below {LIMIT_MIB} MiB", f"{peak:.0f} MiB", peak < LIMIT_MIB),),
+    )
 
 
 if __name__ == "__main__":
-    main()
+    options = parser(__doc__)
+    options.add_argument("--case", type=Path, help="folder with T1, T1c, T2 and FLAIR as .nii.gz")
+    options.add_argument("--samples", type=int, default=2)
+    options.add_argument("--batch-size", type=int, help="slices computed at a time")
+    run(options, measure)

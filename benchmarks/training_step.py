@@ -1,41 +1,33 @@
 """A training step of both networks of the paper, beside MONAI's DynUNet with the same filters, strides and dropout.
 
-Both see the same batch in the same number format, in turns: forward pass, loss, backward pass, Adam. MONAI has to be
-installed: pip install '.[bench]'.
+Forward pass, loss, backward pass and Adam, on the same batch, in the same number format, in turns. DynUNet runs in both
+memory layouts, and the faster one counts; its Adam is torch's default. Freed memory is kept for both, as the command
+line does. MONAI has to be installed: pip install '.[bench]'.
 
     python benchmarks/training_step.py
-
-Operations are those of the convolutions that a step really does, forward and backward. "ours, layer by layer" is our
-network without what makes it faster, with PyTorch's default Adam.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import platform
-import sys
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from unittest import mock
+from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ObserverUncertaintyLib.convolution_block import ConvolutionBlock
-from ObserverUncertaintyLib.cost import matmul_rate
+from measuring import CannotRunError, Machine, Report, Series, Table, Target, interleaved, parser, run
 from ObserverUncertaintyLib.devices import choose_device, choose_precision, describe_device, make_deterministic
-from ObserverUncertaintyLib.report.tables import aligned
+from ObserverUncertaintyLib.memory import keep_freed_memory
+from ObserverUncertaintyLib.network.convolution import lay_out_for_training
+from ObserverUncertaintyLib.network.cost import matmul_rate
+from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.settings import Loss, Precision, UNetSettings
 from ObserverUncertaintyLib.training import make_optimiser, training_step
-from ObserverUncertaintyLib.unet import UNet
-from ObserverUncertaintyLib.upsampling import UpsamplingConvolution
 
-DROPOUT = 0.2
+FACTOR = 1.5
+OURS = "ours"
 
 
 @dataclass(frozen=True)
@@ -48,185 +40,146 @@ class Setup:
     columns: int
     batch: int
 
+    def __str__(self) -> str:
+        return f"{self.name}, {self.batch} of {self.rows}x{self.columns}"
+
 
 SETUPS = (
-    Setup("shapes", UNetSettings(sequences=1, dropout=DROPOUT), 64, 64, 8),
-    Setup("shapes", UNetSettings(sequences=1, dropout=DROPOUT), 128, 128, 8),
-    Setup("cavity", UNetSettings(sequences=4, depth=5, filters=48, dropout=DROPOUT), 160, 192, 4),
+    Setup("shapes", UNetSettings(sequences=1), 64, 64, 8),
+    Setup("shapes", UNetSettings(sequences=1), 128, 128, 8),
+    Setup("cavity", UNetSettings(sequences=4, depth=5, filters=48), 160, 192, 4),
 )
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """What one way of training took.
-
-    Attributes:
-        setup: the network and its batch.
-        way: whose network, and how it was run.
-        parameters: of the network.
-        operations: floating-point operations of a step, a multiplication and an addition are two.
-        seconds: of each repetition.
-    """
-
-    setup: str
-    way: str
-    parameters: int
-    operations: int
-    slices: int
-    seconds: tuple[float, ...]
-
-    @property
-    def median(self) -> float:
-        """Median seconds of a step."""
-        return float(np.median(self.seconds))
-
-
-def dynunet(setup: Setup) -> nn.Module:
+def dynunet(settings: UNetSettings) -> nn.Module:
     """MONAI's network with our filters, strides and dropout."""
     from monai.networks.nets import DynUNet
 
-    levels = setup.settings.depth + 1
+    levels = settings.depth + 1
     return DynUNet(
         spatial_dims=2,
-        in_channels=setup.settings.sequences,
+        in_channels=settings.sequences,
         out_channels=1,
         kernel_size=[3] * levels,
         strides=[1] + [2] * (levels - 1),
         upsample_kernel_size=[2] * (levels - 1),
-        filters=[setup.settings.filters * 2**level for level in range(levels)],
-        dropout=setup.settings.dropout,
+        filters=[settings.filters * 2**level for level in range(levels)],
+        dropout=settings.dropout,
         norm_name="batch",
         deep_supervision=False,
     )
 
 
+def step_flops(make: Callable[[UNetSettings], nn.Module], setup: Setup) -> int:
+    """Floating-point operations of the convolutions of a step, forward and backward, as if all were computed directly.
+
+    Ours count upsampling and its convolution as the one step that they are on a CPU, 4/9 of their definition.
+    """
+    with torch.device("meta"):
+        network = make(setup.settings).train()
+        images = torch.empty(setup.batch, setup.settings.sequences, setup.rows, setup.columns)
+    with FlopCounterMode(display=False) as counter:
+        network(images).sum().backward()
+    return sum(count for operation, count in counter.get_flop_counts()["Global"].items() if "conv" in str(operation))
+
+
 class Trainee:
-    """A network with its optimiser, and the steps it made."""
+    """A network with its optimiser and the batch that it sees again and again."""
 
     def __init__(
-        self, network: nn.Module, device: torch.device, memory_format: torch.memory_format, *, our_optimiser: bool
+        self,
+        network: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        images: Tensor,
+        target: Tensor,
+        precision: Precision,
     ) -> None:
-        self.network = network.to(device).to(memory_format=memory_format).train()  # type: ignore[call-overload]
-        self.memory_format = memory_format
-        self.optimiser = (
-            make_optimiser(self.network, 1e-3) if our_optimiser else torch.optim.Adam(self.network.parameters(), 1e-3)
-        )
-        self.parameters = sum(parameter.numel() for parameter in self.network.parameters())
-        self.seconds: list[float] = []
-        self.operations = 0
+        self.network, self.optimiser = network.train(), optimiser
+        self.images, self.target, self.precision = images, target, precision
 
-    def step(self, images: Tensor, target: Tensor, precision: Precision) -> None:
-        """Make one step and note its time."""
-        images = images.contiguous(memory_format=self.memory_format)
-        started = time.perf_counter()
-        training_step(self.network, self.optimiser, images, target, Loss.CROSS_ENTROPY, precision).item()
-        self.seconds.append(time.perf_counter() - started)
-
-    def warm_up(self, images: Tensor, target: Tensor, precision: Precision) -> None:
-        """Two steps that are not timed; the first one counts the operations."""
-        with FlopCounterMode(display=False) as counter:
-            self.step(images, target, precision)
-        self.operations = int(counter.get_total_flops())
-        self.step(images, target, precision)
-        self.seconds.clear()
+    def step(self) -> float:
+        """Make one step; returns its loss, which waits for the device."""
+        arguments = (self.network, self.optimiser, self.images, self.target, Loss.CROSS_ENTROPY, self.precision)
+        return float(training_step(*arguments))
 
 
-class PlainTrainee(Trainee):
-    """Our network as it is defined, one layer after the other."""
-
-    def step(self, images: Tensor, target: Tensor, precision: Precision) -> None:
-        """Make one step and note its time."""
-        with (
-            mock.patch.object(ConvolutionBlock, "forward", ConvolutionBlock.layer_by_layer),
-            mock.patch.object(UpsamplingConvolution, "forward", UpsamplingConvolution.two_steps),
-        ):
-            super().step(images, target, precision)
-
-
-def measure(setup: Setup, device: torch.device, precision: Precision, repetitions: int) -> list[Measurement]:
-    """Train all ways in turns on one random batch."""
+def trainees(setup: Setup, device: torch.device, precision: Precision) -> dict[str, Trainee]:
+    """Ours, and DynUNet in both layouts."""
     torch.manual_seed(0)
-    last, first = torch.channels_last, torch.contiguous_format
-    ways: dict[str, Callable[[], Trainee]] = {
-        "ours": lambda: Trainee(UNet(setup.settings), device, last, our_optimiser=True),
-        "ours, layer by layer": lambda: PlainTrainee(UNet(setup.settings), device, last, our_optimiser=False),
-        "DynUNet": lambda: Trainee(dynunet(setup), device, first, our_optimiser=False),
-        "DynUNet, channels last": lambda: Trainee(dynunet(setup), device, last, our_optimiser=False),
-    }
     images = torch.randn(setup.batch, setup.settings.sequences, setup.rows, setup.columns, device=device)
     target = (torch.rand(setup.batch, 1, setup.rows, setup.columns, device=device) > 0.5).float()
-    trainees = {way: make() for way, make in ways.items()}
-    for trainee in trainees.values():
-        trainee.warm_up(images, target, precision)
-    for _ in range(repetitions):
-        for trainee in trainees.values():
-            trainee.step(images, target, precision)
-    name = f"{setup.name}, {setup.rows}x{setup.columns}"
-    return [
-        Measurement(name, way, trainee.parameters, trainee.operations, setup.batch, tuple(trainee.seconds))
-        for way, trainee in trainees.items()
+    network = UNet(setup.settings).to(device)
+    lay_out_for_training(network)
+    channels_last = images.to(memory_format=torch.channels_last)
+    made = {OURS: Trainee(network, make_optimiser(network, 1e-3), channels_last, target, precision)}
+    for name, layout in (("contiguous", torch.contiguous_format), ("channels last", torch.channels_last)):
+        peer = dynunet(setup.settings).to(device).to(memory_format=layout)  # type: ignore[call-overload]
+        laid_out = images.to(memory_format=layout)
+        made[f"DynUNet, {name}"] = Trainee(peer, torch.optim.Adam(peer.parameters(), 1e-3), laid_out, target, precision)
+    return made
+
+
+def compare(
+    setup: Setup, device: torch.device, precision: Precision, rate: float, repetitions: int
+) -> tuple[list[tuple[str, ...]], list[Series], list[Target]]:
+    """The rows of the table, every repetition, and what was to be reached."""
+    candidates = {name: trainee.step for name, trainee in trainees(setup, device, precision).items()}
+    ours, *peers = interleaved(candidates, repetitions, warm=True)
+    fastest = min(peers, key=lambda series: series.median)
+    operations = {series.name: step_flops(dynunet, setup) for series in peers}
+    operations[OURS] = step_flops(UNet, setup)
+    rows, kept = [], []
+    for series in (ours, *peers):
+        flops, gain = operations[series.name], series.over(ours, f"{setup}: {series.name} / ours")
+        kept += [Series(f"{setup}: {series.name} (s)", series.values), gain]
+        milliseconds = (1e3 * seconds for seconds in (series.median, min(series.values), max(series.values)))
+        per_flop = series.median / flops
+        figures = (flops / setup.batch / 1e9, *milliseconds, setup.batch / series.median, 1e12 * per_flop)
+        ratios = (per_flop * rate, gain.median)
+        rows.append((str(setup), series.name, *(f"{figure:.3g}" for figure in (*figures, *ratios))))
+    gain = fastest.over(ours, "").median
+    per_flop = gain * operations[OURS] / operations[fastest.name]
+    targets = [
+        Target(f"{setup}: at least as fast per FLOP as {fastest.name}", f"{per_flop:.2f} times", per_flop >= 1),
+        Target(f"{setup}: at least {FACTOR} times its throughput", f"{gain:.2f}", gain >= FACTOR),
     ]
+    return rows, kept, targets
 
 
-def table(measurements: list[Measurement], rate: float, title: str) -> str:
-    """One line for each way, with ours relative to the others."""
-    ours = {measurement.setup: measurement for measurement in measurements if measurement.way == "ours"}
-    rows = []
-    for measurement in measurements:
-        reference, seconds, operations = ours[measurement.setup], measurement.median, measurement.operations
-        spread = f"{1e3 * min(measurement.seconds):.0f} to {1e3 * max(measurement.seconds):.0f}"
-        per_operation = seconds / operations
-        figures = (
-            operations / measurement.slices / 1e9,
-            1e3 * seconds,
-            measurement.slices / seconds,
-            1e12 * per_operation,
-            per_operation * rate,
-            seconds / reference.median,
-            per_operation / (reference.median / reference.operations),
-        )
-        figures_text = [f"{figure:.3g}" for figure in figures]
-        rows.append([measurement.setup, measurement.way, *figures_text[:2], spread, *figures_text[2:]])
-    header = [title, "", "GFLOP a slice", "step (ms)", "spread (ms)", "slices/s", "ps/FLOP", "step / floor"]
-    return aligned([*header, "time / ours", "time per FLOP / ours"], rows)
-
-
-def main() -> int:
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="the small networks only, three repetitions")
-    parser.add_argument("--json", type=Path, help="write machine, settings and every repetition here")
-    arguments = parser.parse_args()
+def measure(arguments: argparse.Namespace) -> Report:
+    """Both networks."""
     try:
-        import monai
+        import monai  # noqa: F401
     except ModuleNotFoundError:
-        print("The comparison needs MONAI, which is not installed: pip install '.[bench]'", file=sys.stderr)
-        return 1
+        raise CannotRunError("MONAI is not installed: pip install '.[bench]'") from None
     make_deterministic()
+    keep_freed_memory()
     device = choose_device(arguments.device)
     precision = choose_precision(Precision.AUTO, device)
-    repetitions = 3 if arguments.quick else arguments.repetitions
     rate = matmul_rate(device, precision)
-    measurements: list[Measurement] = []
-    for setup in SETUPS[: 2 if arguments.quick else None]:
-        measurements += measure(setup, device, precision, repetitions)
-    title = f"{describe_device(device)}, {precision.value}, matmul {rate / 1e9:.0f} GFLOP/s"
-    print(table(measurements, rate, title))
-    if arguments.json:
-        report = {
-            "benchmark": Path(__file__).stem,
-            "machine": {"device": describe_device(device), "processor": platform.processor() or platform.machine()},
-            "versions": {"python": platform.python_version(), "torch": torch.__version__, "monai": monai.__version__},
-            "precision": precision.value,
-            "matmul_operations_per_second": rate,
-            "setups": [asdict(setup) for setup in SETUPS],
-            "measurements": [asdict(measurement) for measurement in measurements],
-        }
-        arguments.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    return 0
+    rows, repetitions, targets = [], [], []
+    for setup in SETUPS[:1] if arguments.quick else SETUPS:
+        found = compare(setup, device, precision, rate, 2 if arguments.quick else arguments.repetitions)
+        rows += found[0]
+        repetitions += found[1]
+        targets += found[2]
+    header = ("batch", "network", "GFLOP a slice", "step (ms)", "least", "most", "slices/s", "ps/FLOP", "step / floor")
+    return Report(
+        "A training step beside MONAI's DynUNet",
+        Machine.here(describe_device(device), ["monai"]),
+        (Table((*header, "time / ours"), tuple(rows)),),
+        tuple(repetitions),
+        (
+            f"Number format {precision.value}; floor: the operations at the rate of large matrix products, "
+            f"{rate / 1e9:.0f} GFLOP/s.",
+            "Operations count as if every convolution were computed directly, so doing fewer shows as less time each.",
+        ),
+        tuple(targets),
+    )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    options = parser(__doc__)
+    options.add_argument("--device", default="auto")
+    options.add_argument("--repetitions", type=int, default=5, help="of which the median is taken")
+    run(options, measure)

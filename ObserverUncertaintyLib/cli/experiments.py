@@ -31,6 +31,12 @@ def synthetic(
     parts: Annotated[
         str, typer.Option(help="What to do, of table1, extras and sweeps, separated by commas.")
     ] = "table1",
+    only: Annotated[
+        str | None,
+        typer.Option(
+            help="Only these arms of the parts, separated by commas; patterns such as sweep-T-* are names too."
+        ),
+    ] = None,
     seeds: Annotated[
         str | None, typer.Option(help="Seeds, separated by commas; each has samples and models of its own. [0,1,2]")
     ] = None,
@@ -96,12 +102,13 @@ def synthetic(
             loss=loss,
         ),
     )
+    patterns = () if only is None else _listed("--only", only, str, "names of arms")
     # Loads torch, which a mistake in the options need not wait for.
     from ObserverUncertaintyLib.experiments.synthetic.study import run_synthetic
     from ObserverUncertaintyLib.report.tables import without_nan
 
     with ConsoleProgress().running() as progress:
-        result = run_synthetic(out, settings, device=device, resume=resume, progress=progress)
+        result = run_synthetic(out, settings, only=patterns, device=device, resume=resume, progress=progress)
     text = f"{result.text}\nEverything is in {out}"
     if result.elsewhere:
         text += f"\nnot in it: {len(result.elsewhere)} units that another call is working on"

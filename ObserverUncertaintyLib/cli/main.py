@@ -10,6 +10,7 @@ import typer
 from ObserverUncertaintyLib import __version__
 from ObserverUncertaintyLib.cli import cohorts, experiments, models, raters
 from ObserverUncertaintyLib.errors import Cancelled, InputError, ObserverUncertaintyError
+from ObserverUncertaintyLib.memory import keep_freed_memory
 
 app = typer.Typer(
     help="Segmentation uncertainty that keeps the experts' disagreement (Jungo et al., MICCAI 2018).\n\n"
@@ -46,6 +47,7 @@ def _options(
 
 def main() -> None:
     """Run the command line; exit with 0 when done, 2 when the input is wrong, 1 for anything else."""
+    keep_freed_memory()
     try:
         app()
     except InputError as error:

@@ -31,6 +31,7 @@ from ObserverUncertaintyLib.settings import (
     DEFAULT_SAMPLES,
     Augmentation,
     DropoutKind,
+    Economy,
     FeatureNorm,
     Loss,
     Precision,
@@ -178,10 +179,24 @@ def predict(
     cases: Cases = None,
     samples: Annotated[int, typer.Option(min=1, help="T, the number of Monte Carlo samples.")] = DEFAULT_SAMPLES,
     seed: Annotated[int, typer.Option(min=0, help="Of the dropout masks.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1, help="Slices computed at a time.")] = 4,
+    batch_size: Annotated[
+        int | None, typer.Option(min=1, help="Slices computed at a time; without it what the device's memory holds.")
+    ] = None,
     precision: Annotated[
         Precision, typer.Option(help="auto takes bfloat16 where the device computes in it natively.")
     ] = Precision.AUTO,
+    likely_only: Annotated[
+        bool,
+        typer.Option(
+            "--likely-only", help="Faster, with a small error: samples only where a pass without dropout sees anything."
+        ),
+    ] = False,
+    entropy_tolerance: Annotated[
+        float | None,
+        typer.Option(
+            min=0, help="Faster, with this error in bits: no more samples of a slice once its entropy is known so well."
+        ),
+    ] = None,
     device: Device = "auto",
     resample: Resample = False,
     masks: Masks = MaskInterpolation.NEAREST,
@@ -217,7 +232,7 @@ def predict(
             cohort.case_names if cohort else [name],
             load,
             out,
-            PredictionSettings(samples, seed, batch_size, precision),
+            PredictionSettings(samples, seed, batch_size, precision, Economy(likely_only, entropy_tolerance)),
             device=device,
             skull_stripped=cohort.manifest.skull_stripped if cohort else None,
             resume=resume,

@@ -35,6 +35,13 @@ def fuse(
     tie: Annotated[
         fusion.Tie, typer.Option(help="What majority makes of an even split of an even number of raters.")
     ] = fusion.Tie.BACKGROUND,
+    staple_region: Annotated[
+        fusion.StapleRegion,
+        typer.Option(
+            help="The voxels that STAPLE takes its prior and the raters' performance from: the box of the raters' "
+            "union, or the whole image as SimpleITK's filter does."
+        ),
+    ] = fusion.StapleRegion.BOX,
     resample: Resample = False,
     masks: Masks = MaskInterpolation.NEAREST,
     overwrite: Overwrite = False,
@@ -50,8 +57,10 @@ def fuse(
         raise InputError("--method none keeps the raters apart, so there is nothing to write. Give another method.")
     _prepare(out, overwrite)
     case = _load(raters, resample, masks)
-    performance = fusion.staple(case.raters) if method is fusion.FusionMethod.STAPLE else None
-    fused = performance.posterior > 0.5 if performance else fusion.fuse(case.raters, method, tie)
+    performance = None
+    if method is fusion.FusionMethod.STAPLE:
+        performance = fusion.staple(case.raters, region=staple_region)
+    fused = performance.segmentation if performance else fusion.fuse(case.raters, method, tie)
     if fused.dtype == bool:
         write_mask(out, fused, case.grid)
     else:
@@ -88,9 +97,10 @@ def disagreement(
     """  # noqa: D301
     _prepare(out, overwrite)
     case = _load(raters, resample, masks)
-    entropy = expert_entropy(case.raters)
+    votes = fusion.Votes.of(case.raters)
+    entropy = expert_entropy(votes)
     write_image(out, entropy.astype(np.float32), case.grid)
-    pairs = metrics.pairwise_dice(case.raters)
+    pairs = metrics.pairwise_dice(votes)
     disputed = entropy > 0
     result = {
         "out": str(out),

@@ -25,7 +25,7 @@ class PredictRequest:
         case_name: the case's name in the report.
         samples: T, the number of Monte Carlo samples.
         seed: of the dropout masks.
-        batch_size: slices computed at a time; halved where the device's memory is too small.
+        batch_size: slices computed at a time, fewer where the device's memory is too small; None chooses by the memory.
         device: "auto", "cpu", "cuda:N" or "mps".
         skull_stripped: whether the images show the brain only, if known.
     """
@@ -36,7 +36,7 @@ class PredictRequest:
     case_name: str = "case"
     samples: int = DEFAULT_SAMPLES
     seed: int = 0
-    batch_size: int = 4
+    batch_size: int | None = None
     device: str = "auto"
     skull_stripped: bool | None = None
 
@@ -44,7 +44,7 @@ class PredictRequest:
         """Refuse values that no prediction can be made with."""
         if not self.images:
             raise InputError("A prediction needs the image of one sequence or more; none is given.")
-        if self.samples < 1 or self.batch_size < 1 or self.seed < 0:
+        if self.samples < 1 or (self.batch_size is not None and self.batch_size < 1) or self.seed < 0:
             raise InputError(
                 f"samples is {self.samples}, batch size {self.batch_size} and seed {self.seed}; expected at least 1, "
                 "1 and 0."

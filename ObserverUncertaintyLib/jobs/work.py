@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 
+_SECOND_ATTEMPT = 4
+"""Slices at a time after the memory was too small for what was chosen by it."""
+
 _PACKAGES = ("numpy", "scipy", "SimpleITK", "torch", "safetensors")
 """What training and prediction need."""
 
@@ -67,7 +70,7 @@ def _predict(request: PredictRequest, result: Path, reporter: Reporter) -> None:
     case = load_case(request.case_name, request.images, {})
     weights = file_digest(Path(request.model) / WEIGHTS_FILE)
 
-    def predict(batch_size: int) -> tuple[Prediction, dict[str, Any]]:
+    def predict(batch_size: int | None) -> tuple[Prediction, dict[str, Any]]:
         settings = PredictionSettings(request.samples, request.seed, batch_size)
         return predict_case(
             network,
@@ -241,8 +244,11 @@ def _device(name: str) -> torch.device:
         raise WorkError(DEVICE, str(error)) from error
 
 
-def _with_less_memory(work: Callable[[int], _Result], batch_size: int, reporter: Reporter) -> _Result:
-    """Do work with a batch size, and again with half of it each time that the memory is too small, down to 1."""
+def _with_less_memory(work: Callable[[Any], _Result], batch_size: int | None, reporter: Reporter) -> _Result:
+    """Do work with a batch size, and again with half of it each time that the memory is too small, down to 1.
+
+    Where the work itself chose the size (None), half of it is not known; the second attempt has `_SECOND_ATTEMPT`.
+    """
     while True:
         try:
             return work(batch_size)
@@ -251,7 +257,7 @@ def _with_less_memory(work: Callable[[int], _Result], batch_size: int, reporter:
                 raise
             # Kept until here, the failed attempt's tensors would stay in memory during the next one.
             told = str(error)
-        batch_size //= 2
+        batch_size = batch_size // 2 if batch_size else _SECOND_ATTEMPT
         _free_device_memory()
         reporter.warning(
             f"Out of memory: {told} Trying again with a batch size of {batch_size}; the results differ slightly from "

@@ -31,6 +31,7 @@ from ObserverUncertaintyLib.jobs.folder import (
 )
 from ObserverUncertaintyLib.jobs.requests import Request
 from ObserverUncertaintyLib.jobs.work import Reporter, do
+from ObserverUncertaintyLib.memory import keep_freed_memory
 
 Work = Callable[[Request, Path, Reporter], None]
 
@@ -179,6 +180,7 @@ def _pass_on_device_warnings(progress: EventProgress) -> None:
 
 def main(folder: Path, work: Work = do) -> NoReturn:
     """Do the job of a folder and end the process, without the clean-up in which GPU libraries crash at times."""
+    keep_freed_memory()
     exit_code = run(folder, work)
     with contextlib.suppress(OSError):
         sys.stdout.flush()

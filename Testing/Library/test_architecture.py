@@ -22,20 +22,20 @@ LAYERS = """
     report  jobs
     prediction_folder  evaluation
     training  inference
+    economical
+    sampling
     training_data
     model_file
-    cost
-    unet  devices  targets
-    convolution_block
-    settings  dropout  upsampling
-    weight_gradient
+    network
+    devices  targets
+    settings
     preprocessing
     simulation
     cases
     alignment  manifest
     fusion  formats  entropy  metrics
-    staple  foreground  files  progress
-    geometry
+    staple  foreground  files  progress  memory
+    geometry  votes
     errors
 """
 ROWS = [row.split() for row in LAYERS.strip().splitlines()]

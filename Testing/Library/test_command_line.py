@@ -103,6 +103,19 @@ def test_fuse_writes_on_the_raters_grid(raters: list[Path], tmp_path: Path, meth
     assert ("sensitivity" in report["raters"][0]) == (method == "staple")
 
 
+def test_staple_may_take_the_whole_image_into_account(raters: list[Path], tmp_path: Path) -> None:
+    rows = {}
+    for region in ("box", "image"):
+        out = tmp_path / f"{region}.nrrd"
+        rows[region] = result(
+            run("fuse", *raters, "--method", "staple", "--staple-region", region, "--out", out, "--json")
+        )["raters"]
+    # Background that nobody marked is background that every rater left out.
+    gains = [wide["specificity"] - tight["specificity"] for wide, tight in zip(rows["image"], rows["box"], strict=True)]
+    assert min(gains) >= 0
+    assert max(gains) > 0
+
+
 def test_a_segmentation_with_several_segments_is_several_raters(tmp_path: Path) -> None:
     case = disc_case(0, slices=3)
     layers = sitk.Compose([case.grid.to_sitk(mask) for mask in case.raters])

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ObserverUncertaintyLib.entropy import MonteCarloSums, binary_entropy, expert_entropy
+from ObserverUncertaintyLib.errors import InputError
 
 PROBABILITY = st.floats(0.0, 1.0, allow_subnormal=False)
 SAMPLES = hnp.arrays(
@@ -86,7 +87,7 @@ def test_five_raters_can_give_three_values_only():
 
 def test_one_rater_never_disagrees_and_none_is_refused():
     assert not expert_entropy(np.random.default_rng(0).random((1, 3, 4, 5)) < 0.5).any()
-    with pytest.raises(ValueError, match="needs raters"):
+    with pytest.raises(InputError, match="1 to 64 raters"):
         expert_entropy(np.zeros((0, 3, 4, 5), bool))
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -66,6 +67,15 @@ def test_dice_of_every_two_raters_is_a_symmetric_table():
             assert found[a, b] == pytest.approx(2 * areas[min(a, b)] / (areas[a] + areas[b]))
 
 
+@given(hnp.arrays(bool, st.tuples(st.integers(1, 14), st.integers(1, 3), st.integers(1, 4), st.integers(1, 5))))
+@QUICK
+def test_dice_of_every_two_raters_equals_that_of_the_two_alone(raters):
+    found = pairwise_dice(raters)
+    for a, b in itertools.combinations(range(len(raters)), 2):
+        np.testing.assert_array_equal(found[[a, b], [b, a]], dice(raters[a], raters[b]))
+    np.testing.assert_array_equal(found.diagonal(), 1.0)
+
+
 def test_dice_between_raters_is_nan_where_both_are_empty():
     found = pairwise_dice(np.stack([np.zeros(SHAPE, bool), np.ones(SHAPE, bool), np.zeros(SHAPE, bool)]))
     assert math.isnan(found[0, 2])
@@ -108,14 +118,14 @@ def test_wme_of_five_raters_and_a_prediction_equal_to_their_entropy():
 
 def test_wme_is_1_for_two_raters_and_a_prediction_equal_to_their_entropy():
     expert = expert_entropy(five_raters()[[0, 4]])  # either 0 or 1 bit
-    assert weighted_mean_entropy(expert, expert) == 1.0
+    assert weighted_mean_entropy(expert, expert) == pytest.approx(1.0, rel=1e-12)
     assert mean_entropy(expert) == pytest.approx(np.mean(expert == 1.0))
 
 
 def test_wme_looks_only_where_the_raters_disagree():
     expert = expert_entropy(five_raters())
     assert weighted_mean_entropy(expert, (expert == 0).astype(float)) == 0.0
-    assert weighted_mean_entropy(expert, (expert > 0).astype(float)) == 1.0
+    assert weighted_mean_entropy(expert, (expert > 0).astype(float)) == pytest.approx(1.0, rel=1e-12)
 
 
 def test_wme_is_not_defined_where_the_raters_agree_everywhere():

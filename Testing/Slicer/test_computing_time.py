@@ -12,6 +12,7 @@ import pytest
 from ObserverUncertaintyLib.geometry import Grid
 from ObserverUncertaintyLib.settings import TrainingSettings
 from ObserverUncertaintySlicer.computingTime import (
+    PREDICTION_FACTOR,
     STARTUP_SECONDS,
     durationText,
     estimateSeconds,
@@ -60,8 +61,8 @@ def test_the_time_grows_with_samples_and_slices_and_shrinks_with_processors(monk
     assert estimateSeconds(card, replace(GRID, size=(100, 124, 106)), 1) - STARTUP_SECONDS == pytest.approx(2 * one)
     monkeypatch.setattr(os, "cpu_count", lambda: 4)
     assert estimateSeconds(card, GRID, 1) - STARTUP_SECONDS == pytest.approx(one / 2)
-    # Measured with two processors: 200 slices of 120 x 104 pixels in 4.5 s.
-    assert 0.5 < one / 53 / (4.5 / 200) < 2
+    # Measured with two processors: a slice of 112 x 96 pixels in 8.5 ms.
+    assert 0.5 < one / 53 / (0.0085 * 120 * 104 / (112 * 96)) < 2
 
 
 def test_slices_are_counted_along_the_models_axis_however_the_image_lies():
@@ -79,7 +80,7 @@ def test_training_takes_three_forward_passes_for_each_slice_case_and_epoch(monke
     whole = replace(GRID, size=(200, 200, 53))  # so large that the model's smallest size does not count
     forward = estimateSeconds(card, whole, 1) - STARTUP_SECONDS
     one = estimateTrainingSeconds(settings, 4, whole, 1) - STARTUP_SECONDS
-    assert one == pytest.approx(3 * forward)
+    assert one == pytest.approx(3 * forward / PREDICTION_FACTOR)
     more = estimateTrainingSeconds(replace(settings, epochs=5), 4, whole, 7) - STARTUP_SECONDS
     assert more == pytest.approx(35 * one)
     fewer = estimateTrainingSeconds(replace(settings, background_slices=0.6), 4, whole, 1) - STARTUP_SECONDS

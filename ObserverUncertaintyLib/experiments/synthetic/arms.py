@@ -30,8 +30,10 @@ class Method(StrEnum):
     DROPOUT = "Monte Carlo dropout"
     DETERMINISTIC = "one pass without dropout"
     ENSEMBLE = "deep ensemble"
+    DROPOUT_ENSEMBLE = "deep ensemble, Monte Carlo dropout in each member"
     AUGMENTATION = "test-time augmentation"
     TEMPERATURE = "Monte Carlo dropout, temperature-scaled"
+    ISOTONIC = "Monte Carlo dropout, isotonic calibration"
     RATER_MEAN = "the raters' mean itself"
     MANY_RATERS = "the mean of many further observers"
 
@@ -50,6 +52,7 @@ class Arm:
         method: how it predicts.
         samples: T.
         base: name of the arm whose model is used; empty if the arm trains its own.
+        members: name of the ensemble whose further members are used.
         parameter, value: what a sweep varies, and to what.
     """
 
@@ -62,6 +65,7 @@ class Arm:
     method: Method = Method.DROPOUT
     samples: int = 20
     base: str = ""
+    members: str = ""
     parameter: str = ""
     value: str = ""
 
@@ -134,15 +138,31 @@ def _extras(settings: SyntheticSettings) -> list[Arm]:
         for method, name in (
             (Method.DETERMINISTIC, "deterministic"),
             (Method.TEMPERATURE, "temperature"),
+            (Method.ISOTONIC, "isotonic"),
             (Method.AUGMENTATION, "augmentation"),
             (Method.ENSEMBLE, "ensemble"),
         ):
             arms.append(_side(settings, f"{none}-{name}", FusionMethod.NONE, state, method=method, base=none))
-        mean = f"side-{state}-mean"
         arms.append(
-            _side(settings, f"{mean}-temperature", FusionMethod.MEAN, state, method=Method.TEMPERATURE, base=mean)
+            _side(
+                settings,
+                f"{none}-dropout-ensemble",
+                FusionMethod.NONE,
+                state,
+                method=Method.DROPOUT_ENSEMBLE,
+                # As many passes in all as one model draws.
+                samples=max(1, settings.samples // ENSEMBLE_SIZE),
+                base=none,
+                members=f"{none}-ensemble",
+            )
         )
-        arms.append(_side(settings, f"{mean}-ensemble", FusionMethod.MEAN, state, method=Method.ENSEMBLE, base=mean))
+        mean = f"side-{state}-mean"
+        for method, name in (
+            (Method.TEMPERATURE, "temperature"),
+            (Method.ISOTONIC, "isotonic"),
+            (Method.ENSEMBLE, "ensemble"),
+        ):
+            arms.append(_side(settings, f"{mean}-{name}", FusionMethod.MEAN, state, method=method, base=mean))
     arms.append(_side(settings, "reference-rater-mean", FusionMethod.NONE, method=Method.RATER_MEAN))
     arms.append(_side(settings, "reference-many-raters", FusionMethod.NONE, method=Method.MANY_RATERS))
     return arms

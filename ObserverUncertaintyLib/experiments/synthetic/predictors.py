@@ -1,7 +1,7 @@
 """Ways to a foreground probability besides Monte Carlo dropout, for comparison with it.
 
-Deep ensembles: Lakshminarayanan et al., NeurIPS 2017. Temperature scaling: Guo et al., ICML 2017. Test-time
-augmentation: Wang et al., Neurocomputing 2019.
+Deep ensembles: Lakshminarayanan et al., NeurIPS 2017. Temperature scaling: Guo et al., ICML 2017. Isotonic
+calibration: Zadrozny and Elkan, KDD 2002. Test-time augmentation: Wang et al., Neurocomputing 2019.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
+from scipy.optimize import isotonic_regression, minimize_scalar
 from scipy.special import expit, logit
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ObserverUncertaintyLib.devices import autocast, choose_precision
-from ObserverUncertaintyLib.inference import monte_carlo_samples
+from ObserverUncertaintyLib.devices import choose_precision
+from ObserverUncertaintyLib.sampling import Sampler, monte_carlo_samples
 from ObserverUncertaintyLib.settings import Precision
 
 Probabilities = NDArray[np.float64]
@@ -43,27 +43,25 @@ def dropout_mean(
         seed: of the dropout masks.
         advance: called with the number of images before each batch.
     """
-    device = next(network.parameters()).device
-    precision = choose_precision(Precision.AUTO, device)
     drawn = monte_carlo_samples(
-        network, images, samples, seed, BATCH_SIZE, precision, lambda _sample: advance(BATCH_SIZE)
+        _sampler(network, images), images, samples, seed, BATCH_SIZE, lambda _sample: advance(BATCH_SIZE)
     )
     return np.asarray(sum(sample.astype(np.float64) for sample in drawn) / samples)
 
 
 def deterministic(network: nn.Module, images: Tensor, advance: Callable[[int], None]) -> Probabilities:
     """One pass in evaluation mode, without dropout."""
-    device = next(network.parameters()).device
-    precision = choose_precision(Precision.AUTO, device)
-    network.eval()
+    sampler = _sampler(network, images)
     parts = []
-    with torch.inference_mode():
-        for batch in torch.split(images, BATCH_SIZE):
-            advance(len(batch))
-            with autocast(precision, device):
-                logits = network(batch.to(device, memory_format=torch.channels_last))
-            parts.append(torch.sigmoid(logits.float())[:, 0].cpu().numpy())
+    for batch in torch.split(images, BATCH_SIZE):
+        advance(len(batch))
+        parts.append(sampler.deterministic(batch).numpy())
     return np.concatenate(parts).astype(np.float64)
+
+
+def _sampler(network: nn.Module, images: Tensor) -> Sampler:
+    device = next(network.parameters()).device
+    return Sampler(network, images.shape[-2], images.shape[-1], choose_precision(Precision.AUTO, device))
 
 
 def ensemble(networks: Sequence[nn.Module], images: Tensor, advance: Callable[[int], None]) -> Probabilities:
@@ -105,6 +103,22 @@ def fitted_temperature(probability: Probabilities, rater_mean: NDArray[Any]) -> 
 def with_temperature(probability: Probabilities, temperature: float) -> Probabilities:
     """The probability with its log-odds divided by the temperature."""
     return np.asarray(expit(_logit(probability) / temperature))
+
+
+def isotonic(probability: Probabilities, rater_mean: NDArray[Any]) -> Callable[[Probabilities], Probabilities]:
+    """The increasing function of the probability that is nearest to the raters' votes on samples not trained on.
+
+    Args:
+        probability: foreground probability, any shape.
+        rater_mean: share of raters who marked each pixel, same shape.
+
+    Returns:
+        What corrects probabilities of any shape; constant beyond the probabilities it was fitted on.
+    """
+    order = np.argsort(probability, axis=None)
+    x = probability.ravel()[order]
+    fitted = isotonic_regression(rater_mean.ravel()[order]).x
+    return lambda given: np.asarray(np.interp(given, x, fitted))
 
 
 def _logit(probability: Probabilities) -> Probabilities:

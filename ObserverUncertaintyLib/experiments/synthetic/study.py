@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from ObserverUncertaintyLib.entropy import expert_entropy
 from ObserverUncertaintyLib.errors import InputError, ObserverUncertaintyError
-from ObserverUncertaintyLib.experiments.synthetic.arms import PAPERS_FUSIONS, study_arms
+from ObserverUncertaintyLib.experiments.synthetic.arms import PAPERS_FUSIONS, Arm, study_arms
 from ObserverUncertaintyLib.experiments.synthetic.findings import Verdict, difference_rows, verdicts
 from ObserverUncertaintyLib.experiments.synthetic.report import report
 from ObserverUncertaintyLib.experiments.synthetic.samples import test_samples, write_samples
@@ -61,6 +62,7 @@ def run_synthetic(
     folder: str | Path,
     settings: SyntheticSettings = DEFAULT_SETTINGS,
     *,
+    only: Sequence[str] = (),
     device: str = "auto",
     resume: bool = False,
     progress: Progress | None = None,
@@ -72,19 +74,22 @@ def run_synthetic(
     Args:
         folder: the study's folder.
         settings: the study's settings.
+        only: names of arms, or patterns such as "sweep-T-*": only these of the parts' arms are done now, with those
+            whose models they use; empty for all.
         device: "auto", "cpu", "cuda:N" or "mps".
         resume: go on in a folder that holds a study with the same settings; further parts and seeds may be added.
         progress: is told of the work in passes over an image of 64 x 64 pixels, and can cancel.
 
     Raises:
-        InputError: the folder is not empty, or the study in it has other settings.
+        InputError: the folder is not empty, the study in it has other settings, or `only` names no arm.
         StudyError: a unit failed; its text says which, and what is done is kept.
         DeviceError: the device is absent.
     """
     folder, progress = Path(folder), progress or Progress()
+    chosen = _chosen(study_arms(settings), only)
     prepare_output_folder(folder, resume=resume, overwrite=False)
     _keep_settings(folder, settings)
-    arms = {unit_name(arm.name, seed): (arm, seed) for seed in settings.seeds for arm in study_arms(settings)}
+    arms = {unit_name(arm.name, seed): (arm, seed) for seed in settings.seeds for arm in chosen}
     units = [unit_of(arm, seed, settings.test) for arm, seed in arms.values()]
 
     def run(unit: Unit, _folder: Path, part: Progress) -> None:
@@ -104,6 +109,17 @@ def run_synthetic(
             "When the cause is mended, the same command with --resume does them again."
         )
     return SyntheticResult(folder, text, summary, found, outcome.elsewhere)
+
+
+def _chosen(arms: Sequence[Arm], only: Sequence[str]) -> list[Arm]:
+    """The arms that `only` names, with those whose models they use, in the order of work."""
+    for pattern in only:
+        if not any(fnmatchcase(arm.name, pattern) for arm in arms):
+            names = "\n".join(f"  {arm.name}" for arm in arms)
+            raise InputError(f'No arm of these parts is called "{pattern}". There are:\n{names}')
+    wanted = [arm for arm in arms if not only or any(fnmatchcase(arm.name, pattern) for pattern in only)]
+    used = {name for arm in wanted for name in (arm.base, arm.members)}
+    return [arm for arm in arms if arm in wanted or arm.name in used]
 
 
 def finished(folder: Path) -> list[Result]:

@@ -82,10 +82,22 @@ def further_rows(results: Iterable[Result], part: Part) -> list[dict[str, Any]]:
             **{column: result[column] for column in columns},
             "n_test": len(result["scores"]),
             **_mean_and_std(result, SCORES),
+            "ece_pooled": pooled_calibration_error(result),
             "seconds": result["seconds"],
         }
         for result in _of(results, part)
     ]
+
+
+def pooled_calibration_error(result: Result) -> float:
+    """Calibration error over the pixels of all test samples together, from the bins of the reliability diagram.
+
+    The error of a single sample is above 0 even for a prediction that no other could better: five raters are few, and
+    their mean differs from what many would say.
+    """
+    bins = result["reliability"]
+    gaps = sum(each["pixels"] * abs(each["probability"] - each["raters"]) for each in bins)
+    return float(gaps / sum(each["pixels"] for each in bins))
 
 
 def sample_rows(results: Iterable[Result]) -> list[dict[str, Any]]:

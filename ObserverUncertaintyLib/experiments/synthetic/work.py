@@ -56,11 +56,13 @@ def unit_of(arm: Arm, seed: int, test: int) -> Unit:
             cost = (ENSEMBLE_SIZE - 1) * training + ENSEMBLE_SIZE * test
         case Method.DETERMINISTIC:
             cost = test
+        case Method.DROPOUT_ENSEMBLE:
+            cost = ENSEMBLE_SIZE * arm.samples * test
         case Method.AUGMENTATION:
             cost = predictors.AUGMENTATIONS * test
         case _:
             cost = arm.samples * test + (0 if arm.base else training)
-    needs = (unit_name(arm.base, seed),) if arm.base else ()
+    needs = tuple(unit_name(needed, seed) for needed in (arm.base, arm.members) if needed)
     return Unit(unit_name(arm.name, seed), cost * size, needs)
 
 
@@ -140,8 +142,14 @@ class _Work:
             case Method.ENSEMBLE:
                 networks = [network, *(self._member(number) for number in range(1, ENSEMBLE_SIZE))]
                 return predictors.ensemble(networks, images, self._passed)
-            case Method.TEMPERATURE:
-                return self._temperature_scaled(network, description, images)
+            case Method.DROPOUT_ENSEMBLE:
+                networks = [network, *(self._member(number) for number in range(1, ENSEMBLE_SIZE))]
+                drawn = [
+                    predictors.dropout_mean(each, images, arm.samples, self.seed, self._passed) for each in networks
+                ]
+                return np.asarray(np.mean(drawn, axis=0))
+            case Method.TEMPERATURE | Method.ISOTONIC:
+                return self._calibrated(network, description, images)
         return predictors.dropout_mean(network, images, arm.samples, self.seed, self._passed)
 
     def _model(self, arm: str) -> tuple[nn.Module, ModelDescription]:
@@ -152,8 +160,11 @@ class _Work:
         return load_model(folder, self.device)
 
     def _member(self, number: int) -> nn.Module:
-        folder = self.folder / f"member{number}"
-        self._train(folder, self.seed + _MEMBER_SEED * number)
+        """A further member of the ensemble: of another arm, or trained here if it is not yet."""
+        owner = self.study / unit_name(self.arm.members or self.arm.name, self.seed)
+        folder = owner / f"member{number}"
+        if not self.arm.members:
+            self._train(folder, self.seed + _MEMBER_SEED * number)
         return load_model(folder, self.device)[0]
 
     def _train(self, folder: Path, training_seed: int) -> None:
@@ -176,15 +187,17 @@ class _Work:
         images = [description.preprocessing.prepare(case.with_sequences([self.arm.state])).images for case in cases]
         return torch.from_numpy(np.concatenate(images))
 
-    def _temperature_scaled(
-        self, network: nn.Module, description: ModelDescription, images: Tensor
-    ) -> NDArray[np.float64]:
+    def _calibrated(self, network: nn.Module, description: ModelDescription, images: Tensor) -> NDArray[np.float64]:
+        """Probabilities corrected by what the raters of further samples say."""
         held_out = calibration_samples(self.seed, self.arm.test_shapes)
         prepared = self._prepared(held_out, description)
         seen = predictors.dropout_mean(network, prepared, self.arm.samples, self.seed, lambda _count: None)
-        temperature = predictors.fitted_temperature(seen, np.stack([case.raters.mean(axis=0)[0] for case in held_out]))
-        self.notes["temperature"] = temperature
+        raters = np.stack([case.raters.mean(axis=0)[0] for case in held_out])
         drawn = predictors.dropout_mean(network, images, self.arm.samples, self.seed, self._passed)
+        if self.arm.method is Method.ISOTONIC:
+            return predictors.isotonic(seen, raters)(drawn)
+        temperature = predictors.fitted_temperature(seen, raters)
+        self.notes["temperature"] = temperature
         return predictors.with_temperature(drawn, temperature)
 
     def _many_raters(self, count: int) -> NDArray[np.float64]:

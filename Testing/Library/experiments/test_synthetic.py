@@ -25,7 +25,7 @@ from ObserverUncertaintyLib.experiments.synthetic.samples import training_sample
 from ObserverUncertaintyLib.experiments.synthetic.scores import SCORES, reliability, sample_scores
 from ObserverUncertaintyLib.experiments.synthetic.settings import TRAINING, Part, SyntheticSettings
 from ObserverUncertaintyLib.experiments.synthetic.study import StudyError, finished, run_synthetic
-from ObserverUncertaintyLib.experiments.synthetic.tables import summary_rows, table1_rows
+from ObserverUncertaintyLib.experiments.synthetic.tables import pooled_calibration_error, summary_rows, table1_rows
 from ObserverUncertaintyLib.experiments.synthetic.work import unit_of
 from ObserverUncertaintyLib.fusion import FusionMethod, mean
 from ObserverUncertaintyLib.progress import Progress
@@ -115,6 +115,10 @@ class TestTables:
         assert row["wme_seed_std"] == pytest.approx(math.sqrt(0.02))
         assert (row["wme_paper"], row["wme_paper_std"]) == (0.59, 0.09)
 
+    def test_the_pooled_calibration_error_weighs_bins_by_their_pixels(self) -> None:
+        bins = [{"pixels": 30, "probability": 0.1, "raters": 0.2}, {"pixels": 10, "probability": 0.9, "raters": 0.5}]
+        assert pooled_calibration_error({"reliability": bins}) == pytest.approx((30 * 0.1 + 10 * 0.4) / 40)
+
     def test_the_papers_five_arms_only(self) -> None:
         assert table1_rows([{**result("perturbed", "mean", 0, wme=[0.5]), "part": "extras"}]) == []
 
@@ -188,6 +192,14 @@ class TestPredictors:
         temperature = predictors.fitted_temperature(sharpened, votes)
         assert temperature == pytest.approx(3, rel=0.1)
         np.testing.assert_allclose(predictors.with_temperature(sharpened, 3.0), honest, atol=1e-3)
+
+    def test_isotonic_calibration_finds_the_increasing_function_that_was_hidden(self) -> None:
+        rng = np.random.default_rng(0)
+        shown = rng.random((2, 50, 1000))
+        votes = rng.binomial(5, shown[0] ** 3) / 5
+        correct = predictors.isotonic(shown[0], votes)
+        assert correct(shown[1]) == pytest.approx(shown[1] ** 3, abs=0.05)
+        assert np.all(np.diff(correct(np.linspace(-1, 2, 100))) >= 0)
 
     def test_augmentations_are_undone(self) -> None:
         # A smooth blob in the middle: moved there and back it stays where it was.
@@ -290,6 +302,15 @@ class TestStudy:
         assert float(by_name["reference-rater-mean"]["entropy_outside_mean"]) == 0
         assert not (tmp_path / "table1.csv").exists()
         assert (tmp_path / "reliability_extras.png").exists()
+
+    def test_single_arms_are_done_by_name_with_the_models_they_use(self, tmp_path: Path) -> None:
+        settings = replace(TINY, parts=(Part.SWEEPS,))
+        run_synthetic(tmp_path / "study", settings, only=["sweep-T-[12]-none"], device="cpu")
+        done = {str(each["arm"]) for each in finished(tmp_path / "study")}
+        assert done == {"side-perturbed-none", "sweep-T-1-none", "sweep-T-2-none"}
+        with pytest.raises(InputError, match=r'called "sweep-t-1"(.*\n)*  sweep-T-1-none'):
+            run_synthetic(tmp_path / "other", settings, only=["sweep-t-1"], device="cpu")
+        assert not (tmp_path / "other").exists()
 
     def test_a_failed_arm_is_named_and_the_others_are_in_the_tables(self, tmp_path: Path) -> None:
         folder = tmp_path / "seed0" / "perturbed-union" / "model"

@@ -7,12 +7,12 @@ import time
 import pytest
 import torch
 
-from ObserverUncertaintyLib.cost import forward_flops, matmul_rate
+from ObserverUncertaintyLib.network.cost import forward_flops, matmul_rate
 from ObserverUncertaintyLib.settings import Precision, UNetSettings
 
 
-def convolutions(settings: UNetSettings, rows: int, columns: int) -> int:
-    """Two operations for each weight of a 3x3 convolution and pixel, layer by layer."""
+def convolutions(settings: UNetSettings, rows: int, columns: int, upsampling_taps: int) -> int:
+    """Two operations for each weight of a convolution and pixel, layer by layer."""
     widths = [settings.filters * 2**level for level in range(settings.depth + 1)]
     total, channels = 0, settings.sequences
     for level, width in enumerate(widths):
@@ -21,7 +21,8 @@ def convolutions(settings: UNetSettings, rows: int, columns: int) -> int:
         channels = width
     for level in range(settings.depth):
         pixels, width = rows * columns // 4**level, widths[level]
-        total += 2 * 9 * pixels * (2 * width * width + 2 * width * width + width * width)
+        total += 2 * 9 * pixels * (2 * width * width + width * width)
+        total += 2 * upsampling_taps * pixels * 2 * width * width
     return total + 2 * rows * columns * widths[0]
 
 
@@ -34,7 +35,12 @@ def convolutions(settings: UNetSettings, rows: int, columns: int) -> int:
     ],
 )
 def test_the_operations_are_those_of_the_convolutions(settings: UNetSettings, rows: int, columns: int) -> None:
-    assert forward_flops(settings, rows, columns) == convolutions(settings, rows, columns)
+    assert forward_flops(settings, rows, columns, as_defined=True) == convolutions(settings, rows, columns, 9)
+
+
+def test_upsampling_in_one_step_takes_four_products_instead_of_nine() -> None:
+    settings = UNetSettings(sequences=4, depth=3, filters=8)
+    assert forward_flops(settings, 256, 128) == convolutions(settings, 256, 128, 4)
 
 
 def test_the_rate_is_that_of_a_product() -> None:

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ObserverUncertaintyLib.convolution_block import ConvolutionBlock
-from ObserverUncertaintyLib.settings import UNetSettings
-from ObserverUncertaintyLib.upsampling import UpsamplingConvolution
+from ObserverUncertaintyLib.network.convolution import Convolution
+from ObserverUncertaintyLib.network.dropout import ChannelDropout, ElementDropout
+from ObserverUncertaintyLib.network.upsampling import UpsamplingConvolution
+from ObserverUncertaintyLib.settings import DropoutKind, FeatureNorm, UNetSettings
 
 
 class UNet(nn.Module):
@@ -27,18 +28,18 @@ class UNet(nn.Module):
         self.settings = settings
         widths = [settings.filters * 2**level for level in range(settings.depth + 1)]
         self.encoder = nn.ModuleList(
-            ConvolutionBlock(channels, width, settings)
+            _block(channels, width, settings)
             for channels, width in zip([settings.sequences, *widths[:-1]], widths, strict=True)
         )
         rising = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
         self.upsampling = nn.ModuleList(UpsamplingConvolution(deep, shallow) for deep, shallow in rising)
-        self.decoder = nn.ModuleList(ConvolutionBlock(2 * shallow, shallow, settings) for _, shallow in rising)
+        self.decoder = nn.ModuleList(_block(2 * shallow, shallow, settings) for _, shallow in rising)
         self.classifier = nn.Conv2d(widths[0], 1, 1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of the foreground; see the class for shapes."""
         rows, columns = images.shape[-2:]
-        x = _pad_to_multiple(images, 2**self.settings.depth)
+        x = pad_to_multiple(images, 2**self.settings.depth)
         skipped = []
         for level, block in enumerate(self.encoder):
             x = block(functional.max_pool2d(x, 2) if level else x)
@@ -61,7 +62,32 @@ def set_monte_carlo_mode(network: nn.Module) -> None:
             module.train()
 
 
-def _pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
-    """Repeat the last row and column until both sides divide; `forward` cuts the result back."""
+def _block(channels: int, width: int, settings: UNetSettings) -> nn.Sequential:
+    """Two times convolution, dropout, normalisation, ReLU."""
+    layers: list[nn.Module] = []
+    for inputs in (channels, width):
+        layers += [Convolution(inputs, width), _dropout(width, settings), *_norm(width, settings)]
+        layers.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*layers)
+
+
+def _dropout(width: int, settings: UNetSettings) -> nn.Module:
+    if settings.dropout_kind is DropoutKind.ELEMENT:
+        return ElementDropout(settings.dropout)
+    return ChannelDropout(settings.dropout, width)
+
+
+def _norm(width: int, settings: UNetSettings) -> list[nn.Module]:
+    match settings.feature_norm:
+        case FeatureNorm.BATCH:
+            return [nn.BatchNorm2d(width)]
+        case FeatureNorm.INSTANCE:
+            return [nn.InstanceNorm2d(width, affine=True)]
+        case FeatureNorm.NONE:
+            return []
+
+
+def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
+    """Repeat the last row and column until `multiple` divides both; the network cuts its result back."""
     rows, columns = (-length % multiple for length in images.shape[-2:])
     return functional.pad(images, (0, columns, 0, rows), mode="replicate") if rows or columns else images

@@ -11,22 +11,34 @@ import time
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.settings import Precision, UNetSettings
-from ObserverUncertaintyLib.unet import UNet
 
 _TYPES = {Precision.FLOAT32: torch.float32, Precision.BFLOAT16: torch.bfloat16}
 
 
-def forward_flops(settings: UNetSettings, rows: int, columns: int) -> int:
+def forward_flops(settings: UNetSettings, rows: int, columns: int, *, as_defined: bool = False) -> int:
     """Floating-point operations of one pass over one slice; a multiplication and an addition are two.
 
-    Only convolutions are counted: everything else is less than a hundredth of them.
+    Only convolutions are counted: everything else is less than a hundredth of them. Those of Winograd's algorithm count
+    as if they were direct.
+
+    Args:
+        settings: the network's shape.
+        rows: of the slice.
+        columns: of the slice.
+        as_defined: count upsampling and its convolution as two steps, as every device but a CPU computes them, instead
+            of one.
     """
     with torch.device("meta"):
         network, image = UNet(settings), torch.empty(1, settings.sequences, rows, columns)
+    if as_defined:
+        for layer in network.upsampling:
+            layer.forward = layer.two_steps  # type: ignore[assignment]
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network.eval()(image)
-    return int(counter.get_total_flops())
+    # Adding up the weights of an upsampling is done once for many passes.
+    return sum(count for operation, count in counter.get_flop_counts()["Global"].items() if "conv" in str(operation))
 
 
 def matmul_rate(device: torch.device, precision: Precision, size: int = 2048, repetitions: int = 5) -> float:

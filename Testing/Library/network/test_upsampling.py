@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from ObserverUncertaintyLib.upsampling import UpsamplingConvolution, transposed_kernel
+from ObserverUncertaintyLib.network.upsampling import UpsamplingConvolution, transposed_kernel
 
 
 @pytest.mark.parametrize(("slices", "rows", "columns"), [(1, 16, 16), (3, 17, 31), (256, 1, 1)])

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from ObserverUncertaintyLib.dropout import ElementDropout, scaled_mask
+from ObserverUncertaintyLib.network.dropout import ElementDropout, scaled_mask
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16, torch.float64]
 

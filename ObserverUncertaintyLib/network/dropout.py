@@ -1,0 +1,130 @@
+"""Dropout of single activations with masks from raw random bits.
+
+On a CPU the usual way draws a floating-point number for every activation, which takes longer than the convolutions of
+a small network. Here a 16-bit integer decides, four from each 64-bit draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+_LEVELS = 2**16
+_LEAST, _MOST = -(2**63), 2**63 - 1
+
+
+class ElementDropout(nn.Dropout):
+    """`torch.nn.Dropout`, several times as fast on a CPU; elsewhere it is torch's own.
+
+    The probability is rounded to a multiple of 2**-16. Masks follow from the state of torch's default generator, one
+    thread draws them, so the same seed gives the same masks whatever the number of threads.
+
+    Attributes:
+        generators: on a CPU, what each slice of a batch draws its masks from, so that they do not depend on the batch;
+            None draws them for all slices from torch's default generator.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__(p)
+        self.generators: Sequence[torch.Generator] | None = None
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        """Set activations to zero at random and scale the others by 1 / (1 - p); shape and strides stay."""
+        if not self.training or self.p == 0:
+            return input
+        if input.device.type != "cpu":
+            return functional.dropout(input, self.p, training=True)
+        return input * scaled_mask(input, self.p, self.generators)
+
+
+class ChannelDropout(nn.Dropout2d):
+    """`torch.nn.Dropout2d` that can drop the same channels in all slices.
+
+    Attributes:
+        channels: how many there are.
+        kept: bool, shape (channel,): which channels are kept now, whatever the slice; None draws them for each slice.
+    """
+
+    def __init__(self, p: float, channels: int) -> None:
+        super().__init__(p)
+        self.channels = channels
+        self.kept: Tensor | None = None
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
+        """Set channels to zero and scale the others by 1 / (1 - p)."""
+        if not self.training or self.kept is None:
+            return super().forward(input)
+        return input * (self.kept / (1 - self.p)).to(input)[None, :, None, None]
+
+
+def scaled_mask(like: Tensor, p: float, generators: Sequence[torch.Generator] | None = None) -> Tensor:
+    """A mask that is 0 with probability p and 1 / (1 - p) elsewhere, with the shape, strides and type of `like`.
+
+    Args:
+        like: features; with generators, of shape (slice, channel, row, column), one slice after the other in memory.
+        p: the probability.
+        generators: one for each slice; None draws from torch's default generator.
+    """
+    mask = torch.empty_like(like, dtype=torch.int16)
+    for part, generator in _parts(mask, generators):
+        _draw_kept(part, _random_bits(len(part), generator), p)
+    scale = torch.tensor(1 / (1 - p), dtype=like.dtype)
+    if like.element_size() == mask.element_size():
+        # 1 times the scale's bits is the scale, 0 times them is 0: no conversion from integers is needed.
+        mask.mul_(int(scale.view(torch.int16)))
+        return mask.view(like.dtype)
+    return mask.to(like.dtype).mul_(scale)
+
+
+class KeptActivations:
+    """Masks of 0 and 1 for many passes, in memory that is used again; the same masks as `ElementDropout` draws."""
+
+    def __init__(self, p: float) -> None:
+        """Masks with probability p of 0."""
+        self._p = p
+        self._mask = torch.empty(0)
+
+    def mask(self, like: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+        """The next mask, with the shape, strides and type of `like`; the one before is lost.
+
+        Args:
+            like: features, shape (slice, channel, row, column), one slice after the other in memory.
+            generators: what each slice's mask is drawn from.
+        """
+        if self._mask.shape != like.shape or self._mask.stride() != like.stride() or self._mask.dtype != like.dtype:
+            self._mask = torch.empty_like(like)
+        for part, generator in _parts(self._mask, generators):
+            bits = _random_bits(len(part), generator)
+            _draw_kept(bits, bits, self._p)
+            part.copy_(bits)
+        return self._mask
+
+
+def _parts(
+    mask: Tensor, generators: Sequence[torch.Generator] | None
+) -> Iterator[tuple[Tensor, torch.Generator | None]]:
+    """Each slice's memory with its generator, or all of it with None."""
+    # Dense whatever the strides, so that it can be filled in any order.
+    flat = mask.as_strided((mask.numel(),), (1,))
+    if generators is None:
+        return iter([(flat, None)])
+    return zip(flat.view(len(mask), -1), generators, strict=True)
+
+
+def _random_bits(count: int, generator: torch.Generator | None) -> Tensor:
+    """`count` random numbers of 16 bits, four from each 64-bit draw, by a generator that torch's seeds.
+
+    numpy's SFC64 draws four times as fast as the Mersenne twister of torch.
+    """
+    seed = int(torch.empty((), dtype=torch.int64).random_(generator=generator))
+    drawn = np.random.Generator(np.random.SFC64(seed)).integers(_LEAST, _MOST, -(-count // 4), np.int64, endpoint=True)
+    return torch.from_numpy(drawn).view(torch.int16)[:count]
+
+
+def _draw_kept(out: Tensor, bits: Tensor, p: float) -> None:
+    """Write 1 with probability 1 - p and 0 elsewhere."""
+    torch.ge(bits, round(p * _LEVELS) - _LEVELS // 2, out=out)

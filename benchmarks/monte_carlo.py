@@ -1,0 +1,308 @@
+"""T = 20 Monte Carlo samples of the paper's cavity network over a 240x240x155 case of four sequences, on this CPU.
+
+The naive loop (float32, whole slices one at a time, torch's own dropout) beside the same work with one lever after the
+other. Every repetition is some slices of the brain and some passes, in turn; times of the whole case are scaled from
+them, and labelled so. Weights are random: time does not depend on them. `--complete` runs the naive loop and a
+prediction over the whole case once, which takes an hour or more.
+
+    python benchmarks/monte_carlo.py
+    python benchmarks/monte_carlo.py --complete
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from measuring import CannotRunError, Machine, Report, Series, Table, Target, interleaved, parser, run
+from ObserverUncertaintyLib import __version__
+from ObserverUncertaintyLib.cases import Case
+from ObserverUncertaintyLib.devices import choose_precision, describe_device, torch_type
+from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.inference import predict
+from ObserverUncertaintyLib.memory import keep_freed_memory
+from ObserverUncertaintyLib.model_file import Expectations, ModelDescription
+from ObserverUncertaintyLib.network.cost import forward_flops, matmul_rate
+from ObserverUncertaintyLib.network.dropout import ChannelDropout
+from ObserverUncertaintyLib.network.prepared_unet import PreparedUNet
+from ObserverUncertaintyLib.network.thinned_unet import ThinnedUNet
+from ObserverUncertaintyLib.network.unet import UNet, set_monte_carlo_mode
+from ObserverUncertaintyLib.preprocessing import Crop, Preprocessing
+from ObserverUncertaintyLib.settings import DropoutKind, Precision, UNetSettings
+from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
+
+CPU = torch.device("cpu")
+SAMPLES = 20
+SIZE = (240, 240, 155)
+SETTINGS = UNetSettings(sequences=4, depth=5, filters=48)
+BATCH = 8
+LARGEST = (224, 192)
+
+
+class NaiveUNet(UNet):
+    """The network as it is defined, from torch's own layers."""
+
+    def __init__(self, settings: UNetSettings) -> None:
+        super().__init__(settings)
+        for block in (*self.encoder, *self.decoder):
+            for at, layer in enumerate(block):
+                if isinstance(layer, nn.Dropout):
+                    block[at] = nn.Dropout(layer.p)
+        self.upsampling = nn.ModuleList(nn.Sequential(*layers) for layers in self.upsampling)
+
+
+@dataclass(frozen=True)
+class Lever:
+    """A way of drawing, with what it adds to the one before.
+
+    Attributes:
+        name: what it is called.
+        draw: logits of one draw of a batch.
+        images: the measured slices, shape (slice, sequence, row, column).
+        slices: how many there are in the whole case.
+        batch: slices at a time.
+        keeps_memory: whether freed memory is kept.
+        build: what every sample needs once, whatever the number of slices.
+    """
+
+    name: str
+    draw: Callable[[Tensor], Tensor]
+    images: Tensor
+    slices: int
+    batch: int = 1
+    keeps_memory: bool = False
+    build: Callable[[], object] | None = None
+
+    def work(self, passes: int) -> None:
+        """Some passes over the measured slices."""
+        with freed_memory(kept=self.keeps_memory), torch.inference_mode():
+            for _ in range(passes):
+                for batch in torch.split(self.images, self.batch):
+                    torch.sigmoid(self.draw(batch))
+
+    def seconds(self, measured: Series, built: Series | None, passes: int) -> Series:
+        """Of T samples of the whole case, scaled from passes over the measured slices."""
+        scale = self.slices / (passes * len(self.images))
+        once = built.values if built else (0.0,) * len(measured.values)
+        values = (SAMPLES * (scale * each + build) for each, build in zip(measured.values, once, strict=True))
+        return Series(f"{self.name} (s, scaled)", tuple(values))
+
+
+@contextmanager
+def freed_memory(*, kept: bool) -> Iterator[None]:
+    """Main memory as the command line handles it, or as glibc does by itself."""
+    if kept:
+        keep_freed_memory()
+    else:
+        library = ctypes.CDLL(None)
+        # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD and M_MMAP_THRESHOLD, the last where glibc moves it by itself.
+        for parameter, value in ((-4, 65536), (-1, 64 * 2**20), (-2, 0), (-3, 32 * 2**20)):
+            library.mallopt(parameter, value)
+        library.malloc_trim(0)
+    yield
+
+
+def case_of_240() -> Case:
+    """A simulated patient on the BraTS challenges' grid, 240x240x155, with a brain of the size that is usual there.
+
+    The template's brain is a large one. These voxels make of it what 1 mm makes of a usual one: 138x169x138 is the
+    median of 484 patients (Isensee et al. 2018, arXiv 1809.10486, "BrainTumour").
+    """
+    made = simulate_cavity_case(0, 0, CavitySettings(in_plane_spacing_mm=1.08, slice_thickness_mm=1.12))
+    images = np.zeros((len(made.images), *SIZE[::-1]), np.float32)
+    into, out_of = [], []
+    for wanted, there in zip(images.shape[1:], made.images.shape[1:], strict=True):
+        length = min(wanted, there)
+        into.append(slice((wanted - length) // 2, (wanted - length) // 2 + length))
+        out_of.append(slice((there - length) // 2, (there - length) // 2 + length))
+    images[(slice(None), *into)] = made.images[(slice(None), *out_of)]
+    return Case("simulated", Grid(SIZE), made.sequences, images)
+
+
+def description(case: Case) -> ModelDescription:
+    """What `predict` has to know of the network."""
+    return ModelDescription(
+        sequences=case.sequences,
+        label="resection cavity",
+        architecture=vars(SETTINGS),
+        preprocessing=Preprocessing(spacing=(1.0, 1.0)),
+        expects=Expectations(3, (1.0, 1.0), 1.0, skull_stripped=True),
+        training={"fusion": "none", "case_images": []},
+        library_version=__version__,
+        created="2018-09-16",
+    )
+
+
+def prepared(network: UNet, rows: int, columns: int, dtype: torch.dtype = torch.float32) -> Callable[[Tensor], Tensor]:
+    """Draws of the prepared network, with masks that follow from nothing but the slice's place in its batch."""
+    unet = PreparedUNet(network, rows, columns, dtype)
+    return lambda images: unet(images, [torch.Generator().manual_seed(number) for number in range(len(images))])
+
+
+@dataclass(frozen=True)
+class Slices:
+    """Some slices of the case, spread over the brain, as the levers see them."""
+
+    whole: Tensor
+    brain: Tensor
+    wide: Tensor
+    of_whole: int
+    of_brain: int
+
+    @classmethod
+    def of(cls, case: Case, count: int) -> Slices:
+        """Whole slices, the crop to the brain, and this in the size that the largest brain of a cohort may ask for."""
+        preprocessing = Preprocessing(spacing=(1.0, 1.0))
+        cropped = preprocessing.prepare(case)
+        whole = replace(preprocessing, crop=Crop.NONE).prepare(case)
+        chosen = (np.linspace(0.1, 0.9, count) * len(cropped.images)).astype(int)
+        return cls(
+            torch.from_numpy(whole.images[chosen + cropped.path.crop[0].start]),
+            torch.from_numpy(cropped.images[chosen]).to(memory_format=torch.channels_last),
+            torch.from_numpy(cropped.widened(LARGEST).images[chosen]).to(memory_format=torch.channels_last),
+            len(whole.images),
+            len(cropped.images),
+        )
+
+
+def elementwise(slices: Slices, precision: Precision) -> tuple[list[Lever], UNet]:
+    """From the naive loop to what `predict` does, for the paper's dropout; the network of the last."""
+    torch.manual_seed(0)
+    naive = NaiveUNet(SETTINGS)
+    plain, two_steps = _copy(naive), _copy(naive)
+    for layer in two_steps.upsampling:
+        layer.forward = layer.two_steps
+    rows, columns = slices.brain.shape[-2:]
+    brain = slices.brain.contiguous()
+    fast = prepared(plain, rows, columns)
+    made = [
+        Lever("naive", naive, slices.whole, slices.of_whole),
+        Lever("+ crop to the brain", naive, brain, slices.of_brain),
+        Lever(f"+ {BATCH} slices, channels last, cheap masks", two_steps, slices.brain, slices.of_brain, BATCH),
+        Lever("+ upsampling in one step", plain, slices.brain, slices.of_brain, BATCH),
+        Lever("+ folded, in place, fewer products", fast, slices.brain, slices.of_brain, BATCH),
+        Lever("+ freed memory kept", fast, slices.brain, slices.of_brain, BATCH, keeps_memory=True),
+    ]
+    if precision is not Precision.FLOAT32:
+        rounding = prepared(plain, rows, columns, torch_type(precision))
+        made.append(replace(made[-1], name=f"+ {precision.value}", draw=rounding))
+    return made, plain
+
+
+def channelwise(slices: Slices, precision: Precision) -> list[Lever]:
+    """The naive loop and what `predict` does for channel-wise dropout."""
+    torch.manual_seed(0)
+    naive = NaiveUNet(replace(SETTINGS, dropout_kind=DropoutKind.CHANNEL))
+    set_monte_carlo_mode(naive)
+    rng = np.random.default_rng(0)
+    layers = [module for module in naive.modules() if isinstance(module, ChannelDropout)]
+    kept = [torch.from_numpy(rng.random(layer.channels) >= layer.p) for layer in layers]
+
+    def build() -> ThinnedUNet:
+        return ThinnedUNet(naive, kept, *slices.brain.shape[-2:], torch_type(precision))
+
+    return [
+        Lever("naive, channel-wise dropout", naive, slices.whole, slices.of_whole),
+        Lever(
+            "dropped channels removed", build(), slices.brain, slices.of_brain, BATCH, keeps_memory=True, build=build
+        ),
+    ]
+
+
+def _copy(network: UNet) -> UNet:
+    made: UNet = UNet(SETTINGS).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    made.load_state_dict(network.state_dict())
+    for each in (network, made):
+        set_monte_carlo_mode(each)
+    return made
+
+
+def measure(arguments: argparse.Namespace) -> Report:
+    """All levers in turn, the floor, and the whole case once if asked for."""
+    if not hasattr(ctypes.CDLL(None), "mallopt"):
+        raise CannotRunError("How freed memory is handled can be changed on Linux with glibc only.")
+    precision = choose_precision(Precision.AUTO, CPU)
+    case = case_of_240()
+    count, passes, repetitions = (2, 1, 1) if arguments.quick else (8, 2, 5)
+    slices = Slices.of(case, count)
+    ladder, network = elementwise(slices, precision)
+    best = ladder[-1]
+    wide = replace(best, name=f"the last, {LARGEST[0]}x{LARGEST[1]}", images=slices.wide)
+    others = channelwise(slices, precision)
+    levers = [*ladder, wide, *others]
+    works: dict[str, Callable[[], object]] = {lever.name: lambda lever=lever: lever.work(passes) for lever in levers}
+    works |= {f"{lever.name}: build": lever.build for lever in levers if lever.build}
+    measured = {series.name: series for series in interleaved(works, repetitions)}
+    keep_freed_memory()
+    totals = {
+        lever.name: lever.seconds(measured[lever.name], measured.get(f"{lever.name}: build"), passes)
+        for lever in levers
+    }
+    baselines = {lever.name: totals["naive"] for lever in (*ladder, wide)}
+    baselines |= {lever.name: totals[others[0].name] for lever in others}
+    gains = {name: baselines[name].over(total, f"naive / {name}") for name, total in totals.items()}
+    rows = []
+    for lever in levers:
+        total, size = totals[lever.name], "x".join(map(str, lever.images.shape[-2:]))
+        minutes = (f"{seconds / 60:.3g}" for seconds in (total.median, min(total.values), max(total.values)))
+        rows.append((lever.name, f"{lever.slices} of {size}", *minutes, f"{gains[lever.name].median:.2f}"))
+    header = ("T = 20, scaled", "slices", "median (min)", "least (min)", "most (min)", "naive / this")
+    operations = forward_flops(SETTINGS, *best.images.shape[-2:]) * best.slices * SAMPLES
+    rate = matmul_rate(CPU, precision)
+    ratio = totals[best.name].median / (operations / rate)
+    tables = [Table(header, tuple(rows)), _floor_table(operations, rate, totals[best.name], precision)]
+    if arguments.complete:
+        tables.append(_complete(ladder[0], network, case))
+    gain = gains[best.name].median
+    return Report(
+        "Monte Carlo inference: T = 20 over 240x240x155, four sequences, 5 poolings and 48 filters",
+        Machine.here(describe_device(CPU)),
+        tuple(tables),
+        (*measured.values(), *totals.values(), *gains.values()),
+        (
+            f"A repetition is {count} slices and {passes} passes, {repetitions} repetitions, in turn.",
+            "The network's passes alone: reading, preparing, entropies and writing are in no row.",
+            f"A model's slices have the size of its largest training brain, here no more than the case's own; "
+            f"{LARGEST[0]}x{LARGEST[1]} is what large brains take.",
+        ),
+        (
+            Target("element-wise dropout: at least 5 times the naive loop", f"{gain:.2f}", gain >= 5),
+            Target("at most 1.5 times the floor of the work that is left", f"{ratio:.2f}", ratio <= 1.5),
+        ),
+    )
+
+
+def _floor_table(operations: float, rate: float, best: Series, precision: Precision) -> Table:
+    floor = operations / rate
+    header = ("the work that is left", "TFLOP", "matmul GFLOP/s", "floor (min)", "measured (min)", "measured / floor")
+    figures = (operations / 1e12, rate / 1e9, floor / 60, best.median / 60, best.median / floor)
+    return Table(header, ((precision.value, *(f"{figure:.3g}" for figure in figures)),))
+
+
+def _complete(naive: Lever, network: UNet, case: Case) -> Table:
+    """The naive loop and `predict` over the whole case, once each."""
+    images = torch.from_numpy(Preprocessing(spacing=(1.0, 1.0), crop=Crop.NONE).prepare(case).images)
+    started = time.perf_counter()
+    replace(naive, images=images).work(SAMPLES)
+    middle = time.perf_counter()
+    predict(network, description(case), case, samples=SAMPLES)
+    ended = time.perf_counter()
+    rows = (
+        ("naive loop", f"{(middle - started) / 60:.3g}"),
+        ("predict, with entropies", f"{(ended - middle) / 60:.3g}"),
+    )
+    return Table(("whole case, T = 20, run once", "minutes"), rows)
+
+
+if __name__ == "__main__":
+    options = parser(__doc__)
+    options.add_argument("--complete", action="store_true", help="also run the whole case once each, an hour or more")
+    run(options, measure)
