@@ -17,16 +17,12 @@ from torch.nn import functional
 
 from ObserverUncertaintyLib.network.minimal_filtering import Filtering
 
-_CHANNELS = 96
-"""On either side, from which the result and the image's gradient are faster by filtering (AVX2, 2 cores)."""
+_FEWEST_CHANNELS = 48
+"""On either side, from which the weight's gradient is faster by filtering, and after upsampling everything (AVX2, 2
+cores)."""
 
-_CHANNELS_OF_WEIGHTS = 32
-"""On either side, from which the weight's gradient is, if there are `_PIXELS_OF_WEIGHTS` in all slices together."""
-
-_PIXELS_OF_WEIGHTS = 2**14
-
-_CHANNELS_AFTER_UPSAMPLING = 48
-"""On either side, from which everything is, where the image is upsampled first."""
+_MANY_CHANNELS = 96
+"""On either side, from which everything is."""
 
 _SMALL_RESULT = 16
 """Rows or columns below which transforming kernels for tiles of 4 takes longer than it saves."""
@@ -43,18 +39,21 @@ class Convolution(nn.Conv2d):
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         """Convolve features of shape (slice, input, row, column)."""
-        narrowest = min(self.in_channels, self.out_channels)
-        pixels = input.shape[0] * input.shape[2] * input.shape[3]
-        pays = narrowest >= _CHANNELS or (narrowest >= _CHANNELS_OF_WEIGHTS and pixels >= _PIXELS_OF_WEIGHTS)
-        if pays and _can_train(self, input):
+        if trains_faster(self, input):
             return train_convolution(self, input)
         return super().forward(input)
 
 
-def trains_faster_upsampled(convolution: nn.Conv2d, x: Tensor) -> bool:
-    """Whether `train_convolution` is faster than torch for this input, upsampled first."""
-    narrowest = min(convolution.in_channels, convolution.out_channels)
-    return narrowest >= _CHANNELS_AFTER_UPSAMPLING and _can_train(convolution, x)
+def trains_faster(convolution: nn.Conv2d, x: Tensor) -> bool:
+    """Whether to use `train_convolution`: in training, in float32 on a CPU, with many channels."""
+    return (
+        min(convolution.in_channels, convolution.out_channels) >= _FEWEST_CHANNELS
+        and convolution.training
+        and torch.is_grad_enabled()
+        and x.device.type == "cpu"
+        and x.dtype is torch.float32
+        and not torch.is_autocast_enabled("cpu")
+    )
 
 
 def lay_out_for_training(network: nn.Module) -> None:
@@ -67,18 +66,8 @@ def lay_out_for_training(network: nn.Module) -> None:
     for module in network.modules():
         if not isinstance(module, nn.Conv2d) or module.kernel_size != (3, 3) or module.weight.device.type != "cpu":
             continue
-        if min(module.in_channels, module.out_channels) >= _CHANNELS_OF_WEIGHTS:
+        if min(module.in_channels, module.out_channels) >= _FEWEST_CHANNELS:
             module.weight.data = module.weight.data.contiguous()
-
-
-def _can_train(convolution: nn.Conv2d, x: Tensor) -> bool:
-    return (
-        convolution.training
-        and torch.is_grad_enabled()
-        and x.device.type == "cpu"
-        and x.dtype is torch.float32
-        and not torch.is_autocast_enabled("cpu")
-    )
 
 
 def train_convolution(convolution: nn.Conv2d, x: Tensor, *, upsample: bool = False) -> Tensor:
@@ -141,7 +130,7 @@ class _Convolution(torch.autograd.Function):
 
 def _filtered(weight: Tensor, upsample: bool) -> bool:
     """Whether the result and the image's gradient are computed by filtering, or as torch does."""
-    return upsample or min(weight.shape[:2]) >= _CHANNELS
+    return upsample or min(weight.shape[:2]) >= _MANY_CHANNELS
 
 
 def _gradient_of_image(gradient: Tensor, x: Tensor, weight: Tensor) -> Tensor:

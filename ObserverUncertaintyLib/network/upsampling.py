@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ObserverUncertaintyLib.network.convolution import train_convolution, trains_faster_upsampled
+from ObserverUncertaintyLib.network.convolution import train_convolution, trains_faster
 
 _SMALLEST_INPUT = 256
 """Pixels of all slices together below which adding up the weights takes longer than it saves (2 cores, 48 to 1536
@@ -35,7 +35,7 @@ class UpsamplingConvolution(nn.Sequential):
         """The upsampled and convolved features."""
         convolution = self[1]
         assert isinstance(convolution, nn.Conv2d)
-        if trains_faster_upsampled(convolution, x):
+        if trains_faster(convolution, x):
             return train_convolution(convolution, x, upsample=True)
         pixels = x.shape[0] * x.shape[2] * x.shape[3]
         # "meta" tensors only count operations: those of a CPU.

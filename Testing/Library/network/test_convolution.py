@@ -33,7 +33,7 @@ def gradients(result: Tensor, layer: nn.Module, x: Tensor) -> tuple[Tensor, ...]
 def test_result_and_gradients_are_those_of_the_definition(
     rows: int, columns: int, upsample: bool, narrow: bool, slices_at_a_time: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(convolution, "_CHANNELS", 100 if narrow else 1)
+    monkeypatch.setattr(convolution, "_MANY_CHANNELS", 100 if narrow else 1)
     monkeypatch.setattr(convolution, "_FACTORS", 1 if slices_at_a_time == 1 else 2**30)
     torch.manual_seed(0)
     layer = Convolution(3, 5).double()
@@ -46,7 +46,7 @@ def test_result_and_gradients_are_those_of_the_definition(
 
 @pytest.mark.parametrize("upsample", [False, True])
 def test_gradients_agree_with_finite_differences(upsample: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(convolution, "_CHANNELS", 1)
+    monkeypatch.setattr(convolution, "_MANY_CHANNELS", 1)
     torch.manual_seed(0)
     layer = Convolution(2, 2).double()
     x = torch.randn(2, 2, 5, 6, dtype=torch.float64, requires_grad=True)
@@ -99,7 +99,7 @@ def test_upsampling_needs_25_products_for_16_results() -> None:
 
 
 def test_wide_weights_are_contiguous_for_training_and_the_others_channels_last() -> None:
-    network = UNet(UNetSettings(sequences=2, depth=1, filters=32))
+    network = UNet(UNetSettings(sequences=2, depth=1, filters=48))
     state = {name: value.clone() for name, value in network.state_dict().items()}
     lay_out_for_training(network)
     wide, first = network.encoder[0][4].weight, network.encoder[0][0].weight
