@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from ObserverUncertaintyLib import __version__
@@ -44,10 +44,11 @@ from ObserverUncertaintyLib.model_file import (
     read_description,
     save_model,
 )
+from ObserverUncertaintyLib.network.convolution import lay_out_for_training
 from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.preprocessing import Preprocessing
 from ObserverUncertaintyLib.progress import Progress
-from ObserverUncertaintyLib.settings import Augmentation, Loss, TrainingSettings, UNetSettings
+from ObserverUncertaintyLib.settings import Augmentation, Loss, Precision, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.targets import draw_labels
 from ObserverUncertaintyLib.training_data import SliceSet, case_digest, expectations, image_digest, prepare_slices
 
@@ -161,6 +162,42 @@ def training_loss(logits: Tensor, target: Tensor, loss: Loss) -> Tensor:
     return total
 
 
+def make_optimiser(network: nn.Module, learning_rate: float) -> torch.optim.Adam:
+    """Adam as the paper has it; one pass over all parameters where torch has that for their device."""
+    device = next(network.parameters()).device
+    return torch.optim.Adam(network.parameters(), lr=learning_rate, fused=device.type in ("cpu", "cuda"))
+
+
+def training_step(
+    network: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    images: Tensor,
+    target: Tensor,
+    loss: Loss,
+    precision: Precision,
+) -> Tensor:
+    """Change the network's weights by what one batch says.
+
+    Args:
+        network: in training mode.
+        optimiser: of its parameters.
+        images: shape (slice, sequence, row, column), on the network's device.
+        target: probability of foreground, shape (slice, 1, row, column), in [0, 1].
+        loss: which loss.
+        precision: number format of the heavy operations.
+
+    Returns:
+        The loss before the change, still on the device: reading it makes the program wait for a GPU.
+    """
+    with autocast(precision, images.device):
+        logits = network(images)
+    value = training_loss(logits.float(), target, loss)
+    optimiser.zero_grad(set_to_none=True)
+    value.backward()  # type: ignore[no-untyped-call]
+    optimiser.step()
+    return value.detach()
+
+
 @dataclass
 class _Run:
     """One training run: its network, optimiser, data and the losses so far."""
@@ -204,8 +241,9 @@ class _Run:
             dropout_kind=settings.dropout_kind,
             feature_norm=settings.feature_norm,
         )
-        self.network = UNet(self.architecture).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=settings.learning_rate)
+        self.network = UNet(self.architecture).to(self.device)
+        lay_out_for_training(self.network)
+        self.optimiser = make_optimiser(self.network, settings.learning_rate)
         self._take_up_checkpoint(record)
 
     def train(self) -> None:
@@ -235,13 +273,8 @@ class _Run:
         total, seen = 0.0, 0
         for images, target in self._batches(rng):
             self.progress.check_cancelled()
-            with autocast(self.precision, self.device):
-                logits = self.network(images)
-            loss = training_loss(logits.float(), target, self.settings.loss)
-            self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            self.optimiser.step()
-            total, seen = total + float(loss.detach()) * len(images), seen + len(images)
+            loss = training_step(self.network, self.optimiser, images, target, self.settings.loss, self.precision)
+            total, seen = total + float(loss) * len(images), seen + len(images)
             if not np.isfinite(total):
                 raise TrainingError(
                     f"The loss is not a number in epoch {epoch + 1}. Give a smaller --learning-rate, or look for "

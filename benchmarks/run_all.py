@@ -25,6 +25,7 @@ BENCHMARKS = (
     "monte_carlo",
     "approximate_levers",
     "whole_case",
+    "training_step",
     "prediction_memory",
     "staple",
     "fusion",

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ObserverUncertaintyLib.network.convolution import Convolution
 from ObserverUncertaintyLib.network.dropout import ChannelDropout, ElementDropout
 from ObserverUncertaintyLib.network.upsampling import UpsamplingConvolution
 from ObserverUncertaintyLib.settings import DropoutKind, FeatureNorm, UNetSettings
@@ -65,7 +66,7 @@ def _block(channels: int, width: int, settings: UNetSettings) -> nn.Sequential:
     """Two times convolution, dropout, normalisation, ReLU."""
     layers: list[nn.Module] = []
     for inputs in (channels, width):
-        layers += [nn.Conv2d(inputs, width, 3, padding=1), _dropout(width, settings), *_norm(width, settings)]
+        layers += [Convolution(inputs, width), _dropout(width, settings), *_norm(width, settings)]
         layers.append(nn.ReLU(inplace=True))
     return nn.Sequential(*layers)
 

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ObserverUncertaintyLib.network.convolution import train_convolution, trains_faster
+
 _SMALLEST_INPUT = 256
 """Pixels of all slices together below which adding up the weights takes longer than it saves (2 cores, 48 to 1536
 channels)."""
@@ -23,7 +25,7 @@ class UpsamplingConvolution(nn.Sequential):
     """`Upsample(2, "nearest")` and `Conv2d(3x3, padding 1)`, with the parameters of these two under their names.
 
     Input shape (slice, channel, row, column), output shape (slice, channel, 2 row, 2 column). On a CPU both are one
-    transposed convolution, unless the input is tiny.
+    transposed convolution, unless the input is tiny or there is a faster way for training.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -31,12 +33,14 @@ class UpsamplingConvolution(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """The upsampled and convolved features."""
+        convolution = self[1]
+        assert isinstance(convolution, nn.Conv2d)
+        if trains_faster(convolution, x):
+            return train_convolution(convolution, x, upsample=True)
         pixels = x.shape[0] * x.shape[2] * x.shape[3]
         # "meta" tensors only count operations: those of a CPU.
         if x.device.type not in ("cpu", "meta") or pixels < _SMALLEST_INPUT:
             return self.two_steps(x)
-        convolution = self[1]
-        assert isinstance(convolution, nn.Conv2d)
         kernel = transposed_kernel(convolution.weight)
         return functional.conv_transpose2d(x, kernel, convolution.bias, stride=2, padding=1)
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 
 @dataclass(frozen=True)
-class _Transforms:
+class Transforms:
     """Matrices of F(m, 3) in one dimension: of the image tile, of the kernel, of the result."""
 
     image: Tensor
@@ -28,13 +28,13 @@ def _matrix(rows: list[list[float]]) -> Tensor:
     return torch.tensor(rows, dtype=torch.float64)
 
 
-_TRANSFORMS = {
-    2: _Transforms(
+TRANSFORMS = {
+    2: Transforms(
         _matrix([[1.0, 0, -1, 0], [0, 1, 1, 0], [0, -1, 1, 0], [0, 1, 0, -1]]),
         _matrix([[1.0, 0, 0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0, 0, 1]]),
         _matrix([[1.0, 1, 1, 0], [0, 1, -1, -1]]),
     ),
-    4: _Transforms(
+    4: Transforms(
         _matrix(
             [
                 [4.0, 0, -5, 0, 1, 0],
@@ -74,7 +74,7 @@ class WinogradConvolution:
             bias: shape (output,).
             tile: outputs in a tile's row, 2 or 4.
         """
-        transforms = _TRANSFORMS[tile]
+        transforms = TRANSFORMS[tile]
         outputs, inputs = weight.shape[:2]
         both = torch.kron(transforms.kernel, transforms.kernel).to(weight)
         # One matrix (input, output) for each of the tile's (m + 2)^2 products.

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from ObserverUncertaintyLib.network.convolution import Convolution
 from ObserverUncertaintyLib.network.dropout import ElementDropout
 from ObserverUncertaintyLib.network.unet import UNet, set_monte_carlo_mode
 from ObserverUncertaintyLib.settings import DropoutKind, FeatureNorm, UNetSettings
@@ -46,7 +47,7 @@ def test_dropout_follows_every_convolution_of_the_blocks_and_no_other(depth: int
     assert len(blocks) == 2 * depth + 1
     for block in blocks:
         kinds = [type(layer) for layer in block]
-        assert kinds == [nn.Conv2d, ElementDropout, nn.BatchNorm2d, nn.ReLU] * 2
+        assert kinds == [Convolution, ElementDropout, nn.BatchNorm2d, nn.ReLU] * 2
     assert len(layers(network, nn.Dropout)) == 2 * len(blocks)
 
 

@@ -1,0 +1,185 @@
+"""A training step of both networks of the paper, beside MONAI's DynUNet with the same filters, strides and dropout.
+
+Forward pass, loss, backward pass and Adam, on the same batch, in the same number format, in turns. DynUNet runs in both
+memory layouts, and the faster one counts; its Adam is torch's default. Freed memory is kept for both, as the command
+line does. MONAI has to be installed: pip install '.[bench]'.
+
+    python benchmarks/training_step.py
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from measuring import CannotRunError, Machine, Report, Series, Table, Target, interleaved, parser, run
+from ObserverUncertaintyLib.devices import choose_device, choose_precision, describe_device, make_deterministic
+from ObserverUncertaintyLib.memory import keep_freed_memory
+from ObserverUncertaintyLib.network.convolution import lay_out_for_training
+from ObserverUncertaintyLib.network.cost import matmul_rate
+from ObserverUncertaintyLib.network.unet import UNet
+from ObserverUncertaintyLib.settings import Loss, Precision, UNetSettings
+from ObserverUncertaintyLib.training import make_optimiser, training_step
+
+FACTOR = 1.5
+OURS = "ours"
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A network with the batch that it is given."""
+
+    name: str
+    settings: UNetSettings
+    rows: int
+    columns: int
+    batch: int
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.batch} of {self.rows}x{self.columns}"
+
+
+SETUPS = (
+    Setup("shapes", UNetSettings(sequences=1), 64, 64, 8),
+    Setup("shapes", UNetSettings(sequences=1), 128, 128, 8),
+    Setup("cavity", UNetSettings(sequences=4, depth=5, filters=48), 160, 192, 4),
+)
+
+
+def dynunet(settings: UNetSettings) -> nn.Module:
+    """MONAI's network with our filters, strides and dropout."""
+    from monai.networks.nets import DynUNet
+
+    levels = settings.depth + 1
+    return DynUNet(
+        spatial_dims=2,
+        in_channels=settings.sequences,
+        out_channels=1,
+        kernel_size=[3] * levels,
+        strides=[1] + [2] * (levels - 1),
+        upsample_kernel_size=[2] * (levels - 1),
+        filters=[settings.filters * 2**level for level in range(levels)],
+        dropout=settings.dropout,
+        norm_name="batch",
+        deep_supervision=False,
+    )
+
+
+def step_flops(make: Callable[[UNetSettings], nn.Module], setup: Setup) -> int:
+    """Floating-point operations of the convolutions of a step, forward and backward, as if all were computed directly.
+
+    Ours count upsampling and its convolution as the one step that they are on a CPU, 4/9 of their definition.
+    """
+    with torch.device("meta"):
+        network = make(setup.settings).train()
+        images = torch.empty(setup.batch, setup.settings.sequences, setup.rows, setup.columns)
+    with FlopCounterMode(display=False) as counter:
+        network(images).sum().backward()
+    return sum(count for operation, count in counter.get_flop_counts()["Global"].items() if "conv" in str(operation))
+
+
+class Trainee:
+    """A network with its optimiser and the batch that it sees again and again."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        images: Tensor,
+        target: Tensor,
+        precision: Precision,
+    ) -> None:
+        self.network, self.optimiser = network.train(), optimiser
+        self.images, self.target, self.precision = images, target, precision
+
+    def step(self) -> float:
+        """Make one step; returns its loss, which waits for the device."""
+        arguments = (self.network, self.optimiser, self.images, self.target, Loss.CROSS_ENTROPY, self.precision)
+        return float(training_step(*arguments))
+
+
+def trainees(setup: Setup, device: torch.device, precision: Precision) -> dict[str, Trainee]:
+    """Ours, and DynUNet in both layouts."""
+    torch.manual_seed(0)
+    images = torch.randn(setup.batch, setup.settings.sequences, setup.rows, setup.columns, device=device)
+    target = (torch.rand(setup.batch, 1, setup.rows, setup.columns, device=device) > 0.5).float()
+    network = UNet(setup.settings).to(device)
+    lay_out_for_training(network)
+    channels_last = images.to(memory_format=torch.channels_last)
+    made = {OURS: Trainee(network, make_optimiser(network, 1e-3), channels_last, target, precision)}
+    for name, layout in (("contiguous", torch.contiguous_format), ("channels last", torch.channels_last)):
+        peer = dynunet(setup.settings).to(device).to(memory_format=layout)  # type: ignore[call-overload]
+        laid_out = images.to(memory_format=layout)
+        made[f"DynUNet, {name}"] = Trainee(peer, torch.optim.Adam(peer.parameters(), 1e-3), laid_out, target, precision)
+    return made
+
+
+def compare(
+    setup: Setup, device: torch.device, precision: Precision, rate: float, repetitions: int
+) -> tuple[list[tuple[str, ...]], list[Series], list[Target]]:
+    """The rows of the table, every repetition, and what was to be reached."""
+    candidates = {name: trainee.step for name, trainee in trainees(setup, device, precision).items()}
+    ours, *peers = interleaved(candidates, repetitions, warm=True)
+    fastest = min(peers, key=lambda series: series.median)
+    operations = {series.name: step_flops(dynunet, setup) for series in peers}
+    operations[OURS] = step_flops(UNet, setup)
+    rows, kept = [], []
+    for series in (ours, *peers):
+        flops, gain = operations[series.name], series.over(ours, f"{setup}: {series.name} / ours")
+        kept += [Series(f"{setup}: {series.name} (s)", series.values), gain]
+        milliseconds = (1e3 * seconds for seconds in (series.median, min(series.values), max(series.values)))
+        per_flop = series.median / flops
+        figures = (flops / setup.batch / 1e9, *milliseconds, setup.batch / series.median, 1e12 * per_flop)
+        ratios = (per_flop * rate, gain.median)
+        rows.append((str(setup), series.name, *(f"{figure:.3g}" for figure in (*figures, *ratios))))
+    gain = fastest.over(ours, "").median
+    per_flop = gain * operations[OURS] / operations[fastest.name]
+    targets = [
+        Target(f"{setup}: at least as fast per FLOP as {fastest.name}", f"{per_flop:.2f} times", per_flop >= 1),
+        Target(f"{setup}: at least {FACTOR} times its throughput", f"{gain:.2f}", gain >= FACTOR),
+    ]
+    return rows, kept, targets
+
+
+def measure(arguments: argparse.Namespace) -> Report:
+    """Both networks."""
+    try:
+        import monai  # noqa: F401
+    except ModuleNotFoundError:
+        raise CannotRunError("MONAI is not installed: pip install '.[bench]'") from None
+    make_deterministic()
+    keep_freed_memory()
+    device = choose_device(arguments.device)
+    precision = choose_precision(Precision.AUTO, device)
+    rate = matmul_rate(device, precision)
+    rows, repetitions, targets = [], [], []
+    for setup in SETUPS[:1] if arguments.quick else SETUPS:
+        found = compare(setup, device, precision, rate, 2 if arguments.quick else arguments.repetitions)
+        rows += found[0]
+        repetitions += found[1]
+        targets += found[2]
+    header = ("batch", "network", "GFLOP a slice", "step (ms)", "least", "most", "slices/s", "ps/FLOP", "step / floor")
+    return Report(
+        "A training step beside MONAI's DynUNet",
+        Machine.here(describe_device(device), ["monai"]),
+        (Table((*header, "time / ours"), tuple(rows)),),
+        tuple(repetitions),
+        (
+            f"Number format {precision.value}; floor: the operations at the rate of large matrix products, "
+            f"{rate / 1e9:.0f} GFLOP/s.",
+            "Operations count as if every convolution were computed directly, so doing fewer shows as less time each.",
+        ),
+        tuple(targets),
+    )
+
+
+if __name__ == "__main__":
+    options = parser(__doc__)
+    options.add_argument("--device", default="auto")
+    options.add_argument("--repetitions", type=int, default=5, help="of which the median is taken")
+    run(options, measure)
