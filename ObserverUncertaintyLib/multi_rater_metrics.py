@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import ndtr
 
 from ObserverUncertaintyLib.metrics import dice
 from ObserverUncertaintyLib.votes import Raters, RunningVotes, Votes
@@ -103,7 +103,8 @@ def volume_crps(probability: NDArray[Any], raters: Raters, voxel_volume_ml: floa
     if deviation == 0:
         return abs(predicted - mean)
     z = (predicted - mean) / deviation
-    return float(deviation * (z * (2 * stats.norm.cdf(z) - 1) + 2 * stats.norm.pdf(z) - 1 / np.sqrt(np.pi)))
+    density = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi)
+    return float(deviation * (z * (2 * ndtr(z) - 1) + 2 * density - 1 / np.sqrt(np.pi)))
 
 
 def entropy_correlation(expert: NDArray[Any], predictive: NDArray[Any]) -> float:
