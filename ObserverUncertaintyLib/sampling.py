@@ -152,13 +152,10 @@ def summed_samples(
     entropy = torch.zeros_like(probability)
     images = images.to(device)
     for sample in range(samples):
-        for start in range(0, len(images), batch_size):
-            if advance is not None:
-                advance(sample)
-            part = slice(start, start + batch_size)
-            drawn = sampler.draw(images[part], seed, sample, start).to(exact, torch.float64)
-            probability[part] += drawn
-            entropy[part] += torch.special.entr(drawn) + torch.special.entr(1 - drawn)
+        for part, drawn in _drawn_batches(sampler, images, sample, seed, batch_size, advance):
+            p = drawn.to(exact, torch.float64)
+            probability[part] += p
+            entropy[part] += torch.special.entr(p) + torch.special.entr(1 - p)
     return MonteCarloSums.of(probability.cpu().numpy(), entropy.cpu().numpy() / np.log(2.0), samples)
 
 
@@ -185,12 +182,25 @@ def monte_carlo_samples(
     """
     for sample in range(samples):
         probability = torch.empty((len(images), *images.shape[-2:]))
-        for start in range(0, len(images), batch_size):
-            if advance is not None:
-                advance(sample)
-            part = slice(start, start + batch_size)
-            probability[part] = sampler.draw(images[part], seed, sample, start)  # to main memory, wherever it was drawn
+        for part, drawn in _drawn_batches(sampler, images, sample, seed, batch_size, advance):
+            probability[part] = drawn  # to main memory, wherever it was drawn
         yield probability.numpy()
+
+
+def _drawn_batches(
+    sampler: Sampler,
+    images: Tensor,
+    sample: int,
+    seed: int,
+    batch_size: int,
+    advance: Callable[[int], None] | None,
+) -> Iterator[tuple[slice, Tensor]]:
+    """One sample, batch by batch: the slices, and what was drawn for them."""
+    for start in range(0, len(images), batch_size):
+        if advance is not None:
+            advance(sample)
+        part = slice(start, start + batch_size)
+        yield part, sampler.draw(images[part], seed, sample, start)
 
 
 def reference_samples(network: nn.Module, images: Tensor, samples: int, seed: int) -> Iterator[NDArray[np.float32]]:

@@ -20,8 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import Tensor
 
 from ObserverUncertaintyLib import __version__
 from ObserverUncertaintyLib.cases import Case
@@ -48,9 +47,10 @@ from ObserverUncertaintyLib.network.convolution import lay_out_for_training
 from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.preprocessing import Preprocessing
 from ObserverUncertaintyLib.progress import Progress
-from ObserverUncertaintyLib.settings import Augmentation, Loss, Precision, TrainingSettings, UNetSettings
+from ObserverUncertaintyLib.settings import Augmentation, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.targets import draw_labels
 from ObserverUncertaintyLib.training_data import SliceSet, case_digest, expectations, image_digest, prepare_slices
+from ObserverUncertaintyLib.training_step import make_optimiser, training_loss, training_step
 
 CHECKPOINT_FOLDER = "checkpoint"
 _SETTINGS_FILE = "settings.json"
@@ -142,60 +142,6 @@ def train(
     save_model(folder, run.network, description)
     shutil.rmtree(folder / CHECKPOINT_FOLDER)
     return TrainingResult(folder, description, describe_device(chosen), time.monotonic() - started)
-
-
-def training_loss(logits: Tensor, target: Tensor, loss: Loss) -> Tensor:
-    """The loss of a batch.
-
-    Args:
-        logits: shape (slice, 1, row, column).
-        target: probability of foreground, same shape, in [0, 1]: a mask or the raters' mean.
-        loss: which loss.
-    """
-    total = torch.zeros((), device=logits.device)
-    if loss in (Loss.CROSS_ENTROPY, Loss.SUM):
-        total = total + functional.binary_cross_entropy_with_logits(logits, target)
-    if loss in (Loss.DICE, Loss.SUM):
-        probability = torch.sigmoid(logits)
-        overlap = 2 * (probability * target).sum() + 1.0
-        total = total + 1.0 - overlap / (probability.sum() + target.sum() + 1.0)
-    return total
-
-
-def make_optimiser(network: nn.Module, learning_rate: float) -> torch.optim.Adam:
-    """Adam as the paper has it; one pass over all parameters where torch has that for their device."""
-    device = next(network.parameters()).device
-    return torch.optim.Adam(network.parameters(), lr=learning_rate, fused=device.type in ("cpu", "cuda"))
-
-
-def training_step(
-    network: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    images: Tensor,
-    target: Tensor,
-    loss: Loss,
-    precision: Precision,
-) -> Tensor:
-    """Change the network's weights by what one batch says.
-
-    Args:
-        network: in training mode.
-        optimiser: of its parameters.
-        images: shape (slice, sequence, row, column), on the network's device.
-        target: probability of foreground, shape (slice, 1, row, column), in [0, 1].
-        loss: which loss.
-        precision: number format of the heavy operations.
-
-    Returns:
-        The loss before the change, still on the device: reading it makes the program wait for a GPU.
-    """
-    with autocast(precision, images.device):
-        logits = network(images)
-    value = training_loss(logits.float(), target, loss)
-    optimiser.zero_grad(set_to_none=True)
-    value.backward()  # type: ignore[no-untyped-call]
-    optimiser.step()
-    return value.detach()
 
 
 @dataclass

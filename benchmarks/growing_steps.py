@@ -23,12 +23,14 @@ from ObserverUncertaintyLib.fusion import FusionMethod, fuse, mean
 from ObserverUncertaintyLib.geometry import Grid
 from ObserverUncertaintyLib.inference import predict
 from ObserverUncertaintyLib.model_file import Expectations, ModelDescription
+from ObserverUncertaintyLib.network.convolution import lay_out_for_training
 from ObserverUncertaintyLib.network.cost import forward_flops
 from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.preprocessing import Preprocessing
 from ObserverUncertaintyLib.settings import Loss, Precision, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.simulation.cohort_folder import MANIFEST_FILE, write_cohort, write_manifest
-from ObserverUncertaintyLib.training import train, training_loss
+from ObserverUncertaintyLib.training import train
+from ObserverUncertaintyLib.training_step import make_optimiser, training_step
 
 Work = Callable[[], object]
 
@@ -139,17 +141,19 @@ def _fusion_of_raters(raters: int, folder: Path, *, method: FusionMethod) -> Wor
 
 
 def _training_step(slices: int, folder: Path, *, settings: UNetSettings) -> Work:  # noqa: ARG001
-    network = UNet(settings).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
-    optimiser = torch.optim.Adam(network.parameters())
-    images = torch.randn(slices, settings.sequences, WIDTH, WIDTH)
+    network = UNet(settings).train()
+    lay_out_for_training(network)
+    images = torch.randn(slices, settings.sequences, WIDTH, WIDTH).to(memory_format=torch.channels_last)
     target = (torch.randn(slices, 1, WIDTH, WIDTH) > 0).float()
-
-    def step() -> None:
-        optimiser.zero_grad(set_to_none=True)
-        training_loss(network(images), target, Loss.CROSS_ENTROPY).backward()
-        optimiser.step()
-
-    return step
+    return partial(
+        training_step,
+        network,
+        make_optimiser(network, 1e-3),
+        images,
+        target,
+        Loss.CROSS_ENTROPY,
+        Precision.FLOAT32,
+    )
 
 
 def _training_step_of_filters(filters: int, folder: Path) -> Work:

@@ -24,7 +24,7 @@ from ObserverUncertaintyLib.network.convolution import lay_out_for_training
 from ObserverUncertaintyLib.network.cost import matmul_rate
 from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.settings import Loss, Precision, UNetSettings
-from ObserverUncertaintyLib.training import make_optimiser, training_step
+from ObserverUncertaintyLib.training_step import make_optimiser, training_step
 
 FACTOR = 1.5
 OURS = "ours"

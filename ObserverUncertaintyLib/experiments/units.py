@@ -10,21 +10,27 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ObserverUncertaintyLib.errors import Cancelled, InputError, ObserverUncertaintyError
-from ObserverUncertaintyLib.files import write_json, write_text
+from ObserverUncertaintyLib.files import refuse_other_settings, write_json, write_text
 from ObserverUncertaintyLib.jobs.processes import identity
 from ObserverUncertaintyLib.progress import Progress
 
 RESULT_FILE = "result.json"
+SETTINGS_FILE = "settings.json"
 ERROR_FILE = "error.txt"
 _CLAIM_FILE = "claim.json"
 _REFRESH_SECONDS = 30.0
 _ABANDONED_SECONDS = 600.0
 """A claim of another machine that was not refreshed for so long counts no more."""
+
+
+class StudyError(ObserverUncertaintyError):
+    """Units of a study failed; the others are done."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,41 @@ class UnitsRun:
     done: tuple[str, ...]
     failed: dict[str, str]
     elsewhere: tuple[str, ...]
+
+    def require_no_failure(self) -> None:
+        """Raise StudyError with the text of every unit that failed, if one did; the tables are written before."""
+        if self.failed:
+            total = len(self.done) + len(self.failed) + len(self.elsewhere)
+            texts = "\n".join(f"  {name}: {error}" for name, error in self.failed.items())
+            raise StudyError(
+                f"{len(self.failed)} of {total} units failed; those that need them wait, the others are done and in "
+                f"the tables:\n{texts}\nWhen the cause is mended, the same command with --resume does them again."
+            )
+
+
+def keep_settings(folder: Path, content: Mapping[str, Any], extendable: Sequence[str]) -> None:
+    """Note a study's settings in its folder.
+
+    Args:
+        folder: the study's folder.
+        content: the settings, as plain values.
+        extendable: names of those that hold several values, of which later calls may add others.
+
+    Raises:
+        InputError: the folder holds a study with other settings, or a damaged note of them.
+    """
+    fixed = {key: value for key, value in content.items() if key not in extendable}
+    asked = {key: list(content[key]) for key in extendable}
+    path = folder / SETTINGS_FILE
+    if path.exists():
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+            earlier = {key: before.pop(key) for key in extendable}
+        except (ValueError, KeyError) as error:
+            raise InputError(f"{path} cannot be read ({error}). Give another folder.") from error
+        refuse_other_settings(folder, before, fixed)
+        asked = {key: list(dict.fromkeys([*earlier[key], *asked[key]])) for key in extendable}
+    write_json(path, {**asked, **fixed})
 
 
 def run_units(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from ObserverUncertaintyLib.network.minimal_filtering import Filtering
+from ObserverUncertaintyLib.network.winograd import Filtering
 
 _FEWEST_CHANNELS = 48
 """On either side, from which the weight's gradient is faster by filtering, and after upsampling everything (AVX2, 2
@@ -96,8 +96,7 @@ class _Convolution(torch.autograd.Function):
         result = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
         kernels = filtering.to_kernels(weight).transpose(1, 2)
         for part in _parts(filtering, x, shape):
-            products = torch.bmm(filtering.to_windows(x[part]).transpose(0, 1), kernels)
-            filtering.from_products(products.transpose(0, 1), bias, result[part])
+            filtering.results(x[part], kernels, bias, result[part])
         return result
 
     @staticmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeGuard
@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ObserverUncertaintyLib.network.difference_upsampling import DifferenceUpsampling
-from ObserverUncertaintyLib.network.unet import UNet
+from ObserverUncertaintyLib.network.unet import UNet, pad_to_multiple
 from ObserverUncertaintyLib.network.upsampling import transposed_kernel
-from ObserverUncertaintyLib.network.winograd import WinogradConvolution
+from ObserverUncertaintyLib.network.winograd import Filtering, FixedConvolution
 from ObserverUncertaintyLib.settings import FeatureNorm, UNetSettings
 
 _WINOGRAD_CHANNELS = 96
@@ -22,7 +21,7 @@ _WINOGRAD_PAIRS = 96 * 192
 """With fewer channels on either side, or fewer pairs of an input and an output, a direct convolution is quicker (AVX2,
 2 cores)."""
 
-_DIFFERENCE_CHANNELS = 192
+_UPSAMPLED_CHANNELS = 384
 """With fewer input channels than this a transposed convolution is quicker (AVX2, 2 cores)."""
 
 _SMALL_IMAGE = 8
@@ -94,7 +93,7 @@ def convolution(weight: Tensor, bias: Tensor, side: int, dtype: torch.dtype) -> 
     outputs, inputs = weight.shape[:2]
     many = min(outputs, inputs) >= _WINOGRAD_CHANNELS and outputs * inputs >= _WINOGRAD_PAIRS
     if dtype is torch.float32 and many:
-        return WinogradConvolution(weight, bias, tile=2 if side < _SMALL_IMAGE else 4)
+        return FixedConvolution(Filtering.convolution(2 if side < _SMALL_IMAGE else 4), weight, bias)
     return direct(weight, bias, dtype)
 
 
@@ -106,8 +105,8 @@ def direct(weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Operation:
 
 def upsampling(weight: Tensor, bias: Tensor, dtype: torch.dtype) -> Operation:
     """Nearest-neighbour upsampling by two and a 3x3 convolution with `weight`, in one step."""
-    if dtype is torch.float32 and weight.shape[1] >= _DIFFERENCE_CHANNELS:
-        return DifferenceUpsampling(weight, bias)
+    if dtype is torch.float32 and weight.shape[1] >= _UPSAMPLED_CHANNELS:
+        return FixedConvolution(Filtering.upsampling(4), weight, bias)
     kernel = transposed_kernel(weight).to(dtype, memory_format=torch.channels_last)
     return partial(functional.conv_transpose2d, weight=kernel, bias=bias.to(dtype), stride=2, padding=1)
 
@@ -117,3 +116,36 @@ def parameters(layer: nn.Module) -> tuple[Tensor, Tensor]:
     (found,) = (module for module in layer.modules() if isinstance(module, nn.Conv2d))
     assert found.bias is not None
     return found.weight, found.bias
+
+
+def logits(
+    images: Tensor,
+    encoder: Sequence[Operation],
+    upsamplings: Sequence[Operation],
+    decoder: Sequence[Operation],
+    classifier: Operation,
+    dtype: torch.dtype,
+) -> Tensor:
+    """What `UNet.forward` does, with a block or layer for each operation.
+
+    Args:
+        images: float32, shape (slice, sequence, row, column).
+        encoder: blocks, from the full image down.
+        upsamplings: from the deepest level up.
+        decoder: blocks, likewise.
+        classifier: the last convolution.
+        dtype: number format of the operations.
+
+    Returns:
+        float32, shape (slice, 1, row, column).
+    """
+    rows, columns = images.shape[-2:]
+    x = pad_to_multiple(images, 2 ** len(decoder)).to(dtype, memory_format=torch.channels_last)
+    skipped = []
+    for level, block in enumerate(encoder):
+        x = block(functional.max_pool2d(x, 2) if level else x)
+        skipped.append(x)
+    skipped.pop()
+    for upsample, block in zip(upsamplings, decoder, strict=True):
+        x = block(torch.cat([skipped.pop(), upsample(x)], dim=1))
+    return classifier(x).float()[..., :rows, :columns]

@@ -9,22 +9,24 @@ to compare with: the same seeds give the same result but for rounding.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ObserverUncertaintyLib.network.dropout import KeptActivations
 from ObserverUncertaintyLib.network.folded_layers import (
     FoldedLayer,
+    Operation,
     convolution,
     direct,
     folded_block,
     level_sides,
+    logits,
     parameters,
     upsampling,
 )
-from ObserverUncertaintyLib.network.unet import UNet, pad_to_multiple
+from ObserverUncertaintyLib.network.unet import UNet
 
 
 class PreparedUNet:
@@ -43,7 +45,6 @@ class PreparedUNet:
             columns: likewise.
             dtype: number format of weights and activations, float32 or bfloat16.
         """
-        self._multiple = 2**network.settings.depth
         self._dtype = dtype
         sides = level_sides(network.settings, rows, columns)
         self._encoder, self._decoder = (
@@ -69,20 +70,12 @@ class PreparedUNet:
         Returns:
             float32, shape (slice, 1, row, column).
         """
-        rows, columns = images.shape[-2:]
-        x = pad_to_multiple(images, self._multiple).to(self._dtype, memory_format=torch.channels_last)
-        skipped = []
-        for level, block in enumerate(self._encoder):
-            x = functional.max_pool2d(x, 2) if level else x
-            for layer in block:
-                x = layer(x, generators)
-            skipped.append(x)
-        skipped.pop()
-        for upsample, block in zip(self._upsampling, self._decoder, strict=True):
-            x = torch.cat([skipped.pop(), upsample(x)], dim=1)
-            for layer in block:
-                x = layer(x, generators)
-        return self._classifier(x).float()[..., :rows, :columns]
+
+        def drawn(block: list[_Layer]) -> Operation:
+            return lambda x: reduce(lambda features, layer: layer(features, generators), block, x)
+
+        encoder, decoder = ([drawn(block) for block in blocks] for blocks in (self._encoder, self._decoder))
+        return logits(images, encoder, self._upsampling, decoder, self._classifier, self._dtype)
 
 
 class _Layer:

@@ -9,10 +9,10 @@ border, where the convolution meets zeros. At p = 0.2 this leaves about two thir
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ObserverUncertaintyLib.network.folded_layers import (
     FoldedLayer,
@@ -21,10 +21,11 @@ from ObserverUncertaintyLib.network.folded_layers import (
     direct,
     folded_block,
     level_sides,
+    logits,
     parameters,
     upsampling,
 )
-from ObserverUncertaintyLib.network.unet import UNet, pad_to_multiple
+from ObserverUncertaintyLib.network.unet import UNet
 
 
 class ThinnedUNet:
@@ -43,19 +44,18 @@ class ThinnedUNet:
             columns: likewise.
             dtype: number format of weights and activations, float32 or bfloat16.
         """
-        self._multiple = 2**network.settings.depth
         self._dtype = dtype
         sides = level_sides(network.settings, rows, columns)
         masks = iter(kept)
         state = _Channels(torch.arange(network.settings.sequences), None)
-        self._encoder: list[list[Operation]] = []
+        self._encoder: list[Operation] = []
         skipped = []
         for block, side in zip(network.encoder, sides, strict=True):
             operations = []
             for layer in folded_block(block, network.settings):
                 operation, state = _thinned(layer, state, next(masks), side, dtype)
                 operations.append(operation)
-            self._encoder.append(operations)
+            self._encoder.append(_block(operations))
             skipped.append(state)
         skipped.pop()
         self._upsampling, self._decoder = [], []
@@ -67,26 +67,18 @@ class ThinnedUNet:
             for layer in folded_block(block, network.settings):
                 operation, state = _thinned(layer, state, next(masks), side, dtype)
                 operations.append(operation)
-            self._decoder.append(operations)
+            self._decoder.append(_block(operations))
         weight, bias = parameters(network.classifier)
         self._classifier = direct(state.of(weight), bias, dtype)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Logits, float32, shape (slice, 1, row, column), of images of shape (slice, sequence, row, column)."""
-        rows, columns = images.shape[-2:]
-        x = pad_to_multiple(images, self._multiple).to(self._dtype, memory_format=torch.channels_last)
-        skipped = []
-        for level, block in enumerate(self._encoder):
-            x = functional.max_pool2d(x, 2) if level else x
-            for operation in block:
-                x = operation(x).relu_()
-            skipped.append(x)
-        skipped.pop()
-        for upsample, block in zip(self._upsampling, self._decoder, strict=True):
-            x = torch.cat([skipped.pop(), upsample(x)], dim=1)
-            for operation in block:
-                x = operation(x).relu_()
-        return self._classifier(x).float()[..., :rows, :columns]
+        return logits(images, self._encoder, self._upsampling, self._decoder, self._classifier, self._dtype)
+
+
+def _block(operations: Sequence[Operation]) -> Operation:
+    """One after the other, each followed by ReLU."""
+    return lambda x: reduce(lambda features, operation: operation(features).relu_(), operations, x)
 
 
 class _Channels:

@@ -24,7 +24,7 @@ LAYERS = """
     training  inference
     economical
     sampling
-    training_data
+    training_data  training_step
     model_file
     network
     devices  targets

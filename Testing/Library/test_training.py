@@ -20,8 +20,9 @@ from ObserverUncertaintyLib.fusion import FusionMethod, Tie
 from ObserverUncertaintyLib.jobs import Progress
 from ObserverUncertaintyLib.preprocessing import Crop, Preprocessing
 from ObserverUncertaintyLib.settings import Augmentation, Loss, TrainingSettings
-from ObserverUncertaintyLib.training import TrainingError, train, training_loss
+from ObserverUncertaintyLib.training import TrainingError, train
 from ObserverUncertaintyLib.training_data import expectations, prepare_slices
+from ObserverUncertaintyLib.training_step import training_loss
 
 SMALL = TrainingSettings(epochs=3, depth=1, filters=4)
 

@@ -5,7 +5,6 @@ Source: Jungo et al. 2018, sections 3.3 and 4.2.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy as np
 from ObserverUncertaintyLib.cases import Case, Cohort
 from ObserverUncertaintyLib.devices import choose_device
 from ObserverUncertaintyLib.entropy import binary_entropy, expert_entropy
-from ObserverUncertaintyLib.errors import InputError, ObserverUncertaintyError
+from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.evaluation import read_probability
 from ObserverUncertaintyLib.experiments.cavity.findings import group_differences, paired_rows
 from ObserverUncertaintyLib.experiments.cavity.folds import split_into_folds
@@ -33,14 +32,8 @@ from ObserverUncertaintyLib.experiments.cavity.tables import (
 )
 from ObserverUncertaintyLib.experiments.cavity.work import CavityWork, case_folder, study_tasks
 from ObserverUncertaintyLib.experiments.ray_units import Cluster, run_units_on_ray
-from ObserverUncertaintyLib.experiments.units import RESULT_FILE, read_result, run_units
-from ObserverUncertaintyLib.files import (
-    PROBABILITY_FILE,
-    prepare_output_folder,
-    refuse_other_settings,
-    write_json,
-    write_text,
-)
+from ObserverUncertaintyLib.experiments.units import RESULT_FILE, keep_settings, read_result, run_units
+from ObserverUncertaintyLib.files import PROBABILITY_FILE, prepare_output_folder, write_text
 from ObserverUncertaintyLib.fusion import FusionMethod
 from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.report.cavity_figures import wme_by_dice_group
@@ -49,16 +42,11 @@ from ObserverUncertaintyLib.report.tables import rounded, write_csv
 from ObserverUncertaintyLib.simulation.cavities import case_names, simulate_cavity_case
 from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
 
-SETTINGS_FILE = "settings.json"
 STUDY_REPORT_FILE = "report.md"
 PER_CASE_FILE = "per_case.csv"
 DEFAULT_SETTINGS = CavityStudySettings()
 _PREFERRED_BACKGROUND = "T1c"
 """The sequence on which surgeons and radiation oncologists look at a cavity first."""
-
-
-class StudyError(ObserverUncertaintyError):
-    """Units of a study failed; the others are done."""
 
 
 @dataclass(frozen=True)
@@ -129,12 +117,7 @@ def run_cavity(
         }
         outcome = run_units_on_ray(folder, "cavity", units, work, progress, cluster, sorted(shared))
     text, cases = assemble(folder, settings, cohorts, _finished(folder, tasks))
-    if outcome.failed:
-        texts = "\n".join(f"  {name}: {error}" for name, error in outcome.failed.items())
-        raise StudyError(
-            f"{len(outcome.failed)} of {len(units)} units failed; those that need them wait, the others are done and "
-            f"in the tables:\n{texts}\nWhen the cause is mended, the same command with --resume does them again."
-        )
+    outcome.require_no_failure()
     return CavityResult(folder, text, cases, outcome.elsewhere)
 
 
@@ -171,17 +154,7 @@ def _keep_settings(folder: Path, settings: CavityStudySettings, given: Cohort | 
         # What decides simulated patients decides nothing here.
         del content["patients"], content["scanner"]
         content |= {"cohort": given.name, "cases": list(given.case_names)}
-    asked = {key: list(content.pop(key)) for key in ("seeds", "arms")}
-    path = folder / SETTINGS_FILE
-    if path.exists():
-        try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-            earlier = {key: before.pop(key) for key in ("seeds", "arms")}
-        except (ValueError, KeyError) as error:
-            raise InputError(f"{path} cannot be read ({error}). Give another folder.") from error
-        refuse_other_settings(folder, before, content)
-        asked = {key: list(dict.fromkeys([*earlier[key], *asked[key]])) for key in asked}
-    write_json(path, {**asked, **content})
+    keep_settings(folder, content, ("seeds", "arms"))
 
 
 def _finished(folder: Path, names: Mapping[str, object]) -> list[Result]:

@@ -5,7 +5,6 @@ Source: Jungo et al. 2018, sections 3.2 and 4.1.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ObserverUncertaintyLib.entropy import expert_entropy
-from ObserverUncertaintyLib.errors import InputError, ObserverUncertaintyError
+from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.experiments.synthetic.arms import PAPERS_FUSIONS, Arm, Method, study_arms
 from ObserverUncertaintyLib.experiments.synthetic.findings import Verdict, difference_rows, verdicts
 from ObserverUncertaintyLib.experiments.synthetic.further import arm_rows, sweep_rows
@@ -26,21 +25,16 @@ from ObserverUncertaintyLib.experiments.synthetic.scores import SCORES
 from ObserverUncertaintyLib.experiments.synthetic.settings import Part, SyntheticSettings
 from ObserverUncertaintyLib.experiments.synthetic.tables import Result, summary_rows, write_tables
 from ObserverUncertaintyLib.experiments.synthetic.work import MAPS_FILE, SHOWN_SAMPLES, run_unit, unit_name, unit_of
-from ObserverUncertaintyLib.experiments.units import RESULT_FILE, Unit, read_result, run_units
-from ObserverUncertaintyLib.files import prepare_output_folder, refuse_other_settings, write_json, write_text
+from ObserverUncertaintyLib.experiments.units import RESULT_FILE, Unit, keep_settings, read_result, run_units
+from ObserverUncertaintyLib.files import prepare_output_folder, write_text
 from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.report import synthetic_figures as figures
 from ObserverUncertaintyLib.report.sweep_figure import PARAMETERS, sweeps_figure
 from ObserverUncertaintyLib.report.tables import write_csv
 from ObserverUncertaintyLib.simulation.shapes import STATES, simulate_shape
 
-SETTINGS_FILE = "settings.json"
 DEFAULT_SETTINGS = SyntheticSettings()
 REPORT_FILE = "report.md"
-
-
-class StudyError(ObserverUncertaintyError):
-    """Units of a study failed; the others are done."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +86,7 @@ def run_synthetic(
     folder, progress = Path(folder), progress or Progress()
     chosen = _chosen(study_arms(settings), only)
     prepare_output_folder(folder, resume=resume, overwrite=False)
-    _keep_settings(folder, settings)
+    keep_settings(folder, asdict(settings), ("parts", "seeds"))
     arms = {unit_name(arm.name, seed): (arm, seed) for seed in settings.seeds for arm in chosen}
     units = [unit_of(arm, seed, settings.test) for arm, seed in arms.values()]
 
@@ -106,12 +100,7 @@ def run_synthetic(
     outcome = run_units(folder, "synthetic", units, run, progress)
     results = finished(folder)
     text, summary, found = assemble(folder, settings, results)
-    if outcome.failed:
-        texts = "\n".join(f"  {name}: {error}" for name, error in outcome.failed.items())
-        raise StudyError(
-            f"{len(outcome.failed)} of {len(units)} units failed; the others are done and in the tables:\n{texts}\n"
-            "When the cause is mended, the same command with --resume does them again."
-        )
+    outcome.require_no_failure()
     return SyntheticResult(folder, text, summary, found, outcome.elsewhere)
 
 
@@ -182,22 +171,6 @@ def _figure2(folder: Path, settings: SyntheticSettings, table1: Sequence[Result]
         if result["seed"] == seed
     }
     figures.figure2(folder / "figure2.png", cases[chosen], maps, STATES, [fusion.value for fusion in PAPERS_FUSIONS])
-
-
-def _keep_settings(folder: Path, settings: SyntheticSettings) -> None:
-    """Note what decides the results; parts and seeds may be added later."""
-    content = asdict(settings)
-    asked = {key: list(content.pop(key)) for key in ("parts", "seeds")}
-    path = folder / SETTINGS_FILE
-    if path.exists():
-        try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-            earlier = {key: before.pop(key) for key in ("parts", "seeds")}
-        except (ValueError, KeyError) as error:
-            raise InputError(f"{path} cannot be read ({error}). Give another folder.") from error
-        refuse_other_settings(folder, before, content)
-        asked = {key: list(dict.fromkeys([*earlier[key], *asked[key]])) for key in asked}
-    write_json(path, {**asked, **content})
 
 
 def _seed(file: Path) -> int:

@@ -24,9 +24,10 @@ from ObserverUncertaintyLib.experiments.synthetic.samples import test_samples as
 from ObserverUncertaintyLib.experiments.synthetic.samples import training_samples
 from ObserverUncertaintyLib.experiments.synthetic.scores import SCORES, reliability, sample_scores
 from ObserverUncertaintyLib.experiments.synthetic.settings import TRAINING, Part, SyntheticSettings
-from ObserverUncertaintyLib.experiments.synthetic.study import StudyError, finished, run_synthetic
+from ObserverUncertaintyLib.experiments.synthetic.study import finished, run_synthetic
 from ObserverUncertaintyLib.experiments.synthetic.tables import pooled_calibration_error, summary_rows, table1_rows
 from ObserverUncertaintyLib.experiments.synthetic.work import unit_of
+from ObserverUncertaintyLib.experiments.units import StudyError
 from ObserverUncertaintyLib.fusion import FusionMethod, mean
 from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.settings import Loss

@@ -45,8 +45,8 @@ def drawn(network: nn.Module | PreparedUNet, images: torch.Tensor) -> torch.Tens
 @pytest.mark.parametrize("norm", [FeatureNorm.BATCH, FeatureNorm.NONE])
 @pytest.mark.parametrize(("slices", "rows", "columns"), [(3, 64, 48), (1, 50, 70)])
 def test_same_masks_same_result(norm: FeatureNorm, slices: int, rows: int, columns: int) -> None:
-    # 32 filters and 3 poolings: the deepest convolution has 256 channels on both sides: Winograd's is among them.
-    plain = network(depth=3, filters=32, feature_norm=norm)
+    # The deepest of 48 filters after 3 poolings has 384 channels: Winograd's algorithm computes it, and its upsampling.
+    plain = network(depth=3, filters=48, feature_norm=norm)
     images = torch.randn(slices, 4, rows, columns)
     expected = drawn(plain, images)
     assert expected.std() > 1e-3
