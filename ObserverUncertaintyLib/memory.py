@@ -18,6 +18,7 @@ def keep_freed_memory() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return
-    # Numbers from <malloc.h>: M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD.
-    for parameter, value in ((-4, 0), (-1, 2**31 - 1), (-2, 256 * 2**20)):
+    # Numbers from <malloc.h>: M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD, M_ARENA_MAX. With one arena, what one thread
+    # freed serves the others too.
+    for parameter, value in ((-4, 0), (-1, 2**31 - 1), (-2, 256 * 2**20), (-8, 1)):
         mallopt(parameter, value)

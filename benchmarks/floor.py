@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import time
-from dataclasses import dataclass
 
 import torch
 
@@ -19,23 +18,12 @@ from ObserverUncertaintyLib.devices import choose_device, choose_precision, desc
 from ObserverUncertaintyLib.network.cost import forward_flops, matmul_rate
 from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.sampling import Sampler, monte_carlo_samples
-from ObserverUncertaintyLib.settings import Precision, UNetSettings
-
-
-@dataclass(frozen=True)
-class Setup:
-    """A network with the slices that it is given."""
-
-    name: str
-    settings: UNetSettings
-    rows: int
-    columns: int
-    batch: int
-
+from ObserverUncertaintyLib.settings import Precision
+from random_networks import CAVITY, SHAPES, Setup
 
 SETUPS = (
-    Setup("shapes: 2 poolings, 16 filters", UNetSettings(sequences=1), 128, 128, 8),
-    Setup("cavity: 5 poolings, 48 filters", UNetSettings(sequences=4, depth=5, filters=48), 192, 224, 4),
+    Setup("shapes: 2 poolings, 16 filters", SHAPES, 128, 128, 8),
+    Setup("cavity: 5 poolings, 48 filters", CAVITY, 192, 224, 4),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,6 @@ import numpy as np
 import torch
 
 from drawn_raters import drawn_raters
-from ObserverUncertaintyLib import __version__
 from ObserverUncertaintyLib.cases import Case, Cohort
 from ObserverUncertaintyLib.entropy import expert_entropy
 from ObserverUncertaintyLib.evaluation import evaluate, score_case
@@ -22,15 +21,14 @@ from ObserverUncertaintyLib.formats import write_image
 from ObserverUncertaintyLib.fusion import FusionMethod, fuse, mean
 from ObserverUncertaintyLib.geometry import Grid
 from ObserverUncertaintyLib.inference import predict
-from ObserverUncertaintyLib.model_file import Expectations, ModelDescription
 from ObserverUncertaintyLib.network.convolution import lay_out_for_training
 from ObserverUncertaintyLib.network.cost import forward_flops
 from ObserverUncertaintyLib.network.unet import UNet
-from ObserverUncertaintyLib.preprocessing import Preprocessing
 from ObserverUncertaintyLib.settings import Loss, Precision, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.simulation.cohort_folder import MANIFEST_FILE, write_cohort, write_manifest
 from ObserverUncertaintyLib.training import train
 from ObserverUncertaintyLib.training_step import make_optimiser, training_step
+from random_networks import description
 
 Work = Callable[[], object]
 
@@ -169,18 +167,10 @@ def _training(count: int, folder: Path) -> Work:
 
 def _prediction(slices: int, folder: Path, *, settings: UNetSettings, samples: int) -> Work:  # noqa: ARG001
     case = _case(slices, 1)
-    description = ModelDescription(
-        sequences=case.sequences,
-        label="lesion",
-        architecture=asdict(settings),
-        preprocessing=Preprocessing(spacing=(1.0, 1.0)),
-        expects=Expectations(3, (1.0, 1.0), 1.0, skull_stripped=True),
-        training={"fusion": "none", "case_images": []},
-        library_version=__version__,
-        created="2018-09-16",
-    )
     network = UNet(settings).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return lambda: predict(network, description, case, samples=samples, precision=Precision.FLOAT32)
+    return lambda: predict(
+        network, description(settings, case.sequences), case, samples=samples, precision=Precision.FLOAT32
+    )
 
 
 def _prediction_of_samples(samples: int, folder: Path, *, settings: UNetSettings) -> Work:

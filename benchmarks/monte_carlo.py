@@ -23,13 +23,11 @@ import torch
 from torch import Tensor, nn
 
 from measuring import CannotRunError, Machine, Report, Series, Table, Target, interleaved, parser, run
-from ObserverUncertaintyLib import __version__
 from ObserverUncertaintyLib.cases import Case
 from ObserverUncertaintyLib.devices import choose_precision, describe_device, torch_type
 from ObserverUncertaintyLib.geometry import Grid
 from ObserverUncertaintyLib.inference import predict
 from ObserverUncertaintyLib.memory import keep_freed_memory
-from ObserverUncertaintyLib.model_file import Expectations, ModelDescription
 from ObserverUncertaintyLib.network.cost import forward_flops, matmul_rate
 from ObserverUncertaintyLib.network.dropout import ChannelDropout
 from ObserverUncertaintyLib.network.prepared_unet import PreparedUNet
@@ -38,11 +36,11 @@ from ObserverUncertaintyLib.network.unet import UNet, set_monte_carlo_mode
 from ObserverUncertaintyLib.preprocessing import Crop, Preprocessing
 from ObserverUncertaintyLib.settings import DropoutKind, Precision, UNetSettings
 from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
+from random_networks import CAVITY, description
 
 CPU = torch.device("cpu")
 SAMPLES = 20
 SIZE = (240, 240, 155)
-SETTINGS = UNetSettings(sequences=4, depth=5, filters=48)
 BATCH = 8
 LARGEST = (224, 192)
 
@@ -127,20 +125,6 @@ def case_of_240() -> Case:
     return Case("simulated", Grid(SIZE), made.sequences, images)
 
 
-def description(case: Case) -> ModelDescription:
-    """What `predict` has to know of the network."""
-    return ModelDescription(
-        sequences=case.sequences,
-        label="resection cavity",
-        architecture=vars(SETTINGS),
-        preprocessing=Preprocessing(spacing=(1.0, 1.0)),
-        expects=Expectations(3, (1.0, 1.0), 1.0, skull_stripped=True),
-        training={"fusion": "none", "case_images": []},
-        library_version=__version__,
-        created="2018-09-16",
-    )
-
-
 def prepared(network: UNet, rows: int, columns: int, dtype: torch.dtype = torch.float32) -> Callable[[Tensor], Tensor]:
     """Draws of the prepared network, with masks that follow from nothing but the slice's place in its batch."""
     unet = PreparedUNet(network, rows, columns, dtype)
@@ -176,7 +160,7 @@ class Slices:
 def elementwise(slices: Slices, precision: Precision) -> tuple[list[Lever], UNet]:
     """From the naive loop to what `predict` does, for the paper's dropout; the network of the last."""
     torch.manual_seed(0)
-    naive = NaiveUNet(SETTINGS)
+    naive = NaiveUNet(CAVITY)
     plain, two_steps = _copy(naive), _copy(naive)
     for layer in two_steps.upsampling:
         layer.forward = layer.two_steps
@@ -200,7 +184,7 @@ def elementwise(slices: Slices, precision: Precision) -> tuple[list[Lever], UNet
 def channelwise(slices: Slices, precision: Precision) -> list[Lever]:
     """The naive loop and what `predict` does for channel-wise dropout."""
     torch.manual_seed(0)
-    naive = NaiveUNet(replace(SETTINGS, dropout_kind=DropoutKind.CHANNEL))
+    naive = NaiveUNet(replace(CAVITY, dropout_kind=DropoutKind.CHANNEL))
     set_monte_carlo_mode(naive)
     rng = np.random.default_rng(0)
     layers = [module for module in naive.modules() if isinstance(module, ChannelDropout)]
@@ -218,7 +202,7 @@ def channelwise(slices: Slices, precision: Precision) -> list[Lever]:
 
 
 def _copy(network: UNet) -> UNet:
-    made: UNet = UNet(SETTINGS).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    made: UNet = UNet(CAVITY).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     made.load_state_dict(network.state_dict())
     for each in (network, made):
         set_monte_carlo_mode(each)
@@ -255,7 +239,7 @@ def measure(arguments: argparse.Namespace) -> Report:
         minutes = (f"{seconds / 60:.3g}" for seconds in (total.median, min(total.values), max(total.values)))
         rows.append((lever.name, f"{lever.slices} of {size}", *minutes, f"{gains[lever.name].median:.2f}"))
     header = ("T = 20, scaled", "slices", "median (min)", "least (min)", "most (min)", "naive / this")
-    operations = forward_flops(SETTINGS, *best.images.shape[-2:]) * best.slices * SAMPLES
+    operations = forward_flops(CAVITY, *best.images.shape[-2:]) * best.slices * SAMPLES
     rate = matmul_rate(CPU, precision)
     ratio = totals[best.name].median / (operations / rate)
     tables = [Table(header, tuple(rows)), _floor_table(operations, rate, totals[best.name], precision)]
@@ -293,7 +277,7 @@ def _complete(naive: Lever, network: UNet, case: Case) -> Table:
     started = time.perf_counter()
     replace(naive, images=images).work(SAMPLES)
     middle = time.perf_counter()
-    predict(network, description(case), case, samples=SAMPLES)
+    predict(network, description(CAVITY, case.sequences), case, samples=SAMPLES)
     ended = time.perf_counter()
     rows = (
         ("naive loop", f"{(middle - started) / 60:.3g}"),

@@ -14,20 +14,17 @@ import json
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from measuring import Machine, Report, Series, Table, Target, parser, run
-from ObserverUncertaintyLib import __version__
 from ObserverUncertaintyLib.formats import write_image
 from ObserverUncertaintyLib.geometry import Grid
-from ObserverUncertaintyLib.model_file import Expectations, ModelDescription, save_model
+from ObserverUncertaintyLib.model_file import save_model
 from ObserverUncertaintyLib.network.unet import UNet
-from ObserverUncertaintyLib.preprocessing import Preprocessing
-from ObserverUncertaintyLib.settings import UNetSettings
+from random_networks import CAVITY, description
 
 SEQUENCES = ("T1", "T1c", "T2", "FLAIR")
 LIMIT_MIB = 3072
@@ -38,18 +35,7 @@ QUICK_SLICES = 6
 def write_model(folder: Path) -> None:
     """A model with the cavity network's architecture and random weights."""
     torch.manual_seed(0)
-    settings = UNetSettings(sequences=4, depth=5, filters=48)
-    description = ModelDescription(
-        sequences=SEQUENCES,
-        label="resection cavity",
-        architecture=asdict(settings),
-        preprocessing=Preprocessing(spacing=(1.0, 1.0)),
-        expects=Expectations(3, (1.0, 1.0), 1.0, skull_stripped=True),
-        training={"fusion": "none", "case_images": []},
-        library_version=__version__,
-        created="2018-09-16",
-    )
-    save_model(folder, UNet(settings), description)
+    save_model(folder, UNet(CAVITY), description(CAVITY, SEQUENCES))
 
 
 def write_head(folder: Path, slices: int) -> None:

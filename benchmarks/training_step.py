@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -25,29 +24,16 @@ from ObserverUncertaintyLib.network.cost import matmul_rate
 from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.settings import Loss, Precision, UNetSettings
 from ObserverUncertaintyLib.training_step import make_optimiser, training_step
+from random_networks import CAVITY, SHAPES, Setup
 
 FACTOR = 1.5
 OURS = "ours"
 
 
-@dataclass(frozen=True)
-class Setup:
-    """A network with the batch that it is given."""
-
-    name: str
-    settings: UNetSettings
-    rows: int
-    columns: int
-    batch: int
-
-    def __str__(self) -> str:
-        return f"{self.name}, {self.batch} of {self.rows}x{self.columns}"
-
-
 SETUPS = (
-    Setup("shapes", UNetSettings(sequences=1), 64, 64, 8),
-    Setup("shapes", UNetSettings(sequences=1), 128, 128, 8),
-    Setup("cavity", UNetSettings(sequences=4, depth=5, filters=48), 160, 192, 4),
+    Setup("shapes", SHAPES, 64, 64, 8),
+    Setup("shapes", SHAPES, 128, 128, 8),
+    Setup("cavity", CAVITY, 160, 192, 4),
 )
 
 

@@ -33,8 +33,9 @@ from ObserverUncertaintyLib.memory import keep_freed_memory  # noqa: E402
 from ObserverUncertaintyLib.model_file import WEIGHTS_FILE, file_digest, load_model  # noqa: E402
 from ObserverUncertaintyLib.network.cost import forward_flops, matmul_rate  # noqa: E402
 from ObserverUncertaintyLib.prediction_folder import predict_case, save_prediction  # noqa: E402
-from ObserverUncertaintyLib.settings import Precision, PredictionSettings, UNetSettings  # noqa: E402
+from ObserverUncertaintyLib.settings import Precision, PredictionSettings  # noqa: E402
 from prediction_memory import SEQUENCES, write_head, write_model  # noqa: E402
+from random_networks import CAVITY  # noqa: E402
 
 IMPORTED = time.perf_counter() - _STARTED
 SAMPLES = 20
@@ -93,7 +94,7 @@ def measure(arguments: argparse.Namespace) -> Report:
                 with clock.step("write"):
                     save_prediction(folder / "out", case, prediction, report)
         shape = description.preprocessing.prepare(case).images.shape
-    operations = forward_flops(UNetSettings(sequences=4, depth=5, filters=48), *shape[-2:]) * shape[0] * samples
+    operations = forward_flops(CAVITY, *shape[-2:]) * shape[0] * samples
     rate = matmul_rate(device, precision)
     steps = {series.name: series for series in clock.series()}
     drawing, whole = steps["prepare, draw, entropies"].median, steps["all"].median

@@ -6,7 +6,6 @@ oneDNN computes at a third of the rate of its other convolutions on processors w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -95,7 +94,7 @@ class _Convolution(torch.autograd.Function):
         filtering, shape = _filtering_for(x, upsample), _result_shape(x, weight, upsample)
         result = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
         kernels = filtering.to_kernels(weight).transpose(1, 2)
-        for part in _parts(filtering, x, shape):
+        for part in filtering.parts(x, _FACTORS):
             filtering.results(x[part], kernels, bias, result[part])
         return result
 
@@ -112,7 +111,7 @@ class _Convolution(torch.autograd.Function):
         elif ctx.needs_input_grad[0]:
             of_x = _gradient_of_image(gradient, x, weight)
         of_kernels: Tensor | None = None
-        for part in _parts(filtering, x, gradient.shape):
+        for part in filtering.parts(x, _FACTORS):
             # Shape (product, window, channel).
             of_products = filtering.to_products(gradient[part]).transpose(0, 1)
             windows, transposed = filtering.to_windows(x[part]).transpose(0, 1), of_products.transpose(1, 2)
@@ -153,12 +152,3 @@ def _filtering_for(x: Tensor, upsample: bool) -> Filtering:
 @cache
 def _filtering(tile: int, upsample: bool) -> Filtering:
     return Filtering.upsampling(tile) if upsample else Filtering.convolution(tile)
-
-
-def _parts(filtering: Filtering, x: Tensor, result_shape: tuple[int, ...]) -> Iterator[slice]:
-    """As many slices at a time as have `_FACTORS` factors, evenly many."""
-    windows = -(-result_shape[2] // filtering.tile) * -(-result_shape[3] // filtering.tile)
-    most = max(1, _FACTORS // (len(filtering.image) * windows * x.shape[1]))
-    count = -(-len(x) // (-(-len(x) // most)))
-    for start in range(0, len(x), count):
-        yield slice(start, start + count)

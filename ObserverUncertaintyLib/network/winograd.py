@@ -14,11 +14,15 @@ Source: Lavin and Gray, Fast Algorithms for Convolutional Neural Networks, CVPR 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+_FACTORS = 2**23
+"""Factors of an image that `FixedConvolution` makes at a time: more take no less time, and memory."""
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,14 @@ class Filtering:
         tiles = padded.view(slices, down, self.tile, across, self.tile, channels).transpose(2, 3)
         return self.result.to(result).t() @ tiles.reshape(slices * down * across, self.tile**2, channels)
 
+    def parts(self, image: Tensor, most: int) -> Iterator[slice]:
+        """As many slices at a time as have `most` factors, evenly many; one at least."""
+        down, across = self._windows(*image.shape[2:])
+        at_once = max(1, most // (len(self.image) * down * across * image.shape[1]))
+        count = -(-len(image) // (-(-len(image) // at_once)))
+        for start in range(0, len(image), count):
+            yield slice(start, start + count)
+
     def results(self, image: Tensor, kernels: Tensor, bias: Tensor, out: Tensor) -> None:
         """Convolve.
 
@@ -189,7 +201,7 @@ class FixedConvolution:
             bias: shape (output,).
         """
         self._filtering = filtering
-        self._kernels = filtering.to_kernels(weight).transpose(1, 2).contiguous()
+        self._kernels = filtering.to_kernels(weight).transpose(1, 2)
         self._bias = bias
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -197,7 +209,8 @@ class FixedConvolution:
         scale = self._filtering.tile // self._filtering.step
         shape = (len(x), len(self._bias), x.shape[2] * scale, x.shape[3] * scale)
         result = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
-        self._filtering.results(x, self._kernels, self._bias, result)
+        for part in self._filtering.parts(x, _FACTORS):
+            self._filtering.results(x[part], self._kernels, self._bias, result[part])
         return result
 
 

@@ -18,15 +18,8 @@ from ObserverUncertaintyLib.cases import Case
 from ObserverUncertaintyLib.entropy import binary_entropy, expert_entropy
 from ObserverUncertaintyLib.files import written_atomically
 from ObserverUncertaintyLib.report.figures import ENTROPY_COLOURS, RATER_COLOURS
+from ObserverUncertaintyLib.report.titles import FUSION_TITLES
 
-FUSION_TITLES = {
-    "none": "No fusion",
-    "majority": "Majority",
-    "staple": "STAPLE",
-    "union": "Union",
-    "intersection": "Intersection",
-    "mean": "Rater mean",
-}
 _STATE_COLOURS = {"unperturbed": "#56B4E9", "perturbed": "#E69F00"}
 _ENTROPY_LABEL = "entropy (bits): 0 sure, 1 most unsure"
 _PROBABILITY_TICKS: tuple[list[float], list[str]] = ([0, 0.5, 1], ["0", "0.5", "1"])

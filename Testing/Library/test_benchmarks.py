@@ -8,7 +8,7 @@ import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 # A study of data that one must have, and what runs in Slicer's Python, have commands of their own.
-APART = {"brain_growth", "slicer_clicks", "measuring", "drawn_raters", "growing_steps", "run_all"}
+APART = {"brain_growth", "slicer_clicks", "measuring", "drawn_raters", "growing_steps", "random_networks", "run_all"}
 
 
 @pytest.fixture(autouse=True)

@@ -5,19 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ObserverUncertaintyLib.experiments.synthetic.arms import PAPERS_FUSIONS
 from ObserverUncertaintyLib.experiments.synthetic.findings import Verdict
 from ObserverUncertaintyLib.experiments.synthetic.paper import TABLE1_SCORES
 from ObserverUncertaintyLib.experiments.synthetic.settings import SyntheticSettings
 from ObserverUncertaintyLib.model_file import NOTICE
 from ObserverUncertaintyLib.report.tables import number
+from ObserverUncertaintyLib.report.titles import FUSION_TITLES
 
-TITLES = {
-    "none": "No fusion",
-    "majority": "Majority",
-    "staple": "STAPLE",
-    "union": "Union",
-    "intersection": "Intersection",
-}
 SCORE_TITLES = {
     "wme": "WME",
     "me": "ME",
@@ -43,23 +38,23 @@ def report(settings: SyntheticSettings, summary: Sequence[Mapping[str, Any]], fo
         "seeds' means. Entropies in bits; Dice with the truth; ECE against the raters' mean. U: unperturbed, P: "
         f"perturbed. Simulated data. {NOTICE}",
         "",
-        "| | | " + " | ".join(TITLES.values()) + " |",
-        "| --- " * (2 + len(TITLES)) + "|",
+        "| | | " + " | ".join(FUSION_TITLES[fusion] for fusion in PAPERS_FUSIONS) + " |",
+        "| --- " * (2 + len(PAPERS_FUSIONS)) + "|",
     ]
     at = {(row["state"], row["fusion"]): row for row in summary}
     states = list(dict.fromkeys(row["state"] for row in summary))
     for score in SCORE_TITLES:
         for state in states:
-            cells = [_ours(at[(state, fusion)], score) for fusion in TITLES if (state, fusion) in at]
+            cells = [_ours(at[(state, fusion)], score) for fusion in PAPERS_FUSIONS if (state, fusion) in at]
             lines.append(f"| {SCORE_TITLES[score]} | {state[0].upper()} ours | " + " | ".join(cells) + " |")
             if score in TABLE1_SCORES:
-                cells = [_papers(at[(state, fusion)], score) for fusion in TITLES if (state, fusion) in at]
+                cells = [_papers(at[(state, fusion)], score) for fusion in PAPERS_FUSIONS if (state, fusion) in at]
                 lines.append(f"| | {state[0].upper()} paper | " + " | ".join(cells) + " |")
     lines += ["", "## The paper's findings", ""]
     for verdict in found:
         lines += [f"- **{verdict.state}: {verdict.claim}**: {verdict.text}."]
         lines += [
-            f"  {TITLES[d.first]} minus {TITLES[d.second]}, seed {d.seed}: "
+            f"  {FUSION_TITLES[d.first]} minus {FUSION_TITLES[d.second]}, seed {d.seed}: "
             f"{d.mean:+.3f} [{d.low:+.3f}, {d.high:+.3f}]  "
             for d in verdict.differences
         ]

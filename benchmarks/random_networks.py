@@ -1,0 +1,41 @@
+"""The paper's networks with random weights: what is measured does not depend on them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from ObserverUncertaintyLib import __version__
+from ObserverUncertaintyLib.model_file import Expectations, ModelDescription
+from ObserverUncertaintyLib.preprocessing import Preprocessing
+from ObserverUncertaintyLib.settings import UNetSettings
+
+SHAPES = UNetSettings(sequences=1)
+CAVITY = UNetSettings(sequences=4, depth=5, filters=48)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A network with the batch that it is given."""
+
+    name: str
+    settings: UNetSettings
+    rows: int
+    columns: int
+    batch: int
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.batch} of {self.rows}x{self.columns}"
+
+
+def description(settings: UNetSettings, sequences: tuple[str, ...]) -> ModelDescription:
+    """What `predict` has to know of a network, for skull-stripped images at 1 mm."""
+    return ModelDescription(
+        sequences=sequences,
+        label="lesion",
+        architecture=asdict(settings),
+        preprocessing=Preprocessing(spacing=(1.0, 1.0)),
+        expects=Expectations(3, (1.0, 1.0), 1.0, skull_stripped=True),
+        training={"fusion": "none", "case_images": []},
+        library_version=__version__,
+        created="2018-09-16",
+    )
