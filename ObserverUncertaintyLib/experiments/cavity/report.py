@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ObserverUncertaintyLib.experiments.cavity.findings import GroupDifference, answer
-from ObserverUncertaintyLib.experiments.cavity.groups import GROUPS, LOWER, Split
+from ObserverUncertaintyLib.experiments.cavity.groups import GROUPS, LOWER, UPPER, Split
 from ObserverUncertaintyLib.experiments.cavity.settings import CavityStudySettings
 from ObserverUncertaintyLib.experiments.cavity.tables import ALL_SEEDS, Scores
 from ObserverUncertaintyLib.fusion import FusionMethod
@@ -28,7 +28,7 @@ SCORE_TITLES = {
     "ged": "GED",
     "entropy_correlation": "entropy correlation",
 }
-GROUP_TITLES = {LOWER: "Q1-Q2 (below the median)", GROUPS[1]: "Q3-Q4 (median or above)"}
+GROUP_TITLES = {LOWER: "Q1-Q2 (below the median)", UPPER: "Q3-Q4 (median or above)"}
 SPLIT_TITLES = {
     Split.OWN: "each arm at the median of its own Dice with the majority",
     Split.TRUTH: "each arm at the median of its own Dice with the truth",
