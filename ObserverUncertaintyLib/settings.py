@@ -90,6 +90,9 @@ class TrainingSettings:
         batch_size: slices in a step.
         background_slices: slices without the structure that an epoch sees, drawn anew each time, as a multiple of those
             with it; None sees all of them. With a small structure, fewer of them bring more of the steps to it.
+        prior_bias: whether the last bias begins at the log-odds of the share of foreground that an epoch sees, instead
+            of near 0. With a small structure the first epochs need not learn that most is background. Source: Lin et
+            al., ICCV 2017 (Focal loss), section 4.1.
         learning_rate: of Adam.
         loss: what is minimised.
         augmentation: how slices are varied.
@@ -105,6 +108,7 @@ class TrainingSettings:
     epochs: int = 100
     batch_size: int = 4
     background_slices: float | None = None
+    prior_bias: bool = False
     learning_rate: float = 1e-3
     loss: Loss = Loss.CROSS_ENTROPY
     augmentation: Augmentation = Augmentation.NONE

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ObserverUncertaintyLib import __version__
 from ObserverUncertaintyLib.cases import Case
@@ -188,9 +188,20 @@ class _Run:
             feature_norm=settings.feature_norm,
         )
         self.network = UNet(self.architecture).to(self.device)
+        if settings.prior_bias:
+            self._begin_at_prior(self.network.classifier)
         lay_out_for_training(self.network)
         self.optimiser = make_optimiser(self.network, settings.learning_rate)
         self._take_up_checkpoint(record)
+
+    def _begin_at_prior(self, classifier: nn.Conv2d) -> None:
+        """Set the last bias to the log-odds of the share of foreground that an epoch sees; 0 % and 100 % have none."""
+        labels = self.slices.labels.flatten(2).mean(dim=2, dtype=torch.float32).sum(dim=1).numpy()
+        foreground = (labels / self.slices.label_counts).sum()
+        share = torch.tensor(foreground / len(self._slices_of_epoch(np.random.default_rng())))
+        if classifier.bias is not None and 0 < share < 1:
+            with torch.no_grad():
+                classifier.bias.fill_(torch.logit(share))
 
     def train(self) -> None:
         """Run the epochs that are not done yet, with a checkpoint after each."""

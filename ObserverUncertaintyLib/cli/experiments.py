@@ -151,7 +151,7 @@ def cavity(
     spacing: Annotated[
         float | None, typer.Option(help="Voxel size within a simulated axial slice, in mm. [1; small: 2]")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training slices. [35; small: 20]")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training slices. [35; small: 16]")] = None,
     depth: Annotated[int | None, typer.Option(min=0, max=8, help="Pooling steps. [5; small: 4]")] = None,
     filters: Annotated[int | None, typer.Option(min=1, help="Filters of the first block. [48; small: 8]")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Slices in a training step. [4; small: 2]")] = None,

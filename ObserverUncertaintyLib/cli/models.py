@@ -74,6 +74,12 @@ def train(
             "all by default."
         ),
     ] = None,
+    prior_bias: Annotated[
+        bool,
+        typer.Option(
+            "--prior-bias", help="Begin at the share of foreground: with a small structure far fewer epochs are needed."
+        ),
+    ] = _DEFAULTS.prior_bias,
     learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = _DEFAULTS.learning_rate,
     loss: Annotated[Loss, typer.Option(help="A Dice loss makes the model sure of itself.")] = _DEFAULTS.loss,
     augmentation: Annotated[
@@ -119,6 +125,7 @@ def train(
         epochs=epochs,
         batch_size=batch_size,
         background_slices=background_slices,
+        prior_bias=prior_bias,
         learning_rate=learning_rate,
         loss=loss,
         augmentation=augmentation,

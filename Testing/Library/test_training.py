@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from cohorts import discs, write_discs
+from safetensors.torch import load_file
 from torch.nn import functional
 
 from ObserverUncertaintyLib.cases import Case
@@ -221,6 +222,24 @@ def test_an_epoch_sees_as_many_background_slices_as_asked_for(tmp_path: Path) ->
         steps[ratio] = listener.steps
     # Four slices with the structure, twenty without.
     assert steps == {None: 24, 0.0: 4, 1.0: 8, 2.5: 14, 99.0: 24}
+
+
+def test_the_last_bias_begins_at_the_share_of_foreground_that_an_epoch_sees(tmp_path: Path) -> None:
+    cases = [replace(case, raters=case.raters & (np.arange(6) == 2)[:, None, None]) for case in discs(4, slices=6)]
+    # So small a learning rate that the first step leaves the bias where it began.
+    settings = replace(SMALL, epochs=1, learning_rate=1e-9, crop=Crop.NONE, prior_bias=True)
+    for ratio, slices in ((None, 24), (1.0, 8)):
+        train(cases, tmp_path / str(ratio), replace(settings, background_slices=ratio))
+        share = np.mean([case.raters[:, 2] for case in cases]) * len(cases) / slices
+        bias = load_file(tmp_path / str(ratio) / "weights.safetensors")["classifier.bias"]
+        assert float(bias) == pytest.approx(np.log(share / (1 - share)), abs=1e-4)
+
+
+def test_without_foreground_there_is_no_prior_to_begin_at(tmp_path: Path) -> None:
+    empty = [replace(case, raters=np.zeros_like(case.raters)) for case in discs(2)]
+    train(empty, tmp_path / "with", replace(SMALL, prior_bias=True))
+    train(empty, tmp_path / "without", SMALL)
+    assert weights(tmp_path / "with") == weights(tmp_path / "without")
 
 
 def test_validation_loss_is_recorded_and_decides_nothing(tmp_path: Path) -> None:

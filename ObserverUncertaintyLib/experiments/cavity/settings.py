@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from ObserverUncertaintyLib.cases import LoadOptions
@@ -19,8 +19,8 @@ class Preset(StrEnum):
     SMALL = "small"
 
 
-TRAINING = TrainingSettings(epochs=35, depth=5, filters=48)
-"""The paper's network and training; it does not state batch size, loss, order of layers or normalisation."""
+TRAINING = TrainingSettings(epochs=35, depth=5, filters=48, prior_bias=True)
+"""The paper's network and training; it states neither batch size, loss and first weights nor order of layers and norms."""
 
 SCANNER = CavitySettings(in_plane_spacing_mm=1.0, slice_thickness_mm=1.0)
 """The paper's voxel size."""
@@ -68,7 +68,7 @@ PRESETS = {
     Preset.SMALL: CavityStudySettings(
         patients=18,
         scanner=CavitySettings(in_plane_spacing_mm=2.0, slice_thickness_mm=4.0),
-        training=TrainingSettings(epochs=20, batch_size=2, background_slices=0.6, depth=4, filters=8),
+        training=replace(TRAINING, epochs=16, batch_size=2, background_slices=0.6, depth=4, filters=8),
     ),
 }
 """The paper's study, and one for two cores: fewer patients and coarser voxels, a smaller network, fewer steps."""
