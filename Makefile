@@ -68,8 +68,8 @@ BENCH_CASES := case01,case02,case03,case04,case05,case06,case07,case08,case09,ca
 $(BENCH_DATA)/model/model.json: | $(VENV)/.installed
 	$(BIN)/observer-uncertainty simulate cavities --out $(BENCH_DATA)/cohort --cases 17 --thickness 4 --resume
 	$(BIN)/observer-uncertainty train $(BENCH_DATA)/cohort/cohort.toml --out $(BENCH_DATA)/model --fusion none \
-		--cases $(BENCH_CASES) --depth 5 --filters 48 --spacing 2,2 --background-slices 0.6 --batch-size 2 --epochs 6 \
-		--device cpu --resume
+		--cases $(BENCH_CASES) --depth 5 --filters 48 --spacing 2,2 --background-slices 0.6 --prior-bias --batch-size 2 \
+		--epochs 6 --device cpu --resume
 
 # Every benchmark, into benchmarks/RESULTS.md; on idle cores, some minutes. BENCH=--quick shows only that they run.
 bench: $(VENV)/.installed $(BENCH_DATA)/model/model.json

@@ -1,7 +1,9 @@
-"""Monte Carlo dropout with less work and a small error: fewer samples, and only where a structure is possible.
+"""Monte Carlo dropout with less work and a small error: fewer samples, and most of them only where it matters.
 
-A pass without dropout finds where anything but background is possible. Samples are drawn in boxes around that;
-elsewhere the result is that one pass. In a box, drawing ends when the predictive entropy has settled.
+The first samples are drawn of everything. Where they find a structure possible, boxes are drawn around it, and the
+other samples are drawn in these; elsewhere the result is that of the first ones. In a box, drawing ends when the
+predictive entropy has settled. A pass without dropout would not do for the first ones: batch normalisation was trained
+on activations with dropout, so without it they are too narrow, and large parts of the background rise to some percent.
 """
 
 from __future__ import annotations
@@ -10,50 +12,21 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 from torch import Tensor
 
+from ObserverUncertaintyLib.boxes import Box, likely_boxes, whole_box
 from ObserverUncertaintyLib.entropy import Uncertainty, binary_entropy
+from ObserverUncertaintyLib.network.dropout import Window
 from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.sampling import Sampler
 from ObserverUncertaintyLib.settings import Economy
 
-POSSIBLE = 0.01
-"""Foreground probability without dropout above which a pixel may be more than background."""
-
-GROWTH = 8
-"""Pixels around possible ones, and one slice on either side, where samples are drawn too."""
-
-CONTEXT = 24
-"""Pixels around those that the network sees, so that a box's edge does not show in the result."""
+FIRST_SAMPLES = 3
+"""Samples that are drawn of everything."""
 
 _FEWEST_SAMPLES = 6
 _UNSURE = 0.05
 """Entropy in bits from which a pixel counts when it is decided whether the samples are enough."""
-
-
-@dataclass(frozen=True)
-class Box:
-    """Consecutive slices, what the network sees of them, and where its samples are used; all index the images.
-
-    Attributes:
-        slices: the slices.
-        seen: rows and columns that the network sees.
-        used: rows and columns whose samples are used, inside `seen`.
-    """
-
-    slices: slice
-    seen: tuple[slice, slice]
-    used: tuple[slice, slice]
-
-    @property
-    def inside(self) -> tuple[slice, slice, slice]:
-        """`used`, counted from where `seen` begins."""
-        rows, columns = (
-            slice(used.start - seen.start, used.stop - seen.start)
-            for used, seen in zip(self.used, self.seen, strict=True)
-        )
-        return (slice(None), rows, columns)
 
 
 @dataclass(frozen=True)
@@ -69,6 +42,34 @@ class EconomicalResult:
     probability: NDArray[np.float64]
     uncertainty: Uncertainty
     work: float
+
+
+@dataclass
+class _Sums:
+    """Sums over the samples of some pixels, and how many samples they are.
+
+    Attributes:
+        probability, square, entropy: of the foreground probability, float64, all of one shape.
+        count: samples.
+    """
+
+    probability: NDArray[np.float64]
+    square: NDArray[np.float64]
+    entropy: NDArray[np.float64]
+    count: int = 0
+
+    @classmethod
+    def nothing(cls, shape: tuple[int, ...]) -> _Sums:
+        return cls(np.zeros(shape), np.zeros(shape), np.zeros(shape))
+
+    def of(self, box: Box) -> _Sums:
+        return _Sums(box.of(self.probability), box.of(self.square), box.of(self.entropy), self.count)
+
+    def add(self, part: slice, drawn: NDArray[np.float64]) -> None:
+        """Add a sample of some slices; `count` is the caller's to raise when it has all of them."""
+        self.probability[part] += drawn
+        self.square[part] += drawn**2
+        self.entropy[part] += binary_entropy(drawn)
 
 
 def economical_uncertainty(
@@ -91,70 +92,39 @@ def economical_uncertainty(
         seed: of the dropout masks.
         batch_size: slices computed at a time.
         economy: what is saved.
-        multiple: what the network wants image sides to be divisible by.
+        multiple: pixels that the network pools into one.
         task: what the progress is called.
         progress: is told of every batch, and can cancel.
     """
-    batches = range(0, len(images), batch_size)
-    probability = np.zeros((len(images), *images.shape[-2:]))
-    if economy.likely_only:
-        progress.start(f"{task}: where", len(batches))
-        for start in batches:
+    everywhere = _Sums.nothing((len(images), *images.shape[-2:]))
+    first = min(FIRST_SAMPLES, samples) if economy.likely_only else 0
+    batches = [range(start, min(start + batch_size, len(images))) for start in range(0, len(images), batch_size)]
+    progress.start(f"{task}: where", first * len(batches))
+    for sample in range(first):
+        for batch in batches:
             progress.check_cancelled()
             progress.advance(1)
-            part = slice(start, start + batch_size)
-            probability[part] = sampler.deterministic(images[part]).numpy()
-        boxes = likely_boxes(probability, batch_size, multiple)
+            part = slice(batch.start, batch.stop)
+            everywhere.add(part, _drawn(sampler.draw(images[part], seed, sample, batch)))
+        everywhere.count += 1
+    if first:
+        boxes = likely_boxes(everywhere.probability / first, batch_size, multiple)
     else:
-        everything = (slice(0, images.shape[-2]), slice(0, images.shape[-1]))
-        boxes = [Box(slice(start, min(start + batch_size, len(images))), everything, everything) for start in batches]
-    progress.start(task, samples * len(boxes))
-    expected = binary_entropy(probability)
-    pixels = probability.size if economy.likely_only else 0
+        boxes = [whole_box(batch, *images.shape[-2:]) for batch in batches]
+    probability, entropy = (total / max(first, 1) for total in (everywhere.probability, everywhere.entropy))
+    pixels = first * probability.size
+    progress.start(task, (samples - first) * len(boxes))
     for box in boxes:
-        mean, entropy, drawn = _settled(
-            sampler, images[box.slices, :, *box.seen], samples, seed, box, economy, progress
-        )
-        used = (box.slices, *box.used)
-        probability[used], expected[used] = mean[box.inside], entropy[box.inside]
-        pixels += drawn * mean.size
+        found = _settled(sampler, images, samples, seed, box, everywhere.of(box), multiple, economy, progress)
+        at = (list(box.slices), box.rows, box.columns)
+        probability[at] = np.where(box.used, found.probability / found.count, probability[at])
+        entropy[at] = np.where(box.used, found.entropy / found.count, entropy[at])
+        pixels += (found.count - first) * box.used.size
     predictive = binary_entropy(probability)
-    expected = np.minimum(expected, predictive)
+    expected = np.minimum(entropy, predictive)
     return EconomicalResult(
         probability, Uncertainty(predictive, expected, predictive - expected), pixels / (samples * probability.size)
     )
-
-
-def likely_boxes(probability: NDArray[np.float64], batch_size: int, multiple: int) -> list[Box]:
-    """Boxes around everything that may be more than background.
-
-    Args:
-        probability: of a pass without dropout, shape (slice, row, column).
-        batch_size: most slices in a box.
-        multiple: of which the sides of what the network sees are, where the image is large enough.
-
-    Returns:
-        Boxes of different slices; none where nothing is possible.
-    """
-    possible = ndimage.binary_dilation(probability > POSSIBLE, np.ones((3, 1, 1), bool))
-    boxes = []
-    for start in range(0, len(possible), batch_size):
-        found = ndimage.find_objects(possible[start : start + batch_size].astype(np.uint8))
-        if not found:
-            continue
-        slices, *sides = found[0]
-        used, seen = zip(*map(_grown, sides, probability.shape[1:], [multiple] * 2), strict=True)
-        boxes.append(Box(slice(start + slices.start, start + slices.stop), seen, used))
-    return boxes
-
-
-def _grown(side: slice, length: int, multiple: int) -> tuple[slice, slice]:
-    """A side with its growth, and with the context that brings it to a multiple; both cut at the image's edge."""
-    used = slice(max(side.start - GROWTH, 0), min(side.stop + GROWTH, length))
-    wanted = used.stop - used.start + 2 * CONTEXT
-    wanted = min(-(-wanted // multiple) * multiple, length)
-    start = min(max((used.start + used.stop - wanted) // 2, 0), length - wanted)
-    return used, slice(start, start + wanted)
 
 
 def _settled(
@@ -163,27 +133,34 @@ def _settled(
     samples: int,
     seed: int,
     box: Box,
+    sums: _Sums,
+    multiple: int,
     economy: Economy,
     progress: Progress,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], int]:
-    """Mean probability and mean entropy of as many samples as are needed, and their number."""
-    total = np.zeros((len(images), *images.shape[-2:]))
-    squares, entropies = np.zeros_like(total), np.zeros_like(total)
-    for sample in range(samples):
+) -> _Sums:
+    """Add as many samples of a box as are needed to those that there are."""
+    rows, columns = images.shape[-2:]
+    window = None
+    if box.used.shape[1:] != (rows, columns):
+        window = Window(box.rows.start, box.columns.start, rows + -rows % multiple, columns + -columns % multiple)
+    seen = images[list(box.slices), :, box.rows, box.columns]
+    for sample in range(sums.count, samples):
         progress.check_cancelled()
-        progress.advance(1, f"slice {box.slices.start + 1}, sample {sample + 1}/{samples}")
-        drawn = sampler.draw(images, seed, sample, box.slices.start).cpu().numpy().astype(np.float64)
-        total += drawn
-        squares += drawn**2
-        entropies += binary_entropy(drawn)
-        count = sample + 1
-        tolerance = economy.entropy_tolerance
+        progress.advance(1, f"slice {box.slices[0] + 1}, sample {sample + 1}/{samples}")
+        sums.add(slice(None), _drawn(sampler.draw(seen, seed, sample, box.slices, window)))
+        sums.count += 1
+        tolerance, count = economy.entropy_tolerance, sums.count
         if tolerance is None or not _FEWEST_SAMPLES <= count < samples:
             continue
-        if entropy_error(total / count, squares / count, count, samples) <= tolerance:
+        mean, square = (total[box.used] / count for total in (sums.probability, sums.square))
+        if entropy_error(mean, square, count, samples) <= tolerance:
             progress.advance(samples - count, "settled")
             break
-    return total / count, entropies / count, count
+    return sums
+
+
+def _drawn(sample: Tensor) -> NDArray[np.float64]:
+    return sample.cpu().numpy().astype(np.float64)
 
 
 def entropy_error(mean: NDArray[np.float64], mean_square: NDArray[np.float64], count: int, samples: int) -> float:

@@ -5,7 +5,7 @@ Source: Jungo et al. 2018, section 2.2; Gal and Ghahramani, ICML 2016.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ObserverUncertaintyLib.devices import autocast, free_memory, torch_type
 from ObserverUncertaintyLib.entropy import MonteCarloSums
-from ObserverUncertaintyLib.network.dropout import ChannelDropout, ElementDropout
+from ObserverUncertaintyLib.network.dropout import ChannelDropout, ElementDropout, Window
 from ObserverUncertaintyLib.network.folded_layers import can_fold
 from ObserverUncertaintyLib.network.prepared_unet import PreparedUNet
 from ObserverUncertaintyLib.network.thinned_unet import ThinnedUNet
@@ -80,26 +80,30 @@ class Sampler:
         self._prepared: PreparedUNet | None = None
         self._thinned: tuple[tuple[int, int], ThinnedUNet] | None = None
 
-    def draw(self, images: Tensor, seed: int, sample: int, first: int) -> Tensor:
+    def draw(
+        self, images: Tensor, seed: int, sample: int, slices: Sequence[int], window: Window | None = None
+    ) -> Tensor:
         """One sample of a batch; torch's generators outside are left as they were.
 
         Args:
             images: float32, shape (slice, sequence, row, column), normalised.
-            seed: with `sample` and the slice's number it decides the dropout masks.
+            seed: with `sample` and the slices' numbers it decides the dropout masks.
             sample: the sample's number.
-            first: number of the first slice, the others follow it.
+            slices: number of each slice.
+            window: what the images show of whole slices; None if they are whole. Where masks are not drawn for each
+                slice, or the network cannot be rearranged, those of a part are not those of the whole.
 
         Returns:
             float32, shape (slice, row, column), in [0, 1], on the network's device.
         """
         with torch.inference_mode():
             if self._foldable is None:
-                logits = _plain_draw(self._network, images, seed, sample, first, self._precision)
+                logits = _plain_draw(self._network, images, seed, sample, slices, self._precision)
             elif self._whole_channels:
                 logits = self._thinned_unet(self._foldable, seed, sample)(images)
             else:
-                generators = _slice_generators(seed, sample, first, len(images))
-                logits = self._prepared_unet(self._foldable)(images, generators)
+                generators = _slice_generators(seed, sample, slices)
+                logits = self._prepared_unet(self._foldable)(images, generators, window)
             return torch.sigmoid(logits)[:, 0]
 
     def deterministic(self, images: Tensor) -> Tensor:
@@ -199,8 +203,8 @@ def _drawn_batches(
     for start in range(0, len(images), batch_size):
         if advance is not None:
             advance(sample)
-        part = slice(start, start + batch_size)
-        yield part, sampler.draw(images[part], seed, sample, start)
+        part = slice(start, min(start + batch_size, len(images)))
+        yield part, sampler.draw(images[part], seed, sample, range(part.start, part.stop))
 
 
 def reference_samples(network: nn.Module, images: Tensor, samples: int, seed: int) -> Iterator[NDArray[np.float32]]:
@@ -211,13 +215,15 @@ def reference_samples(network: nn.Module, images: Tensor, samples: int, seed: in
     for sample in range(samples):
         with torch.no_grad():
             logits = [
-                _plain_draw(network, image, seed, sample, number, Precision.FLOAT32)
+                _plain_draw(network, image, seed, sample, [number], Precision.FLOAT32)
                 for number, image in enumerate(torch.split(images, 1))
             ]
         yield torch.sigmoid(torch.cat(logits))[:, 0].cpu().numpy()
 
 
-def _plain_draw(network: nn.Module, images: Tensor, seed: int, sample: int, first: int, precision: Precision) -> Tensor:
+def _plain_draw(
+    network: nn.Module, images: Tensor, seed: int, sample: int, slices: Sequence[int], precision: Precision
+) -> Tensor:
     """Logits of one sample of a batch by the network itself."""
     set_monte_carlo_mode(network)
     device = next(network.parameters()).device
@@ -227,10 +233,10 @@ def _plain_draw(network: nn.Module, images: Tensor, seed: int, sample: int, firs
         for layer, kept in zip(channelwise, _kept_channels(network, seed, sample), strict=True):
             layer.kept = kept
         if device.type == "cpu":
-            generators = _slice_generators(seed, sample, first, len(images))
+            generators = _slice_generators(seed, sample, slices)
             for each in elementwise:
                 each.generators = generators
-        with _seeded(device, seed, sample, first):
+        with _seeded(device, seed, sample, *slices[:1]):
             return _plain_logits(network, images, precision)
     finally:  # training draws for each slice, and for whole batches
         for layer in channelwise:
@@ -239,9 +245,9 @@ def _plain_draw(network: nn.Module, images: Tensor, seed: int, sample: int, firs
             each.generators = None
 
 
-def _slice_generators(seed: int, sample: int, first: int, count: int) -> list[torch.Generator]:
+def _slice_generators(seed: int, sample: int, slices: Sequence[int]) -> list[torch.Generator]:
     """For each slice of a batch a generator that nothing else decides than the seed, the sample and the slice."""
-    return [torch.Generator().manual_seed(_mixed(seed, sample, first + number)) for number in range(count)]
+    return [torch.Generator().manual_seed(_mixed(seed, sample, number)) for number in slices]
 
 
 def _plain_logits(network: nn.Module, images: Tensor, precision: Precision) -> Tensor:

@@ -44,7 +44,7 @@ from ObserverUncertaintyLib.model_file import (
     save_model,
 )
 from ObserverUncertaintyLib.network.convolution import lay_out_for_training
-from ObserverUncertaintyLib.network.unet import UNet
+from ObserverUncertaintyLib.network.unet import UNet, set_monte_carlo_mode
 from ObserverUncertaintyLib.preprocessing import Preprocessing
 from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.settings import Augmentation, TrainingSettings, UNetSettings
@@ -269,8 +269,11 @@ class _Run:
         return np.concatenate([np.flatnonzero(with_structure), background])
 
     def _validation_loss(self, slices: SliceSet) -> float:
-        """Mean loss against the raters' mean, without dropout."""
-        self.network.eval()
+        """Mean loss against the raters' mean, one draw with dropout as in a prediction.
+
+        Without dropout the batch normalisation's variances do not fit, and the loss jumps from epoch to epoch.
+        """
+        set_monte_carlo_mode(self.network)
         total = 0.0
         with torch.inference_mode():
             for start in range(0, len(slices), self.settings.batch_size):

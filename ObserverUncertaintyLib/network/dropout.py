@@ -7,6 +7,7 @@ a small network. Here a 16-bit integer decides, four from each 64-bit draw.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,6 +16,25 @@ from torch.nn import functional
 
 _LEVELS = 2**16
 _LEAST, _MOST = -(2**63), 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Window:
+    """Which part of whole slices a batch shows, so that its masks are those of the whole slices, cut.
+
+    Attributes:
+        top, left: the first row and column.
+        rows, columns: of the whole slices.
+    """
+
+    top: int
+    left: int
+    rows: int
+    columns: int
+
+    def at(self, level: int) -> Window:
+        """The same after `level` poolings, which divide all of it."""
+        return Window(self.top >> level, self.left >> level, self.rows >> level, self.columns >> level)
 
 
 class ElementDropout(nn.Dropout):
@@ -88,15 +108,20 @@ class KeptActivations:
         self._p = p
         self._mask = torch.empty(0)
 
-    def mask(self, like: Tensor, generators: Sequence[torch.Generator]) -> Tensor:
+    def mask(self, like: Tensor, generators: Sequence[torch.Generator], window: Window | None = None) -> Tensor:
         """The next mask, with the shape, strides and type of `like`; the one before is lost.
 
         Args:
             like: features, shape (slice, channel, row, column), one slice after the other in memory.
             generators: what each slice's mask is drawn from.
+            window: what `like` shows of whole slices, with channels last in memory; None if these are whole.
         """
         if self._mask.shape != like.shape or self._mask.stride() != like.stride() or self._mask.dtype != like.dtype:
             self._mask = torch.empty_like(like)
+        if window is not None:
+            for number, own in enumerate(generators):
+                self._mask[number] = _kept_in_window(like.shape[1:], own, self._p, window)
+            return self._mask
         for part, generator in _parts(self._mask, generators):
             bits = _random_bits(len(part), generator)
             _draw_kept(bits, bits, self._p)
@@ -123,6 +148,17 @@ def _random_bits(count: int, generator: torch.Generator | None) -> Tensor:
     seed = int(torch.empty((), dtype=torch.int64).random_(generator=generator))
     drawn = np.random.Generator(np.random.SFC64(seed)).integers(_LEAST, _MOST, -(-count // 4), np.int64, endpoint=True)
     return torch.from_numpy(drawn).view(torch.int16)[:count]
+
+
+def _kept_in_window(shape: torch.Size, generator: torch.Generator, p: float, window: Window) -> Tensor:
+    """The part of a whole slice's mask that a window shows, shape (channel, row, column)."""
+    channels, rows, columns = shape
+    # What is drawn for the rows below would not be used.
+    bits = _random_bits((window.top + rows) * window.columns * channels, generator)
+    seen = bits.view(-1, window.columns, channels)[window.top :, window.left : window.left + columns]
+    kept = torch.empty(seen.shape, dtype=torch.int16)
+    _draw_kept(kept, seen, p)
+    return kept.permute(2, 0, 1)
 
 
 def _draw_kept(out: Tensor, bits: Tensor, p: float) -> None:

@@ -14,7 +14,7 @@ from functools import reduce
 import torch
 from torch import Tensor
 
-from ObserverUncertaintyLib.network.dropout import KeptActivations
+from ObserverUncertaintyLib.network.dropout import KeptActivations, Window
 from ObserverUncertaintyLib.network.folded_layers import (
     FoldedLayer,
     Operation,
@@ -60,21 +60,27 @@ class PreparedUNet:
         self._upsampling = [upsampling(*parameters(layer), dtype) for layer in network.upsampling]
         self._classifier = direct(*parameters(network.classifier), dtype)
 
-    def __call__(self, images: Tensor, generators: Sequence[torch.Generator] | None) -> Tensor:
+    def __call__(
+        self, images: Tensor, generators: Sequence[torch.Generator] | None, window: Window | None = None
+    ) -> Tensor:
         """Logits of one draw.
 
         Args:
             images: float32, shape (slice, sequence, row, column).
             generators: what each slice draws its masks from; with None, the logits of the network in evaluation mode.
+            window: what the images show of whole slices, from which they were cut between the poolings' squares; None
+                if they are whole. The draw is that of whole slices, but for what the network sees beyond the edge.
 
         Returns:
             float32, shape (slice, 1, row, column).
         """
 
-        def drawn(block: list[_Layer]) -> Operation:
-            return lambda x: reduce(lambda features, layer: layer(features, generators), block, x)
+        def drawn(block: list[_Layer], level: int) -> Operation:
+            part = window.at(level) if window else None
+            return lambda x: reduce(lambda features, layer: layer(features, generators, part), block, x)
 
-        encoder, decoder = ([drawn(block) for block in blocks] for blocks in (self._encoder, self._decoder))
+        encoder = [drawn(block, level) for level, block in enumerate(self._encoder)]
+        decoder = [drawn(block, len(self._decoder) - 1 - number) for number, block in enumerate(self._decoder)]
         return logits(images, encoder, self._upsampling, decoder, self._classifier, self._dtype)
 
 
@@ -88,7 +94,7 @@ class _Layer:
         self._share = torch.tensor(1 - p, dtype=dtype)
         self._kept = KeptActivations(p)
 
-    def __call__(self, x: Tensor, generators: Sequence[torch.Generator] | None) -> Tensor:
+    def __call__(self, x: Tensor, generators: Sequence[torch.Generator] | None, window: Window | None) -> Tensor:
         x = self._convolution(x)
-        kept = self._share if generators is None else self._kept.mask(x, generators)
+        kept = self._share if generators is None else self._kept.mask(x, generators, window)
         return torch.addcmul(self._shift, x, kept, out=x).relu_()

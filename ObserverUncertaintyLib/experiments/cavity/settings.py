@@ -20,7 +20,7 @@ class Preset(StrEnum):
 
 
 TRAINING = TrainingSettings(epochs=35, depth=5, filters=48, prior_bias=True)
-"""The paper's network and training; it states neither batch size, loss and first weights nor order of layers and norms."""
+"""The paper's network and training; batch size, loss, first weights and the order of layers are not in it."""
 
 SCANNER = CavitySettings(in_plane_spacing_mm=1.0, slice_thickness_mm=1.0)
 """The paper's voxel size."""
