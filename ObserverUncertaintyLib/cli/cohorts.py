@@ -10,6 +10,7 @@ import typer
 
 from ObserverUncertaintyLib.cli.console import ConsoleProgress, print_result
 from ObserverUncertaintyLib.cli.options import Device, Json, Overwrite, Resume
+from ObserverUncertaintyLib.errors import InputError
 
 simulate = typer.Typer(help="Simulate cohorts with several raters.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -26,6 +27,13 @@ def cavities(
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same cohort.")] = 0,
     spacing: Annotated[float, typer.Option(help="Voxel size within an axial slice, in mm.")] = 1.5,
     thickness: Annotated[float, typer.Option(help="Distance of axial slices, in mm.")] = 3.0,
+    anatomy: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder of a real patient's skull-stripped images (T1.nii.gz, FLAIR.nrrd, ...) instead of the brain "
+            "template; may be given several times, and the cases take them in turn."
+        ),
+    ] = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -33,19 +41,27 @@ def cavities(
     """Simulate post-operative brain MRI with a resection cavity that three raters drew.
 
     \b
-    Example:
+    Examples:
       observer-uncertainty simulate cavities --out cohort --cases 12
+      observer-uncertainty simulate cavities --out cohort --anatomy patient07 --anatomy patient19
     """  # noqa: D301
     from ObserverUncertaintyLib.simulation.cavities import CavitySettings, case_names, simulate_cavity_case
     from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
+    from ObserverUncertaintyLib.simulation.real_brain import read_real_brain
 
     settings = replace(CavitySettings(), in_plane_spacing_mm=spacing, slice_thickness_mm=thickness)
+    brains = [read_real_brain(folder) for folder in anatomy or ()]
+    if len({brain.sequences for brain in brains}) > 1:
+        found = "; ".join(
+            f"{folder} has {', '.join(brain.sequences)}" for folder, brain in zip(anatomy or (), brains, strict=True)
+        )
+        raise InputError(f"All cases of a cohort need the same sequences, but {found}. Leave folders or images out.")
     with ConsoleProgress().running() as progress:
         manifest = write_cohort(
             out,
-            lambda index: simulate_cavity_case(index, seed, settings),
+            lambda index: simulate_cavity_case(index, seed, settings, brains),
             case_names(cases),
-            {"seed": seed, **asdict(settings)},
+            {"seed": seed, **asdict(settings), **({"anatomy": [path.name for path in anatomy]} if anatomy else {})},
             name="Simulated post-operative cavities",
             label="resection cavity",
             skull_stripped=True,

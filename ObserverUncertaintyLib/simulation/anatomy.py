@@ -80,9 +80,7 @@ class Anatomy:
         Returns:
             The anatomy on `grid`; voxels that are less than half brain are outside.
         """
-        matrix = np.linalg.inv(self.grid.index_to_physical())
-        index = np.tensordot(matrix[:3, :3], points, axes=1) + matrix[:3, 3, None, None, None]
-        index = index[::-1].astype(np.float32)
+        index = array_indices(self.grid, points)
         moved = self.mapped(lambda tissue: ndimage.map_coordinates(tissue, index, order=1, prefilter=False), grid)
         whole = moved.grey + moved.white + moved.csf
         scale = np.divide(1.0, whole, out=np.zeros_like(whole), where=whole >= 0.5)
@@ -95,6 +93,13 @@ def positions(grid: Grid) -> Field:
     k, j, i = np.ogrid[: grid.size[2], : grid.size[1], : grid.size[0]]
     place = [row[0] * i + row[1] * j + row[2] * k + row[3] for row in matrix[:3]]
     return np.stack(place).astype(np.float32)
+
+
+def array_indices(grid: Grid, points: NDArray[np.floating]) -> Field:
+    """Where places lie in a grid's arrays: fractional (k, j, i) of LPS mm, both of shape (3, ...)."""
+    matrix = np.linalg.inv(grid.index_to_physical())
+    index = np.tensordot(matrix[:3, :3], points, axes=1) + matrix[:3, 3, None, None, None]
+    return np.asarray(index[::-1], dtype=np.float32)
 
 
 @cache

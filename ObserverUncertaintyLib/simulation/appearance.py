@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import ndimage
 from scipy.special import expit
@@ -52,16 +54,23 @@ def healthy_signals(anatomy: Anatomy, rng: np.random.Generator) -> Field:
     return signals
 
 
-def with_cavity(signals: Field, contents: CavityContents, rng: np.random.Generator) -> Field:
-    """Put the cavity and the changes around it into the brain's signals, shape (sequence, k, j, i).
+def with_cavity(
+    signals: Field, contents: CavityContents, rng: np.random.Generator, sequences: Sequence[str] = SEQUENCES
+) -> Field:
+    """Put the cavity and the changes around it into the brain's signals.
 
-    Works on relative signals as `healthy_signals` gives them, or on a real patient's images scaled to them.
+    Args:
+        signals: relative signals as `healthy_signals` gives them, or a real patient's images scaled to them, shape
+            (sequence, k, j, i).
+        contents: what is in and around the cavity.
+        rng: source of randomness.
+        sequences: of the signals, some of `SEQUENCES`.
     """
     signals = signals.copy()
     brain = signals[0] > 0
     stir = contents.protein * rng.uniform(0.7, 1.3)
-    for n, sequence in enumerate(SEQUENCES):
-        tissue = signals[n]
+    for tissue, sequence in zip(signals, sequences, strict=True):
+        n = SEQUENCES.index(sequence)
         tissue += contents.oedema * (SIGNAL["oedema"][n] - tissue)
         if sequence == "T1c":
             tissue += contents.enhancement * (SIGNAL["enhancing"][n] - tissue)
@@ -70,11 +79,13 @@ def with_cavity(signals: Field, contents: CavityContents, rng: np.random.Generat
         blood = fresh + contents.blood_age * (old - fresh)
         inside = fluid + contents.blood * (blood - fluid)
         inside += contents.air * (SIGNAL["air"][n] - inside)
-        signals[n] = np.where(brain, tissue + contents.extent[n] * (inside - tissue), 0)
+        tissue[:] = np.where(brain, tissue + contents.extent[n] * (inside - tissue), 0)
     return signals
 
 
-def scan(patient: Patient, signals: Field, noise: float, rng: np.random.Generator) -> Field:
+def scan(
+    patient: Patient, signals: Field, noise: float, rng: np.random.Generator, sequences: Sequence[str] = SEQUENCES
+) -> Field:
     """Image the relative signals: blur, slice averaging, bias field, scaling, Rician noise, skull stripping.
 
     Args:
@@ -82,6 +93,7 @@ def scan(patient: Patient, signals: Field, noise: float, rng: np.random.Generato
         signals: shape (sequence, k, j, i) on the fine grid.
         noise: standard deviation of the noise as a fraction of a signal of 1 on T1; T2 and FLAIR are a little noisier.
         rng: source of randomness.
+        sequences: of the signals, some of `SEQUENCES`.
 
     Returns:
         float32 grey values, shape (sequence, k, j, i) on the patient's scan grid; exactly 0 outside the brain.
@@ -89,8 +101,8 @@ def scan(patient: Patient, signals: Field, noise: float, rng: np.random.Generato
     fine, grid = patient.anatomy.grid, patient.scan_grid
     inside = patient.anatomy.brain.astype(np.float32)
     brain = patient.to_scan(inside) >= 0.5
-    images = np.zeros((len(SEQUENCES), *grid.shape), np.float32)
-    for n in range(len(SEQUENCES)):
+    images = np.zeros((len(sequences), *grid.shape), np.float32)
+    for n, sequence in enumerate(sequences):
         width = [rng.uniform(0.5, 0.8) / s for s in fine.spacing[::-1]]
         # Dividing by the blurred mask keeps the black outside from darkening the brain's edge.
         blurred = ndimage.gaussian_filter(signals[n], width)
@@ -100,5 +112,5 @@ def scan(patient: Patient, signals: Field, noise: float, rng: np.random.Generato
         level = noise * rng.uniform(0.7, 1.4)
         real, imaginary = level * rng.standard_normal((2, *grid.shape), dtype=np.float32)
         magnitude = np.hypot(signal + real, imaginary)
-        images[n] = np.where(brain, SCALE[n] * rng.lognormal(0, 0.15) * magnitude, 0)
+        images[n] = np.where(brain, SCALE[SEQUENCES.index(sequence)] * rng.lognormal(0, 0.15) * magnitude, 0)
     return images

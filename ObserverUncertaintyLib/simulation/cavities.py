@@ -5,15 +5,18 @@ Stands in for the 30 glioblastoma patients of Jungo et al. 2018, section 3.3, wh
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ObserverUncertaintyLib.cases import Case
-from ObserverUncertaintyLib.simulation.anatomy import Anatomy, load_template
+from ObserverUncertaintyLib.simulation.anatomy import load_template
 from ObserverUncertaintyLib.simulation.appearance import healthy_signals, scan, with_cavity
 from ObserverUncertaintyLib.simulation.cavity_contents import SEQUENCES, simulate_contents
 from ObserverUncertaintyLib.simulation.cavity_shape import simulate_cavity
 from ObserverUncertaintyLib.simulation.patients import simulate_patient
 from ObserverUncertaintyLib.simulation.raters import Scene, draw
+from ObserverUncertaintyLib.simulation.real_brain import RealBrain
 from ObserverUncertaintyLib.simulation.settings import RATERS, CavitySettings, RaterProfile
 
 __all__ = ["RATERS", "SEQUENCES", "CavitySettings", "RaterProfile", "case_names", "simulate_cavity_case"]
@@ -22,7 +25,7 @@ DEFAULT_SETTINGS = CavitySettings()
 
 
 def simulate_cavity_case(
-    index: int, seed: int, settings: CavitySettings = DEFAULT_SETTINGS, anatomy: Anatomy | None = None
+    index: int, seed: int, settings: CavitySettings = DEFAULT_SETTINGS, brains: Sequence[RealBrain] = ()
 ) -> Case:
     """Simulate one patient after brain tumour surgery, with the true cavity and each rater's drawing of it.
 
@@ -32,29 +35,36 @@ def simulate_cavity_case(
         index: number of the case in its cohort, from 0; case 0 is named "case01".
         seed: seed of the cohort, 0 or more.
         settings: scanner grid, variety and raters.
-        anatomy: the brain to start from; the ICBM152 template if None.
+        brains: real brains, taken in turn by the cases' numbers; the ICBM152 template if there is none.
 
     Returns:
-        A case with skull-stripped images of `SEQUENCES` (exactly 0 outside the brain, arbitrary units of up to about
-        1000), `truth` and one mask per rater. Its note says in which lobe, on which side and how large the cavity is.
+        A case with skull-stripped images of `SEQUENCES`, or of those that the real brain has (exactly 0 outside the
+        brain, arbitrary units of up to about 1000), `truth` and one mask per rater. Its note says in which lobe, on
+        which side and how large the cavity is.
     """
     if index < 0 or seed < 0:
         raise ValueError(f"index and seed must be 0 or more, not {index} and {seed}")
     # One stream per step: a change to the images leaves the cavity and the raters as they were.
     streams = np.random.default_rng([seed, index]).spawn(6)
-    patient = simulate_patient(anatomy or load_template(), settings, streams[0])
+    brain = brains[index % len(brains)] if brains else None
+    sequences = brain.sequences if brain else SEQUENCES
+    if brain:
+        patient = simulate_patient(brain.anatomy, settings, streams[0], brain.signals)
+    else:
+        patient = simulate_patient(load_template(), settings, streams[0])
     cavity = simulate_cavity(patient.anatomy, settings, streams[1])
     contents = simulate_contents(patient.anatomy, cavity, settings, streams[2])
-    signals = with_cavity(healthy_signals(patient.anatomy, streams[3]), contents, streams[3])
-    images = scan(patient, signals, settings.noise, streams[4])
+    healthy = healthy_signals(patient.anatomy, streams[3]) if patient.signals is None else patient.signals
+    signals = with_cavity(healthy, contents, streams[3], sequences)
+    images = scan(patient, signals, settings.noise, streams[4], sequences)
 
     grid = patient.scan_grid
-    brain = images[0] > 0
+    inside = images[0] > 0
     distance = patient.to_scan(cavity.distance)
-    truth = (distance < 0) & brain
+    truth = (distance < 0) & inside
     scene = Scene(
         grid=grid,
-        brain=brain,
+        brain=inside,
         distance=distance,
         ambiguity=patient.to_scan(contents.ambiguity),
         csf=patient.to_scan(patient.anatomy.csf),
@@ -65,7 +75,7 @@ def simulate_cavity_case(
     return Case(
         name=case_names(index + 1)[-1],
         grid=grid,
-        sequences=SEQUENCES,
+        sequences=sequences,
         images=images,
         rater_names=tuple(rater.name for rater in settings.raters),
         raters=draw(scene, settings.raters, streams[5]),

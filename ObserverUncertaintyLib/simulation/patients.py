@@ -1,4 +1,4 @@
-"""A simulated patient: the template's anatomy made individual, on a scanner's slightly oblique grid."""
+"""A simulated patient: a brain made individual, on a scanner's slightly oblique grid."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scipy.spatial.transform import Rotation
 from scipy.special import expit
 
 from ObserverUncertaintyLib.geometry import Grid
-from ObserverUncertaintyLib.simulation.anatomy import Anatomy, positions
+from ObserverUncertaintyLib.simulation.anatomy import Anatomy, array_indices, positions
 from ObserverUncertaintyLib.simulation.random_fields import Field, smooth_field
 from ObserverUncertaintyLib.simulation.settings import CavitySettings
 
@@ -29,10 +29,12 @@ class Patient:
     Attributes:
         anatomy: tissue fractions on the fine grid.
         slices_per_slice: how many fine axial slices one slice of the scan averages.
+        signals: of a real brain, its relative signals on the fine grid, shape (sequence, k, j, i); else None.
     """
 
     anatomy: Anatomy
     slices_per_slice: int
+    signals: Field | None = None
 
     @property
     def scan_grid(self) -> Grid:
@@ -53,8 +55,17 @@ class Patient:
         return np.asarray(stacks.mean(axis=-3), dtype=np.float32)
 
 
-def simulate_patient(anatomy: Anatomy, settings: CavitySettings, rng: np.random.Generator) -> Patient:
-    """Deform, scale and perhaps mirror an anatomy, and sample it on a new oblique grid cropped to the brain."""
+def simulate_patient(
+    anatomy: Anatomy, settings: CavitySettings, rng: np.random.Generator, signals: Field | None = None
+) -> Patient:
+    """Deform, scale and perhaps mirror an anatomy, and sample it on a new oblique grid cropped to the brain.
+
+    Args:
+        anatomy: the template's, which is made to look like one brain, or a real brain's.
+        settings: scanner grid and variety.
+        rng: source of randomness.
+        signals: a real brain's relative signals on the anatomy's grid, shape (sequence, k, j, i); they move along.
+    """
     count = int(np.ceil(settings.slice_thickness_mm / FINEST_SLICE_MM))
     grid = _oblique_grid(anatomy, settings, count, rng)
     # Mirrored half of the time: left and right then differ even if one real anatomy serves a whole cohort.
@@ -67,9 +78,14 @@ def simulate_patient(anatomy: Anatomy, settings: CavitySettings, rng: np.random.
         points[axis] += settings.deformation_mm * 0.9 * smooth_field(grid, 40.0, rng)
         points[axis] += settings.deformation_mm * 0.4 * smooth_field(grid, 14.0, rng)
     deformed = anatomy.sampled(grid, points)
+    if signals is not None:
+        cropped, box = _cropped(deformed, count)
+        index = array_indices(anatomy.grid, points)[(slice(None), *box)]
+        moved = [ndimage.map_coordinates(signal, index, order=1, prefilter=False) for signal in signals]
+        return Patient(cropped, count, np.stack(moved) * cropped.brain)
     individual = _sharpened(_with_sulci(deformed, rng), rng)
     individual = _stripped(individual, deformed.depth, rng)
-    return Patient(_cropped(individual, count), count)
+    return Patient(_cropped(individual, count)[0], count)
 
 
 def _oblique_grid(anatomy: Anatomy, settings: CavitySettings, count: int, rng: np.random.Generator) -> Grid:
@@ -121,8 +137,8 @@ def _stripped(anatomy: Anatomy, depth: Field, rng: np.random.Generator) -> Anato
     return anatomy.mapped(lambda tissue: tissue * kept, anatomy.grid)
 
 
-def _cropped(anatomy: Anatomy, count: int) -> Anatomy:
-    """Cut the grid to the brain and a border of two voxels, to a multiple of `count` slices."""
+def _cropped(anatomy: Anatomy, count: int) -> tuple[Anatomy, tuple[slice, ...]]:
+    """Cut the grid to the brain and a border of two voxels, to a multiple of `count` slices; and where it was cut."""
     box: list[slice] = []
     for axis, count_on_axis in enumerate(anatomy.grid.shape):
         used = np.flatnonzero(anatomy.brain.any(axis=tuple({0, 1, 2} - {axis})))
@@ -133,4 +149,4 @@ def _cropped(anatomy: Anatomy, count: int) -> Anatomy:
     origin = anatomy.grid.index_to_physical() @ [*(cut.start for cut in reversed(box)), 1]
     k, j, i = (int(cut.stop - cut.start) for cut in box)
     grid = replace(anatomy.grid, size=(i, j, k), origin=tuple(origin[:3].tolist()))
-    return anatomy.mapped(lambda tissue: np.ascontiguousarray(tissue[tuple(box)]), grid)
+    return anatomy.mapped(lambda tissue: np.ascontiguousarray(tissue[tuple(box)]), grid), tuple(box)

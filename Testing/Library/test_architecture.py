@@ -36,7 +36,7 @@ LAYERS = """
     fusion  formats  entropy  multi_rater_metrics
     metrics
     staple  foreground  files  progress  memory
-    geometry  votes
+    geometry  votes  boxes
     errors
 """
 ROWS = [row.split() for row in LAYERS.strip().splitlines()]
