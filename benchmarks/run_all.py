@@ -30,6 +30,7 @@ BENCHMARKS = (
     "staple",
     "fusion",
     "growth",
+    "cavity_stages",
 )
 _HEAD = "# Results of the benchmarks\n\nWritten by `make bench`; each section names the command that makes it.\n"
 
