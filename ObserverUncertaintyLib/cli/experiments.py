@@ -13,8 +13,8 @@ from ObserverUncertaintyLib.cases import MaskInterpolation
 from ObserverUncertaintyLib.cli.console import ConsoleProgress, print_result
 from ObserverUncertaintyLib.cli.options import Device, Json, Masks, Register, Resample, Resume, load_options
 from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.experiments.cavity.arms import ARMS, read_arm
 from ObserverUncertaintyLib.experiments.cavity.settings import PRESETS, Preset
-from ObserverUncertaintyLib.fusion import FusionMethod
 from ObserverUncertaintyLib.preprocessing import IntensityNorm
 from ObserverUncertaintyLib.settings import DEFAULT_SAMPLES, DropoutKind, FeatureNorm, Loss
 
@@ -136,7 +136,11 @@ def cavity(
         Preset, typer.Option(help="full: the paper's study, a GPU's work. small: for two cores, a call on each.")
     ] = Preset.FULL,
     arms: Annotated[
-        str, typer.Option(help="Fusion methods to compare, separated by commas; none is one of them.")
+        str,
+        typer.Option(
+            help="What to compare, separated by commas; none is one of them. Fusion methods, ensemble (five models), "
+            "per-rater (a model for each rater)."
+        ),
     ] = "none,majority",
     seeds: Annotated[
         str, typer.Option(help="Seeds, separated by commas; each has folds, models and simulated patients of its own.")
@@ -198,7 +202,7 @@ def cavity(
     settings = replace(
         base,
         seeds=tuple(_listed("--seeds", seeds, _seed, "numbers of 0 or more")),
-        arms=tuple(_listed("--arms", arms, FusionMethod, ", ".join(FusionMethod))),
+        arms=tuple(_listed("--arms", arms, read_arm, ", ".join(ARMS))),
         folds=folds or base.folds,
         patients=patients or base.patients,
         scanner=replace(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ObserverUncertaintyLib.experiments.cavity.arms import ARM_TITLES
 from ObserverUncertaintyLib.experiments.cavity.findings import GroupDifference, answer
 from ObserverUncertaintyLib.experiments.cavity.groups import GROUPS, LOWER, UPPER, Split
 from ObserverUncertaintyLib.experiments.cavity.settings import CavityStudySettings
@@ -13,7 +14,6 @@ from ObserverUncertaintyLib.experiments.cavity.tables import ALL_SEEDS, Scores
 from ObserverUncertaintyLib.fusion import FusionMethod
 from ObserverUncertaintyLib.model_file import NOTICE
 from ObserverUncertaintyLib.report.tables import number, signed, signed_interval
-from ObserverUncertaintyLib.report.titles import FUSION_TITLES
 
 SCORE_TITLES = {
     "wme": "WME",
@@ -147,7 +147,7 @@ def _answer(study: Study, differences: Sequence[GroupDifference], tests: Sequenc
     lines = []
     single = [scores for scores in study.seeds if scores.label != ALL_SEEDS]
     for arm in (arm for arm in study.whole.arms if arm != FusionMethod.NONE):
-        lines += [f"No fusion against {FUSION_TITLES[arm]}, {len(study.whole.cases)} cases:", ""]
+        lines += [f"No fusion against {ARM_TITLES[arm]}, {len(study.whole.cases)} cases:", ""]
         lines += [f"- {sentence}" for sentence in answer(differences, study.whole.label, arm)]
         if len(single) > 1:
             lines += [f"- {_over_seeds(group, arm, differences)}" for group in GROUPS]
@@ -189,8 +189,8 @@ def _over_seeds(group: str, arm: str, differences: Sequence[GroupDifference]) ->
 def _group_table(study: Study, rows: Sequence[Mapping[str, Any]], differences: Sequence[GroupDifference]) -> list[str]:
     arms = list(study.whole.arms)
     others = [arm for arm in arms if arm != FusionMethod.NONE]
-    minus = [f"no fusion minus {FUSION_TITLES[arm]}" for arm in others]
-    titles = ["split", "group", *(FUSION_TITLES[arm] for arm in arms), *minus]
+    minus = [f"no fusion minus {ARM_TITLES[arm]}" for arm in others]
+    titles = ["split", "group", *(ARM_TITLES[arm] for arm in arms), *minus]
     lines = [f"| {' | '.join(titles)} |", "| --- " * len(titles) + "|"]
     at = {(row["split"], row["group"], row["arm"]): row for row in rows if row["seed"] == study.whole.label}
     between = {(d.split, d.group, d.arm): d for d in differences if d.seed == study.whole.label}
@@ -212,7 +212,7 @@ def _group_table(study: Study, rows: Sequence[Mapping[str, Any]], differences: S
 def _summary_table(study: Study, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     shown = {score: title for score, title in SCORE_TITLES.items() if f"{score}_mean" in rows[0]}
     lines = [
-        f"| | {' | '.join(FUSION_TITLES[row['arm']] for row in rows)} |",
+        f"| | {' | '.join(ARM_TITLES[row['arm']] for row in rows)} |",
         "| --- " * (len(rows) + 1) + "|",
     ]
     for score, title in shown.items():
@@ -231,7 +231,7 @@ def _tests_table(study: Study, rows: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = [f"| {' | '.join(titles)} |", "| --- " * len(titles) + "|"]
     names = {"all": "all", **GROUP_TITLES}
     for row in rows:
-        cells = [SCORE_TITLES[row["score"]], names[row["group"]], FUSION_TITLES[row["arm"]], str(row["n"])]
+        cells = [SCORE_TITLES[row["score"]], names[row["group"]], ARM_TITLES[row["arm"]], str(row["n"])]
         cells += [_interval(row), number(row["p"], 4), number(row["effect"], 2)]
         lines.append(f"| {' | '.join(cells)} |")
     return [

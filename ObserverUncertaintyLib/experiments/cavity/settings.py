@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from ObserverUncertaintyLib.cases import LoadOptions
 from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.experiments.cavity.arms import Arm
 from ObserverUncertaintyLib.fusion import FusionMethod
 from ObserverUncertaintyLib.settings import DEFAULT_SAMPLES, TrainingSettings
 from ObserverUncertaintyLib.simulation.settings import CavitySettings
@@ -34,7 +35,7 @@ class CavityStudySettings:
 
     Attributes:
         seeds: each gives its own folds and trainings, and of simulated patients its own cohort.
-        arms: fusion methods that are compared; "none" is among them.
+        arms: what is compared; "none" is among them.
         folds: parts of the cross-validation; each is predicted by models trained on the others.
         patients: number of simulated patients; of a manifest all cases take part.
         scanner: of simulated patients.
@@ -45,7 +46,7 @@ class CavityStudySettings:
     """
 
     seeds: tuple[int, ...] = (0,)
-    arms: tuple[FusionMethod, ...] = (FusionMethod.NONE, FusionMethod.MAJORITY)
+    arms: tuple[Arm, ...] = (FusionMethod.NONE, FusionMethod.MAJORITY)
     folds: int = 6
     patients: int = 30
     scanner: CavitySettings = SCANNER
@@ -58,7 +59,7 @@ class CavityStudySettings:
         """Refuse a study that compares nothing or has no training cases."""
         if FusionMethod.NONE not in self.arms or len(set(self.arms)) < 2:
             given = ", ".join(self.arms) or "none at all"
-            raise InputError(f'The arms are {given}. Give "none" and at least one fusion method to compare it with.')
+            raise InputError(f'The arms are {given}. Give "none" and at least one arm to compare it with.')
         if self.folds < 2:
             raise InputError(f"The cross-validation has {self.folds} fold; two or more are needed.")
 

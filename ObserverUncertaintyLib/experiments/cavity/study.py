@@ -16,6 +16,7 @@ from ObserverUncertaintyLib.devices import choose_device
 from ObserverUncertaintyLib.entropy import binary_entropy, expert_entropy
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.evaluation import read_probability
+from ObserverUncertaintyLib.experiments.cavity.arms import ARM_TITLES
 from ObserverUncertaintyLib.experiments.cavity.findings import group_differences, paired_rows
 from ObserverUncertaintyLib.experiments.cavity.folds import split_into_folds
 from ObserverUncertaintyLib.experiments.cavity.groups import GROUPS, Split, groups
@@ -39,7 +40,6 @@ from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.report.cavity_figures import wme_by_dice_group
 from ObserverUncertaintyLib.report.figures import comparison_figure
 from ObserverUncertaintyLib.report.tables import rounded, write_csv
-from ObserverUncertaintyLib.report.titles import FUSION_TITLES
 from ObserverUncertaintyLib.simulation.cavities import case_names, simulate_cavity_case
 from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
 
@@ -219,7 +219,7 @@ def _figure4b(folder: Path, study: Study) -> None:
     scores = study.whole
     members = groups(scores.arms, Split.OWN)
     wme = {
-        FUSION_TITLES[arm]: [columns["wme"][members[arm].of(group)] for group in GROUPS]
+        ARM_TITLES[arm]: [columns["wme"][members[arm].of(group)] for group in GROUPS]
         for arm, columns in scores.arms.items()
     }
     several = f", {len(study.seeds) - 1} seeds" if len(study.seeds) > 1 else ""
@@ -246,7 +246,7 @@ def _figure3(folder: Path, study: Study, cohorts: Mapping[int, Cohort]) -> None:
     columns = {
         "Expert entropy": [expert_entropy(case.raters) for case in loaded],
         **{
-            f"Predictive entropy\n{FUSION_TITLES[arm]}": [
+            f"Predictive entropy\n{ARM_TITLES[arm]}": [
                 binary_entropy(read_probability(folder / case_folder(seed, arm, case.name) / PROBABILITY_FILE, case))
                 for case in loaded
             ]

@@ -10,11 +10,14 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ObserverUncertaintyLib.cases import Case, Cohort
 from ObserverUncertaintyLib.devices import choose_device, describe_device
+from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.evaluation import score_case
+from ObserverUncertaintyLib.experiments.cavity.arms import Arm, Several, models_of, seen_by, shares, training_of
 from ObserverUncertaintyLib.experiments.cavity.folds import split_into_folds
 from ObserverUncertaintyLib.experiments.cavity.settings import CavityStudySettings
 from ObserverUncertaintyLib.experiments.units import Unit, write_result
@@ -27,7 +30,7 @@ from ObserverUncertaintyLib.multi_rater_metrics import EnergyDistance
 from ObserverUncertaintyLib.prediction_folder import predict_case
 from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.report.tables import without_nan
-from ObserverUncertaintyLib.settings import PredictionSettings, TrainingSettings
+from ObserverUncertaintyLib.settings import PredictionSettings
 from ObserverUncertaintyLib.training import train
 
 MODEL_FOLDER = "model"
@@ -41,36 +44,38 @@ _SHARE_WITH_STRUCTURE = 0.25
 
 @dataclass(frozen=True)
 class Task:
-    """What one unit does: train the model of a fold and an arm, or predict and score a case with it.
+    """What one unit does: train a model of a fold and an arm, or predict and score a case with all of them.
 
     Attributes:
         seed, arm, fold: whose model; folds count from 0.
         manifest: the seed's cohort.
         training_cases: the cases that the model is trained on.
-        case: the case to predict; None for the training.
+        model: which of the arm's models is trained, from 0; most arms have one.
+        case: the case to predict; None for a training.
+        models: of a prediction, the units that train its models.
     """
 
     seed: int
-    arm: FusionMethod
+    arm: Arm
     fold: int
     manifest: Path
     training_cases: tuple[str, ...]
+    model: int = 0
     case: str | None = None
-
-    @property
-    def training_name(self) -> str:
-        """The name of the unit that trains the model."""
-        return f"seed{self.seed}/{self.arm}/fold{self.fold + 1}"
+    models: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         """The unit's name: its folder below the study's."""
-        return self.training_name if self.case is None else case_folder(self.seed, self.arm, self.case)
+        if self.case is not None:
+            return case_folder(self.seed, self.arm, self.case)
+        single = f"seed{self.seed}/{self.arm}/fold{self.fold + 1}"
+        return f"{single}/model{self.model + 1}" if isinstance(self.arm, Several) else single
 
     def unit(self, settings: CavityStudySettings) -> Unit:
         """The unit, with its cost in passes over a case."""
         if self.case is not None:
-            return Unit(self.name, settings.samples, needs=(self.training_name,))
+            return Unit(self.name, sum(shares(settings.samples, len(self.models))), needs=self.models)
         training = settings.training
         background = training.background_slices
         seen = 1.0 if background is None else min(1.0, _SHARE_WITH_STRUCTURE * (1 + background))
@@ -91,12 +96,18 @@ def study_tasks(settings: CavityStudySettings, cohorts: Mapping[int, Cohort]) ->
         cohorts: each seed's cohort.
     """
     for seed, cohort in cohorts.items():
+        raters = len(cohort.manifest.raters)
         for fold, tested in enumerate(split_into_folds(cohort.case_names, settings.folds, seed)):
             trained = tuple(name for name in cohort.case_names if name not in tested)
             for arm in settings.arms:
                 training = Task(seed, arm, fold, cohort.manifest.path.absolute(), trained)
-                yield training
-                yield from (replace(training, case=name) for name in tested)
+                trainings = [replace(training, model=model) for model in range(models_of(arm, raters))]
+                if arm is Several.ENSEMBLE:
+                    # Its first model is the one without fusion, which every study has.
+                    trainings[0] = replace(training, arm=FusionMethod.NONE)
+                yield from (task for task in trainings if task.arm == arm)
+                models = tuple(task.name for task in trainings)
+                yield from (replace(training, case=name, models=models) for name in tested)
 
 
 @dataclass(frozen=True)
@@ -121,9 +132,12 @@ class CavityWork:
         """Do one unit in its folder and write its result there last."""
         if self.threads is not None:
             torch.set_num_threads(self.threads)
-        task, share = self.tasks[unit.name], _Share(progress, unit.cost)
+        task = self.tasks[unit.name]
         started = time.monotonic()
-        content = self._train(task, folder, share) if task.case is None else self._predict(task, folder, share)
+        if task.case is None:
+            content = self._train(task, folder, _Share(progress, unit.cost))
+        else:
+            content = self._predict(task, folder, progress)
         identity = {"seed": task.seed, "arm": task.arm, "fold": task.fold + 1, "case": task.case}
         made = {
             "device": describe_device(choose_device(self.device)),
@@ -135,9 +149,14 @@ class CavityWork:
 
     def _train(self, task: Task, folder: Path, progress: Progress) -> dict[str, Any]:
         cohort = Cohort.open(task.manifest, task.training_cases)
-        settings = self._training(task)
+        settings = training_of(task.arm, task.model, self.settings.training, task.seed)
+        raters = list(cohort.manifest.raters)
+        seen = (seen_by(task.arm, task.model, raters, case) for case in cohort.load_all(self.settings.loading))
+        cases = [case for case in seen if case is not None]
+        if not cases:
+            raise InputError(f"{raters[task.model]} drew none of the training cases of this fold.")
         train(
-            cohort.load_all(self.settings.loading),
+            cases,
             folder / MODEL_FOLDER,
             settings,
             cohort_name=cohort.name,
@@ -148,34 +167,38 @@ class CavityWork:
             resume=True,
             progress=progress,
         )
-        return {"training_cases": list(task.training_cases), "training": asdict(settings)}
-
-    def _training(self, task: Task) -> TrainingSettings:
-        # The same seed in every arm: first weights and order of slices are alike, so that fusion makes the difference.
-        return replace(self.settings.training, fusion=task.arm, seed=task.seed)
+        return {"training_cases": [case.name for case in cases], "training": asdict(settings)}
 
     def _predict(self, task: Task, folder: Path, progress: Progress) -> dict[str, Any]:
         assert task.case is not None
         cohort = Cohort.open(task.manifest, [task.case])
         case = cohort.load(task.case, self.settings.loading)
-        model = self.study / task.training_name / MODEL_FOLDER
-        network, description = load_model(model, choose_device(self.device))
         distance = EnergyDistance(case.raters)
-        prediction, report = predict_case(
-            network,
-            description,
-            case,
-            PredictionSettings(self.settings.samples, task.seed, self.settings.prediction_batch),
-            weights=file_digest(model / WEIGHTS_FILE),
-            skull_stripped=cohort.manifest.skull_stripped,
-            progress=progress,
-            on_sample=distance.add,
-        )
-        write_image(folder / PROBABILITY_FILE, prediction.probability, case.grid)
-        write_json(folder / REPORT_FILE, report)
-        scores = score_case(case, prediction.probability)
+        probability = np.zeros(case.grid.shape)
+        reports = []
+        samples = shares(self.settings.samples, len(task.models))
+        for number, (name, count) in enumerate(zip(task.models, samples, strict=True)):
+            model = self.study / name / MODEL_FOLDER
+            network, description = load_model(model, choose_device(self.device))
+            prediction, report = predict_case(
+                network,
+                description,
+                case,
+                PredictionSettings(count, task.seed + number, self.settings.prediction_batch),
+                weights=file_digest(model / WEIGHTS_FILE),
+                skull_stripped=cohort.manifest.skull_stripped,
+                progress=_Share(progress, count),
+                on_sample=distance.add,
+            )
+            probability += count / sum(samples) * prediction.probability
+            reports.append(report)
+        mean = probability.astype(np.float32)
+        write_image(folder / PROBABILITY_FILE, mean, case.grid)
+        write_json(folder / REPORT_FILE, reports[0] if len(reports) == 1 else {"models": reports})
+        scores = score_case(case, mean)
         del scores["case"]
-        warnings = list(dict.fromkeys([*scores.pop("warnings"), *report["warnings"]]))
+        given = [warning for report in reports for warning in report["warnings"]]
+        warnings = list(dict.fromkeys([*scores.pop("warnings"), *given]))
         scores["ged"] = distance.squared()
         return {"scores": without_nan(scores), "warnings": warnings, "rater_dice": without_nan(_rater_dice(case))}
 
@@ -187,7 +210,7 @@ def _rater_dice(case: Case) -> dict[str, float]:
 
 
 class _Share(Progress):
-    """Tells of one task's steps in the unit's measure of cost."""
+    """Tells of the steps of a training, or of a prediction with one model, in the unit's measure of cost."""
 
     def __init__(self, whole: Progress, cost: int) -> None:
         self._whole = whole

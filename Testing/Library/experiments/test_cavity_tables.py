@@ -66,7 +66,8 @@ class TestFolds:
         assert all(task.case not in task.training_cases for task in predicted)
         assert len({task.name for task in tasks}) == len(tasks)
         for task in tasks:
-            assert task.unit(SMALL).needs == ((task.training_name,) if task.case else ())
+            trained = f"seed{task.seed}/{task.arm}/fold{task.fold + 1}"
+            assert task.unit(SMALL).needs == ((trained,) if task.case else ())
             assert task.unit(SMALL).cost > 0
 
 
