@@ -140,9 +140,9 @@ def test_a_rater_who_drew_none_of_the_training_cases_has_no_model(cohort: Path, 
     raters = list(Cohort.open(cohort).manifest.raters)
     case = Cohort.open(cohort).load(Cohort.open(cohort).case_names[0])
     assert seen_by(Several.PER_RATER, 2, [*raters[:2], "absent"], case) is None
-    for name in Cohort.open(cohort).case_names:
+    for name in Cohort.open(cohort).case_names[1:]:
         for path in (folder / name).glob(f"{raters[2]}.*"):
             path.unlink()
     settings = replace(SETTINGS, arms=(FusionMethod.NONE, Several.PER_RATER))
-    with pytest.raises(StudyError, match=f"per-rater/fold1/model3: {raters[2]} drew none of the training cases"):
+    with pytest.raises(StudyError, match=rf"per-rater/fold\d/model3: {raters[2]} drew none of the training cases"):
         run_cavity(tmp_path / "study", settings, folder / cohort.name, device="cpu", threads=1)
