@@ -99,7 +99,8 @@ def economical_uncertainty(
     everywhere = _Sums.nothing((len(images), *images.shape[-2:]))
     first = min(FIRST_SAMPLES, samples) if economy.likely_only else 0
     batches = [range(start, min(start + batch_size, len(images))) for start in range(0, len(images), batch_size)]
-    progress.start(f"{task}: where", first * len(batches))
+    if first:
+        progress.start(f"{task}: where", first * len(batches))
     for sample in range(first):
         for batch in batches:
             progress.check_cancelled()

@@ -121,7 +121,7 @@ def measure(arguments: argparse.Namespace) -> Report:
     """Every way in turn, its errors in each repetition, and the naive loop beside them."""
     if not (arguments.model / "model.json").exists():
         raise CannotRunError(f"There is no trained model in {arguments.model}: `make bench` trains it.")
-    samples, repetitions = (2, 1) if arguments.quick else (20, 3)
+    samples, repetitions = (2, 1) if arguments.quick else (20, arguments.repetitions)
     network, description = load_model(arguments.model, torch.device("cpu"))
     assert isinstance(network, UNet)
     model = network, description
@@ -216,4 +216,5 @@ if __name__ == "__main__":
     options = parser(__doc__)
     options.add_argument("--model", type=Path, default=FOLDER / "model", help="folder of the trained model")
     options.add_argument("--cohort", type=Path, default=FOLDER / "cohort", help="folder of the simulated cohort")
+    options.add_argument("--repetitions", type=int, default=3, help="of every way")
     run(options, measure)
