@@ -17,11 +17,9 @@ from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.sceneCases import SceneCase, exportSceneCohort
 
 PRESETS = {
-    "small": TrainingSettings(
-        depth=3, filters=14, epochs=60, spacing=(2.0, 2.0), background_slices=0.6, prior_bias=True
-    ),
+    "small": TrainingSettings(depth=3, filters=14, epochs=60, spacing=(2.0, 2.0), background_slices=0.6),
     "shapes": TrainingSettings(depth=2, filters=16, epochs=100),
-    "cavity": TrainingSettings(depth=5, filters=48, epochs=35, prior_bias=True),
+    "cavity": TrainingSettings(depth=5, filters=48, epochs=35),
 }
 """The paper's two networks (sections 3.2 and 3.3), and a small one that a computer without a GPU can train."""
 

@@ -112,7 +112,6 @@ def run_demo(
         epochs=settings.epochs,
         batch_size=settings.batch_size,
         background_slices=settings.background_slices,
-        prior_bias=True,
         depth=settings.depth,
         spacing=(settings.network_spacing_mm, settings.network_spacing_mm),
         seed=settings.seed,
