@@ -130,7 +130,7 @@ class Economy:
     """What a prediction saves at the cost of a small error; nothing by default.
 
     Attributes:
-        likely_only: draw samples only where a pass without dropout finds anything but background possible.
+        likely_only: draw most samples only where the first ones find anything but background possible.
         entropy_tolerance: draw no more samples of a slice when its predictive entropy is expected to be this near, in
             bits, to that of all T; None draws all.
     """

@@ -195,7 +195,7 @@ def predict(
     likely_only: Annotated[
         bool,
         typer.Option(
-            "--likely-only", help="Faster, with a small error: samples only where a pass without dropout sees anything."
+            "--likely-only", help="Faster, with a small error: most samples only where the first three see anything."
         ),
     ] = False,
     entropy_tolerance: Annotated[

@@ -22,18 +22,18 @@ def test_a_box_holds_what_is_possible_with_growth_and_context_in_whole_squares()
     (box,) = likely_boxes(probability, batch_size=6, multiple=16)
     assert box.slices == (5,)
     assert box.used.shape == (1, box.rows.stop - box.rows.start, box.columns.stop - box.columns.start)
-    # 100 - 12 to 110 + 12 and 60 - 12 to 64 + 12, in squares of 16.
-    assert GROWTH + CONTEXT == 12
-    assert (box.rows, box.columns) == (slice(80, 128), slice(48, 80))
+    # 100 - 40 to 110 + 40 and 60 - 40 to 64 + 40, in squares of 16.
+    assert GROWTH + CONTEXT == 40
+    assert (box.rows, box.columns) == (slice(48, 160), slice(16, 112))
     expected = np.zeros(probability.shape, int)
     expected[5, 100 - GROWTH : 110 + GROWTH, 60 - GROWTH : 64 + GROWTH] = 1
     assert np.array_equal(covered([box], probability.shape), expected)
 
 
 def test_two_structures_have_two_boxes_each_with_its_own_slices() -> None:
-    probability = np.zeros((8, 160, 160))
+    probability = np.zeros((8, 320, 320))
     probability[1:4, 30:40, 30:40] = 0.9
-    probability[3:9, 120:130, 120:130] = 0.9
+    probability[3:9, 250:260, 250:260] = 0.9
     first, second = likely_boxes(probability, batch_size=8, multiple=16)
     assert (first.slices, second.slices) == ((1, 2, 3), (3, 4, 5, 6, 7))
     assert first.rows.stop <= second.rows.start

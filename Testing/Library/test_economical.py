@@ -39,14 +39,14 @@ class TestEntropyError:
 
 
 def beside_background(case: Case) -> Case:
-    """The case with three times its width, the rest of it grey noise."""
+    """The case with six times its width, the rest of it grey noise."""
     rows, columns = case.raters.shape[-2:]
-    noise = np.random.default_rng(0).normal(40, 8, (*case.images.shape[:2], rows, 2 * columns)).clip(1)
+    noise = np.random.default_rng(0).normal(40, 8, (*case.images.shape[:2], rows, 5 * columns)).clip(1)
     return replace(
         case,
-        grid=Grid((3 * columns, rows, case.raters.shape[1]), case.grid.spacing),
+        grid=Grid((6 * columns, rows, case.raters.shape[1]), case.grid.spacing),
         images=np.concatenate([case.images, noise.astype(np.float32)], axis=3),
-        raters=np.pad(case.raters, ((0, 0), (0, 0), (0, 0), (0, 2 * columns))),
+        raters=np.pad(case.raters, ((0, 0), (0, 0), (0, 0), (0, 5 * columns))),
         truth=None,
     )
 
@@ -71,7 +71,7 @@ class TestPrediction:
         exact = predict(*model, CASE, samples=20, seed=0)
         again = predict(*model, CASE, samples=20, seed=1)
         found = predict(*model, CASE, samples=20, seed=0, economy=Economy(likely_only=True))
-        # Two thirds of the case hold nothing: the first samples of that and all of the rest are 43 %.
+        # Of most of the case only the first samples are drawn; the box is the disc and 40 pixels to its right.
         assert int(found.notes[-1].removeprefix("case10: ").split(" %")[0]) < 75
 
         def error(first: Prediction, second: Prediction) -> float:
