@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+
+Number = TypeVar("Number", bound=np.generic)
 
 POSSIBLE = 0.05
 """Mean foreground probability of the first samples above which a pixel may be more than background."""
@@ -21,22 +24,21 @@ with 8 or 24 pixels that changed the entropy by more than Monte Carlo noise, and
 
 @dataclass(frozen=True)
 class Box:
-    """What the network sees of some slices, and where its samples are used.
+    """What the network sees of a slice, and where its samples are used.
 
     Attributes:
-        slices: their numbers.
-        rows, columns: what is seen of each; they begin at multiples of the network's poolings.
-        used: where samples are used, shape (slice, row, column) of what is seen.
+        number: the slice's.
+        window: rows and columns that are seen; they begin at multiples of the network's poolings.
+        used: where samples are used, shape (row, column) of what is seen.
     """
 
-    slices: tuple[int, ...]
-    rows: slice
-    columns: slice
+    number: int
+    window: tuple[slice, slice]
     used: NDArray[np.bool_]
 
-    def of(self, array: NDArray[np.float64]) -> NDArray[np.float64]:
-        """A copy of what is seen of an array of shape (slice, row, column)."""
-        return array[list(self.slices), self.rows, self.columns]
+    def of(self, array: NDArray[Number]) -> NDArray[Number]:
+        """A view of what is seen of an array of shape (slice, row, column)."""
+        return array[(self.number, *self.window)]
 
 
 def likely_boxes(probability: NDArray[np.float64], batch_size: int, multiple: int) -> list[Box]:
@@ -49,22 +51,35 @@ def likely_boxes(probability: NDArray[np.float64], batch_size: int, multiple: in
             same pixels as in the whole slice.
 
     Returns:
-        Boxes that use each pixel once at most; none where nothing is possible.
+        Boxes that use each pixel once at most; none where nothing is possible. Those of neighbouring slices show the
+        same window.
     """
-    used = ndimage.binary_dilation(probability > POSSIBLE, np.ones((1, 2 * GROWTH + 1, 2 * GROWTH + 1)))
-    seen = ndimage.binary_dilation(used, np.ones((1, 2 * CONTEXT + 1, 2 * CONTEXT + 1)))
+    used = _grown(probability > POSSIBLE, GROWTH)
+    seen = _grown(used, CONTEXT)
     squares = _any_in_squares(seen, multiple)
     boxes = []
     for start in range(0, len(probability), batch_size):
         batch = squares[start : start + batch_size]
         parts, _count = ndimage.label(batch.any(axis=0))
-        for number, (rows, columns) in enumerate(ndimage.find_objects(parts), 1):
-            own = parts == number
-            slices = tuple(int(at) for at in start + np.flatnonzero((batch & own).any(axis=(1, 2))))
-            rows, columns = (slice(side.start * multiple, side.stop * multiple) for side in (rows, columns))
+        for label, (rows, columns) in enumerate(ndimage.find_objects(parts), 1):
+            own = parts == label
+            window = _times(rows, multiple), _times(columns, multiple)
             here = np.kron(own, np.ones((multiple, multiple), bool))[: seen.shape[1], : seen.shape[2]]
-            boxes.append(Box(slices, rows, columns, (used & here)[list(slices), rows, columns]))
+            for at in start + np.flatnonzero((batch & own).any(axis=(1, 2))):
+                boxes.append(Box(int(at), window, (used[at] & here)[window]))
     return boxes
+
+
+def _grown(mask: NDArray[np.bool_], pixels: int) -> NDArray[np.bool_]:
+    """Each pixel of the mask with a square around it in its slice."""
+    side = 2 * pixels + 1
+    # The maximum over a square goes by rows and columns in turn; dilation with a square would visit all of its pixels.
+    grown: NDArray[np.bool_] = ndimage.maximum_filter(mask, (1, side, side), mode="constant")
+    return grown
+
+
+def _times(side: slice, multiple: int) -> slice:
+    return slice(side.start * multiple, side.stop * multiple)
 
 
 def _any_in_squares(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
@@ -76,7 +91,7 @@ def _any_in_squares(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
     return found
 
 
-def whole_box(slices: range, rows: int, columns: int) -> Box:
-    """A box that holds all of some slices."""
-    used = np.ones((len(slices), rows, columns), bool)
-    return Box(tuple(slices), slice(0, rows), slice(0, columns), used)
+def whole_boxes(slices: int, rows: int, columns: int) -> list[Box]:
+    """A box around each of some slices."""
+    used = np.ones((rows, columns), bool)
+    return [Box(number, (slice(0, rows), slice(0, columns)), used) for number in range(slices)]

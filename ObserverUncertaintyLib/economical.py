@@ -1,20 +1,22 @@
 """Monte Carlo dropout with less work and a small error: fewer samples, and most of them only where it matters.
 
-The first samples are drawn of everything. Where they find a structure possible, boxes are drawn around it, and the
-other samples are drawn in these; elsewhere the result is that of the first ones. In a box, drawing ends when the
-predictive entropy has settled. A pass without dropout would not do for the first ones: batch normalisation was trained
-on activations with dropout, so without it they are too narrow, and large parts of the background rise to some percent.
+The first samples are drawn of everything. The others are drawn where the first ones find a structure possible, or in
+the slices where they bring the predictive entropy nearer to that of all samples; elsewhere the result is that of the
+first ones. A pass without dropout would not do for these: batch normalisation was trained on activations with dropout,
+so without it they are too narrow, and large parts of the background rise to some percent.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ObserverUncertaintyLib.boxes import Box, likely_boxes, whole_box
+from ObserverUncertaintyLib.boxes import Box, likely_boxes, whole_boxes
 from ObserverUncertaintyLib.entropy import Uncertainty, binary_entropy
 from ObserverUncertaintyLib.network.dropout import Window
 from ObserverUncertaintyLib.progress import Progress
@@ -24,9 +26,8 @@ from ObserverUncertaintyLib.settings import Economy
 FIRST_SAMPLES = 3
 """Samples that are drawn of everything."""
 
-_FEWEST_SAMPLES = 6
 _UNSURE = 0.05
-"""Entropy in bits from which a pixel counts when it is decided whether the samples are enough."""
+"""Entropy in bits from which a pixel counts when it is decided where samples are needed."""
 
 
 @dataclass(frozen=True)
@@ -42,34 +43,6 @@ class EconomicalResult:
     probability: NDArray[np.float64]
     uncertainty: Uncertainty
     work: float
-
-
-@dataclass
-class _Sums:
-    """Sums over the samples of some pixels, and how many samples they are.
-
-    Attributes:
-        probability, square, entropy: of the foreground probability, float64, all of one shape.
-        count: samples.
-    """
-
-    probability: NDArray[np.float64]
-    square: NDArray[np.float64]
-    entropy: NDArray[np.float64]
-    count: int = 0
-
-    @classmethod
-    def nothing(cls, shape: tuple[int, ...]) -> _Sums:
-        return cls(np.zeros(shape), np.zeros(shape), np.zeros(shape))
-
-    def of(self, box: Box) -> _Sums:
-        return _Sums(box.of(self.probability), box.of(self.square), box.of(self.entropy), self.count)
-
-    def add(self, part: slice, drawn: NDArray[np.float64]) -> None:
-        """Add a sample of some slices; `count` is the caller's to raise when it has all of them."""
-        self.probability[part] += drawn
-        self.square[part] += drawn**2
-        self.entropy[part] += binary_entropy(drawn)
 
 
 def economical_uncertainty(
@@ -96,94 +69,203 @@ def economical_uncertainty(
         task: what the progress is called.
         progress: is told of every batch, and can cancel.
     """
-    everywhere = _Sums.nothing((len(images), *images.shape[-2:]))
-    first = min(FIRST_SAMPLES, samples) if economy.likely_only else 0
-    batches = [range(start, min(start + batch_size, len(images))) for start in range(0, len(images), batch_size)]
-    if first:
-        progress.start(f"{task}: where", first * len(batches))
+    sums = _Sums.nothing((len(images), *images.shape[-2:]))
+    drawing = _Drawing(sampler, images, seed, batch_size, multiple, progress, sums)
+    boxes, first = whole_boxes(*sums.probability.shape), min(FIRST_SAMPLES, samples)
+    progress.start(f"{task}: everything", first * len(boxes))
     for sample in range(first):
-        for batch in batches:
-            progress.check_cancelled()
-            progress.advance(1)
-            part = slice(batch.start, batch.stop)
-            everywhere.add(part, _drawn(sampler.draw(images[part], seed, sample, batch)))
-        everywhere.count += 1
-    if first:
-        boxes = likely_boxes(everywhere.probability / first, batch_size, multiple)
-    else:
-        boxes = [whole_box(batch, *images.shape[-2:]) for batch in batches]
-    probability, entropy = (total / max(first, 1) for total in (everywhere.probability, everywhere.entropy))
-    pixels = first * probability.size
-    progress.start(task, (samples - first) * len(boxes))
-    for box in boxes:
-        found = _settled(sampler, images, samples, seed, box, everywhere.of(box), multiple, economy, progress)
-        at = (list(box.slices), box.rows, box.columns)
-        probability[at] = np.where(box.used, found.probability / found.count, probability[at])
-        entropy[at] = np.where(box.used, found.entropy / found.count, entropy[at])
-        pixels += (found.count - first) * box.used.size
+        drawing.add(boxes, sample)
+    if economy.likely_only:
+        boxes = likely_boxes(sums.probability / first, batch_size, multiple)
+    needs = None if economy.entropy_tolerance is None else _Needs(boxes, samples, economy.entropy_tolerance)
+    progress.start(f"{task}: where it matters", (samples - first) * len(boxes))
+    for sample in range(first, samples):
+        if needs:
+            left = needs.more_than(sample, sums)
+            if len(left) < len(boxes):
+                progress.advance((samples - sample) * (len(boxes) - len(left)), "settled")
+            boxes = left
+        drawing.add(boxes, sample)
+    probability = sums.probability / sums.count
     predictive = binary_entropy(probability)
-    expected = np.minimum(entropy, predictive)
-    return EconomicalResult(
-        probability, Uncertainty(predictive, expected, predictive - expected), pixels / (samples * probability.size)
-    )
+    expected = np.minimum(sums.entropy / sums.count, predictive)
+    uncertainty = Uncertainty(predictive, expected, predictive - expected)
+    return EconomicalResult(probability, uncertainty, drawing.pixels / (samples * probability.size))
 
 
-def _settled(
-    sampler: Sampler,
-    images: Tensor,
-    samples: int,
-    seed: int,
-    box: Box,
-    sums: _Sums,
-    multiple: int,
-    economy: Economy,
-    progress: Progress,
-) -> _Sums:
-    """Add as many samples of a box as are needed to those that there are."""
-    rows, columns = images.shape[-2:]
-    window = None
-    if box.used.shape[1:] != (rows, columns):
-        window = Window(box.rows.start, box.columns.start, rows + -rows % multiple, columns + -columns % multiple)
-    seen = images[list(box.slices), :, box.rows, box.columns]
-    for sample in range(sums.count, samples):
-        progress.check_cancelled()
-        progress.advance(1, f"slice {box.slices[0] + 1}, sample {sample + 1}/{samples}")
-        sums.add(slice(None), _drawn(sampler.draw(seen, seed, sample, box.slices, window)))
-        sums.count += 1
-        tolerance, count = economy.entropy_tolerance, sums.count
-        if tolerance is None or not _FEWEST_SAMPLES <= count < samples:
-            continue
-        mean, square = (total[box.used] / count for total in (sums.probability, sums.square))
-        if entropy_error(mean, square, count, samples) <= tolerance:
-            progress.advance(samples - count, "settled")
-            break
-    return sums
+@dataclass
+class _Sums:
+    """Sums over the samples of each pixel.
+
+    Attributes:
+        probability, square, entropy: of the foreground probability, float64, shape (slice, row, column).
+        count: how many samples they are, int, same shape.
+    """
+
+    probability: NDArray[np.float64]
+    square: NDArray[np.float64]
+    entropy: NDArray[np.float64]
+    count: NDArray[np.int64]
+
+    @classmethod
+    def nothing(cls, shape: tuple[int, ...]) -> _Sums:
+        return cls(np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape, np.int64))
+
+    def add(self, box: Box, drawn: NDArray[np.float64]) -> None:
+        """Add a sample of what a box shows, where it is used."""
+        box.of(self.probability)[box.used] += drawn[box.used]
+        box.of(self.square)[box.used] += drawn[box.used] ** 2
+        box.of(self.entropy)[box.used] += binary_entropy(drawn[box.used])
+        box.of(self.count)[box.used] += 1
 
 
-def _drawn(sample: Tensor) -> NDArray[np.float64]:
-    return sample.cpu().numpy().astype(np.float64)
+@dataclass
+class _Drawing:
+    """Adds samples of boxes to the sums.
+
+    Attributes:
+        pixels: how many the network has seen.
+    """
+
+    sampler: Sampler
+    images: Tensor
+    seed: int
+    batch_size: int
+    multiple: int
+    progress: Progress
+    sums: _Sums
+    pixels: int = 0
+
+    def add(self, boxes: Sequence[Box], sample: int) -> None:
+        """Add one sample of each box."""
+        for batch in self._batches(boxes):
+            self.progress.check_cancelled()
+            self.progress.advance(len(batch), f"sample {sample + 1}")
+            slices, (rows, columns) = [box.number for box in batch], batch[0].window
+            seen = self.images[slices, :, rows, columns]
+            drawn = self.sampler.draw(seen, self.seed, sample, slices, self._window(rows, columns)).cpu().numpy()
+            for box, each in zip(batch, drawn, strict=True):
+                self.sums.add(box, each.astype(np.float64))
+                self.pixels += each.size
+
+    def _batches(self, boxes: Sequence[Box]) -> Iterator[list[Box]]:
+        """Boxes that show the same window, not too many at a time."""
+        alike = defaultdict(list)
+        for box in boxes:
+            rows, columns = box.window
+            alike[rows.start, rows.stop, columns.start, columns.stop].append(box)
+        for group in alike.values():
+            for start in range(0, len(group), self.batch_size):
+                yield group[start : start + self.batch_size]
+
+    def _window(self, rows: slice, columns: slice) -> Window | None:
+        """What is seen of whole slices, which the network widens to a multiple of its poolings; None if all of it."""
+        height, width = self.images.shape[-2:]
+        if (rows, columns) == (slice(0, height), slice(0, width)):
+            return None
+        return Window(rows.start, columns.start, height + -height % self.multiple, width + -width % self.multiple)
 
 
-def entropy_error(mean: NDArray[np.float64], mean_square: NDArray[np.float64], count: int, samples: int) -> float:
-    """How far the predictive entropy of the samples so far may be from that of all T, in bits.
+class _Needs:
+    """How many samples boxes need for the entropy to be as near to that of all T as is asked for."""
 
-    Both are means over draws of one distribution, so their difference has the variance s^2 (1/t - 1/T). The entropy
-    changes by |log2((1 - p) / p)| times as much as the probability.
+    def __init__(self, boxes: Sequence[Box], samples: int, tolerance: float) -> None:
+        """Nothing is known of them yet.
+
+        Args:
+            boxes: all in which samples may be drawn.
+            samples: T.
+            tolerance: the mean error in bits over all unsure pixels of the boxes.
+        """
+        self._boxes = boxes
+        self._samples = samples
+        self._tolerance = tolerance
+        self._costs = np.array([box.used.size for box in boxes], float)
+        self._effects, self._unsure = np.zeros(len(boxes)), np.zeros(len(boxes))
+        self._counts = np.zeros(len(boxes))
+        self._open = np.ones(len(boxes), bool)
+
+    def more_than(self, count: int, sums: _Sums) -> list[Box]:
+        """The boxes that need more samples than they have; one that once needed no more has settled.
+
+        Args:
+            count: samples of the boxes that have not settled.
+            sums: over them.
+        """
+        for number, box in enumerate(self._boxes):
+            if not self._open[number]:
+                continue
+            mean, square = (box.of(total)[box.used] / count for total in (sums.probability, sums.square))
+            self._effects[number], self._unsure[number] = entropy_effect(mean, square, count)
+        self._counts[self._open] = count
+        allowed = self._tolerance * self._unsure.sum()
+        most = np.where(self._open, self._samples, self._counts)
+        needed = needed_samples(self._effects, self._costs, self._counts, most, self._samples, allowed)
+        self._open &= needed > count
+        return [box for box, is_open in zip(self._boxes, self._open, strict=True) if is_open]
+
+
+def entropy_effect(mean: NDArray[np.float64], mean_square: NDArray[np.float64], count: int) -> tuple[float, int]:
+    """How much the predictive entropy of some pixels scatters with the samples.
+
+    The means of t and of all T samples are of draws of one distribution, so their difference has the variance
+    s^2 (1/t - 1/T). The entropy changes by |log2((1 - p) / p)| times as much as the probability.
 
     Args:
         mean: of the probability over t samples.
         mean_square: of its square.
-        count: t.
-        samples: T.
+        count: t, at least two.
 
     Returns:
-        The expected absolute difference, as a mean over pixels whose entropy is above 0.05 bits; 0 if there is none.
+        The sum over the pixels whose entropy exceeds 0.05 bits of the expected absolute difference between the entropy
+        of t and of T samples, divided by sqrt(1/t - 1/T); and how many pixels these are.
     """
     unsure = binary_entropy(mean) > _UNSURE
-    if not unsure.any():
-        return 0.0
     p = mean[unsure]
-    variance = np.maximum(mean_square[unsure] - p**2, 0) * count / (count - 1)
-    spread = np.sqrt(variance * (1 / count - 1 / samples))
+    deviation = np.sqrt(np.maximum(mean_square[unsure] - p**2, 0) * count / (count - 1))
     # The mean of the absolute value of a normal variable is sqrt(2 / pi) standard deviations.
-    return float(np.sqrt(2 / np.pi) * np.mean(np.abs(np.log2((1 - p) / p)) * spread))
+    return float(np.sqrt(2 / np.pi) * np.sum(np.abs(np.log2((1 - p) / p)) * deviation)), len(p)
+
+
+def needed_samples(
+    effects: NDArray[np.float64],
+    costs: NDArray[np.float64],
+    fewest: NDArray[np.float64],
+    most: NDArray[np.float64],
+    samples: int,
+    allowed: float,
+) -> NDArray[np.float64]:
+    """The cheapest numbers of samples with which the error is allowed: Neyman's allocation.
+
+    Args:
+        effects: `entropy_effect` of each box.
+        costs: of a sample of each.
+        fewest: samples of each.
+        most: likewise.
+        samples: T.
+        allowed: sum over the boxes of effect * sqrt(1/t - 1/T).
+
+    Returns:
+        For each box a number between `fewest` and `most`, in proportion to (effect / cost)^(2/3) where it lies between
+        them, which minimises the cost for a given sum of effect / sqrt(t); `most` if the error exceeds what is allowed
+        even so.
+
+    Source: Neyman, Journal of the Royal Statistical Society 97 (1934) 558-625, for variances; here for the errors'
+        absolute values, hence another exponent.
+    """
+    shares = (effects / costs) ** (2 / 3)
+
+    def numbers(factor: float) -> NDArray[np.float64]:
+        return np.clip(factor * shares, fewest, most)
+
+    def error(factor: float) -> float:
+        return float(np.sum(effects * np.sqrt(np.maximum(1 / numbers(factor) - 1 / samples, 0))))
+
+    low, high = 0.0, samples / min(shares[shares > 0], default=1.0)
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if error(middle) <= allowed else (middle, high)
+    return numbers(high)
+
+
+_BISECTIONS = 50

@@ -205,8 +205,7 @@ class _Run:
 
     def train(self) -> None:
         """Run the epochs that are not done yet, with a checkpoint after each."""
-        steps = -(-len(self._slices_of_epoch(np.random.default_rng())) // self.settings.batch_size)
-        epochs, done = self.settings.epochs, len(self.losses)
+        steps, epochs, done = self.steps_per_epoch, self.settings.epochs, len(self.losses)
         self.progress.start("train", epochs * steps, done * steps)
         for epoch in range(done):
             self._tell_losses(epoch)
@@ -216,6 +215,11 @@ class _Run:
                 self.validation_losses.append(self._validation_loss(self.validation))
             self._save_checkpoint()
             self._tell_losses(epoch)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Of the optimiser; each epoch has as many slices."""
+        return -(-len(self._slices_of_epoch(np.random.default_rng())) // self.settings.batch_size)
 
     def _tell_losses(self, epoch: int) -> None:
         self.progress.metric("loss", self.losses[epoch])
@@ -368,6 +372,7 @@ def _describe(
         training={
             **record,
             "slices": len(run.slices),
+            "steps": run.settings.epochs * run.steps_per_epoch,
             "device": describe_device(run.device),
             "precision_used": run.precision.value,
             "torch": torch.__version__,

@@ -12,7 +12,7 @@ from cohorts import disc_case, discs
 from torch import nn
 
 from ObserverUncertaintyLib.cases import Case
-from ObserverUncertaintyLib.economical import FIRST_SAMPLES, entropy_error
+from ObserverUncertaintyLib.economical import FIRST_SAMPLES, entropy_effect, needed_samples
 from ObserverUncertaintyLib.entropy import binary_entropy
 from ObserverUncertaintyLib.geometry import Grid
 from ObserverUncertaintyLib.inference import Prediction, predict
@@ -23,19 +23,43 @@ from ObserverUncertaintyLib.settings import Economy, TrainingSettings
 from ObserverUncertaintyLib.training import train
 
 
-class TestEntropyError:
-    def test_it_is_the_error_that_simulated_draws_have(self) -> None:
+class TestEntropyEffect:
+    def test_it_predicts_the_error_that_simulated_draws_have(self) -> None:
         """Against a simulation: beta-distributed probabilities, entropies of 8 and of all 20 samples."""
         rng = np.random.default_rng(0)
         drawn = rng.beta(3, 5, (20, 200_000))
         few = drawn[:8]
-        found = entropy_error(few.mean(axis=0), (few**2).mean(axis=0), 8, 20)
+        effect, unsure = entropy_effect(few.mean(axis=0), (few**2).mean(axis=0), 8)
         actual = np.abs(binary_entropy(few.mean(axis=0)) - binary_entropy(drawn.mean(axis=0))).mean()
-        assert found == pytest.approx(actual, rel=0.1)
+        assert unsure == drawn.shape[1]
+        assert effect * np.sqrt(1 / 8 - 1 / 20) / unsure == pytest.approx(actual, rel=0.1)
 
-    def test_none_is_left_when_all_are_drawn_or_nothing_is_unsure(self) -> None:
-        assert entropy_error(np.array([0.3]), np.array([0.2]), 20, 20) == 0
-        assert entropy_error(np.array([0.001]), np.array([0.0005]), 5, 20) == 0
+    def test_pixels_that_are_sure_do_not_count(self) -> None:
+        assert entropy_effect(np.array([0.001, 0.999, 0.0]), np.array([0.0005, 0.9985, 0.0]), 5) == (0, 0)
+
+
+class TestNeededSamples:
+    def error(self, effects: np.ndarray, numbers: np.ndarray, samples: int) -> float:
+        return float(np.sum(effects * np.sqrt(1 / numbers - 1 / samples)))
+
+    def test_no_other_numbers_with_so_small_an_error_cost_less(self) -> None:
+        """Against a search of all whole numbers for three boxes, where sqrt(1/t) and sqrt(1/t - 1/T) are nearly one."""
+        effects, costs, samples = np.array([90.0, 30.0, 2.0]), np.array([1.0, 2.0, 1.0]), 1000
+        fewest, most = np.full(3, 3.0), np.full(3, 60.0)
+        found = needed_samples(effects, costs, fewest, most, samples, allowed=30.0)
+        assert self.error(effects, found, samples) == pytest.approx(30, rel=1e-6)
+        numbers = np.stack(np.meshgrid(*[np.arange(3.0, 61.0)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+        enough = np.sum(effects * np.sqrt(1 / numbers - 1 / samples), axis=1) <= 30
+        least = (numbers[enough] @ costs).min()
+        assert costs @ found == pytest.approx(least, rel=0.02)
+        assert found[0] > found[1] > found[2] == 3
+
+    def test_within_the_limits(self) -> None:
+        effects, ones = np.array([5.0, 5.0, 0.0]), np.ones(3)
+        nothing_allowed = needed_samples(effects, ones, 3 * ones, np.array([20.0, 7.0, 20.0]), 20, 0.0)
+        assert nothing_allowed == pytest.approx([20, 7, 3])
+        assert needed_samples(effects, ones, 3 * ones, 20 * ones, 20, 1e6) == pytest.approx([3, 3, 3])
+        assert needed_samples(0 * ones, ones, 3 * ones, 20 * ones, 20, 0.0) == pytest.approx([3, 3, 3])
 
 
 def beside_background(case: Case) -> Case:
@@ -104,7 +128,7 @@ class TestPrediction:
             found = predict(*model, CASE, samples=10, economy=Economy(entropy_tolerance=tolerance), progress=count)
             assert count.settled is settled
             assert count.done == count.steps
-            assert found.notes[-1].startswith(f"case10: {60 if settled else 100} %"), found.notes
+            assert found.notes[-1].startswith(f"case10: {30 if settled else 100} %"), found.notes
         exact = predict(*model, CASE, samples=10)
         assert found.probability == pytest.approx(exact.probability, abs=1e-6)
         assert found.uncertainty.expected == pytest.approx(exact.uncertainty.expected, abs=1e-6)

@@ -217,8 +217,8 @@ def test_an_epoch_sees_as_many_background_slices_as_asked_for(tmp_path: Path) ->
     for ratio in (None, 0.0, 1.0, 2.5, 99.0):
         listener = Listener()
         settings = replace(SMALL, epochs=1, batch_size=1, background_slices=ratio)
-        train(cases, tmp_path / str(ratio), settings, progress=listener)
-        assert listener.done == listener.steps
+        result = train(cases, tmp_path / str(ratio), settings, progress=listener)
+        assert listener.done == listener.steps == result.description.training["steps"]
         steps[ratio] = listener.steps
     # Four slices with the structure, twenty without.
     assert steps == {None: 24, 0.0: 4, 1.0: 8, 2.5: 14, 99.0: 24}
