@@ -11,7 +11,7 @@ from scipy import ndimage
 
 Number = TypeVar("Number", bound=np.generic)
 
-POSSIBLE = 0.05
+POSSIBLE = 0.1
 """Mean foreground probability of the first samples above which a pixel may be more than background."""
 
 GROWTH = 8

@@ -22,7 +22,7 @@ from ObserverUncertaintyLib.model_file import ModelDescription
 from ObserverUncertaintyLib.preprocessing import GridPath
 from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.sampling import Sampler, choose_batch_size, monte_carlo_samples, summed_samples
-from ObserverUncertaintyLib.settings import DEFAULT_SAMPLES, EXACT, Economy, Precision
+from ObserverUncertaintyLib.settings import DEFAULT_SAMPLES, EXACT, DropoutMasks, Economy, Precision
 
 _MEMORY_ADVICE = "Give a smaller --batch-size, or another --device."
 
@@ -72,6 +72,7 @@ def predict(
     batch_size: int | None = None,
     precision: Precision = Precision.AUTO,
     economy: Economy = EXACT,
+    dropout_masks: DropoutMasks = DropoutMasks.INDEPENDENT,
     skull_stripped: bool | None = None,
     progress: Progress | None = None,
     on_sample: OnSample | None = None,
@@ -91,6 +92,7 @@ def predict(
             on it, on a GPU it decides the masks.
         precision: number format of the network's heavy operations.
         economy: what is saved at the cost of a small error.
+        dropout_masks: how those of several samples are drawn; with balanced ones fewer samples have the same error.
         skull_stripped: whether the case's images show the brain only, if known.
         progress: is told of every batch, and can cancel.
         on_sample: is told of every sample, for what depends on single samples; not together with `economy`, which
@@ -116,7 +118,7 @@ def predict(
     with out_of_memory_advice(device, _MEMORY_ADVICE):
         rows, columns = images.shape[-2:]
         batch_size = batch_size or choose_batch_size(network, rows, columns)
-        sampler = Sampler(network, rows, columns, choose_precision(precision, device))
+        sampler = Sampler(network, rows, columns, choose_precision(precision, device), dropout_masks)
         draw = _Draw(sampler, images, path, case, samples, seed, batch_size, progress, on_sample)
         if economy:
             mean, uncertainty, work = draw.economically(economy, 2 ** description.architecture["depth"])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,12 +16,12 @@ from torch import Tensor, nn
 
 from ObserverUncertaintyLib.devices import autocast, free_memory, torch_type
 from ObserverUncertaintyLib.entropy import MonteCarloSums
-from ObserverUncertaintyLib.network.dropout import ChannelDropout, ElementDropout, Window
+from ObserverUncertaintyLib.network.dropout import ChannelDropout, ElementDropout, Window, rotations
 from ObserverUncertaintyLib.network.folded_layers import can_fold
 from ObserverUncertaintyLib.network.prepared_unet import PreparedUNet
 from ObserverUncertaintyLib.network.thinned_unet import ThinnedUNet
 from ObserverUncertaintyLib.network.unet import UNet, set_monte_carlo_mode
-from ObserverUncertaintyLib.settings import Precision, UNetSettings
+from ObserverUncertaintyLib.settings import DropoutMasks, Precision, UNetSettings
 
 _CPU_SLICES = 8
 """More slices at a time are no faster (2 cores) and take more memory."""
@@ -62,7 +63,14 @@ class Sampler:
     2.2.
     """
 
-    def __init__(self, network: nn.Module, rows: int, columns: int, precision: Precision) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        rows: int,
+        columns: int,
+        precision: Precision,
+        masks: DropoutMasks = DropoutMasks.INDEPENDENT,
+    ) -> None:
         """Prepare the network; it must not change while this is in use.
 
         Args:
@@ -70,15 +78,17 @@ class Sampler:
             rows: of the slices; others work too, perhaps more slowly.
             columns: likewise.
             precision: number format of the network's heavy operations, not "auto".
+            masks: how those of several samples are drawn.
         """
         self.device = next(network.parameters()).device
         self._network = network
         self._precision = precision
         self._size = rows, columns
+        self._masks = masks
         self._foldable = network if can_fold(network) else None
         self._whole_channels = any(isinstance(module, ChannelDropout) for module in network.modules())
         self._prepared: PreparedUNet | None = None
-        self._thinned: tuple[tuple[int, int], ThinnedUNet] | None = None
+        self._thinned: tuple[_Draw, ThinnedUNet] | None = None
 
     def draw(
         self, images: Tensor, seed: int, sample: int, slices: Sequence[int], window: Window | None = None
@@ -96,14 +106,15 @@ class Sampler:
         Returns:
             float32, shape (slice, row, column), in [0, 1], on the network's device.
         """
+        draw = _Draw.of(self._network, seed, sample, self._masks)
         with torch.inference_mode():
             if self._foldable is None:
-                logits = _plain_draw(self._network, images, seed, sample, slices, self._precision)
+                logits = _plain_draw(self._network, images, draw, slices, self._precision)
             elif self._whole_channels:
-                logits = self._thinned_unet(self._foldable, seed, sample)(images)
+                logits = self._thinned_unet(self._foldable, draw)(images)
             else:
-                generators = _slice_generators(seed, sample, slices)
-                logits = self._prepared_unet(self._foldable)(images, generators, window)
+                unet = self._prepared_unet(self._foldable)
+                logits = unet(images, draw.slice_generators(slices), window, draw.rotation or 0.0)
             return torch.sigmoid(logits)[:, 0]
 
     def deterministic(self, images: Tensor) -> Tensor:
@@ -121,12 +132,53 @@ class Sampler:
             self._prepared = PreparedUNet(network, *self._size, torch_type(self._precision))
         return self._prepared
 
-    def _thinned_unet(self, network: UNet, seed: int, sample: int) -> ThinnedUNet:
+    def _thinned_unet(self, network: UNet, draw: _Draw) -> ThinnedUNet:
         """The network of a sample, built at its first batch."""
-        if self._thinned is None or self._thinned[0] != (seed, sample):
-            kept = _kept_channels(network, seed, sample)
-            self._thinned = (seed, sample), ThinnedUNet(network, kept, *self._size, torch_type(self._precision))
+        if self._thinned is None or self._thinned[0] != draw:
+            kept = draw.kept_channels(network)
+            self._thinned = draw, ThinnedUNet(network, kept, *self._size, torch_type(self._precision))
         return self._thinned[1]
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """What decides a sample's masks.
+
+    Attributes:
+        seed: of all of them.
+        number: of the random numbers, which rotated masks share.
+        rotation: of the masks, in [0, 1); None where they are drawn each for itself.
+    """
+
+    seed: int
+    number: int
+    rotation: float | None
+
+    @classmethod
+    def of(cls, network: nn.Module, seed: int, sample: int, masks: DropoutMasks) -> _Draw:
+        """Of a sample of a network.
+
+        Raises:
+            ValueError: balanced masks are asked for, and there is a dropout layer that cannot rotate its masks.
+        """
+        if masks is DropoutMasks.INDEPENDENT:
+            return cls(seed, sample, None)
+        layers = [module for module in network.modules() if isinstance(module, nn.modules.dropout._DropoutNd)]
+        if not all(isinstance(layer, (ElementDropout, ChannelDropout)) for layer in layers):
+            raise ValueError("balanced masks need ElementDropout or ChannelDropout in place of torch's own layers")
+        group = min((rotations(layer.p) for layer in layers), default=1)
+        return cls(seed, sample // group, sample % group / group)
+
+    def slice_generators(self, slices: Sequence[int]) -> list[torch.Generator]:
+        """For each slice of a batch a generator that nothing else decides than the seed, the number and the slice."""
+        return [torch.Generator().manual_seed(_mixed(self.seed, self.number, at)) for at in slices]
+
+    def kept_channels(self, network: nn.Module) -> list[Tensor]:
+        """For each channel-wise dropout layer, which channels a sample keeps: bool, shape (channel,)."""
+        rng = np.random.default_rng((self.seed, self.number))
+        layers = [module for module in network.modules() if isinstance(module, ChannelDropout)]
+        turned = ((rng.random(layer.channels) + (self.rotation or 0.0)) % 1 >= layer.p for layer in layers)
+        return [torch.from_numpy(kept) for kept in turned]
 
 
 def summed_samples(
@@ -207,47 +259,42 @@ def _drawn_batches(
         yield part, sampler.draw(images[part], seed, sample, range(part.start, part.stop))
 
 
-def reference_samples(network: nn.Module, images: Tensor, samples: int, seed: int) -> Iterator[NDArray[np.float32]]:
+def reference_samples(
+    network: nn.Module, images: Tensor, samples: int, seed: int, masks: DropoutMasks = DropoutMasks.INDEPENDENT
+) -> Iterator[NDArray[np.float32]]:
     """The same as `monte_carlo_samples` as it is defined, slice by slice by the plain network in float32.
 
     Slow, to be compared with. On a CPU both draw the same masks for the same seed.
     """
     for sample in range(samples):
+        draw = _Draw.of(network, seed, sample, masks)
         with torch.no_grad():
             logits = [
-                _plain_draw(network, image, seed, sample, [number], Precision.FLOAT32)
+                _plain_draw(network, image, draw, [number], Precision.FLOAT32)
                 for number, image in enumerate(torch.split(images, 1))
             ]
         yield torch.sigmoid(torch.cat(logits))[:, 0].cpu().numpy()
 
 
-def _plain_draw(
-    network: nn.Module, images: Tensor, seed: int, sample: int, slices: Sequence[int], precision: Precision
-) -> Tensor:
+def _plain_draw(network: nn.Module, images: Tensor, draw: _Draw, slices: Sequence[int], precision: Precision) -> Tensor:
     """Logits of one sample of a batch by the network itself."""
     set_monte_carlo_mode(network)
     device = next(network.parameters()).device
     channelwise = [module for module in network.modules() if isinstance(module, ChannelDropout)]
     elementwise = [module for module in network.modules() if isinstance(module, ElementDropout)]
     try:
-        for layer, kept in zip(channelwise, _kept_channels(network, seed, sample), strict=True):
+        for layer, kept in zip(channelwise, draw.kept_channels(network), strict=True):
             layer.kept = kept
-        if device.type == "cpu":
-            generators = _slice_generators(seed, sample, slices)
-            for each in elementwise:
-                each.generators = generators
-        with _seeded(device, seed, sample, *slices[:1]):
+        generators = draw.slice_generators(slices) if device.type == "cpu" else None
+        for each in elementwise:
+            each.generators, each.rotation = generators, draw.rotation
+        with _seeded(device, draw.seed, draw.number, *slices[:1]):
             return _plain_logits(network, images, precision)
     finally:  # training draws for each slice, and for whole batches
         for layer in channelwise:
             layer.kept = None
         for each in elementwise:
-            each.generators = None
-
-
-def _slice_generators(seed: int, sample: int, slices: Sequence[int]) -> list[torch.Generator]:
-    """For each slice of a batch a generator that nothing else decides than the seed, the sample and the slice."""
-    return [torch.Generator().manual_seed(_mixed(seed, sample, number)) for number in slices]
+            each.generators = each.rotation = None
 
 
 def _plain_logits(network: nn.Module, images: Tensor, precision: Precision) -> Tensor:
@@ -255,13 +302,6 @@ def _plain_logits(network: nn.Module, images: Tensor, precision: Precision) -> T
     with autocast(precision, device):
         logits: Tensor = network(images.to(device, memory_format=torch.channels_last))
     return logits.float()
-
-
-def _kept_channels(network: nn.Module, seed: int, sample: int) -> list[Tensor]:
-    """For each channel-wise dropout layer, which channels a sample keeps: bool, shape (channel,)."""
-    rng = np.random.default_rng((seed, sample))
-    layers = [module for module in network.modules() if isinstance(module, ChannelDropout)]
-    return [torch.from_numpy(rng.random(layer.channels) >= layer.p) for layer in layers]
 
 
 @contextmanager

@@ -125,6 +125,16 @@ class TrainingSettings:
     precision: Precision = Precision.AUTO
 
 
+class DropoutMasks(StrEnum):
+    """How the masks of several samples are drawn; each sample for itself has the same distribution."""
+
+    INDEPENDENT = "independent"
+    """Each for itself, as in the paper."""
+
+    BALANCED = "balanced"
+    """In groups, 5 for p = 0.2, within which each activation is dropped once: fewer samples have the same error."""
+
+
 @dataclass(frozen=True)
 class Economy:
     """What a prediction saves at the cost of a small error; nothing by default.
@@ -155,3 +165,4 @@ class PredictionSettings:
     batch_size: int | None = None
     precision: Precision = Precision.AUTO
     economy: Economy = EXACT
+    dropout_masks: DropoutMasks = DropoutMasks.INDEPENDENT

@@ -31,6 +31,7 @@ from ObserverUncertaintyLib.settings import (
     DEFAULT_SAMPLES,
     Augmentation,
     DropoutKind,
+    DropoutMasks,
     Economy,
     FeatureNorm,
     Loss,
@@ -204,6 +205,10 @@ def predict(
             min=0, help="Faster, with this error in bits: no more samples of a slice once its entropy is known so well."
         ),
     ] = None,
+    dropout_masks: Annotated[
+        DropoutMasks,
+        typer.Option(help="balanced drops every activation equally often: 5 samples are then as good as 20."),
+    ] = DropoutMasks.INDEPENDENT,
     device: Device = "auto",
     resample: Resample = False,
     masks: Masks = MaskInterpolation.NEAREST,
@@ -239,7 +244,9 @@ def predict(
             cohort.case_names if cohort else [name],
             load,
             out,
-            PredictionSettings(samples, seed, batch_size, precision, Economy(likely_only, entropy_tolerance)),
+            PredictionSettings(
+                samples, seed, batch_size, precision, Economy(likely_only, entropy_tolerance), dropout_masks
+            ),
             device=device,
             skull_stripped=cohort.manifest.skull_stripped if cohort else None,
             resume=resume,

@@ -61,7 +61,11 @@ class PreparedUNet:
         self._classifier = direct(*parameters(network.classifier), dtype)
 
     def __call__(
-        self, images: Tensor, generators: Sequence[torch.Generator] | None, window: Window | None = None
+        self,
+        images: Tensor,
+        generators: Sequence[torch.Generator] | None,
+        window: Window | None = None,
+        rotation: float = 0.0,
     ) -> Tensor:
         """Logits of one draw.
 
@@ -70,6 +74,7 @@ class PreparedUNet:
             generators: what each slice draws its masks from; with None, the logits of the network in evaluation mode.
             window: what the images show of whole slices, from which they were cut between the poolings' squares; None
                 if they are whole. The draw is that of whole slices, but for what the network sees beyond the edge.
+            rotation: of the masks, in [0, 1).
 
         Returns:
             float32, shape (slice, 1, row, column).
@@ -77,7 +82,7 @@ class PreparedUNet:
 
         def drawn(block: list[_Layer], level: int) -> Operation:
             part = window.at(level) if window else None
-            return lambda x: reduce(lambda features, layer: layer(features, generators, part), block, x)
+            return lambda x: reduce(lambda features, layer: layer(features, generators, part, rotation), block, x)
 
         encoder = [drawn(block, level) for level, block in enumerate(self._encoder)]
         decoder = [drawn(block, len(self._decoder) - 1 - number) for number, block in enumerate(self._decoder)]
@@ -94,7 +99,9 @@ class _Layer:
         self._share = torch.tensor(1 - p, dtype=dtype)
         self._kept = KeptActivations(p)
 
-    def __call__(self, x: Tensor, generators: Sequence[torch.Generator] | None, window: Window | None) -> Tensor:
+    def __call__(
+        self, x: Tensor, generators: Sequence[torch.Generator] | None, window: Window | None, rotation: float
+    ) -> Tensor:
         x = self._convolution(x)
-        kept = self._share if generators is None else self._kept.mask(x, generators, window)
+        kept = self._share if generators is None else self._kept.mask(x, generators, window, rotation)
         return torch.addcmul(self._shift, x, kept, out=x).relu_()

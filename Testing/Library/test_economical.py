@@ -19,7 +19,7 @@ from ObserverUncertaintyLib.inference import Prediction, predict
 from ObserverUncertaintyLib.jobs import Progress
 from ObserverUncertaintyLib.model_file import ModelDescription, load_model
 from ObserverUncertaintyLib.preprocessing import Crop
-from ObserverUncertaintyLib.settings import Economy, TrainingSettings
+from ObserverUncertaintyLib.settings import DropoutMasks, Economy, TrainingSettings
 from ObserverUncertaintyLib.training import train
 
 
@@ -86,6 +86,24 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> tuple[nn.Module, ModelDes
     )
     train([beside_background(case) for case in discs(4, slices=4, size=64)], folder, settings, device="cpu")
     return load_model(folder)
+
+
+def test_five_balanced_samples_are_nearer_to_many_than_twice_as_many_independent_ones(
+    model: tuple[nn.Module, ModelDescription],
+) -> None:
+    many = predict(*model, CASE, samples=100, seed=99).uncertainty
+
+    def errors(samples: int, masks: DropoutMasks) -> tuple[float, float]:
+        found = [predict(*model, CASE, samples=samples, seed=seed, dropout_masks=masks).uncertainty for seed in (0, 1)]
+        predictive, expected = (
+            np.mean([np.abs(getattr(each, part) - getattr(many, part)).mean() for each in found])
+            for part in ("predictive", "expected")
+        )
+        return float(predictive), float(expected)
+
+    balanced, independent = errors(5, DropoutMasks.BALANCED), errors(10, DropoutMasks.INDEPENDENT)
+    assert balanced[0] < independent[0]
+    assert balanced[1] < independent[1]
 
 
 class TestPrediction:

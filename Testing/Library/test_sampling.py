@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ObserverUncertaintyLib.entropy import MonteCarloSums
-from ObserverUncertaintyLib.network.dropout import ChannelDropout, Window
+from ObserverUncertaintyLib.network.dropout import ChannelDropout, ElementDropout, Window
 from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.sampling import (
     Sampler,
@@ -18,7 +18,7 @@ from ObserverUncertaintyLib.sampling import (
     slices_that_fit,
     summed_samples,
 )
-from ObserverUncertaintyLib.settings import DropoutKind, FeatureNorm, Precision, UNetSettings
+from ObserverUncertaintyLib.settings import DropoutKind, DropoutMasks, FeatureNorm, Precision, UNetSettings
 
 IMAGES = torch.randn(5, 2, 24, 40, generator=torch.Generator().manual_seed(0))
 
@@ -135,6 +135,51 @@ def test_sums_are_those_of_the_samples() -> None:
     assert found.mean_probability() == pytest.approx(expected.mean_probability(), abs=1e-12)
     for name, values in vars(expected.uncertainty()).items():
         assert getattr(found.uncertainty(), name) == pytest.approx(values, abs=1e-9)
+
+
+class TestBalancedMasks:
+    """In groups of five samples, for p = 0.2, each activation is dropped once."""
+
+    @pytest.mark.parametrize("kind", list(DropoutKind))
+    @pytest.mark.parametrize("norm", [FeatureNorm.BATCH, FeatureNorm.INSTANCE])
+    def test_fast_and_plain_samples_are_the_same(self, norm: FeatureNorm, kind: DropoutKind) -> None:
+        made = network(feature_norm=norm, dropout_kind=kind)
+        expected = np.stack(list(reference_samples(made, IMAGES, 7, 4, DropoutMasks.BALANCED)))
+        assert np.ptp(expected, axis=0).max() > 0.001
+        fast = Sampler(made, 24, 40, Precision.FLOAT32, DropoutMasks.BALANCED)
+        assert np.stack(list(monte_carlo_samples(fast, IMAGES, 7, 4, 2))) == pytest.approx(expected, abs=1e-5)
+        # The first of a group has the masks of an independent sample, the others have not.
+        independent = np.stack(list(reference_samples(made, IMAGES, 2, 4)))
+        assert expected[[0, 5]] == pytest.approx(independent, abs=1e-5)
+        assert np.abs(expected[1] - independent[1]).max() > 0.001
+
+    @pytest.mark.parametrize("dropout", [ElementDropout(0.2), ChannelDropout(0.2, 2)])
+    def test_where_the_output_is_linear_in_the_masks_five_samples_have_no_error(self, dropout: nn.Module) -> None:
+        """The mean of the masks is then one, so that of the logits is the logit without dropout."""
+        torch.manual_seed(0)
+        linear = nn.Sequential(dropout, nn.Conv2d(2, 1, 3, padding=1))
+        with torch.no_grad():
+            expected = linear.eval()(IMAGES)[:, 0].numpy()
+
+        def error(masks: DropoutMasks) -> float:
+            drawn = np.stack(list(reference_samples(linear, IMAGES, 5, 0, masks))).astype(np.float64)
+            return float(np.abs(np.log(drawn / (1 - drawn)).mean(axis=0) - expected).mean())
+
+        # Of 65536 levels one is never dropped.
+        assert error(DropoutMasks.BALANCED) < 1e-4
+        assert error(DropoutMasks.INDEPENDENT) > 0.05
+
+    def test_after_sampling_training_draws_masks_that_are_not_rotated(self) -> None:
+        made = network(feature_norm=FeatureNorm.INSTANCE)
+        list(reference_samples(made, IMAGES, 2, 0, DropoutMasks.BALANCED))
+        assert {module.rotation for module in made.modules() if isinstance(module, ElementDropout)} == {None}
+
+    def test_layers_that_cannot_rotate_are_refused(self) -> None:
+        made = Sampler(
+            nn.Sequential(nn.Conv2d(2, 1, 1), nn.Dropout(0.2)), 24, 40, Precision.FLOAT32, DropoutMasks.BALANCED
+        )
+        with pytest.raises(ValueError, match="balanced masks need ElementDropout or ChannelDropout"):
+            made.draw(IMAGES, 0, 0, range(5))
 
 
 class TestWholeChannels:

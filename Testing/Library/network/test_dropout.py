@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from ObserverUncertaintyLib.network.dropout import ElementDropout, scaled_mask
+from ObserverUncertaintyLib.network.dropout import (
+    ElementDropout,
+    KeptActivations,
+    Window,
+    rotated_mask,
+    rotations,
+    scaled_mask,
+)
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16, torch.float64]
 
@@ -74,3 +83,52 @@ def test_the_same_seed_gives_the_same_mask_whatever_the_number_of_threads() -> N
     assert torch.equal(*masks)
     torch.manual_seed(4)
     assert not torch.equal(masks[0], scaled_mask(torch.empty(8, 16, 64, 64), 0.2))
+
+
+class TestRotation:
+    """Masks from the same random numbers, rotated."""
+
+    @pytest.mark.parametrize(
+        ("p", "count"), [(0.0, 1), (0.1, 10), (0.2, 5), (0.3, 3), (0.5, 2), (0.8, 5), (0.95, 20), (1.0, 1)]
+    )
+    def test_as_many_as_drop_or_keep_each_once(self, p: float, count: int) -> None:
+        assert rotations(p) == count
+
+    @pytest.mark.parametrize("draw", [scaled_mask, rotated_mask])
+    @pytest.mark.parametrize("p", [0.1, 0.2, 0.3, 0.5])
+    def test_each_activation_is_dropped_once_and_each_mask_drops_the_share_p(
+        self, p: float, draw: Callable[..., torch.Tensor]
+    ) -> None:
+        like, count = torch.empty(100_000), rotations(p)
+        dropped = torch.zeros(len(like))
+        for number in range(count):
+            torch.manual_seed(2)
+            mask = draw(like, p, rotation=number / count)
+            kept = mask != 0
+            assert float(kept.float().mean()) == pytest.approx(1 - p, abs=0.006)
+            assert mask[kept].unique().tolist() == pytest.approx([1 / (1 - p)])
+            dropped += ~kept
+        # What 16 bits round is never dropped, or twice.
+        assert float((dropped > 1).float().mean()) < 1e-3
+        assert float(dropped.mean()) == pytest.approx(count * p, abs=1e-3 if count * p > 0.99 else 0.01)
+
+    def test_no_rotation_is_the_mask_itself(self) -> None:
+        like = torch.empty(1000)
+        masks = []
+        for rotation in ({}, {"rotation": 0.0}, {"rotation": 0.2}):
+            torch.manual_seed(2)
+            masks.append(scaled_mask(like, 0.2, **rotation))
+        assert torch.equal(masks[0], masks[1])
+        assert not torch.equal(masks[0], masks[2])
+
+    def test_a_window_shows_what_the_whole_rotated_mask_has_there(self) -> None:
+        whole = torch.empty(2, 3, 16, 20).to(memory_format=torch.channels_last)
+        part = torch.empty(2, 3, 8, 12).to(memory_format=torch.channels_last)
+
+        def generators() -> list[torch.Generator]:
+            return [torch.Generator().manual_seed(seed) for seed in (4, 5)]
+
+        expected = KeptActivations(0.2).mask(whole, generators(), rotation=0.4)[:, :, 4:12, 8:20]
+        found = KeptActivations(0.2).mask(part, generators(), Window(4, 8, 16, 20), rotation=0.4)
+        assert torch.equal(found, expected)
+        assert set(found.unique().tolist()) == {0.0, 1.0}
