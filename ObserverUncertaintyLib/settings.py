@@ -141,8 +141,8 @@ class Economy:
 
     Attributes:
         likely_only: draw most samples only where the first ones find anything but background possible.
-        entropy_tolerance: draw no more samples of a slice when its predictive entropy is expected to be this near, in
-            bits, to that of all T; None draws all.
+        entropy_tolerance: draw no more samples than are needed for the predictive entropy to be this near, in bits, to
+            that of all T, on average over all unsure pixels of the case; None draws all.
     """
 
     likely_only: bool = False

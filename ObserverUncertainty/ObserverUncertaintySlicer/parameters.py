@@ -77,6 +77,7 @@ class Parameters:
     liveFusion = Switch(True)
     modelFolder = Value("")
     samples = Value(DEFAULT_SAMPLES, int)
+    balancedMasks = Switch(False)
     seed = Value(0, int)
     device = Value("auto")
     keepRunning = Switch(False)

@@ -202,7 +202,7 @@ def predict(
     entropy_tolerance: Annotated[
         float | None,
         typer.Option(
-            min=0, help="Faster, with this error in bits: no more samples of a slice once its entropy is known so well."
+            min=0, help="Faster, with this mean error in bits where unsure: samples only of slices that need them."
         ),
     ] = None,
     dropout_masks: Annotated[

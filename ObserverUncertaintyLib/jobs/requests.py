@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.settings import DEFAULT_SAMPLES, TrainingSettings
+from ObserverUncertaintyLib.settings import DEFAULT_SAMPLES, DropoutMasks, TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class PredictRequest:
         batch_size: slices computed at a time, fewer where the device's memory is too small; None chooses by the memory.
         device: "auto", "cpu", "cuda:N" or "mps".
         skull_stripped: whether the images show the brain only, if known.
+        dropout_masks: how those of several samples are drawn.
     """
 
     kind: ClassVar[str] = "predict"
@@ -39,6 +40,7 @@ class PredictRequest:
     batch_size: int | None = None
     device: str = "auto"
     skull_stripped: bool | None = None
+    dropout_masks: DropoutMasks = DropoutMasks.INDEPENDENT
 
     def __post_init__(self) -> None:
         """Refuse values that no prediction can be made with."""
@@ -164,6 +166,8 @@ def request_from_json(content: dict[str, Any]) -> Request:
     """Read what `request_to_json` made; raises KeyError, TypeError, ValueError or InputError if it is not such."""
     values = dict(content)
     kind = _REQUESTS[values.pop("kind")]
+    if "dropout_masks" in values:
+        values["dropout_masks"] = DropoutMasks(values["dropout_masks"])
     if kind is TrainRequest:
         values["settings"] = _training_settings(values["settings"])
         values["cases"] = None if values["cases"] is None else tuple(values["cases"])

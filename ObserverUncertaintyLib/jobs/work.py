@@ -71,7 +71,7 @@ def _predict(request: PredictRequest, result: Path, reporter: Reporter) -> None:
     weights = file_digest(Path(request.model) / WEIGHTS_FILE)
 
     def predict(batch_size: int | None) -> tuple[Prediction, dict[str, Any]]:
-        settings = PredictionSettings(request.samples, request.seed, batch_size)
+        settings = PredictionSettings(request.samples, request.seed, batch_size, dropout_masks=request.dropout_masks)
         return predict_case(
             network,
             description,

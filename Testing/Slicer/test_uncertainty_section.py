@@ -11,6 +11,7 @@ import slicer
 from opened_panel import openPanel, pretendDevices, simulatedSequences, waitFor
 
 from ObserverUncertaintyLib.jobs import JobState
+from ObserverUncertaintyLib.settings import DropoutMasks
 from ObserverUncertaintySlicer import host
 from ObserverUncertaintySlicer.backgroundJobs import knownJobs
 from ObserverUncertaintySlicer.devices import Device
@@ -75,20 +76,26 @@ def test_every_control_is_a_parameter_and_shows_it(panel, ui):
     ui.samplesSpin.value = 7
     ui.seedSpin.value = 11
     ui.keepRunningCheck.checked = True
+    ui.balancedCheck.checked = True
     parameters = panel.parameters
     assert (parameters.samples, parameters.seed, parameters.keepRunning) == (7, 11, True)
+    assert parameters.balancedMasks
     parameters.samples, parameters.seed, parameters.keepRunning = 3, 4, False
     assert (ui.samplesSpin.value, ui.seedSpin.value, ui.keepRunningCheck.checked) == (3, 4, False)
+    parameters.balancedMasks = False
+    assert not ui.balancedCheck.checked
 
 
 def test_a_run_gives_the_nodes_and_says_the_volume(panel, section, ui, case, slicerApplication):
     ui.seedSpin.value = 5
+    ui.balancedCheck.checked = True
     ui.runButton.click()
     assert ui.runButton.text == "Cancel"
     assert not ui.runProgress.isHidden()
     assert "running" in ui.sectionButton.text
     request = section.bar.job.job.request
     assert (request.samples, request.seed, request.device, request.case_name) == (2, 5, "cpu", "Ann <1>")
+    assert request.dropout_masks is DropoutMasks.BALANCED
     finish(section)
     assert slicerApplication.dialogs.messages == []
     parameters = panel.parameters

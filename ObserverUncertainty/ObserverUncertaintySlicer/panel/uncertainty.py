@@ -41,6 +41,7 @@ class UncertaintySection(Section):
         """Connect the widgets' signals."""
         ui = self.ui
         ui.samplesSpin.connect("valueChanged(int)", self.onSamplesChanged)
+        ui.balancedCheck.connect("toggled(bool)", self.onBalancedChanged)
         ui.seedSpin.connect("valueChanged(int)", self.onSeedChanged)
         ui.keepRunningCheck.connect("toggled(bool)", self.onKeepRunningChanged)
         self.devices = DeviceChoice(self.panel, self.panel.model.probe, ui.deviceCombo, ui.findButton)
@@ -52,6 +53,7 @@ class UncertaintySection(Section):
         """Show the parameters, the time it may take, what is missing and the result."""
         ui, parameters = self.ui, self.parameters
         ui.samplesSpin.value = parameters.samples
+        ui.balancedCheck.checked = parameters.balancedMasks
         ui.seedSpin.value = parameters.seed
         ui.keepRunningCheck.checked = parameters.keepRunning
         self.devices.update()
@@ -105,6 +107,7 @@ class UncertaintySection(Section):
                 seed=parameters.seed,
                 caseName=parameters.caseName,
                 keepRunning=parameters.keepRunning,
+                balancedMasks=parameters.balancedMasks,
             )
 
     def updated(self, job: SceneJob) -> None:
@@ -128,6 +131,11 @@ class UncertaintySection(Section):
         """Another number of samples."""
         if not self.panel.isUpdating:
             self.parameters.samples = value
+
+    def onBalancedChanged(self, checked: bool) -> None:
+        """Whether samples share random numbers so that every neuron is dropped equally often."""
+        if not self.panel.isUpdating:
+            self.parameters.balancedMasks = checked
 
     def onSeedChanged(self, value: int) -> None:
         """Other dropout masks."""

@@ -22,7 +22,7 @@ from ObserverUncertaintyLib.jobs import (
 from ObserverUncertaintyLib.jobs.environment import worker_environment
 from ObserverUncertaintyLib.jobs.events import EventReader, EventWriter
 from ObserverUncertaintyLib.jobs.requests import request_from_json, request_to_json
-from ObserverUncertaintyLib.settings import Loss, TrainingSettings
+from ObserverUncertaintyLib.settings import DropoutMasks, Loss, TrainingSettings
 
 SETTINGS = TrainingSettings(FusionMethod.STAPLE, loss=Loss.SUM, spacing=(1.0, 0.5), background_slices=2.0)
 
@@ -31,6 +31,7 @@ SETTINGS = TrainingSettings(FusionMethod.STAPLE, loss=Loss.SUM, spacing=(1.0, 0.
     "request_",
     [
         PredictRequest({"T1": "/ü b/t1.nrrd"}, "/model", skull_stripped=True),
+        PredictRequest({"T1": "/t1.nrrd"}, "/model", dropout_masks=DropoutMasks.BALANCED),
         TrainRequest("/c.toml", "/model", SETTINGS, ("a", "b"), "cuda:1", resume=True),
         TrainRequest("/c.toml", "/model"),
         RegisterRequest({"T1": "/a", "T2": "/b"}, "T1"),

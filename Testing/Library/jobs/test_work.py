@@ -29,7 +29,7 @@ from ObserverUncertaintyLib.jobs import (
 )
 from ObserverUncertaintyLib.jobs.folder import Heartbeat
 from ObserverUncertaintyLib.model_file import load_model, read_description
-from ObserverUncertaintyLib.settings import TrainingSettings
+from ObserverUncertaintyLib.settings import DropoutMasks, TrainingSettings
 from ObserverUncertaintyLib.training import train
 
 MAPS = ["probability", "segmentation", "predictive_entropy", "expected_entropy", "mutual_information"]
@@ -51,14 +51,15 @@ def image(tmp_path: Path) -> Path:
 
 
 def test_a_prediction_job_gives_what_the_library_gives(tmp_path: Path, model: Path, image: Path) -> None:
-    request = PredictRequest({"S1": str(image)}, str(model), "Müller", samples=3, seed=4, batch_size=2, device="cpu")
+    settings = {"samples": 3, "seed": 4, "batch_size": 2, "dropout_masks": DropoutMasks.BALANCED}
+    request = PredictRequest({"S1": str(image)}, str(model), "Müller", device="cpu", **settings)
     job = start_job(request, tmp_path / "job", name="Prediction")
     assert job.wait(PATIENCE) is JobState.DONE, job.failure
     files = job.result()
     assert sorted(files) == sorted([*MAPS, "report"])
     case = load_case("Müller", {"S1": image}, {})
     network, description = load_model(model)
-    expected = predict(network, description, case, samples=3, seed=4, batch_size=2)
+    expected = predict(network, description, case, **settings)
     probability = read_image(files["probability"])
     assert same_grid(probability.grid, case.grid)
     # The worker may compute with another number of threads, which adds up in another order.
@@ -74,7 +75,8 @@ def test_a_prediction_job_gives_what_the_library_gives(tmp_path: Path, model: Pa
     assert (read_mask(files["segmentation"]).array == (probability.array > 0.5)).all()
     assert b"encoding: gzip" in files["probability"].read_bytes()[:2000]
     report = json.loads(files["report"].read_text(encoding="utf-8"))
-    assert (report["case"], report["samples"], report["seed"], report["batch_size"]) == ("Müller", 3, 4, 2)
+    assert report["case"] == "Müller"
+    assert {name: report[name] for name in settings} == settings
     assert "not a medical device" in report["notice"].lower()
     assert (job.progress.done, job.progress.total) == (6, 6)
 
