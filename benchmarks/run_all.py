@@ -24,6 +24,7 @@ BENCHMARKS = (
     "floor",
     "monte_carlo",
     "approximate_levers",
+    "balanced_masks",
     "whole_case",
     "training_step",
     "prediction_memory",

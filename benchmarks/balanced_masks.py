@@ -1,0 +1,92 @@
+"""How near few samples with balanced masks come to many samples, beside independent ones: errors, not seconds.
+
+A simulated patient and the model that the module ships, or any model and a case of a manifest. Errors are mean absolute
+differences of the entropies from those of many independent samples with other seeds; each row has several seeds.
+
+    python benchmarks/balanced_masks.py
+    python benchmarks/balanced_masks.py --model MODEL --manifest COHORT.toml --case case15
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from measuring import Machine, Report, Series, Table, parser, run
+from ObserverUncertaintyLib.cases import Case, Cohort
+from ObserverUncertaintyLib.inference import predict
+from ObserverUncertaintyLib.model_file import load_model
+from ObserverUncertaintyLib.settings import DropoutMasks
+from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
+
+SHIPPED = Path(__file__).parents[1] / "ObserverUncertainty" / "Resources" / "Models" / "SimulatedCavity"
+MANY = 200
+UNSURE = 0.05
+WAYS = (
+    (DropoutMasks.INDEPENDENT, 5),
+    (DropoutMasks.INDEPENDENT, 20),
+    (DropoutMasks.BALANCED, 5),
+    (DropoutMasks.BALANCED, 10),
+    (DropoutMasks.BALANCED, 20),
+)
+ERRORS = ("predictive, whole grid", "predictive, where unsure", "expected, whole grid", "expected, where unsure")
+
+
+def the_case(arguments: argparse.Namespace) -> Case:
+    """The one that was asked for, or a simulated patient."""
+    if arguments.manifest:
+        return Cohort.open(arguments.manifest, (arguments.case,)).load_all()[0]
+    made = simulate_cavity_case(arguments.seed, 0, CavitySettings(in_plane_spacing_mm=1.5, slice_thickness_mm=4.0))
+    return Case("simulated", made.grid, made.sequences, made.images)
+
+
+def measure(arguments: argparse.Namespace) -> Report:
+    """Errors of every way, over a few seeds."""
+    many, seeds = (10, 1) if arguments.quick else (MANY, 4)
+    model = load_model(arguments.model, torch.device("cpu"))
+    case = the_case(arguments)
+    reference = predict(*model, case, samples=many, seed=arguments.seed + 1000).uncertainty
+    unsure = reference.predictive > UNSURE
+    series = {}
+    for masks, samples in WAYS:
+        errors = []
+        for seed in range(seeds):
+            found = predict(*model, case, samples=samples, seed=seed, dropout_masks=masks).uncertainty
+            differences = [
+                np.abs(getattr(found, part) - getattr(reference, part)) for part in ("predictive", "expected")
+            ]
+            errors.append([float(each[where].mean()) for each in differences for where in (..., unsure)])
+        name = f"{samples} {masks.value}"
+        series[name] = [
+            Series(f"{name}: {what}", tuple(values))
+            for what, values in zip(ERRORS, zip(*errors, strict=True), strict=True)
+        ]
+    usual = series["20 independent"]
+    rows = tuple(
+        (name, *(f"{a.median:.5f} ({a.median / b.median:.2f})" for a, b in zip(own, usual, strict=True)))
+        for name, own in series.items()
+    )
+    architecture = model[1].architecture
+    return Report(
+        f"Balanced masks: {architecture['depth']} poolings, {architecture['filters']} filters, {arguments.model.name}",
+        Machine.here(),
+        (Table(("samples", *ERRORS), rows),),
+        tuple(each for own in series.values() for each in own),
+        (
+            f"Errors in bits from {many} independent samples, medians of {seeds} seeds; in brackets as a multiple of "
+            "those of 20 independent samples.",
+            f"Unsure: where the predictive entropy exceeds {UNSURE} bits.",
+        ),
+    )
+
+
+if __name__ == "__main__":
+    options = parser(__doc__)
+    options.add_argument("--model", type=Path, default=SHIPPED, help="folder of a trained model")
+    options.add_argument("--manifest", type=Path, help="a cohort's manifest")
+    options.add_argument("--case", default="case15", help="a case of the manifest")
+    options.add_argument("--seed", type=int, default=99, help="of the simulated patient")
+    run(options, measure)
