@@ -60,7 +60,7 @@ def predictCase(
         seed: of the dropout masks.
         caseName: what the results are named after; the first volume's name if None.
         keepRunning: whether the job goes on when Slicer closes.
-        balancedMasks: whether every neuron is dropped equally often; 5 samples are then about as good as 20.
+        balancedMasks: whether every neuron is dropped equally often; 10 samples are then as good as 20.
 
     Returns:
         A job whose result is a dict of nodes: probability, segmentation, predictiveEntropy, expectedEntropy,

@@ -207,7 +207,7 @@ def predict(
     ] = None,
     dropout_masks: Annotated[
         DropoutMasks,
-        typer.Option(help="balanced drops every activation equally often: 5 samples are then about as good as 20."),
+        typer.Option(help="balanced: 10 samples are as good as 20 independent ones, of a large network 5."),
     ] = DropoutMasks.INDEPENDENT,
     device: Device = "auto",
     resample: Resample = False,
