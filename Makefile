@@ -71,7 +71,7 @@ $(BENCH_DATA)/model/model.json: | $(VENV)/.installed
 		--cases $(BENCH_CASES) --depth 5 --filters 48 --spacing 1,1 --background-slices 0.3 --prior-bias --batch-size 2 \
 		--epochs 6 --device cpu --resume
 
-# Every benchmark, into benchmarks/RESULTS.md; on idle cores, some minutes. BENCH=--quick shows only that they run.
+# Every benchmark, into benchmarks/RESULTS.md; on idle cores, two hours or more. BENCH=--quick shows only that they run.
 bench: $(VENV)/.installed $(BENCH_DATA)/model/model.json
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]' \
 		|| echo 'The peers to compare with could not be installed: the benchmarks go without them.'

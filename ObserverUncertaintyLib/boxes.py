@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-Number = TypeVar("Number", bound=np.generic)
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 POSSIBLE = 0.1
 """Mean foreground probability of the first samples above which a pixel may be more than background."""
@@ -36,7 +36,7 @@ class Box:
     window: tuple[slice, slice]
     used: NDArray[np.bool_]
 
-    def of(self, array: NDArray[Number]) -> NDArray[Number]:
+    def of(self, array: NDArray[Scalar]) -> NDArray[Scalar]:
         """A view of what is seen of an array of shape (slice, row, column)."""
         return array[(self.number, *self.window)]
 

@@ -88,7 +88,7 @@ class Sampler:
         self._foldable = network if can_fold(network) else None
         self._whole_channels = any(isinstance(module, ChannelDropout) for module in network.modules())
         self._prepared: PreparedUNet | None = None
-        self._thinned: tuple[_Draw, ThinnedUNet] | None = None
+        self._thinned: tuple[_SampleMasks, ThinnedUNet] | None = None
 
     def draw(
         self, images: Tensor, seed: int, sample: int, slices: Sequence[int], window: Window | None = None
@@ -106,7 +106,7 @@ class Sampler:
         Returns:
             float32, shape (slice, row, column), in [0, 1], on the network's device.
         """
-        draw = _Draw.of(self._network, seed, sample, self._masks)
+        draw = _SampleMasks.of(self._network, seed, sample, self._masks)
         with torch.inference_mode():
             if self._foldable is None:
                 logits = _plain_draw(self._network, images, draw, slices, self._precision)
@@ -132,7 +132,7 @@ class Sampler:
             self._prepared = PreparedUNet(network, *self._size, torch_type(self._precision))
         return self._prepared
 
-    def _thinned_unet(self, network: UNet, draw: _Draw) -> ThinnedUNet:
+    def _thinned_unet(self, network: UNet, draw: _SampleMasks) -> ThinnedUNet:
         """The network of a sample, built at its first batch."""
         if self._thinned is None or self._thinned[0] != draw:
             kept = draw.kept_channels(network)
@@ -141,8 +141,8 @@ class Sampler:
 
 
 @dataclass(frozen=True)
-class _Draw:
-    """What decides a sample's masks.
+class _SampleMasks:
+    """What decides the masks of a sample.
 
     Attributes:
         seed: of all of them.
@@ -155,7 +155,7 @@ class _Draw:
     rotation: float | None
 
     @classmethod
-    def of(cls, network: nn.Module, seed: int, sample: int, masks: DropoutMasks) -> _Draw:
+    def of(cls, network: nn.Module, seed: int, sample: int, masks: DropoutMasks) -> _SampleMasks:
         """Of a sample of a network.
 
         Raises:
@@ -163,7 +163,7 @@ class _Draw:
         """
         if masks is DropoutMasks.INDEPENDENT:
             return cls(seed, sample, None)
-        layers = [module for module in network.modules() if isinstance(module, nn.modules.dropout._DropoutNd)]
+        layers = [module for module in network.modules() if isinstance(module, nn.Dropout | nn.Dropout2d)]
         if not all(isinstance(layer, (ElementDropout, ChannelDropout)) for layer in layers):
             raise ValueError("balanced masks need ElementDropout or ChannelDropout in place of torch's own layers")
         group = min((rotations(layer.p) for layer in layers), default=1)
@@ -267,7 +267,7 @@ def reference_samples(
     Slow, to be compared with. On a CPU both draw the same masks for the same seed.
     """
     for sample in range(samples):
-        draw = _Draw.of(network, seed, sample, masks)
+        draw = _SampleMasks.of(network, seed, sample, masks)
         with torch.no_grad():
             logits = [
                 _plain_draw(network, image, draw, [number], Precision.FLOAT32)
@@ -276,7 +276,9 @@ def reference_samples(
         yield torch.sigmoid(torch.cat(logits))[:, 0].cpu().numpy()
 
 
-def _plain_draw(network: nn.Module, images: Tensor, draw: _Draw, slices: Sequence[int], precision: Precision) -> Tensor:
+def _plain_draw(
+    network: nn.Module, images: Tensor, draw: _SampleMasks, slices: Sequence[int], precision: Precision
+) -> Tensor:
     """Logits of one sample of a batch by the network itself."""
     set_monte_carlo_mode(network)
     device = next(network.parameters()).device

@@ -4,8 +4,8 @@ The network (5 poolings, 48 filters, slices of 1 mm) was trained on the first 14
 `make bench` does before; the last three are predicted, on slices of 240x240, a repetition each. Errors are mean
 absolute differences of the predictive entropy: from the exact levers' run with the same masks, and from one with other
 masks. The difference of these two is the Monte Carlo noise of T = 20. Balanced masks have nothing in common with
-either run. The naive loop (float32, whole slices one at a
-time) is scaled from some slices and passes. A second table has the effect of bfloat16.
+either run. The naive loop (float32, whole slices one at a time) is scaled from some slices and passes. A second table
+has the effect of bfloat16.
 
     python benchmarks/approximate_levers.py
 """
