@@ -58,7 +58,7 @@ class Growth:
 
 def growths() -> list[Growth]:
     """Every step against everything that it can have more of."""
-    slices, raters = _doubled(16, 1024), _doubled(1, 64)
+    slices, raters = _doubled(128, 8192), _doubled(1, 64)
     methods = [method for method in FusionMethod if method is not FusionMethod.NONE]
     network = UNetSettings(sequences=1, depth=1, filters=4)
 
@@ -84,7 +84,7 @@ def growths() -> list[Growth]:
         Growth("prediction", "slices", _doubled(8, 256), partial(_prediction, settings=network, samples=1)),
         Growth("prediction", "T", _doubled(1, 32), partial(_prediction_of_samples, settings=network)),
         Growth("prediction", "filters", _doubled(2, 32), _prediction_of_filters, network_flops),
-        Growth("scoring a case", "slices", _doubled(16, 512), lambda count, _: _scoring(count, 3)),
+        Growth("scoring a case", "slices", _doubled(64, 4096), lambda count, _: _scoring(count, 3)),
         Growth("scoring a case", "raters", raters, lambda count, _: _scoring(32, count)),
         Growth("evaluation", "cases", _doubled(1, 32), _evaluation),
     ]

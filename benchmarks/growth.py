@@ -1,9 +1,12 @@
 """How time and memory grow with slices, T, raters, filters and cases: the exponent of each step.
 
 An exponent of 1 is linear, 0 is no growth. It is fitted to the logarithms by least squares, over the largest half of
-the sizes, where fixed costs matter least. A network's work grows with the square of its filters by definition: there,
-time is fitted to its floating-point operations. Every size is measured in a process of its own: time is the fastest of
-the repetitions (others are only disturbed), memory the peak of input and work above what the process held before.
+the sizes, where fixed costs matter least; of steps that do little with each voxel this half exceeds the processor's
+caches, beyond which a voxel takes longer whatever the method. A network's work grows with the square of its filters by
+definition: there, time is fitted to its floating-point operations. Every size is measured in a process of its own that
+keeps freed memory, as the command line does, and all sizes in turn, so that a slow spell of the machine meets them all:
+time is the fastest of the repetitions (others are only disturbed), memory the peak of input and work above what the
+process held before.
 
     python benchmarks/growth.py
 """
@@ -11,6 +14,7 @@ the repetitions (others are only disturbed), memory the peak of input and work a
 from __future__ import annotations
 
 import argparse
+import itertools
 import multiprocessing
 import sys
 import tempfile
@@ -25,9 +29,12 @@ import torch
 
 from growing_steps import Growth, growths
 from measuring import CannotRunError, Machine, Report, Series, Table, Target, parser, run
+from ObserverUncertaintyLib.memory import keep_freed_memory
 
 WORSE_THAN_LINEAR = 1.1
 QUICK_SIZES = 4
+_ENOUGH_SECONDS = 0.4
+"""Of measured work in a turn: short work is repeated until then."""
 
 _STATUS = Path("/proc/self/status")
 _RESET_PEAK = "5"
@@ -63,11 +70,11 @@ class Fit:
         return f"{self.exponent:.2f}{' worse than linear' if self.exponent > WORSE_THAN_LINEAR else ''}"
 
 
-def point(growth: Growth, size: int, repetitions: int) -> Point:
+def point(growth: Growth, size: int) -> Point:
     """Measure one size in a process of its own."""
     context = multiprocessing.get_context("fork")
     receiving, sending = context.Pipe(duplex=False)
-    process = context.Process(target=_measure_here, args=(growth, size, repetitions, sending))
+    process = context.Process(target=_measure_here, args=(growth, size, sending))
     process.start()
     sending.close()
     try:
@@ -78,18 +85,23 @@ def point(growth: Growth, size: int, repetitions: int) -> Point:
         process.join()
 
 
-def _measure_here(growth: Growth, size: int, repetitions: int, sending: Connection) -> None:
+def _measure_here(growth: Growth, size: int, sending: Connection) -> None:
     before = _memory("VmRSS")
     with tempfile.TemporaryDirectory() as folder:
         work = growth.prepare(size, Path(folder))
         Path("/proc/self/clear_refs").write_text(_RESET_PEAK, encoding="ascii")
-        seconds = []
-        for _ in range(repetitions + 1):
+        seconds: list[float] = []
+        while sum(seconds[1:]) < _ENOUGH_SECONDS:
             started = time.perf_counter()
             kept = work()
             seconds.append(time.perf_counter() - started)
             del kept
     sending.send(Point(tuple(seconds[1:]), _memory("VmHWM") - before))
+
+
+def _together(turns: Sequence[Point]) -> Point:
+    """All repetitions of one size, and the least of the peaks."""
+    return Point(tuple(itertools.chain(*(turn.seconds for turn in turns))), min(turn.memory for turn in turns))
 
 
 def _memory(name: str) -> float:
@@ -102,11 +114,15 @@ def measure(arguments: argparse.Namespace) -> Report:
     """Every step at every size."""
     if not sys.platform.startswith("linux"):
         raise CannotRunError("peak memory is read from /proc, which only Linux has")
+    keep_freed_memory()
     torch.set_num_threads(1)  # growth is measured here, not speed: threads that wait for each other only disturb it
     rows, series, worse = [], [], []
     for growth in growths():
         sizes = growth.sizes[: QUICK_SIZES if arguments.quick else None]
-        points = [point(growth, size, 1 if arguments.quick else arguments.repetitions) for size in sizes]
+        turns = [
+            [point(growth, size) for size in sizes] for _ in range(1 if arguments.quick else arguments.repetitions)
+        ]
+        points = [_together(found) for found in zip(*turns, strict=True)]
         seconds, memory = [min(p.seconds) for p in points], [max(p.memory, 1.0) for p in points]
         amounts = [growth.operations(size) for size in sizes] if growth.operations else sizes
         fits = Fit.of(amounts, seconds), Fit.of(sizes, memory)
@@ -144,5 +160,5 @@ def measure(arguments: argparse.Namespace) -> Report:
 
 if __name__ == "__main__":
     options = parser(__doc__)
-    options.add_argument("--repetitions", type=int, default=3, help="of which the fastest is taken")
+    options.add_argument("--repetitions", type=int, default=3, help="turns, of which the fastest repetition is taken")
     run(options, measure)

@@ -2,7 +2,8 @@
 
 Forward pass, loss, backward pass and Adam, on the same batch, in the same number format, in turns. DynUNet runs in both
 memory layouts, and the faster one counts; its Adam is torch's default. Freed memory is kept for both, as the command
-line does. MONAI has to be installed: pip install '.[bench]'.
+line does. A second table has the roofline: what each layer takes at least, computing at the rate of large matrix
+products and moving its data at the rate of a copy. MONAI has to be installed: pip install '.[bench]'.
 
     python benchmarks/training_step.py
 """
@@ -21,14 +22,17 @@ from ObserverUncertaintyLib.devices import choose_device, choose_precision, desc
 from ObserverUncertaintyLib.memory import keep_freed_memory
 from ObserverUncertaintyLib.network.convolution import lay_out_for_training
 from ObserverUncertaintyLib.network.cost import matmul_rate
+from ObserverUncertaintyLib.network.roofline import copy_rate, training_step_costs
 from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.settings import Loss, Precision, UNetSettings
 from ObserverUncertaintyLib.training_step import make_optimiser, training_step
 from random_networks import CAVITY, SHAPES, Setup
 
 FACTOR = 1.5
+ROOFLINES = 2.0
+SHARE = 0.4
+ROOFLINE_HEADER = ("ours", "operations (ms)", "roofline (ms)", "step (ms)", "step / roofline", "of the matmul rate (%)")
 OURS = "ours"
-
 
 SETUPS = (
     Setup("shapes", SHAPES, 64, 64, 8),
@@ -105,6 +109,30 @@ def trainees(setup: Setup, device: torch.device, precision: Precision) -> dict[s
     return made
 
 
+def roofline(
+    setup: Setup, device: torch.device, precision: Precision, rates: tuple[float, float], step: Series
+) -> tuple[tuple[str, ...], list[Target]]:
+    """A row of the second table; on a GPU also what was to be reached."""
+    on_gpu = device.type != "cpu"
+    costs = training_step_costs(
+        setup.settings,
+        setup.batch,
+        setup.rows,
+        setup.columns,
+        2 if precision is Precision.BFLOAT16 else 4,
+        as_defined=on_gpu,
+    )
+    least = sum(layer.seconds(*rates) for layer in costs)
+    computing = sum(layer.operations for layer in costs) / rates[0]
+    ratio, share = step.median / least, computing / step.median
+    figures = (1e3 * computing, 1e3 * least, 1e3 * step.median, ratio, 100 * share)
+    targets = [
+        Target(f"{setup}: within {ROOFLINES:g} times the roofline", f"{ratio:.2f}", ratio <= ROOFLINES),
+        Target(f"{setup}: {SHARE:.0%} of the matmul rate (aspiration)", f"{share:.0%}", share >= SHARE),
+    ]
+    return (str(setup), *(f"{figure:.3g}" for figure in figures)), targets if on_gpu else []
+
+
 def compare(
     setup: Setup, device: torch.device, precision: Precision, rate: float, repetitions: int
 ) -> tuple[list[tuple[str, ...]], list[Series], list[Target]]:
@@ -142,22 +170,26 @@ def measure(arguments: argparse.Namespace) -> Report:
     keep_freed_memory()
     device = choose_device(arguments.device)
     precision = choose_precision(Precision.AUTO, device)
-    rate = matmul_rate(device, precision)
-    rows, repetitions, targets = [], [], []
+    rate, moved = matmul_rate(device, precision), copy_rate(device)
+    rows, roofs, repetitions, targets = [], [], [], []
     for setup in SETUPS[:1] if arguments.quick else SETUPS:
         found = compare(setup, device, precision, rate, 2 if arguments.quick else arguments.repetitions)
+        roof = roofline(setup, device, precision, (rate, moved), found[1][0])
         rows += found[0]
+        roofs.append(roof[0])
         repetitions += found[1]
-        targets += found[2]
+        targets += [*found[2], *roof[1]]
     header = ("batch", "network", "GFLOP a slice", "step (ms)", "least", "most", "slices/s", "ps/FLOP", "step / floor")
     return Report(
         "A training step beside MONAI's DynUNet",
         Machine.here(describe_device(device), ["monai"]),
-        (Table((*header, "time / ours"), tuple(rows)),),
+        (Table((*header, "time / ours"), tuple(rows)), Table(ROOFLINE_HEADER, tuple(roofs))),
         tuple(repetitions),
         (
             f"Number format {precision.value}; floor: the operations at the rate of large matrix products, "
             f"{rate / 1e9:.0f} GFLOP/s.",
+            f"Roofline: each layer takes the longer of its operations at that rate and its data at "
+            f"{moved / 1e9:.1f} GB/s.",
             "Operations count as if every convolution were computed directly, so doing fewer shows as less time each.",
         ),
         tuple(targets),

@@ -54,15 +54,16 @@ def matmul_rate(device: torch.device, precision: Precision, size: int = 2048, re
     fastest = float("inf")
     # The first product is not measured: it loads and prepares what the others need.
     for repetition in range(repetitions + 1):
-        _synchronise(device)
+        synchronise(device)
         started = time.perf_counter()
         torch.mm(a, b)
-        _synchronise(device)
+        synchronise(device)
         if repetition:
             fastest = min(fastest, time.perf_counter() - started)
     return 2.0 * size**3 / fastest
 
 
-def _synchronise(device: torch.device) -> None:
+def synchronise(device: torch.device) -> None:
+    """Wait until the device has done what it was given."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
