@@ -14,8 +14,10 @@ test: lint test-library
 	$(MAKE) --jobs=2 --output-sync=target test-slicer
 
 # Needs no Slicer.
+# A process a core: threads within a test of small networks mostly wait for each other.
 test-library: $(VENV)/.installed
-	$(BIN)/python -X warn_default_encoding -m pytest
+	OMP_NUM_THREADS=1 PYTHONWARNDEFAULTENCODING=1 \
+		$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
 # Workers of background jobs need torch, which only the library's environment has.
 SLICER_VERSIONS := 5.11 5.13
