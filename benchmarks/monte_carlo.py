@@ -33,6 +33,7 @@ from ObserverUncertaintyLib.network.dropout import ChannelDropout
 from ObserverUncertaintyLib.network.prepared_unet import PreparedUNet
 from ObserverUncertaintyLib.network.thinned_unet import ThinnedUNet
 from ObserverUncertaintyLib.network.unet import UNet, set_monte_carlo_mode
+from ObserverUncertaintyLib.network.upsampling import upsample_as_defined
 from ObserverUncertaintyLib.preprocessing import Crop, Preprocessing
 from ObserverUncertaintyLib.settings import DropoutKind, Precision, UNetSettings
 from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
@@ -172,8 +173,7 @@ def elementwise(slices: Slices, precision: Precision) -> tuple[list[Lever], UNet
     torch.manual_seed(0)
     naive = NaiveUNet(CAVITY)
     plain, two_steps = _copy(naive), _copy(naive)
-    for layer in two_steps.upsampling:
-        layer.forward = layer.two_steps
+    upsample_as_defined(two_steps)
     rows, columns = slices.brain.shape[-2:]
     brain = slices.brain.contiguous()
     fast = prepared(plain, rows, columns)

@@ -12,6 +12,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from ObserverUncertaintyLib.network.unet import UNet
+from ObserverUncertaintyLib.network.upsampling import upsample_as_defined
 from ObserverUncertaintyLib.settings import Precision, UNetSettings
 
 _TYPES = {Precision.FLOAT32: torch.float32, Precision.BFLOAT16: torch.bfloat16}
@@ -33,8 +34,7 @@ def forward_flops(settings: UNetSettings, rows: int, columns: int, *, as_defined
     with torch.device("meta"):
         network, image = UNet(settings), torch.empty(1, settings.sequences, rows, columns)
     if as_defined:
-        for layer in network.upsampling:
-            layer.forward = layer.two_steps  # type: ignore[assignment]
+        upsample_as_defined(network)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network.eval()(image)
     # Adding up the weights of an upsampling is done once for many passes.

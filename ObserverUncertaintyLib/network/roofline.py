@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from ObserverUncertaintyLib.network.cost import synchronise
 from ObserverUncertaintyLib.network.unet import UNet
-from ObserverUncertaintyLib.network.upsampling import UpsamplingConvolution
+from ObserverUncertaintyLib.network.upsampling import UpsamplingConvolution, upsample_as_defined
 from ObserverUncertaintyLib.settings import UNetSettings
 
 _OPTIMISER_BYTES = 7 * 4
@@ -64,20 +64,20 @@ def training_step_costs(
     costs: list[LayerCost] = []
     with torch.device("meta"):
         network, images = UNet(settings), torch.empty(batch, settings.sequences, rows, columns)
-    for layer in network.upsampling:
-        assert isinstance(layer, UpsamplingConvolution)
-        if as_defined:
-            layer.forward = layer.two_steps  # type: ignore[method-assign]
+    if as_defined:
+        upsample_as_defined(network)
     whole = set() if as_defined else set(network.upsampling)
     parts = {part for layer in whole for part in layer.children()}
     for name, module in network.named_modules():
         if module in whole or not (list(module.children()) or module in parts):
             module.register_forward_hook(_noted(name, element_bytes, costs))
-    for name, blocks in (("encoder", network.encoder), ("decoder", network.decoder)):
-        for level, block in enumerate(blocks):
-            if name == "decoder" or level:
-                joined = name == "decoder"
-                block.register_forward_pre_hook(_input_noted(f"{name}.{level}", joined, element_bytes, costs))
+    for number, block in enumerate(network.encoder):
+        if number:
+            # Four values are read and one is written, and the reverse.
+            block.register_forward_pre_hook(_input_noted(f"encoder.{number}, pooling", 10 * element_bytes, costs))
+    for number, block in enumerate(network.decoder):
+        # Joining two levels' features copies them in both directions.
+        block.register_forward_pre_hook(_input_noted(f"decoder.{number}, joining", 4 * element_bytes, costs))
     with torch.no_grad():
         network(images)
     parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -130,13 +130,10 @@ def _cost(name: str, module: nn.Module, x: Tensor, result: Tensor, element_bytes
     return LayerCost(name, 0, moved * element_bytes)
 
 
-def _input_noted(name: str, joined: bool, element_bytes: int, costs: list[LayerCost]) -> Callable[..., None]:
-    """What comes before a block: pooling, or joining two levels' features."""
+def _input_noted(name: str, bytes_each: int, costs: list[LayerCost]) -> Callable[..., None]:
+    """What makes a block's input moves so many bytes for each of its values."""
 
     def note(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        size = inputs[0].numel()
-        # Pooling reads four values and writes one, and the reverse; joining copies in both directions.
-        moved = 4 * size if joined else 2 * 5 * size
-        costs.append(LayerCost(f"{name}, {'joining' if joined else 'pooling'}", 0, moved * element_bytes))
+        costs.append(LayerCost(name, 0, bytes_each * inputs[0].numel()))
 
     return note
