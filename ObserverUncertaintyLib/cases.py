@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -22,6 +23,9 @@ from ObserverUncertaintyLib.progress import Progress
 
 MINIMUM_CONTENT_OVERLAP = 0.5
 """Below this Dice of two sequences' foregrounds a warning says that they may not be aligned."""
+
+_COMPARED_PIXELS = 100
+"""Rows and columns of which the foregrounds are compared, about."""
 
 _RESAMPLE_ADVICE = "Give the files of one grid, or add --resample to bring this one onto the other's grid."
 
@@ -205,7 +209,8 @@ class _Loader:
 
     def images(self, files: Mapping[str, str | Path]) -> NDArray[np.float32]:
         """Read every sequence; shape (sequence, k, j, i) on the reference's grid."""
-        volumes = {sequence: read_image(file) for sequence, file in files.items()}
+        with ThreadPoolExecutor() as readers:
+            volumes = dict(zip(files, readers.map(read_image, files.values()), strict=True))
         fixed = volumes[self.reference]
         self.grid = fixed.grid
         arrays = []
@@ -255,7 +260,11 @@ class _Loader:
     def _warn_of_poor_overlap(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
         if len(arrays) < 2:
             return
-        contents = {sequence: foreground(array) for sequence, array in arrays.items()}
+        # A look at some of the rows and columns of a large image is enough to compare places.
+        step = max(1, min(self.grid.shape[1:]) // _COMPARED_PIXELS)
+        with ThreadPoolExecutor() as finders:
+            seen = (np.ascontiguousarray(array[:, ::step, ::step]) for array in arrays.values())
+            contents = dict(zip(arrays, finders.map(foreground, seen), strict=True))
         for sequence, content in contents.items():
             overlap = dice(contents[self.reference], content)
             if overlap < MINIMUM_CONTENT_OVERLAP:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
@@ -80,13 +81,14 @@ class Preprocessing:
         # Turned first: the same patient stored with other axes must give the very same numbers.
         turned = [np.ascontiguousarray(path.oriented.apply(image)) for image in case.images]
         inside = np.zeros(path.oriented.target.shape, bool)
-        for image in turned:
-            inside |= foreground(image)
-        if self.crop is Crop.FOREGROUND:
-            crop, border = _box_with_margin(path.to_plane(inside))
-            path = replace(path, crop=crop, border=border)
-        normalised = [path.to_plane(self._normalise(image, inside)) for image in turned]
-        prepared = PreparedCase(np.stack([path.cut(image) for image in normalised], axis=1), path)
+        with ThreadPoolExecutor() as threads:
+            for content in threads.map(foreground, turned):
+                inside |= content
+            if self.crop is Crop.FOREGROUND:
+                crop, border = _box_with_margin(path.to_plane(inside))
+                path = replace(path, crop=crop, border=border)
+            seen = threads.map(lambda image: path.cut(path.to_plane(self._normalise(image, inside))), turned)
+            prepared = PreparedCase(np.stack(list(seen), axis=1), path)
         return prepared.widened(self.minimum_size) if self.minimum_size else prepared
 
     def _grid_path(self, grid: Grid) -> GridPath:

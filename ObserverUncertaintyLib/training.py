@@ -29,6 +29,7 @@ from ObserverUncertaintyLib.devices import (
     choose_device,
     choose_precision,
     describe_device,
+    free_memory,
     make_deterministic,
     out_of_memory_advice,
 )
@@ -50,11 +51,17 @@ from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.settings import Augmentation, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.targets import draw_labels
 from ObserverUncertaintyLib.training_data import SliceSet, case_digest, expectations, image_digest, prepare_slices
-from ObserverUncertaintyLib.training_step import make_optimiser, training_loss, training_step
+from ObserverUncertaintyLib.training_step import TrainingSteps, make_optimiser, training_loss
 
 CHECKPOINT_FOLDER = "checkpoint"
 _SETTINGS_FILE = "settings.json"
 STATE_FILE = "state.pt"
+_DATA_SHARE = 0.25
+"""Of a GPU's free memory, which the training slices may take; more of them stay in main memory."""
+
+_STEPS_BETWEEN_LOSSES = 16
+"""On a GPU, which stands still while its loss is read."""
+
 _MEMORY_ADVICE = "Give a smaller --batch-size, fewer --filters, or another --device."
 
 
@@ -192,7 +199,11 @@ class _Run:
             self._begin_at_prior(self.network.classifier)
         lay_out_for_training(self.network)
         self.optimiser = make_optimiser(self.network, settings.learning_rate)
+        self.steps = TrainingSteps(self.network, self.optimiser, settings.loss, self.precision)
         self._take_up_checkpoint(record)
+        free = free_memory(self.device)
+        if free is not None and self.slices.nbytes < _DATA_SHARE * free:
+            self.slices = self.slices.to(self.device)
 
     def _begin_at_prior(self, classifier: nn.Conv2d) -> None:
         """Set the last bias to the log-odds of the share of foreground that an epoch sees; 0 % and 100 % have none."""
@@ -231,32 +242,40 @@ class _Run:
         rng = np.random.default_rng([self.settings.seed, epoch])
         torch.manual_seed(int(rng.integers(2**62)))
         self.network.train()
-        total, seen = 0.0, 0
-        for images, target in self._batches(rng):
-            self.progress.check_cancelled()
-            loss = training_step(self.network, self.optimiser, images, target, self.settings.loss, self.precision)
-            total, seen = total + float(loss) * len(images), seen + len(images)
-            if not np.isfinite(total):
-                raise TrainingError(
-                    f"The loss is not a number in epoch {epoch + 1}. Give a smaller --learning-rate, or look for "
-                    "extreme values in the images."
-                )
-            self.progress.advance(1, f"epoch {epoch + 1}/{self.settings.epochs} loss {total / seen:.4f}")
-        return total / seen
-
-    def _batches(self, rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-        """The epoch's batches of images and targets, in an order drawn anew."""
         order = rng.permutation(self._slices_of_epoch(rng))
-        drawn = draw_labels(self.slices.label_counts, rng)
-        flipped = rng.random(len(self.slices)) < (0.5 if self.settings.augmentation is Augmentation.FLIP else 0.0)
+        apart = 1 if self.device.type == "cpu" else _STEPS_BETWEEN_LOSSES
+        exact = torch.float32 if self.device.type == "mps" else torch.float64  # which mps does not have
+        total, seen, mean = torch.zeros((), dtype=exact, device=self.device), 0, 0.0
+        for step, (images, target) in enumerate(self._batches(order, rng)):
+            self.progress.check_cancelled()
+            total.add_(self.steps(images, target), alpha=len(images))
+            seen += len(images)
+            if step % apart == 0 or seen == len(order):
+                mean = float(total) / seen
+                if not np.isfinite(mean):
+                    raise TrainingError(
+                        f"The loss is not a number in epoch {epoch + 1}. Give a smaller --learning-rate, or look for "
+                        "extreme values in the images."
+                    )
+            self.progress.advance(1, f"epoch {epoch + 1}/{self.settings.epochs} loss {mean:.4f}")
+        return mean
+
+    def _batches(self, order: NDArray[np.intp], rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of images and targets of slices in this order."""
+        slices = self.slices
+        drawn = draw_labels(slices.label_counts, rng)
+        flipped = rng.random(len(slices)) < (0.5 if self.settings.augmentation is Augmentation.FLIP else 0.0)
+        # All at once, where the slices lie: a GPU does not wait for small transfers then.
+        numbers, labels, mirrored = (
+            torch.from_numpy(each).to(slices.images.device) for each in (order, drawn[order], flipped[order])
+        )
         for start in range(0, len(order), self.settings.batch_size):
-            chosen = order[start : start + self.settings.batch_size]
-            images = self.slices.images[chosen]
-            target = self.slices.labels[chosen, drawn[chosen]][:, None].float()
-            mirror = torch.from_numpy(flipped[chosen])
-            if mirror.any():
-                images[mirror] = images[mirror].flip(-1)
-                target[mirror] = target[mirror].flip(-1)
+            part = slice(start, start + self.settings.batch_size)
+            images = slices.images[numbers[part]]
+            target = slices.labels[numbers[part], labels[part]][:, None].float()
+            if flipped[order[part]].any():
+                mirror = mirrored[part, None, None, None]
+                images, target = (torch.where(mirror, each.flip(-1), each) for each in (images, target))
             yield (
                 images.to(self.device, memory_format=torch.channels_last, non_blocking=True),
                 target.to(self.device, non_blocking=True),
@@ -265,7 +284,7 @@ class _Run:
     def _slices_of_epoch(self, rng: np.random.Generator) -> NDArray[np.intp]:
         """The slices that an epoch sees: all with the structure, and as many of the others as the settings ask for."""
         ratio = self.settings.background_slices
-        with_structure = self.slices.labels.flatten(1).any(dim=1).bool().numpy()  # any() of uint8 is uint8
+        with_structure = self.slices.with_structure
         background = np.flatnonzero(~with_structure)
         if ratio is not None:
             count = min(len(background), round(ratio * int(with_structure.sum())))

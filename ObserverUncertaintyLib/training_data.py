@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,20 @@ class SliceSet:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @cached_property
+    def with_structure(self) -> NDArray[np.bool_]:
+        """Which slices have the structure in any of their labels, shape (slice,)."""
+        return self.labels.flatten(1).any(dim=1).bool().cpu().numpy()  # any() of uint8 is uint8
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of images and labels."""
+        return self.images.nbytes + self.labels.nbytes
+
+    def to(self, device: torch.device) -> SliceSet:
+        """The same with images and labels on a device."""
+        return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
 
 def expectations(cases: Sequence[Case], slice_axis: SliceAxis, skull_stripped: bool | None) -> Expectations:

@@ -14,7 +14,7 @@ import argparse
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from measuring import CannotRunError, Machine, Report, Series, Table, Target, interleaved, parser, run
@@ -25,7 +25,7 @@ from ObserverUncertaintyLib.network.cost import matmul_rate
 from ObserverUncertaintyLib.network.roofline import copy_rate, training_step_costs
 from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.settings import Loss, Precision, UNetSettings
-from ObserverUncertaintyLib.training_step import make_optimiser, training_step
+from ObserverUncertaintyLib.training_step import TrainingSteps, make_optimiser, training_step
 from random_networks import CAVITY, SHAPES, Setup
 
 FACTOR = 1.5
@@ -72,39 +72,24 @@ def step_flops(make: Callable[[UNetSettings], nn.Module], setup: Setup) -> int:
     return sum(count for operation, count in counter.get_flop_counts()["Global"].items() if "conv" in str(operation))
 
 
-class Trainee:
-    """A network with its optimiser and the batch that it sees again and again."""
+def trainees(setup: Setup, device: torch.device, precision: Precision) -> dict[str, Callable[[], float]]:
+    """A step of ours, and of DynUNet in both layouts, on a batch that they see again and again.
 
-    def __init__(
-        self,
-        network: nn.Module,
-        optimiser: torch.optim.Optimizer,
-        images: Tensor,
-        target: Tensor,
-        precision: Precision,
-    ) -> None:
-        self.network, self.optimiser = network.train(), optimiser
-        self.images, self.target, self.precision = images, target, precision
-
-    def step(self) -> float:
-        """Make one step; returns its loss, which waits for the device."""
-        arguments = (self.network, self.optimiser, self.images, self.target, Loss.CROSS_ENTROPY, self.precision)
-        return float(training_step(*arguments))
-
-
-def trainees(setup: Setup, device: torch.device, precision: Precision) -> dict[str, Trainee]:
-    """Ours, and DynUNet in both layouts."""
+    Each returns its loss, which waits for the device.
+    """
     torch.manual_seed(0)
     images = torch.randn(setup.batch, setup.settings.sequences, setup.rows, setup.columns, device=device)
     target = (torch.rand(setup.batch, 1, setup.rows, setup.columns, device=device) > 0.5).float()
-    network = UNet(setup.settings).to(device)
+    network = UNet(setup.settings).to(device).train()
     lay_out_for_training(network)
+    steps = TrainingSteps(network, make_optimiser(network, 1e-3), Loss.CROSS_ENTROPY, precision)
     channels_last = images.to(memory_format=torch.channels_last)
-    made = {OURS: Trainee(network, make_optimiser(network, 1e-3), channels_last, target, precision)}
+    made = {OURS: lambda: float(steps(channels_last, target))}
     for name, layout in (("contiguous", torch.contiguous_format), ("channels last", torch.channels_last)):
-        peer = dynunet(setup.settings).to(device).to(memory_format=layout)  # type: ignore[call-overload]
-        laid_out = images.to(memory_format=layout)
-        made[f"DynUNet, {name}"] = Trainee(peer, torch.optim.Adam(peer.parameters(), 1e-3), laid_out, target, precision)
+        peer = dynunet(setup.settings).to(device).to(memory_format=layout).train()  # type: ignore[call-overload]
+        adam = torch.optim.Adam(peer.parameters(), 1e-3)
+        arguments = (peer, adam, images.to(memory_format=layout), target, Loss.CROSS_ENTROPY, precision)
+        made[f"DynUNet, {name}"] = lambda given=arguments: float(training_step(*given))  # type: ignore[misc]
     return made
 
 
@@ -133,8 +118,7 @@ def compare(
     setup: Setup, device: torch.device, precision: Precision, rate: float, repetitions: int
 ) -> tuple[list[tuple[str, ...]], list[Series], list[Target]]:
     """The rows of the table, every repetition, and what was to be reached."""
-    candidates = {name: trainee.step for name, trainee in trainees(setup, device, precision).items()}
-    ours, *peers = interleaved(candidates, repetitions, warm=True)
+    ours, *peers = interleaved(trainees(setup, device, precision), repetitions, warm=True)
     fastest = min(peers, key=lambda series: series.median)
     operations = {series.name: step_flops(dynunet, setup) for series in peers}
     operations[OURS] = step_flops(UNet, setup)

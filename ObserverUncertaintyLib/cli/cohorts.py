@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ObserverUncertaintyLib.cli.console import ConsoleProgress, print_result
-from ObserverUncertaintyLib.cli.options import Device, Json, Overwrite, Resume
+from ObserverUncertaintyLib.cli.options import Device, Json, Overwrite, Processes, Resume
 from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.memory import processes_that_fit
 
 simulate = typer.Typer(help="Simulate cohorts with several raters.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -34,6 +36,7 @@ def cavities(
             "template; may be given several times, and the cases take them in turn."
         ),
     ] = None,
+    processes: Processes = None,
     resume: Resume = False,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -46,7 +49,7 @@ def cavities(
       observer-uncertainty simulate cavities --out cohort --anatomy patient07 --anatomy patient19
     """  # noqa: D301
     from ObserverUncertaintyLib.simulation.cavities import CavitySettings, case_names, simulate_cavity_case
-    from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
+    from ObserverUncertaintyLib.simulation.cohort_folder import SIMULATION_BYTES, write_cohort
     from ObserverUncertaintyLib.simulation.real_brain import read_real_brain
 
     settings = replace(CavitySettings(), in_plane_spacing_mm=spacing, slice_thickness_mm=thickness)
@@ -59,7 +62,7 @@ def cavities(
     with ConsoleProgress().running() as progress:
         manifest = write_cohort(
             out,
-            lambda index: simulate_cavity_case(index, seed, settings, brains),
+            partial(simulate_cavity_case, seed=seed, settings=settings, brains=brains),
             case_names(cases),
             {"seed": seed, **asdict(settings), **({"anatomy": [path.name for path in anatomy]} if anatomy else {})},
             name="Simulated post-operative cavities",
@@ -67,6 +70,7 @@ def cavities(
             skull_stripped=True,
             resume=resume,
             overwrite=overwrite,
+            processes=processes or processes_that_fit(SIMULATION_BYTES),
             progress=progress,
         )
     text = f"{cases} simulated cases, manifest {manifest}"

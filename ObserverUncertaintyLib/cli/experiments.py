@@ -175,6 +175,10 @@ def cavity(
     gpus: Annotated[
         float, typer.Option(min=0, help="GPUs that a unit claims with --ray; 0.5 lets two units share one.")
     ] = 0.0,
+    only_folds: Annotated[
+        str | None,
+        typer.Option(help="Folds to work on now, numbers from 1 separated by commas; --resume does the others."),
+    ] = None,
     resample: Resample = False,
     masks: Masks = MaskInterpolation.NEAREST,
     register: Register = False,
@@ -223,7 +227,9 @@ def cavity(
     # Loads torch, which a mistake in the options need not wait for.
     from ObserverUncertaintyLib.experiments.cavity.study import run_cavity
     from ObserverUncertaintyLib.experiments.ray_units import Cluster
+    from ObserverUncertaintyLib.memory import processes_that_fit
     from ObserverUncertaintyLib.report.tables import without_nan
+    from ObserverUncertaintyLib.simulation.cohort_folder import SIMULATION_BYTES
 
     with ConsoleProgress().running() as progress:
         result = run_cavity(
@@ -233,6 +239,8 @@ def cavity(
             device=device,
             threads=threads,
             cluster=None if ray is None else Cluster(ray, threads or 1, gpus),
+            only_folds=None if only_folds is None else _listed("--only-folds", only_folds, int, "numbers from 1"),
+            processes=threads or processes_that_fit(SIMULATION_BYTES),
             resume=resume,
             progress=progress,
         )

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gzip
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ from numpy.typing import NDArray
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.files import written_atomically
 from ObserverUncertaintyLib.formats.errors import UnwritableFileError
+from ObserverUncertaintyLib.formats.gzip_blocks import compress_gzip
 from ObserverUncertaintyLib.formats.itk import quiet, short_reason
 from ObserverUncertaintyLib.formats.references import extension
 from ObserverUncertaintyLib.geometry import Grid
@@ -24,9 +23,6 @@ WRITTEN_EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha")
 
 NOTE = "ObserverUncertainty: research use only, not a medical device"
 """Stands in the header of every file, where viewers show it (NIfTI's `descrip`, 80 characters)."""
-
-_COMPRESSION_LEVEL = 3
-_CHUNK = 1 << 20
 
 
 def write_image(path: Path, array: NDArray[Any], grid: Grid, *, compress: bool = True) -> None:
@@ -76,13 +72,8 @@ def _write_compressed_nifti(image: sitk.Image, path: Path) -> None:
     try:
         sitk.WriteImage(image, str(uncompressed))
         _require_all_voxels(image, uncompressed)
-        with (
-            uncompressed.open("rb") as source,
-            path.open("wb") as file,
-            # A fixed time in gzip's header makes the files of equal images equal.
-            gzip.GzipFile("", "wb", _COMPRESSION_LEVEL, file, mtime=0) as target,
-        ):
-            shutil.copyfileobj(source, target, _CHUNK)
+        with uncompressed.open("rb") as source, path.open("wb") as target:
+            compress_gzip(source, target)
     finally:
         uncompressed.unlink(missing_ok=True)
 

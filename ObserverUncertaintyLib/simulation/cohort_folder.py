@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ObserverUncertaintyLib.cases import Case
 from ObserverUncertaintyLib.files import prepare_output_folder, refuse_other_settings, write_json, write_text
@@ -13,6 +15,9 @@ from ObserverUncertaintyLib.formats import write_image, write_mask
 from ObserverUncertaintyLib.progress import Progress
 
 MANIFEST_FILE = "cohort.toml"
+SIMULATION_BYTES = 3 * 2**29
+"""Memory of a process that simulates a patient at 1 mm (1.2 GiB), with room to spare."""
+
 _SETTINGS_FILE = "settings.json"
 _COMPLETE_FILE = "case.json"
 
@@ -28,13 +33,15 @@ def write_cohort(
     skull_stripped: bool | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    processes: int = 1,
     progress: Progress | None = None,
 ) -> Path:
-    """Make cases one by one and write each to its own folder, then the manifest.
+    """Make cases and write each to its own folder, then the manifest.
 
     Args:
         folder: the cohort's folder.
-        make_case: makes the case of a number from 0; all must have the same sequences and raters.
+        make_case: makes the case of a number from 0; all must have the same sequences and raters. With several
+            processes it is sent to them.
         names: the cases' names, in the order of their numbers.
         settings: what decides the cases; kept in the folder, and a resumed run must agree with it.
         name: the cohort's name.
@@ -42,6 +49,7 @@ def write_cohort(
         skull_stripped: whether the images show the brain only.
         resume: keep the cases that are there and make the others.
         overwrite: write into a folder that holds files.
+        processes: how many cases are made at a time.
         progress: is told of every case, and can cancel.
 
     Returns:
@@ -60,12 +68,13 @@ def write_cohort(
     if resume and (folder / MANIFEST_FILE).exists():
         progress.message(f"{folder} is complete already")
         return folder / MANIFEST_FILE
-    progress.start(f"simulate {len(names)} cases", len(names))
-    for index, case_name in enumerate(names):
-        progress.check_cancelled()
-        if not (resume and (folder / case_name / _COMPLETE_FILE).exists()):
-            _write_case(folder / case_name, make_case(index))
+    made = {name for name in names if resume and (folder / name / _COMPLETE_FILE).exists()}
+    missing = [(folder, name, make_case, index) for index, name in enumerate(names) if name not in made]
+    progress.start(f"simulate {len(names)} cases", len(names), len(made))
+    progress.check_cancelled()
+    for case_name in _written(missing, min(processes, len(missing))):
         progress.advance(1, case_name)
+        progress.check_cancelled()
     path = folder / MANIFEST_FILE
     write_manifest(path, names, name=name, label=label, skull_stripped=skull_stripped)
     return path
@@ -106,6 +115,31 @@ def write_manifest(
     lines += ["", "[images]", *(f'{sequence} = "{sequence}.nii.gz"' for sequence in sequences or content["sequences"])]
     lines += ["", "[raters]", *(f'{rater} = "{rater}.nii.gz"' for rater in content["raters"])]
     write_text(path, "\n".join(lines) + "\n")
+
+
+_Missing: TypeAlias = tuple[Path, str, Callable[[int], Case], int]
+"""The cohort's folder, a case's name, what makes it, and its number."""
+
+
+def _written(missing: Sequence[_Missing], processes: int) -> Iterator[str]:
+    """Make and write cases; gives the name of each one when it is complete."""
+    if processes < 2:
+        yield from map(_make_and_write, missing)
+        return
+    # Spawned: a process that has torch's threads must not be forked.
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
+        working = [pool.submit(_make_and_write, each) for each in missing]
+        try:
+            for done in as_completed(working):
+                yield done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _make_and_write(missing: _Missing) -> str:
+    folder, name, make_case, index = missing
+    _write_case(folder / name, make_case(index))
+    return name
 
 
 def _write_case(folder: Path, case: Case) -> None:

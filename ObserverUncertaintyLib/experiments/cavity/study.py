@@ -5,8 +5,9 @@ Source: Jungo et al. 2018, sections 3.3 and 4.2.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,8 @@ def run_cavity(
     device: str = "auto",
     threads: int | None = None,
     cluster: Cluster | None = None,
+    only_folds: Collection[int] | None = None,
+    processes: int = 1,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> CavityResult:
@@ -89,12 +92,14 @@ def run_cavity(
         device: "auto", "cpu", "cuda:N" or "mps".
         threads: torch's threads; None leaves the choice to torch. On a cluster they are the unit's CPUs instead.
         cluster: do the units on a Ray cluster instead of one after the other in this process.
+        only_folds: numbers of the folds that this call works on, from 1; all if None. The tables hold what is done.
+        processes: how many patients are simulated at a time.
         resume: go on in a folder that holds a study with the same settings; further seeds and arms may be added.
         progress: is told of the work in passes over a case, and can cancel.
 
     Raises:
         InputError: the folder is not empty, the study in it has other settings, the cohort cannot be used, or the
-            cluster has a machine that does not see them.
+            cluster has a machine that does not see them, or there is no such fold.
         StudyError: a unit failed; its text says which, and what is done is kept.
         DeviceError: the device is absent.
     """
@@ -102,13 +107,17 @@ def run_cavity(
     folder, progress = Path(folder).absolute(), progress or Progress()
     if cluster is None:
         choose_device(device)
+    beyond = sorted(fold for fold in only_folds or () if not 1 <= fold <= settings.folds)
+    if beyond:
+        raise InputError(f"There is no fold {beyond[0]}: the folds are numbered from 1 to {settings.folds}.")
     given = None if manifest is None else _usable(Cohort.open(manifest))
     split_into_folds(given.case_names if given else case_names(settings.patients), settings.folds, 0)
     prepare_output_folder(folder, resume=resume, overwrite=False)
     _keep_settings(folder, settings, given)
-    cohorts = {seed: given or _simulated(folder, settings, seed, progress) for seed in settings.seeds}
+    cohorts = {seed: given or _simulated(folder, settings, seed, processes, progress) for seed in settings.seeds}
     tasks = {task.name: task for task in study_tasks(settings, cohorts)}
-    units = [task.unit(settings) for task in tasks.values()]
+    mine = {name: task for name, task in tasks.items() if only_folds is None or task.fold + 1 in only_folds}
+    units = [task.unit(settings) for task in mine.values()]
     if cluster is None:
         outcome = run_units(folder, "cavity", units, CavityWork(folder, settings, tasks, device, threads), progress)
     else:
@@ -133,15 +142,16 @@ def _usable(cohort: Cohort) -> Cohort:
     return cohort
 
 
-def _simulated(folder: Path, settings: CavityStudySettings, seed: int, progress: Progress) -> Cohort:
+def _simulated(folder: Path, settings: CavityStudySettings, seed: int, processes: int, progress: Progress) -> Cohort:
     manifest = write_cohort(
         folder / f"seed{seed}" / "cohort",
-        lambda index: simulate_cavity_case(index, seed, settings.scanner),
+        partial(simulate_cavity_case, seed=seed, settings=settings.scanner),
         case_names(settings.patients),
         {"seed": seed, **asdict(settings.scanner)},
         name="Simulated post-operative cavities",
         label="resection cavity",
         skull_stripped=True,
+        processes=processes,
         progress=progress,
         resume=True,
     )
