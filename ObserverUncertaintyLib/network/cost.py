@@ -41,15 +41,17 @@ def forward_flops(settings: UNetSettings, rows: int, columns: int, *, as_defined
     return sum(count for operation, count in counter.get_flop_counts()["Global"].items() if "conv" in str(operation))
 
 
-def matmul_rate(device: torch.device, precision: Precision, size: int = 2048, repetitions: int = 5) -> float:
+def matmul_rate(device: torch.device, precision: Precision, size: int | None = None, repetitions: int = 5) -> float:
     """Floating-point operations per second of a product of two square matrices: the fastest of some.
 
     Args:
         device: where to compute.
         precision: number format of the matrices, float32 or bfloat16.
-        size: rows and columns.
+        size: rows and columns; None takes as many as keep the device busy for long enough to be timed.
         repetitions: how often it is measured.
     """
+    if size is None:
+        size = 2048 if device.type == "cpu" else 8192
     a, b = (torch.randn(size, size, device=device).to(_TYPES[precision]) for _ in range(2))
     fastest = float("inf")
     # The first product is not measured: it loads and prepares what the others need.
