@@ -32,6 +32,7 @@ from ObserverUncertaintyLib.devices import (
     free_memory,
     make_deterministic,
     out_of_memory_advice,
+    require_compiler,
 )
 from ObserverUncertaintyLib.errors import InputError, ObserverUncertaintyError
 from ObserverUncertaintyLib.files import prepare_output_folder, refuse_other_settings, write_json, written_atomically
@@ -61,6 +62,10 @@ _DATA_SHARE = 0.25
 
 _STEPS_BETWEEN_LOSSES = 16
 """On a GPU, which stands still while its loss is read."""
+
+_CHECKPOINT_SHARE = 0.05
+_QUICKLY_SAVED = 0.5
+"""Of the time, and in seconds: a GPU may take seconds for an epoch of a large network, and as many to save it."""
 
 _MEMORY_ADVICE = "Give a smaller --batch-size, fewer --filters, or another --device."
 
@@ -119,13 +124,15 @@ def train(
 
     Raises:
         InputError: the cases cannot be trained on, the folder is not empty, or a resumed run has other settings.
-        DeviceError: the device is absent or ran out of memory.
+        DeviceError: the device is absent, cannot compile, or ran out of memory.
         Cancelled: `progress` asked to stop; the last epoch's checkpoint is kept.
     """
     started = time.monotonic()
     folder, progress = Path(folder), progress or Progress()
     _check(cases, settings)
     chosen = choose_device(device)
+    if settings.compiled:
+        require_compiler(chosen)
     prepare_output_folder(folder, resume=resume, overwrite=overwrite)
     record = _record(cases, validation, settings, cohort_name, label, chosen)
     if overwrite:
@@ -165,6 +172,7 @@ class _Run:
     def __post_init__(self) -> None:
         make_deterministic()
         self.precision = choose_precision(self.settings.precision, self.device)
+        self._saving_took = self._saved_at = 0.0
 
     def prepare(
         self,
@@ -199,7 +207,9 @@ class _Run:
             self._begin_at_prior(self.network.classifier)
         lay_out_for_training(self.network)
         self.optimiser = make_optimiser(self.network, settings.learning_rate)
-        self.steps = TrainingSteps(self.network, self.optimiser, settings.loss, self.precision)
+        self.steps = TrainingSteps(
+            self.network, self.optimiser, settings.loss, self.precision, compiled=settings.compiled
+        )
         self._take_up_checkpoint(record)
         free = free_memory(self.device)
         if free is not None and self.slices.nbytes < _DATA_SHARE * free:
@@ -215,7 +225,7 @@ class _Run:
                 classifier.bias.fill_(torch.logit(share))
 
     def train(self) -> None:
-        """Run the epochs that are not done yet, with a checkpoint after each."""
+        """Run the epochs that are not done yet, with a checkpoint after each unless epochs are short beside it."""
         steps, epochs, done = self.steps_per_epoch, self.settings.epochs, len(self.losses)
         self.progress.start("train", epochs * steps, done * steps)
         for epoch in range(done):
@@ -224,7 +234,8 @@ class _Run:
             self.losses.append(self._epoch(epoch))
             if self.validation is not None:
                 self.validation_losses.append(self._validation_loss(self.validation))
-            self._save_checkpoint()
+            if self._checkpoint_is_due():
+                self._save_checkpoint()
             self._tell_losses(epoch)
 
     @property
@@ -308,7 +319,14 @@ class _Run:
                 total += float(training_loss(logits.float(), target, self.settings.loss)) * len(images)
         return total / len(slices)
 
+    def _checkpoint_is_due(self) -> bool:
+        """Whether a checkpoint that takes as long as the last one would be a small share of the time since."""
+        if self._saving_took < _QUICKLY_SAVED:
+            return True
+        return time.monotonic() - self._saved_at > self._saving_took / _CHECKPOINT_SHARE
+
     def _save_checkpoint(self) -> None:
+        started = time.monotonic()
         state = {
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
@@ -317,6 +335,8 @@ class _Run:
         }
         with written_atomically(self.folder / CHECKPOINT_FOLDER / STATE_FILE) as temporary:
             torch.save(state, temporary)
+        self._saved_at = time.monotonic()
+        self._saving_took = self._saved_at - started
 
     def _take_up_checkpoint(self, record: dict[str, Any]) -> None:
         """Check that a resumed run has the settings it began with, and load its last state."""

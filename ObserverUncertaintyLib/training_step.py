@@ -6,7 +6,7 @@ Source: Jungo et al. 2018, sections 3.2 and 3.3.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -82,27 +82,52 @@ class TrainingSteps:
     """Steps of one training. On a CUDA device they are recorded and replayed, the same numbers in less time.
 
     Python takes longer to start the operations of a step than a large GPU takes to do them. A CUDA graph starts all of
-    them at once. It holds the shape of the batches that it was recorded with; batches of another shape, such as an
-    epoch's last one, are computed one operation after the other.
+    them at once. It holds the shape of the first batch; batches of another shape, such as an epoch's last one, are
+    computed one operation after the other.
     """
 
-    def __init__(self, network: nn.Module, optimiser: torch.optim.Optimizer, loss: Loss, precision: Precision) -> None:
-        """Steps of a network that is on its device, in training mode, and stays there."""
-        self._step: _Step = lambda images, target: training_step(network, optimiser, images, target, loss, precision)
-        self._recorded: _RecordedStep | None = None
+    def __init__(
+        self,
+        network: nn.Module,
+        optimiser: torch.optim.Optimizer,
+        loss: Loss,
+        precision: Precision,
+        *,
+        compiled: bool = False,
+    ) -> None:
+        """Steps of a network that is on its device, in training mode, and stays there.
+
+        Args:
+            network: the network.
+            optimiser: of its parameters.
+            loss: which loss.
+            precision: number format of the heavy operations.
+            compiled: let torch's compiler join operations on a CUDA device, which draws other dropout masks.
+        """
+
+        def plain(images: Tensor, target: Tensor) -> Tensor:
+            return training_step(network, optimiser, images, target, loss, precision)
+
+        def joined(images: Tensor, target: Tensor) -> Tensor:
+            return training_step(fast, optimiser, images, target, loss, precision)
+
+        fast: Any = torch.compile(network, dynamic=False) if compiled else network
+        self._plain: _Step = plain
+        self._usual: _Step = joined
+        self._shape: torch.Size | None = None
         self._done = 0
+        self._recorded: _RecordedStep | None = None
 
     def __call__(self, images: Tensor, target: Tensor) -> Tensor:
         """What `training_step` does; the loss that is returned is valid until the next step."""
-        if images.device.type != "cuda":
-            return self._step(images, target)
+        self._shape = self._shape or images.shape
+        if images.device.type != "cuda" or images.shape != self._shape:
+            return self._plain(images, target)
         if self._done < _STEPS_BEFORE_RECORDING:
             self._done += 1
-            return _on_side_stream(self._step, images, target)
+            return _on_side_stream(self._usual, images, target)
         if self._recorded is None:
-            self._recorded = _RecordedStep(self._step, images, target)
-        if not self._recorded.fits(images, target):
-            return self._step(images, target)
+            self._recorded = _RecordedStep(self._usual, images, target)
         return self._recorded(images, target)
 
 
@@ -126,10 +151,6 @@ class _RecordedStep:
         self._graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(self._graph):
             self._loss = step(self._images, self._target)
-
-    def fits(self, images: Tensor, target: Tensor) -> bool:
-        """Whether a batch has the recorded shape."""
-        return images.shape == self._images.shape and target.shape == self._target.shape
 
     def __call__(self, images: Tensor, target: Tensor) -> Tensor:
         self._images.copy_(images)
