@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,13 +38,6 @@ def describe_device(device: torch.device) -> str:
     if device.type == "cpu":
         return f"cpu ({torch.get_num_threads()} threads)"
     return str(device)
-
-
-def require_compiler(device: torch.device) -> None:
-    """Raise DeviceError where torch's compiler cannot be used: it needs a CUDA device and the package triton."""
-    if device.type != "cuda" or importlib.util.find_spec("triton") is None:
-        missing = "the package triton" if device.type == "cuda" else "a CUDA device"
-        raise DeviceError(f"--compile needs {missing}, which is not here. Leave it out: the network is the same.")
 
 
 def choose_precision(precision: Precision, device: torch.device) -> Precision:

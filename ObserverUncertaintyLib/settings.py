@@ -101,7 +101,6 @@ class TrainingSettings:
         slice_axis, crop, intensity_norm: see `Preprocessing`.
         spacing: in-plane (row, column) spacing in mm of the model's grid; None takes the training cases' median.
         precision: number format of the network's heavy operations.
-        compiled: whether torch's compiler joins operations, on a CUDA device only; it draws other dropout masks.
     """
 
     fusion: FusionMethod = FusionMethod.NONE
@@ -124,7 +123,6 @@ class TrainingSettings:
     crop: Crop = Crop.FOREGROUND
     intensity_norm: IntensityNorm = IntensityNorm.ZSCORE
     precision: Precision = Precision.AUTO
-    compiled: bool = False
 
 
 class DropoutMasks(StrEnum):

@@ -32,7 +32,6 @@ from ObserverUncertaintyLib.devices import (
     free_memory,
     make_deterministic,
     out_of_memory_advice,
-    require_compiler,
 )
 from ObserverUncertaintyLib.errors import InputError, ObserverUncertaintyError
 from ObserverUncertaintyLib.files import prepare_output_folder, refuse_other_settings, write_json, written_atomically
@@ -124,15 +123,13 @@ def train(
 
     Raises:
         InputError: the cases cannot be trained on, the folder is not empty, or a resumed run has other settings.
-        DeviceError: the device is absent, cannot compile, or ran out of memory.
+        DeviceError: the device is absent or ran out of memory.
         Cancelled: `progress` asked to stop; the last epoch's checkpoint is kept.
     """
     started = time.monotonic()
     folder, progress = Path(folder), progress or Progress()
     _check(cases, settings)
     chosen = choose_device(device)
-    if settings.compiled:
-        require_compiler(chosen)
     prepare_output_folder(folder, resume=resume, overwrite=overwrite)
     record = _record(cases, validation, settings, cohort_name, label, chosen)
     if overwrite:
@@ -207,9 +204,7 @@ class _Run:
             self._begin_at_prior(self.network.classifier)
         lay_out_for_training(self.network)
         self.optimiser = make_optimiser(self.network, settings.learning_rate)
-        self.steps = TrainingSteps(
-            self.network, self.optimiser, settings.loss, self.precision, compiled=settings.compiled
-        )
+        self.steps = TrainingSteps(self.network, self.optimiser, settings.loss, self.precision)
         self._take_up_checkpoint(record)
         free = free_memory(self.device)
         if free is not None and self.slices.nbytes < _DATA_SHARE * free:

@@ -6,7 +6,7 @@ Source: Jungo et al. 2018, sections 3.2 and 3.3.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -86,34 +86,13 @@ class TrainingSteps:
     computed one operation after the other.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        optimiser: torch.optim.Optimizer,
-        loss: Loss,
-        precision: Precision,
-        *,
-        compiled: bool = False,
-    ) -> None:
-        """Steps of a network that is on its device, in training mode, and stays there.
+    def __init__(self, network: nn.Module, optimiser: torch.optim.Optimizer, loss: Loss, precision: Precision) -> None:
+        """Steps of a network that is on its device, in training mode, and stays there."""
 
-        Args:
-            network: the network.
-            optimiser: of its parameters.
-            loss: which loss.
-            precision: number format of the heavy operations.
-            compiled: let torch's compiler join operations on a CUDA device, which draws other dropout masks.
-        """
-
-        def plain(images: Tensor, target: Tensor) -> Tensor:
+        def step(images: Tensor, target: Tensor) -> Tensor:
             return training_step(network, optimiser, images, target, loss, precision)
 
-        def joined(images: Tensor, target: Tensor) -> Tensor:
-            return training_step(fast, optimiser, images, target, loss, precision)
-
-        fast: Any = torch.compile(network, dynamic=False) if compiled else network
-        self._plain: _Step = plain
-        self._usual: _Step = joined
+        self._step: _Step = step
         self._shape: torch.Size | None = None
         self._done = 0
         self._recorded: _RecordedStep | None = None
@@ -122,12 +101,12 @@ class TrainingSteps:
         """What `training_step` does; the loss that is returned is valid until the next step."""
         self._shape = self._shape or images.shape
         if images.device.type != "cuda" or images.shape != self._shape:
-            return self._plain(images, target)
+            return self._step(images, target)
         if self._done < _STEPS_BEFORE_RECORDING:
             self._done += 1
-            return _on_side_stream(self._usual, images, target)
+            return _on_side_stream(self._step, images, target)
         if self._recorded is None:
-            self._recorded = _RecordedStep(self._usual, images, target)
+            self._recorded = _RecordedStep(self._step, images, target)
         return self._recorded(images, target)
 
 

@@ -11,7 +11,7 @@ import typer
 
 from ObserverUncertaintyLib.cases import MaskInterpolation
 from ObserverUncertaintyLib.cli.console import ConsoleProgress, print_result
-from ObserverUncertaintyLib.cli.options import Compile, Device, Json, Masks, Register, Resample, Resume, load_options
+from ObserverUncertaintyLib.cli.options import Device, Json, Masks, Register, Resample, Resume, load_options
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.experiments.cavity.arms import ARMS, read_arm
 from ObserverUncertaintyLib.experiments.cavity.settings import PRESETS, Preset
@@ -161,7 +161,6 @@ def cavity(
     batch_size: Annotated[int | None, typer.Option(min=1, help="Slices in a training step. [4; small: 2]")] = None,
     samples: Annotated[int, typer.Option(min=1, help="T, the number of Monte Carlo samples.")] = DEFAULT_SAMPLES,
     device: Device = "auto",
-    compiled: Compile = False,
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads of each unit: all cores, or with --ray 1 by default.")
     ] = None,
@@ -221,7 +220,6 @@ def cavity(
             depth=base.training.depth if depth is None else depth,
             filters=filters or base.training.filters,
             batch_size=batch_size or base.training.batch_size,
-            compiled=compiled,
         ),
         samples=samples,
         loading=load_options(resample, masks, register),

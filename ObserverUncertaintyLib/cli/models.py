@@ -12,7 +12,6 @@ from ObserverUncertaintyLib.cases import Case, Cohort, MaskInterpolation, load_c
 from ObserverUncertaintyLib.cli.console import ConsoleProgress, print_result
 from ObserverUncertaintyLib.cli.options import (
     Cases,
-    Compile,
     Device,
     Json,
     Manifest,
@@ -102,7 +101,6 @@ def train(
     ] = _DEFAULTS.precision,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, data and device give the same model.")] = _DEFAULTS.seed,
     device: Device = "auto",
-    compiled: Compile = False,
     resample: Resample = False,
     masks: Masks = MaskInterpolation.NEAREST,
     register: Register = False,
@@ -129,7 +127,6 @@ def train(
         batch_size=batch_size,
         background_slices=background_slices,
         prior_bias=prior_bias,
-        compiled=compiled,
         learning_rate=learning_rate,
         loss=loss,
         augmentation=augmentation,

@@ -17,13 +17,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable r
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write over what is there.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where an interrupted run stopped.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda:N or mps.")]
-Compile = Annotated[
-    bool,
-    typer.Option(
-        "--compile",
-        help="On a CUDA device, let torch's compiler speed up training; needs triton and takes a minute.",
-    ),
-]
 Processes = Annotated[
     int | None, typer.Option(min=1, help="Cases made at a time. [as many as there are cores and memory for]")
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -64,29 +63,6 @@ def test_recorded_steps_change_the_weights_as_plain_ones_do(precision: Precision
     assert losses[0] == losses[1]
     assert len(set(losses[0])) == 14
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
-
-
-@pytest.mark.skipif(find_spec("triton") is None, reason="no triton")
-def test_compiled_steps_without_dropout_are_the_plain_ones() -> None:
-    losses = []
-    for compiled in (False, True):
-        trained = network(GPU, dropout=0.0).train()
-        steps = TrainingSteps(trained, make_optimiser(trained, 1e-2), Loss.SUM, Precision.FLOAT32, compiled=compiled)
-        losses.append([float(steps(images, target)) for images, target in batches(9)])
-    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
-
-
-@pytest.mark.skipif(find_spec("triton") is None, reason="no triton")
-def test_compiled_steps_draw_other_masks_in_every_step() -> None:
-    trained = network(GPU).train()
-    steps = TrainingSteps(trained, make_optimiser(trained, 1e-12), Loss.SUM, Precision.FLOAT32, compiled=True)
-    images, target = batches(1)[0]
-    torch.manual_seed(0)
-    first = [float(steps(images, target)) for _ in range(8)]
-    assert len(set(first)) == 8
-    torch.manual_seed(0)
-    again = [float(steps(images, target)) for _ in range(8)]
-    assert again == pytest.approx(first, rel=1e-4)
 
 
 class CancelAfter(Progress):

@@ -123,6 +123,20 @@ def test_cancelled_training_keeps_its_checkpoint_and_resumes_to_the_same_weights
     assert weights(tmp_path / "cancelled") == weights(tmp_path / "whole")
 
 
+def test_checkpoints_that_take_long_are_made_seldom_and_still_serve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ObserverUncertaintyLib.training._QUICKLY_SAVED", 0.0)
+    monkeypatch.setattr("ObserverUncertaintyLib.training._CHECKPOINT_SHARE", 1e-9)
+    with pytest.raises(Cancelled):
+        train(discs(6), tmp_path / "cancelled", SMALL, progress=CancelAfter(5))
+    state = torch.load(tmp_path / "cancelled" / "checkpoint" / "state.pt", weights_only=True)
+    assert len(state["losses"]) == 1, "of the two epochs that were complete"
+    train(discs(6), tmp_path / "cancelled", SMALL, resume=True)
+    train(discs(6), tmp_path / "whole", SMALL)
+    assert weights(tmp_path / "cancelled") == weights(tmp_path / "whole")
+
+
 def test_a_training_stopped_in_its_first_epoch_says_that_it_begins_again(tmp_path: Path) -> None:
     with pytest.raises(Cancelled):
         train(discs(6), tmp_path, SMALL, progress=CancelAfter(1))

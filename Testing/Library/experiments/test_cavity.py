@@ -107,6 +107,23 @@ class TestStudy:
             "mean",
         ]
 
+    def test_folds_may_be_done_one_by_one_and_patients_by_several_processes(self, study: Path, tmp_path: Path) -> None:
+        folder = tmp_path / "study"
+        run_cavity(folder, TINY, device="cpu", threads=1, only_folds=[2], processes=2)
+        (tested,) = split_into_folds(["case01", "case02", "case03", "case04"], 2, 0)[1:]
+        rows = rows_of(folder / "per_case.csv")
+        assert sorted((row["arm"], row["case"]) for row in rows) == sorted(
+            (arm, case) for arm in ("majority", "none") for case in tested
+        )
+        assert "1 of 2 folds complete, 2 cases" in (folder / "report.md").read_text(encoding="utf-8")
+        run_cavity(folder, TINY, device="cpu", threads=1, only_folds=[1], resume=True)
+        assert (folder / "per_case.csv").read_bytes() == (study / "per_case.csv").read_bytes()
+        for file in ("T1c.nii.gz", "rater_4y.nii.gz", "case.json"):
+            path = Path("seed0", "cohort", "case03", file)
+            assert (folder / path).read_bytes() == (study / path).read_bytes()
+        with pytest.raises(InputError, match="no fold 3: the folds are numbered from 1 to 2"):
+            run_cavity(folder, TINY, device="cpu", only_folds=[1, 3], resume=True)
+
     def test_a_killed_study_goes_on_to_the_same_tables(self, study: Path, tmp_path: Path) -> None:
         folder = tmp_path / "study"
         program = (
