@@ -153,7 +153,7 @@ class _Draw:
 
         path = self.path
         drawing = (self.sampler, self.images, self.samples, self.seed, self.batch_size, advance)
-        if path.interpolates or self.on_sample:
+        if path.interpolates:
             sums = MonteCarloSums(self.case.grid.shape)
             for probability in monte_carlo_samples(*drawing):
                 on_grid = path.to_case(probability)
@@ -162,7 +162,8 @@ class _Draw:
                     self.on_sample(on_grid)
             return sums.mean_probability().astype(np.float32), sums.uncertainty()
         # The entropies of the model's grid are those of the case's, and 0 outside the crop.
-        sums = summed_samples(*drawing)
+        tell = self.on_sample
+        sums = summed_samples(*drawing, (lambda sample: tell(path.to_case(sample))) if tell else None)
         parts = sums.uncertainty()
         return path.to_case(sums.mean_probability().astype(np.float32)), Uncertainty(
             path.to_case(parts.predictive), path.to_case(parts.expected), path.to_case(parts.mutual_information)

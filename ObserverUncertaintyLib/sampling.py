@@ -188,6 +188,7 @@ def summed_samples(
     seed: int,
     batch_size: int,
     advance: Callable[[int], None] | None = None,
+    on_sample: Callable[[NDArray[np.float32]], None] | None = None,
 ) -> MonteCarloSums:
     """The sums over what `monte_carlo_samples` yields, made where it is drawn: a GPU does not wait for main memory.
 
@@ -198,6 +199,7 @@ def summed_samples(
         seed: of the dropout masks.
         batch_size: slices computed at a time.
         advance: called before each batch with the sample's number.
+        on_sample: told of each sample, float32, shape (slice, row, column).
 
     Returns:
         Sums of shape (slice, row, column).
@@ -208,10 +210,15 @@ def summed_samples(
     entropy = torch.zeros_like(probability)
     images = images.to(device)
     for sample in range(samples):
+        whole = torch.empty(shape, device=device) if on_sample else None
         for part, drawn in _drawn_batches(sampler, images, sample, seed, batch_size, advance):
             p = drawn.to(exact, torch.float64)
             probability[part] += p
             entropy[part] += torch.special.entr(p) + torch.special.entr(1 - p)
+            if whole is not None:
+                whole[part] = drawn
+        if on_sample and whole is not None:
+            on_sample(whole.cpu().numpy())
     return MonteCarloSums.of(probability.cpu().numpy(), entropy.cpu().numpy() / np.log(2.0), samples)
 
 
