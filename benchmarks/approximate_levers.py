@@ -13,24 +13,26 @@ has the effect of bfloat16.
 from __future__ import annotations
 
 import argparse
+import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from entropy_errors import UNSURE, entropy_errors
 
-from measuring import CannotRunError, Machine, Report, Series, Table, Target, parser, run
+from measuring import CannotRunError, Floor, Machine, Report, Series, Table, Target, parser, run
 from monte_carlo import NaiveUNet, freed_memory
 from ObserverUncertaintyLib.cases import Case, Cohort
-from ObserverUncertaintyLib.devices import describe_device
+from ObserverUncertaintyLib.devices import choose_precision, describe_device
 from ObserverUncertaintyLib.inference import Prediction, predict
 from ObserverUncertaintyLib.memory import keep_freed_memory
 from ObserverUncertaintyLib.metrics import dice
 from ObserverUncertaintyLib.model_file import ModelDescription, load_model
+from ObserverUncertaintyLib.network.cost import forward_flops, matmul_rate
 from ObserverUncertaintyLib.network.unet import UNet, set_monte_carlo_mode
 from ObserverUncertaintyLib.preprocessing import Crop
 from ObserverUncertaintyLib.sampling import Sampler, summed_samples
@@ -39,7 +41,6 @@ from ObserverUncertaintyLib.settings import DropoutMasks, Economy, Precision
 FOLDER = Path(__file__).parents[1] / "study-output" / "bench"
 TEST_CASES = ("case15", "case16", "case17")
 SIDE = 240
-UNSURE = 0.05
 NAIVE, EXACTLY, AGAIN = "naive, scaled", "exact", "exact, other masks"
 BALANCED = 5
 LEVERS: dict[str, dict[str, Any]] = {
@@ -62,8 +63,6 @@ ERRORS = (
 
 ROUNDING_ERRORS = ("whole slices (bits)", "where unsure (bits)", "largest (bits)")
 
-Floats: TypeAlias = NDArray[np.floating[Any]]
-
 
 def on_wide_slices(case: Case) -> Case:
     """The case on slices of 240x240, as the BraTS challenges have them; what is added is background."""
@@ -73,19 +72,12 @@ def on_wide_slices(case: Case) -> Case:
     return replace(case, grid=grid, images=np.pad(case.images, added), raters=np.pad(case.raters, added), truth=None)
 
 
-def errors(found: Floats, expected: Floats) -> tuple[float, float]:
-    """Mean absolute difference of two entropies in bits: over the whole grid, and where the expected one is unsure."""
-    difference = np.abs(found.astype(np.float64) - expected)
-    return float(difference.mean()), float(difference[expected > UNSURE].mean())
-
-
 def errors_of(found: Prediction, same: Prediction, other: Prediction) -> tuple[float, ...]:
     """The columns of the table: compared with the run that has the same masks, and with one that has others."""
-    entropy = found.uncertainty.predictive
+    entropy, expected = found.uncertainty.predictive, [each.uncertainty.predictive for each in (same, other)]
     volumes = [np.count_nonzero(each.segmentation) for each in (found, same)]
     return (
-        *errors(entropy, same.uncertainty.predictive),
-        *errors(entropy, other.uncertainty.predictive),
+        *(error for each in expected for error in entropy_errors(entropy, each, each > UNSURE)),
         100 * abs(volumes[0] / volumes[1] - 1),
     )
 
@@ -123,7 +115,7 @@ def bfloat16_table(model: tuple[UNet, ModelDescription], case: Case, samples: in
     )
     rows, series = [], []
     for name, found in (("bfloat16, same masks", rounded), ("float32, other masks", again)):
-        values = (*errors(found, exact), float(np.abs(found - exact).max()))
+        values = (*entropy_errors(found, exact, exact > UNSURE), float(np.abs(found - exact).max()))
         rows.append((name, *map("{:.5f}".format, values)))
         series += [Series(f"{name}: {what}", (value,)) for what, value in zip(ROUNDING_ERRORS, values, strict=True)]
     title = f"difference from float32, {len(some)} slices, T = {samples}"
@@ -162,6 +154,12 @@ def measure(arguments: argparse.Namespace) -> Report:
         )
         for name, table in found.items()
     }
+    operations = statistics.median(
+        forward_flops(network.settings, *shape[1:]) * shape[0] * samples
+        for shape in (description.preprocessing.prepare(case).path.shape for case in cases)
+    )
+    rate = matmul_rate(torch.device("cpu"), choose_precision(Precision.AUTO, torch.device("cpu")))
+    floor = Floor("all samples of everything", operations, rate, times[EXACTLY])
     rounding, rounding_series = bfloat16_table(model, cases[0], 1 if arguments.quick else 4)
     slices = cases[0].grid.size[2]
     return Report(
@@ -176,6 +174,7 @@ def measure(arguments: argparse.Namespace) -> Report:
                 ("way", *ERRORS),
                 tuple((name, *(_spread(each, "{:.4f}") for each in own)) for name, own in mistakes.items()),
             ),
+            Floor.table([floor]),
             rounding,
         ),
         (*times.values(), *gains.values(), *(each for own in mistakes.values() for each in own), *rounding_series),

@@ -1,4 +1,4 @@
-"""How near few samples with balanced masks come to many samples, beside independent ones: errors, not seconds.
+"""How near few samples with balanced masks come to many samples, beside independent ones.
 
 A simulated patient and the model that the module ships, or any model and a case of a manifest. Errors are mean absolute
 differences of the entropies from those of many independent samples with other seeds; each row has several seeds.
@@ -10,24 +10,28 @@ differences of the entropies from those of many independent samples with other s
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 
-import numpy as np
 import torch
+from entropy_errors import UNSURE, entropy_errors
 
-from measuring import Machine, Report, Series, Table, parser, run
+from measuring import Floor, Machine, Report, Series, Table, parser, run
 from ObserverUncertaintyLib.cases import Case, Cohort
+from ObserverUncertaintyLib.devices import choose_precision
 from ObserverUncertaintyLib.inference import predict
 from ObserverUncertaintyLib.model_file import load_model
-from ObserverUncertaintyLib.settings import DropoutMasks
+from ObserverUncertaintyLib.network.cost import forward_flops, matmul_rate
+from ObserverUncertaintyLib.network.unet import UNet
+from ObserverUncertaintyLib.settings import DropoutMasks, Precision
 from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
 
 SHIPPED = Path(__file__).parents[1] / "ObserverUncertainty" / "Resources" / "Models" / "SimulatedCavity"
 MANY = 200
-UNSURE = 0.05
+USUAL = (DropoutMasks.INDEPENDENT, 20)
 WAYS = (
     (DropoutMasks.INDEPENDENT, 5),
-    (DropoutMasks.INDEPENDENT, 20),
+    USUAL,
     (DropoutMasks.BALANCED, 5),
     (DropoutMasks.BALANCED, 10),
     (DropoutMasks.BALANCED, 20),
@@ -50,31 +54,42 @@ def measure(arguments: argparse.Namespace) -> Report:
     case = the_case(arguments)
     reference = predict(*model, case, samples=many, seed=arguments.seed + 1000).uncertainty
     unsure = reference.predictive > UNSURE
-    series = {}
+    series, seconds = {}, []
     for masks, samples in WAYS:
         errors = []
         for seed in range(seeds):
+            started = time.perf_counter()
             found = predict(*model, case, samples=samples, seed=seed, dropout_masks=masks).uncertainty
-            differences = [
-                np.abs(getattr(found, part) - getattr(reference, part)) for part in ("predictive", "expected")
-            ]
-            errors.append([float(each[where].mean()) for each in differences for where in (..., unsure)])
+            if (masks, samples) == USUAL:
+                seconds.append(time.perf_counter() - started)
+            parts = (found.predictive, reference.predictive), (found.expected, reference.expected)
+            errors.append([error for pair in parts for error in entropy_errors(*pair, unsure)])
         name = f"{samples} {masks.value}"
         series[name] = [
             Series(f"{name}: {what}", tuple(values))
             for what, values in zip(ERRORS, zip(*errors, strict=True), strict=True)
         ]
-    usual = series["20 independent"]
+    usual = series[f"{USUAL[1]} {USUAL[0].value}"]
     rows = tuple(
         (name, *(f"{a.median:.5f} ({a.median / b.median:.2f})" for a, b in zip(own, usual, strict=True)))
         for name, own in series.items()
     )
-    architecture = model[1].architecture
+    network, description = model
+    assert isinstance(network, UNet)
+    slices, *size = description.preprocessing.prepare(case.with_sequences(description.sequences)).path.shape
+    cpu = torch.device("cpu")
+    floor = Floor(
+        f"{USUAL[1]} samples",
+        forward_flops(network.settings, *size) * slices * USUAL[1],
+        matmul_rate(cpu, choose_precision(Precision.AUTO, cpu)),
+        Series(f"{USUAL[1]} samples (s)", tuple(seconds)),
+    )
+    architecture = description.architecture
     return Report(
         f"Balanced masks: {architecture['depth']} poolings, {architecture['filters']} filters, {arguments.model.name}",
         Machine.here(),
-        (Table(("samples", *ERRORS), rows),),
-        tuple(each for own in series.values() for each in own),
+        (Table(("samples", *ERRORS), rows), Floor.table([floor])),
+        (*(each for own in series.values() for each in own), floor.measured),
         (
             f"Errors in bits from {many} independent samples, medians of {seeds} seeds; in brackets as a multiple of "
             "those of 20 independent samples.",

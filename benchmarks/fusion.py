@@ -14,12 +14,14 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from drawn_raters import SHAPE, drawn_raters
-from measuring import Machine, Report, Target, interleaved, parser, run, spread
+from measuring import Floor, Machine, Report, Target, interleaved, parser, run, spread
 from ObserverUncertaintyLib.entropy import binary_entropy, expert_entropy
 from ObserverUncertaintyLib.fusion import FusionMethod, Votes, fuse, staple
+from ObserverUncertaintyLib.network.roofline import copy_rate
 
 RATERS = 5
 LIMIT_SECONDS = 0.3
@@ -63,20 +65,26 @@ def measure(arguments: argparse.Namespace) -> Report:
         "one by one": one_by_one,
         "sums": from_sums,
     }
-    candidates, targets = {}, []
+    candidates, moved, targets = {}, {}, []
     for name, raters in (("lesion", lesion), ("whole image", corners)):
         counted, summed = from_one_count(raters), from_sums(raters)
         gap = max(float(np.abs(counted[key].astype(float) - summed[key]).max()) for key in counted)
         targets.append(Target(f"{name}: every map as from sums, within 1e-12", f"{gap:.0e}", gap <= 1e-12))
+        moved |= {f"{name}, {way}": raters.nbytes + sum(each.nbytes for each in counted.values()) for way in ways}
         candidates |= {f"{name}, {way}": lambda work=work, raters=raters: work(raters) for way, work in ways.items()}
     series = interleaved(candidates, 2 if arguments.quick else arguments.repetitions)
     for found in series:
         if "one count" in found.name:
             wanted = f"{found.name}: below {LIMIT_SECONDS} s"
             targets.append(Target(wanted, f"{found.median:.3f} s", found.median < LIMIT_SECONDS))
+    rate = copy_rate(torch.device("cpu"))
+    floors = [Floor(found.name, moved[found.name], rate, found) for found in series]
     size = "x".join(map(str, lesion.shape[1:]))
     title = f"All fused maps and the experts' entropy of {RATERS} raters on {size}"
-    return Report(title, Machine.here(), (spread("seconds", series),), series, targets=tuple(targets))
+    notes = ("The floor: reading the masks and writing the maps once, at the rate of a copy.",)
+    return Report(
+        title, Machine.here(), (spread("seconds", series), Floor.table(floors, "B")), series, notes, tuple(targets)
+    )
 
 
 if __name__ == "__main__":

@@ -178,6 +178,48 @@ def spread(title: str, series: Sequence[Series], digits: int = 3) -> Table:
     return Table((title, "median", "min", "max"), tuple(rows))
 
 
+@dataclass(frozen=True)
+class Floor:
+    """What some work takes at least.
+
+    Attributes:
+        work: which work.
+        amount: floating-point operations, or bytes read and written.
+        rate: how many of them this machine does in a second.
+        measured: seconds that were taken.
+    """
+
+    work: str
+    amount: float
+    rate: float
+    measured: Series
+
+    @property
+    def seconds(self) -> float:
+        """At least."""
+        return self.amount / self.rate
+
+    @property
+    def ratio(self) -> float:
+        """Measured time over the floor."""
+        return self.measured.median / self.seconds
+
+    @staticmethod
+    def table(floors: Sequence[Floor], unit: str = "FLOP") -> Table:
+        """Measured time, floor and their ratio, in thousands of millions of FLOP, or of bytes ("B")."""
+        header = ("floor of", f"G{unit}", f"G{unit}/s", "floor (s)", "measured (s)", "measured / floor")
+        rows = tuple(
+            (
+                floor.work,
+                *(f"{figure:.3g}" for figure in (floor.amount / 1e9, floor.rate / 1e9, floor.seconds)),
+                f"{floor.measured.median:.3g}",
+                f"{floor.ratio:.2f}",
+            )
+            for floor in floors
+        )
+        return Table(header, rows)
+
+
 def parser(description: str | None) -> argparse.ArgumentParser:
     """The options that every benchmark has; it may add its own."""
     options = argparse.ArgumentParser(

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from measuring import CannotRunError, Machine, Report, Series, Table, Target, interleaved, parser, run
+from measuring import CannotRunError, Floor, Machine, Report, Series, Table, Target, interleaved, parser, run
 from ObserverUncertaintyLib.cases import Case
 from ObserverUncertaintyLib.devices import choose_precision, describe_device, torch_type
 from ObserverUncertaintyLib.geometry import Grid
@@ -253,8 +253,8 @@ def measure(arguments: argparse.Namespace) -> Report:
     header = ("whole case, scaled", "slices", "median (min)", "least (min)", "most (min)", "naive / this")
     operations = forward_flops(CAVITY, *best.images.shape[-2:]) * best.slices * SAMPLES
     rate = matmul_rate(CPU, precision)
-    ratio = totals[best.name].median / (operations / rate)
-    tables = [Table(header, tuple(rows)), _floor_table(operations, rate, totals[best.name], precision)]
+    floor = Floor(f"the work that is left, {precision.value}", operations, rate, totals[best.name])
+    tables = [Table(header, tuple(rows)), Floor.table([floor])]
     if arguments.complete:
         tables.append(_complete(ladder[0], network, case))
     gain, with_fewer = gains[best.name].median, gains[fewer.name].median
@@ -274,16 +274,9 @@ def measure(arguments: argparse.Namespace) -> Report:
         (
             Target("element-wise dropout: at least 5 times the naive loop", f"{gain:.2f}", gain >= 5),
             Target(f"{fewer.name}: at least 20 times the naive loop", f"{with_fewer:.1f}", with_fewer >= 20),
-            Target("at most 1.5 times the floor of the work that is left", f"{ratio:.2f}", ratio <= 1.5),
+            Target("at most 1.5 times the floor of the work that is left", f"{floor.ratio:.2f}", floor.ratio <= 1.5),
         ),
     )
-
-
-def _floor_table(operations: float, rate: float, best: Series, precision: Precision) -> Table:
-    floor = operations / rate
-    header = ("the work that is left", "TFLOP", "matmul GFLOP/s", "floor (min)", "measured (min)", "measured / floor")
-    figures = (operations / 1e12, rate / 1e9, floor / 60, best.median / 60, best.median / floor)
-    return Table(header, ((precision.value, *(f"{figure:.3g}" for figure in figures)),))
 
 
 def _complete(naive: Lever, network: UNet, case: Case) -> Table:

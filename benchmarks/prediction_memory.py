@@ -19,11 +19,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from measuring import Machine, Report, Series, Table, Target, parser, run
+from measuring import Floor, Machine, Report, Series, Table, Target, parser, run
+from ObserverUncertaintyLib.cases import load_case
+from ObserverUncertaintyLib.devices import choose_device, choose_precision
 from ObserverUncertaintyLib.formats import write_image
 from ObserverUncertaintyLib.geometry import Grid
 from ObserverUncertaintyLib.model_file import save_model
+from ObserverUncertaintyLib.network.cost import forward_flops, matmul_rate
 from ObserverUncertaintyLib.network.unet import UNet
+from ObserverUncertaintyLib.settings import Precision
 from random_networks import CAVITY, description
 
 SEQUENCES = ("T1", "T1c", "T2", "FLAIR")
@@ -59,12 +63,20 @@ def measure(arguments: argparse.Namespace) -> Report:
         if case is None:
             case = folder / "case"
             write_head(case, QUICK_SLICES if arguments.quick else SIZE[2])
-        images = [f"--image={sequence}={case / f'{sequence}.nii.gz'}" for sequence in SEQUENCES]
+        files = {sequence: case / f"{sequence}.nii.gz" for sequence in SEQUENCES}
+        images = [f"--image={sequence}={file}" for sequence, file in files.items()]
         command = [sys.executable, "-m", "ObserverUncertaintyLib.cli", "predict", str(folder / "model"), *images]
         command += ["--out", str(folder / "out"), "--samples", str(arguments.samples), "--json"]
         command += ["--batch-size", str(arguments.batch_size)] if arguments.batch_size else []
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True, encoding="utf-8")
+        prepared = description(CAVITY, SEQUENCES).preprocessing.prepare(load_case("case", files, {}))
     result = json.loads(done.stdout)
+    device = choose_device("auto")
+    precision = choose_precision(Precision.AUTO, device)
+    slices, *size = prepared.path.shape
+    operations = forward_flops(CAVITY, *size, as_defined=device.type != "cpu") * slices * arguments.samples
+    took = Series("seconds", (result["seconds"],))
+    floor = Floor(f"the passes, {precision.value}", operations, matmul_rate(device, precision), took)
     found = {"seconds": result["seconds"]}
     found |= {f"peak {place} memory (MiB)": peak for place, peak in result["peak_memory_mib"].items() if peak}
     table = Table((f"{arguments.samples} samples", "found"), tuple((name, f"{x:.0f}") for name, x in found.items()))
@@ -72,8 +84,9 @@ def measure(arguments: argparse.Namespace) -> Report:
     return Report(
         "Memory of a prediction with the cavity network",
         Machine.here(result["device"]),
-        (table,),
+        (table, Floor.table([floor])),
         tuple(Series(name, (value,)) for name, value in found.items()),
+        notes=("Measured: from the start of the process to its end, so everything beside the passes too.",),
         targets=(Target(f"main memory below {LIMIT_MIB} MiB", f"{peak:.0f} MiB", peak < LIMIT_MIB),),
     )
 

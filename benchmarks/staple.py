@@ -13,10 +13,12 @@ import argparse
 
 import numpy as np
 import SimpleITK as sitk
+import torch
 from numpy.typing import NDArray
 
 from drawn_raters import SHAPE, drawn_raters
-from measuring import Machine, Report, Series, Table, Target, interleaved, parser, run, spread
+from measuring import Floor, Machine, Report, Series, Table, Target, interleaved, parser, run, spread
+from ObserverUncertaintyLib.network.roofline import copy_rate
 from ObserverUncertaintyLib.staple import StapleRegion, staple
 
 FACTOR = 50
@@ -43,17 +45,20 @@ def compare(raters: NDArray[np.bool_], region: StapleRegion, repetitions: int) -
 def measure(arguments: argparse.Namespace) -> Report:
     """Both regions."""
     raters = drawn_raters(3, tuple(length // 3 for length in SHAPE) if arguments.quick else SHAPE)
-    tables, repetitions, notes, targets = [], [], [], []
+    tables, repetitions, floors, notes, targets = [], [], [], [], []
+    rate = copy_rate(torch.device("cpu"))
     for region in (StapleRegion.IMAGE, StapleRegion.BOX):
         table, series, difference = compare(raters, region, 2 if arguments.quick else arguments.repetitions)
         tables.append(table)
         repetitions += series
+        floors.append(Floor(f"reading the masks once, {region.value}", raters.nbytes, rate, series[0]))
         notes.append(f"largest difference of the posteriors, {region.value}: {difference:.1e}")
         targets.append(Target(f"equal within {TOLERANCE:g}", f"{difference:.1e}", difference <= TOLERANCE))
         if region is StapleRegion.IMAGE:
             ratio = series[-1].median
             targets.append(Target(f"at least {FACTOR} times as fast", f"{ratio:.0f}", ratio >= FACTOR))
     title = f"STAPLE of 3 raters on {'x'.join(map(str, raters.shape[1:]))} beside SimpleITK's filter"
+    tables.append(Floor.table(floors, "B"))
     return Report(title, Machine.here(), tuple(tables), tuple(repetitions), tuple(notes), tuple(targets))
 
 

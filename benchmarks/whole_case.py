@@ -21,7 +21,7 @@ _STARTED = time.perf_counter()
 
 import torch  # noqa: E402  (importing is a part of what is measured)
 
-from measuring import Machine, Report, Series, Table, Target, parser, run, spread  # noqa: E402
+from measuring import Floor, Machine, Report, Series, Target, parser, run, spread  # noqa: E402
 from ObserverUncertaintyLib.cases import load_case  # noqa: E402
 from ObserverUncertaintyLib.devices import (  # noqa: E402
     choose_device,
@@ -98,7 +98,7 @@ def measure(arguments: argparse.Namespace) -> Report:
     operations = forward_flops(CAVITY, *shape[-2:], as_defined=on_gpu) * shape[0] * samples
     rate = matmul_rate(device, precision)
     steps = {series.name: series for series in clock.series()}
-    drawing, whole = steps["prepare, draw, entropies"].median, steps["all"].median
+    whole = steps["all"].median
     memory = (f"{place} memory: {peak:.0f} MiB at most" for place, peak in peak_memory_mib(device).items() if peak)
     return Report(
         f"A whole case: T = {samples} over 240x240x{slices}, from files to files",
@@ -106,16 +106,7 @@ def measure(arguments: argparse.Namespace) -> Report:
         (
             spread("once (s)", once.series()),
             spread("each case (s)", tuple(steps.values())),
-            Table(
-                ("drawing", "TFLOP", "matmul TFLOP/s", "floor (s)", "measured (s)", "measured / floor"),
-                (
-                    (
-                        precision.value,
-                        *(f"{x:.3g}" for x in (operations / 1e12, rate / 1e12, operations / rate, drawing)),
-                        f"{drawing * rate / operations:.2f}",
-                    ),
-                ),
-            ),
+            Floor.table([Floor(f"drawing, {precision.value}", operations, rate, steps["prepare, draw, entropies"])]),
         ),
         (*once.series(), *steps.values()),
         (f"{prediction.batch_size} slices at a time.", *memory),

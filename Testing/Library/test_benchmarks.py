@@ -4,11 +4,21 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 # A study of data that one must have, and what runs in Slicer's Python, have commands of their own.
-APART = {"brain_growth", "slicer_clicks", "measuring", "drawn_raters", "growing_steps", "random_networks", "run_all"}
+APART = {
+    "brain_growth",
+    "slicer_clicks",
+    "measuring",
+    "drawn_raters",
+    "entropy_errors",
+    "growing_steps",
+    "random_networks",
+    "run_all",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +45,22 @@ def test_a_warm_candidate_is_called_once_more_before_each_measured_call():
     called = []
     measuring.interleaved({name: (lambda name=name: called.append(name)) for name in "ab"}, 2, warm=True)
     assert "".join(called) == "ab" + 2 * "aabb"
+
+
+def test_a_floor_is_the_amount_of_work_at_the_rate():
+    import measuring
+
+    floor = measuring.Floor("copying", 6e9, 2e9, measuring.Series("copying (s)", (4.5, 6.0, 100.0)))
+    assert (floor.seconds, floor.ratio) == (3, 2)
+    assert measuring.Floor.table([floor], "B").header[1:3] == ("GB", "GB/s")
+    assert measuring.Floor.table([floor], "B").rows == (("copying", "6", "2", "3", "6", "2.00"),)
+
+
+def test_errors_of_entropies_are_means_over_all_voxels_and_over_the_unsure_ones():
+    from entropy_errors import entropy_errors
+
+    found, expected = np.array([0.5, 0.0, 0.5], np.float32), np.array([0.25, 0.0, 1.0])
+    assert entropy_errors(found, expected, expected > 0.5) == (0.25, 0.5)
 
 
 def run(monkeypatch, tmp_path: Path, *options: str, reached: bool = True) -> tuple[int, Path, Path]:
