@@ -19,15 +19,6 @@ APART = {
     "random_networks",
     "run_all",
 }
-    "brain_growth",
-    "slicer_clicks",
-    "measuring",
-    "drawn_raters",
-    "entropy_errors",
-    "growing_steps",
-    "random_networks",
-    "run_all",
-}
 
 
 @pytest.fixture(autouse=True)
