@@ -6,10 +6,12 @@ import json
 import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from ObserverUncertaintyLib.cases import Case
+from ObserverUncertaintyLib.errors import DeviceError
 from ObserverUncertaintyLib.files import prepare_output_folder, refuse_other_settings, write_json, write_text
 from ObserverUncertaintyLib.formats import write_image, write_mask
 from ObserverUncertaintyLib.progress import Progress
@@ -57,6 +59,7 @@ def write_cohort(
 
     Raises:
         InputError: the folder is not empty, or a resumed run has other settings.
+        DeviceError: a process ended abruptly.
     """
     progress = progress or Progress()
     prepare_output_folder(folder, resume=resume, overwrite=overwrite)
@@ -68,11 +71,12 @@ def write_cohort(
     if resume and (folder / MANIFEST_FILE).exists():
         progress.message(f"{folder} is complete already")
         return folder / MANIFEST_FILE
-    made = {name for name in names if resume and (folder / name / _COMPLETE_FILE).exists()}
-    missing = [(folder, name, make_case, index) for index, name in enumerate(names) if name not in made]
-    progress.start(f"simulate {len(names)} cases", len(names), len(made))
+    missing = {
+        index: name for index, name in enumerate(names) if not (resume and (folder / name / _COMPLETE_FILE).exists())
+    }
+    progress.start(f"simulate {len(names)} cases", len(names), len(names) - len(missing))
     progress.check_cancelled()
-    for case_name in _written(missing, min(processes, len(missing))):
+    for case_name in _written(folder, make_case, missing, min(processes, len(missing))):
         progress.advance(1, case_name)
         progress.check_cancelled()
     path = folder / MANIFEST_FILE
@@ -117,27 +121,44 @@ def write_manifest(
     write_text(path, "\n".join(lines) + "\n")
 
 
-_Missing: TypeAlias = tuple[Path, str, Callable[[int], Case], int]
-"""The cohort's folder, a case's name, what makes it, and its number."""
+_MakeCase: TypeAlias = Callable[[int], Case]
 
 
-def _written(missing: Sequence[_Missing], processes: int) -> Iterator[str]:
-    """Make and write cases; gives the name of each one when it is complete."""
+def _written(folder: Path, make_case: _MakeCase, missing: Mapping[int, str], processes: int) -> Iterator[str]:
+    """Make and write the cases of these numbers; gives the name of each one when it is complete."""
     if processes < 2:
-        yield from map(_make_and_write, missing)
+        for index, name in missing.items():
+            _write_case(folder / name, make_case(index))
+            yield name
         return
-    # Spawned: a process that has torch's threads must not be forked.
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        working = [pool.submit(_make_and_write, each) for each in missing]
+    # Spawned: a process that has torch's threads must not be forked. What makes cases may hold whole brains, so each
+    # process gets it once.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, spawn, _take_up, (folder, make_case)) as pool:
+        working = [pool.submit(_make_and_write, index, name) for index, name in missing.items()]
         try:
             for done in as_completed(working):
                 yield done.result()
+        except BrokenProcessPool as error:
+            raise DeviceError(
+                "A process that made cases ended abruptly, perhaps for want of memory. Give fewer --processes, and "
+                "--resume to keep the cases that are complete."
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-def _make_and_write(missing: _Missing) -> str:
-    folder, name, make_case, index = missing
+_task: tuple[Path, _MakeCase]
+"""In a process that makes cases: the cohort's folder, and what makes them."""
+
+
+def _take_up(folder: Path, make_case: _MakeCase) -> None:
+    global _task
+    _task = folder, make_case
+
+
+def _make_and_write(index: int, name: str) -> str:
+    folder, make_case = _task
     _write_case(folder / name, make_case(index))
     return name
 

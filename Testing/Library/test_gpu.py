@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from cancelling import CancelAfter
 from cohorts import discs
 
 from ObserverUncertaintyLib.devices import make_deterministic
 from ObserverUncertaintyLib.entropy import MonteCarloSums
 from ObserverUncertaintyLib.errors import Cancelled
 from ObserverUncertaintyLib.inference import predict
-from ObserverUncertaintyLib.jobs import Progress
 from ObserverUncertaintyLib.model_file import load_model
 from ObserverUncertaintyLib.network.dropout import ChannelDropout, ElementDropout, rotations
 from ObserverUncertaintyLib.network.unet import UNet
@@ -63,18 +63,6 @@ def test_recorded_steps_change_the_weights_as_plain_ones_do(precision: Precision
     assert losses[0] == losses[1]
     assert len(set(losses[0])) == 14
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
-
-
-class CancelAfter(Progress):
-    """Cancels at a step."""
-
-    def __init__(self, step: int) -> None:
-        self.left = step
-
-    def check_cancelled(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise Cancelled("stop")
 
 
 def test_a_training_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from cancelling import CancelAfter
 from cohorts import discs, write_discs
 from safetensors.torch import load_file
 from torch.nn import functional
@@ -30,18 +31,6 @@ SMALL = TrainingSettings(epochs=3, depth=1, filters=4)
 
 def weights(folder: Path) -> bytes:
     return (folder / "weights.safetensors").read_bytes()
-
-
-class CancelAfter(Progress):
-    """Cancels at a step."""
-
-    def __init__(self, step: int) -> None:
-        self.left = step
-
-    def check_cancelled(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise Cancelled("stop")
 
 
 class Listener(Progress):

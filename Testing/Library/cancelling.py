@@ -1,0 +1,18 @@
+"""Stopping long work in the middle."""
+
+from __future__ import annotations
+
+from ObserverUncertaintyLib.errors import Cancelled
+from ObserverUncertaintyLib.progress import Progress
+
+
+class CancelAfter(Progress):
+    """Cancels at a step."""
+
+    def __init__(self, step: int) -> None:
+        self.left = step
+
+    def check_cancelled(self) -> None:
+        self.left -= 1
+        if self.left < 0:
+            raise Cancelled("stop")

@@ -1,0 +1,74 @@
+"""Cases made by several processes at a time, and what becomes of them when something goes wrong."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cancelling import CancelAfter
+from cohorts import disc_case
+
+from ObserverUncertaintyLib.cases import Case, Cohort
+from ObserverUncertaintyLib.errors import Cancelled, DeviceError, InputError
+from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
+
+NAMES = [f"case{number:02d}" for number in range(1, 6)]
+MANY = [f"case{number:02d}" for number in range(1, 13)]
+
+
+def slowly(index: int) -> Case:
+    time.sleep(0.2)
+    return disc_case(index)
+
+
+def dies_at_the_third(index: int) -> Case:
+    if index == 2:
+        os._exit(9)
+    return disc_case(index)
+
+
+def fails_at_the_third(index: int) -> Case:
+    if index == 2:
+        raise InputError("case03 cannot be made")
+    return disc_case(index)
+
+
+def write(folder: Path, make_case: Callable[[int], Case] = disc_case, names: list[str] = NAMES, **options: Any) -> Path:
+    return write_cohort(folder, make_case, names, {}, name="Discs", label="disc", **options)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_several_processes_write_what_one_does(tmp_path: Path) -> None:
+    write(tmp_path / "one")
+    write(tmp_path / "three", processes=3)
+    assert files(tmp_path / "three") == files(tmp_path / "one")
+
+
+def test_a_process_that_dies_is_said_and_the_others_cases_are_kept(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="fewer --processes"):
+        write(tmp_path, dies_at_the_third, processes=2)
+    assert not (tmp_path / "case03" / "case.json").exists()
+    manifest = write(tmp_path, resume=True, processes=2)
+    assert Cohort.open(manifest).case_names == tuple(NAMES)
+
+
+def test_an_error_in_a_process_is_raised_here(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="case03 cannot be made"):
+        write(tmp_path, fails_at_the_third, processes=2)
+    assert not (tmp_path / "cohort.toml").exists()
+
+
+def test_cancelling_keeps_the_cases_that_are_complete(tmp_path: Path) -> None:
+    with pytest.raises(Cancelled):
+        write(tmp_path, slowly, MANY, progress=CancelAfter(2), processes=2)
+    done = len(list(tmp_path.glob("*/case.json")))
+    assert 2 <= done < len(MANY)
+    write(tmp_path, names=MANY, resume=True)
+    assert len(list(tmp_path.glob("*/case.json"))) == len(MANY)
