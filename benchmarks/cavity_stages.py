@@ -68,7 +68,7 @@ def simulate(folder: Path, settings: CavityStudySettings, patients: int) -> tupl
     """Simulated patients of a preset."""
     scanner = settings.scanner
     size = ("--spacing", scanner.in_plane_spacing_mm, "--thickness", scanner.slice_thickness_mm)
-    return took("simulate", "cavities", "--out", folder, "--cases", patients, *size)
+    return took("simulate", "cavities", "--out", folder, "--cases", patients, "--processes", 1, *size)
 
 
 def train(cohort: Path, out: Path, settings: CavityStudySettings, patients: int, epochs: int) -> tuple[float, float]:
