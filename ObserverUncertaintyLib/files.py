@@ -52,26 +52,35 @@ def prepare_output_file(path: Path, *, overwrite: bool) -> None:
         raise InputError(f"{path} exists already. Give another name, or --overwrite.")
 
 
-def prepare_output_folder(path: Path, *, resume: bool, overwrite: bool) -> None:
-    """Make a folder; refuse one that holds files unless they may be continued or overwritten."""
+def prepare_output_folder(path: Path, *, resume: bool, overwrite: bool | None) -> None:
+    """Make a folder; refuse one that holds files unless they may be continued or overwritten.
+
+    Args:
+        path: the folder.
+        resume: its files may be continued.
+        overwrite: they may be overwritten; None where there is no such option.
+    """
     if resume and overwrite:
         raise InputError("--resume and --overwrite contradict each other; give one of them.")
     if path.exists() and not path.is_dir():
         raise InputError(f"{path} is a file; give the name of a folder.")
     if path.is_dir() and any(path.iterdir()) and not (resume or overwrite):
-        raise InputError(f"{path} is not empty. Give another folder, --resume to continue, or --overwrite.")
+        ways = "or --resume to continue" if overwrite is None else "--resume to continue, or --overwrite"
+        raise InputError(f"{path} is not empty. Give another folder, {ways}.")
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{path}: the folder cannot be made ({error.strerror or error}). Give another one.") from error
 
 
-def refuse_other_settings(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+def refuse_other_settings(
+    folder: Path, before: dict[str, Any], now: dict[str, Any], *, overwritable: bool = True
+) -> None:
     """Refuse to resume with other settings than the run began with, naming each difference.
 
     `now` is compared as JSON would read it back, so that tuples and lists of the same values are equal.
     """
-    now = json.loads(json.dumps(now))
+    before, now = _flat(before), _flat(json.loads(json.dumps(now)))
     different = [
         f"  {key}: it began with {before.get(key)!r}, now {now.get(key)!r}"
         for key in sorted(before.keys() | now.keys())
@@ -81,5 +90,14 @@ def refuse_other_settings(folder: Path, before: dict[str, Any], now: dict[str, A
         raise InputError(
             f"{folder} was begun with other settings, so it cannot be resumed:\n"
             + "\n".join(different)
-            + "\nGive the same settings and data, another folder, or --overwrite to begin again."
+            + "\nGive the same settings and data, another folder"
+            + (", or --overwrite to begin again." if overwritable else " to begin again.")
         )
+
+
+def _flat(settings: dict[str, Any], outer: str = "") -> dict[str, Any]:
+    """Settings within settings by names such as "training.epochs"."""
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        found |= _flat(value, f"{outer}{key}.") if isinstance(value, dict) else {outer + key: value}
+    return found

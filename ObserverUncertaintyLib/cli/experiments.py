@@ -90,7 +90,7 @@ def synthetic(
     settings = replace(
         base,
         parts=tuple(_listed("--parts", parts, Part, ", ".join(Part))),
-        seeds=base.seeds if seeds is None else tuple(_listed("--seeds", seeds, _seed, "numbers of 0 or more")),
+        seeds=base.seeds if seeds is None else tuple(_listed("--seeds", seeds, _number, "numbers of 0 or more")),
         shapes=replace(base.shapes, width=width or base.shapes.width, radius=radius),
         train=train or base.train,
         test=test or base.test,
@@ -205,14 +205,14 @@ def cavity(
     base = PRESETS[preset]
     settings = replace(
         base,
-        seeds=tuple(_listed("--seeds", seeds, _seed, "numbers of 0 or more")),
+        seeds=tuple(_listed("--seeds", seeds, _number, "numbers of 0 or more")),
         arms=tuple(_listed("--arms", arms, read_arm, ", ".join(ARMS))),
         folds=folds or base.folds,
         patients=patients or base.patients,
         scanner=replace(
             base.scanner,
-            in_plane_spacing_mm=spacing or base.scanner.in_plane_spacing_mm,
-            slice_thickness_mm=thickness or base.scanner.slice_thickness_mm,
+            in_plane_spacing_mm=base.scanner.in_plane_spacing_mm if spacing is None else spacing,
+            slice_thickness_mm=base.scanner.slice_thickness_mm if thickness is None else thickness,
         ),
         training=replace(
             base.training,
@@ -239,7 +239,7 @@ def cavity(
             device=device,
             threads=threads,
             cluster=None if ray is None else Cluster(ray, threads or 1, gpus),
-            only_folds=None if only_folds is None else _listed("--only-folds", only_folds, int, "numbers from 1"),
+            only_folds=None if only_folds is None else _listed("--only-folds", only_folds, _number, "numbers from 1"),
             processes=threads or processes_that_fit(SIMULATION_BYTES),
             resume=resume,
             progress=progress,
@@ -262,7 +262,7 @@ def _listed(option: str, text: str, read: Callable[[str], _T], expected: str) ->
     return values
 
 
-def _seed(text: str) -> int:
+def _number(text: str) -> int:
     if not text.isdecimal():
-        raise ValueError(f'"{text}" is no seed')
+        raise ValueError(f'"{text}" is no number')
     return int(text)

@@ -93,7 +93,7 @@ def keep_settings(folder: Path, content: Mapping[str, Any], extendable: Sequence
             earlier = {key: before.pop(key) for key in extendable}
         except (ValueError, KeyError) as error:
             raise InputError(f"{path} cannot be read ({error}). Give another folder.") from error
-        refuse_other_settings(folder, before, fixed)
+        refuse_other_settings(folder, before, fixed, overwritable=False)
         asked = {key: list(dict.fromkeys([*earlier[key], *asked[key]])) for key in extendable}
     write_json(path, {**asked, **fixed})
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+import os
+import random
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from ObserverUncertaintyLib.cases import Case
-from ObserverUncertaintyLib.errors import DeviceError
 from ObserverUncertaintyLib.files import prepare_output_folder, refuse_other_settings, write_json, write_text
 from ObserverUncertaintyLib.formats import write_image, write_mask
 from ObserverUncertaintyLib.progress import Progress
+from ObserverUncertaintyLib.simulation.side_by_side import side_by_side
 
 MANIFEST_FILE = "cohort.toml"
 SIMULATION_BYTES = 3 * 2**29
@@ -71,14 +71,18 @@ def write_cohort(
     if resume and (folder / MANIFEST_FILE).exists():
         progress.message(f"{folder} is complete already")
         return folder / MANIFEST_FILE
-    missing = {
-        index: name for index, name in enumerate(names) if not (resume and (folder / name / _COMPLETE_FILE).exists())
-    }
+    if not resume:
+        for case_name in names:
+            (folder / case_name / _COMPLETE_FILE).unlink(missing_ok=True)
+    missing = [index for index, case_name in enumerate(names) if not _is_complete(folder / case_name)]
+    if resume and missing:
+        # Another call may be making the same cohort: each begins elsewhere.
+        start = random.Random(os.getpid()).randrange(len(missing))
+        missing = missing[start:] + missing[:start]
     progress.start(f"simulate {len(names)} cases", len(names), len(names) - len(missing))
-    progress.check_cancelled()
-    for case_name in _written(folder, make_case, missing, min(processes, len(missing))):
-        progress.advance(1, case_name)
-        progress.check_cancelled()
+    make = partial(_make_and_write, folder, make_case, names)
+    for index in side_by_side(make, missing, min(processes, len(missing)), progress):
+        progress.advance(1, names[index])
     path = folder / MANIFEST_FILE
     write_manifest(path, names, name=name, label=label, skull_stripped=skull_stripped)
     return path
@@ -121,46 +125,14 @@ def write_manifest(
     write_text(path, "\n".join(lines) + "\n")
 
 
-_MakeCase: TypeAlias = Callable[[int], Case]
+def _make_and_write(folder: Path, make_case: Callable[[int], Case], names: Sequence[str], index: int) -> None:
+    """Make and write a case, unless another call has done so meanwhile."""
+    if not _is_complete(folder / names[index]):
+        _write_case(folder / names[index], make_case(index))
 
 
-def _written(folder: Path, make_case: _MakeCase, missing: Mapping[int, str], processes: int) -> Iterator[str]:
-    """Make and write the cases of these numbers; gives the name of each one when it is complete."""
-    if processes < 2:
-        for index, name in missing.items():
-            _write_case(folder / name, make_case(index))
-            yield name
-        return
-    # Spawned: a process that has torch's threads must not be forked. What makes cases may hold whole brains, so each
-    # process gets it once.
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, spawn, _take_up, (folder, make_case)) as pool:
-        working = [pool.submit(_make_and_write, index, name) for index, name in missing.items()]
-        try:
-            for done in as_completed(working):
-                yield done.result()
-        except BrokenProcessPool as error:
-            raise DeviceError(
-                "A process that made cases ended abruptly, perhaps for want of memory. Give fewer --processes, and "
-                "--resume to keep the cases that are complete."
-            ) from error
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-_task: tuple[Path, _MakeCase]
-"""In a process that makes cases: the cohort's folder, and what makes them."""
-
-
-def _take_up(folder: Path, make_case: _MakeCase) -> None:
-    global _task
-    _task = folder, make_case
-
-
-def _make_and_write(index: int, name: str) -> str:
-    folder, make_case = _task
-    _write_case(folder / name, make_case(index))
-    return name
+def _is_complete(folder: Path) -> bool:
+    return (folder / _COMPLETE_FILE).exists()
 
 
 def _write_case(folder: Path, case: Case) -> None:

@@ -351,7 +351,11 @@ def test_the_quick_synthetic_study_goes_from_nothing_to_a_report(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("wrong", "text"),
-    [(("--seeds", "0,-1"), '"-1" is no seed'), (("--seeds", ""), "--seeds is empty"), (("--parts", "all"), "table1, ")],
+    [
+        (("--seeds", "0,-1"), '"-1" is no number'),
+        (("--seeds", ""), "--seeds is empty"),
+        (("--parts", "all"), "table1, "),
+    ],
 )
 def test_wrong_lists_of_a_study_are_named(tmp_path: Path, wrong: tuple[str, str], text: str) -> None:
     assert text in run("experiment", "synthetic", "--out", tmp_path / "study", *wrong, code=2).stderr

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ObserverUncertaintyLib.experiments.cavity.arms import ARM_TITLES
-from ObserverUncertaintyLib.experiments.cavity.findings import GroupDifference, answer
+from ObserverUncertaintyLib.experiments.cavity.findings import FEWEST_CASES, GroupDifference, answer
 from ObserverUncertaintyLib.experiments.cavity.groups import GROUPS, LOWER, UPPER, Split
 from ObserverUncertaintyLib.experiments.cavity.settings import CavityStudySettings
 from ObserverUncertaintyLib.experiments.cavity.tables import ALL_SEEDS, Scores
@@ -171,8 +171,9 @@ def _beside_wme(study: Study, arm: str, tests: Sequence[Mapping[str, Any]]) -> l
         row["score"]: row for row in tests if (row["seed"], row["group"], row["arm"]) == (study.whole.label, "all", arm)
     }
     return [
-        f"Over all cases {SCORE_TITLES[score]} of no fusion differs by {_interval(found[score])}."
+        f"Over all cases {SCORE_TITLES[score]}, no fusion minus the other: {_interval(found[score])}."
         for score in ("wme", "me", "dice_majority")
+        if found[score]["n"] >= FEWEST_CASES
     ]
 
 

@@ -112,7 +112,7 @@ def run_cavity(
         raise InputError(f"There is no fold {beyond[0]}: the folds are numbered from 1 to {settings.folds}.")
     given = None if manifest is None else _usable(Cohort.open(manifest))
     split_into_folds(given.case_names if given else case_names(settings.patients), settings.folds, 0)
-    prepare_output_folder(folder, resume=resume, overwrite=False)
+    prepare_output_folder(folder, resume=resume, overwrite=None)
     _keep_settings(folder, settings, given)
     cohorts = {seed: given or _simulated(folder, settings, seed, processes, progress) for seed in settings.seeds}
     tasks = {task.name: task for task in study_tasks(settings, cohorts)}

@@ -85,7 +85,7 @@ def run_synthetic(
     """
     folder, progress = Path(folder), progress or Progress()
     chosen = _chosen(study_arms(settings), only)
-    prepare_output_folder(folder, resume=resume, overwrite=False)
+    prepare_output_folder(folder, resume=resume, overwrite=None)
     keep_settings(folder, asdict(settings), ("parts", "seeds"))
     arms = {unit_name(arm.name, seed): (arm, seed) for seed in settings.seeds for arm in chosen}
     units = [unit_of(arm, seed, settings.test) for arm, seed in arms.values()]

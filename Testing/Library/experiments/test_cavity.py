@@ -86,7 +86,13 @@ class TestStudy:
         assert {path: path.stat().st_mtime_ns for path in study.rglob("result.json")} == before
         with pytest.raises(InputError, match="folds: it began with 2, now 3"):
             run_cavity(study, replace(TINY, folds=3), device="cpu", resume=True)
-        with pytest.raises(InputError, match="not empty"):
+        longer = replace(TINY, training=replace(TINY.training, epochs=3))
+        with pytest.raises(
+            InputError, match=r"(?m)^  training\.epochs: it began with 2, now 3$(?s:.*)folder to begin"
+        ) as raised:
+            run_cavity(study, longer, device="cpu", resume=True)
+        assert "--overwrite" not in str(raised.value)
+        with pytest.raises(InputError, match=r"not empty\. Give another folder, or --resume to continue\.$"):
             run_cavity(study, TINY, device="cpu")
 
     def test_arms_and_seeds_are_added(self, study: Path, tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -72,3 +75,47 @@ def test_cancelling_keeps_the_cases_that_are_complete(tmp_path: Path) -> None:
     assert 2 <= done < len(MANY)
     write(tmp_path, names=MANY, resume=True)
     assert len(list(tmp_path.glob("*/case.json"))) == len(MANY)
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="Windows has no process groups of this kind")
+class TestStopping:
+    """A call of the command line with two processes, in a process group of its own, as a terminal starts it."""
+
+    def started(self, folder: Path) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "ObserverUncertaintyLib.cli", "simulate", "cavities", "--out", str(folder)]
+        size = ("--cases", "30", "--spacing", "3", "--thickness", "6", "--processes", "2", "--resume")
+        process = subprocess.Popen([*command, *size], start_new_session=True, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 120
+        while not list(folder.glob("*/case.json")):
+            assert time.monotonic() < deadline, "no case was made"
+            time.sleep(0.05)
+        return process
+
+    def test_an_interrupt_ends_it_after_the_cases_in_work(self, tmp_path: Path) -> None:
+        process = self.started(tmp_path)
+        before = len(list(tmp_path.glob("*/case.json")))
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=120)
+        assert process.returncode == 1
+        assert "What was complete is kept" in said
+        assert "Traceback" not in said
+        assert len(list(tmp_path.glob("*/case.json"))) <= before + 4
+        # Every case that was begun is complete.
+        assert all((case / "case.json").exists() for case in tmp_path.glob("case*"))
+
+    def test_its_processes_end_with_it(self, tmp_path: Path) -> None:
+        process = self.started(tmp_path)
+        process.kill()
+        process.communicate()
+        deadline = time.monotonic() + 30
+        while _lives(process.pid):
+            assert time.monotonic() < deadline, "a process stayed behind"
+            time.sleep(0.1)
+
+
+def _lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True

@@ -1,0 +1,96 @@
+"""Work on numbered things by several processes at a time, which end with the one that started them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from itertools import islice
+from typing import TypeAlias
+
+from ObserverUncertaintyLib.errors import DeviceError
+from ObserverUncertaintyLib.progress import Progress
+
+_Work: TypeAlias = Callable[[int], None]
+
+_SECONDS_BETWEEN_LOOKS = 0.2
+
+
+def side_by_side(work: _Work, numbers: Sequence[int], processes: int, progress: Progress) -> Iterator[int]:
+    """Do the work of each number; gives each one when it is done.
+
+    Args:
+        work: can be sent to another process, and is sent to each one once, since it may hold much data.
+        numbers: the numbers.
+        processes: how many of them at a time; with one the work is done in this process.
+        progress: can cancel; what is being worked on is done to its end.
+
+    Raises:
+        DeviceError: a process ended abruptly.
+        Cancelled: `progress` asked to stop.
+    """
+    if processes < 2:
+        for number in numbers:
+            progress.check_cancelled()
+            work(number)
+            yield number
+        return
+    left, working = iter(numbers), dict[Future[None], int]()
+    # Spawned: a process that has torch's threads must not be forked.
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _take_up, (work,)) as pool:
+        try:
+            while True:
+                progress.check_cancelled()
+                with _interrupts_ignored():
+                    # No more than are worked on: what waits in the pool could not be called back.
+                    for number in islice(left, processes - len(working)):
+                        working[pool.submit(_do, number)] = number
+                if not working:
+                    return
+                for done in wait(working, _SECONDS_BETWEEN_LOOKS, FIRST_COMPLETED).done:
+                    done.result()
+                    yield working.pop(done)
+        except BrokenProcessPool as error:
+            raise DeviceError(
+                "A process that made cases ended abruptly, perhaps for want of memory. Give fewer --processes, and "
+                "--resume to keep the cases that are complete."
+            ) from error
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Let processes that are started here ignore Ctrl-C, which a terminal sends to all of them: this one stops them."""
+    if threading.current_thread() is not threading.main_thread():  # which alone hears signals
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+
+
+_work: _Work
+"""In a process that was started: what it does."""
+
+
+def _take_up(work: _Work) -> None:
+    global _work
+    _work = work
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
+def _do(number: int) -> None:
+    _work(number)
