@@ -106,7 +106,16 @@ def measure(arguments: argparse.Namespace) -> Report:
         (
             spread("once (s)", once.series()),
             spread("each case (s)", tuple(steps.values())),
-            Floor.table([Floor(f"drawing, {precision.value}", operations, rate, steps["prepare, draw, entropies"])]),
+            Floor.table(
+                [
+                    Floor(
+                        f"prepare, draw, entropies, {precision.value}",
+                        operations,
+                        rate,
+                        steps["prepare, draw, entropies"],
+                    )
+                ]
+            ),
         ),
         (*once.series(), *steps.values()),
         (f"{prediction.batch_size} slices at a time.", *memory),
