@@ -130,10 +130,17 @@ def demo(
     """  # noqa: D301
     from ObserverUncertaintyLib.experiments.demo import DemoSettings, run_demo
     from ObserverUncertaintyLib.report.tables import without_nan
+    from ObserverUncertaintyLib.simulation.cohort_folder import SIMULATION_BYTES
 
     with ConsoleProgress().running() as progress:
         result = run_demo(
-            out, DemoSettings(seed=seed), device=device, resume=resume, overwrite=overwrite, progress=progress
+            out,
+            DemoSettings(seed=seed),
+            device=device,
+            resume=resume,
+            overwrite=overwrite,
+            processes=processes_that_fit(SIMULATION_BYTES),
+            progress=progress,
         )
     report = {
         "out": str(out),

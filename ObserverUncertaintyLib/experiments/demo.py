@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -79,9 +80,19 @@ def run_demo(
     device: str = "auto",
     resume: bool = False,
     overwrite: bool = False,
+    processes: int = 1,
     progress: Progress | None = None,
 ) -> DemoResult:
     """Simulate a cohort, train both arms, predict, score, and draw the comparison; every step can be resumed.
+
+    Args:
+        folder: for everything that is made.
+        settings: the demo's settings.
+        device: "auto", "cpu", "cuda:N" or "mps".
+        resume: go on in a folder that holds a demo with the same settings.
+        overwrite: write into a folder that holds files.
+        processes: how many patients are simulated at a time.
+        progress: is told of every step, and can cancel.
 
     Raises:
         InputError: the folder is not empty, or a resumed run has other settings.
@@ -94,12 +105,13 @@ def run_demo(
     scanner = CavitySettings(slice_thickness_mm=settings.slice_thickness_mm)
     manifest = write_cohort(
         folder / "cohort",
-        lambda index: simulate_cavity_case(index, settings.seed, scanner),
+        partial(simulate_cavity_case, seed=settings.seed, settings=scanner),
         case_names(settings.training_cases + settings.test_cases),
         {"seed": settings.seed, **asdict(scanner)},
         name="Simulated post-operative cavities",
         label="resection cavity",
         skull_stripped=True,
+        processes=processes,
         progress=progress,
         resume=resume,
         overwrite=overwrite,
