@@ -122,7 +122,7 @@ def demo(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Simulate a cohort, train without fusion and with majority vote, predict, and compare: under 10 minutes.
+    """Simulate a cohort, train without fusion and with majority vote, predict, and compare, in minutes.
 
     \b
     Example:

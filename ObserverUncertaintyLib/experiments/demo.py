@@ -36,7 +36,7 @@ BACKGROUND = "T1c"
 
 @dataclass(frozen=True)
 class DemoSettings:
-    """Size of the demo; the defaults take under 10 minutes on two cores.
+    """Size of the demo; the defaults take 5 to 16 minutes on two cores.
 
     Attributes:
         training_cases: simulated patients to train on.
