@@ -75,10 +75,9 @@ def write_cohort(
         for case_name in names:
             (folder / case_name / _COMPLETE_FILE).unlink(missing_ok=True)
     missing = [index for index, case_name in enumerate(names) if not _is_complete(folder / case_name)]
-    if resume and missing:
-        # Another call may be making the same cohort: each begins elsewhere.
-        start = random.Random(os.getpid()).randrange(len(missing))
-        missing = missing[start:] + missing[:start]
+    if resume:
+        # Another call may be making the same cohort: each in its own order, and seldom both the same case.
+        random.Random(os.getpid()).shuffle(missing)
     progress.start(f"simulate {len(names)} cases", len(names), len(names) - len(missing))
     make = partial(_make_and_write, folder, make_case, names)
     for index in side_by_side(make, missing, min(processes, len(missing)), progress):
