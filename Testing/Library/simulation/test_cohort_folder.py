@@ -84,7 +84,7 @@ class TestStopping:
     def started(self, folder: Path) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "ObserverUncertaintyLib.cli", "simulate", "cavities", "--out", str(folder)]
         size = ("--cases", "30", "--spacing", "3", "--thickness", "6", "--processes", "2", "--resume")
-        process = subprocess.Popen([*command, *size], start_new_session=True, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen([*command, *size], start_new_session=True, stderr=subprocess.PIPE, encoding="utf-8")
         deadline = time.monotonic() + 120
         while not list(folder.glob("*/case.json")):
             assert time.monotonic() < deadline, "no case was made"
