@@ -1,4 +1,4 @@
-"""Training the dropout U-Net: the loop, its checkpoints, and how it goes on after an interruption.
+"""Training the dropout U-Net: the loop, and how it goes on after an interruption.
 
 Every epoch draws from generators seeded by (seed, epoch) alone, so a resumed run continues bit for bit on the same
 device without any generator's state being stored.
@@ -9,8 +9,6 @@ Source: Jungo et al. 2018, sections 3.1 to 3.3: Adam with learning rate 1e-3, th
 from __future__ import annotations
 
 import datetime
-import json
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -24,6 +22,7 @@ from torch import Tensor, nn
 
 from ObserverUncertaintyLib import __version__
 from ObserverUncertaintyLib.cases import Case
+from ObserverUncertaintyLib.checkpoint import Checkpoint
 from ObserverUncertaintyLib.devices import (
     autocast,
     choose_device,
@@ -34,7 +33,7 @@ from ObserverUncertaintyLib.devices import (
     out_of_memory_advice,
 )
 from ObserverUncertaintyLib.errors import InputError, ObserverUncertaintyError
-from ObserverUncertaintyLib.files import prepare_output_folder, refuse_other_settings, write_json, written_atomically
+from ObserverUncertaintyLib.files import prepare_output_folder, refuse_other_settings
 from ObserverUncertaintyLib.fusion import FusionMethod
 from ObserverUncertaintyLib.model_file import (
     DESCRIPTION_FILE,
@@ -53,18 +52,11 @@ from ObserverUncertaintyLib.targets import draw_labels
 from ObserverUncertaintyLib.training_data import SliceSet, case_digest, expectations, image_digest, prepare_slices
 from ObserverUncertaintyLib.training_step import TrainingSteps, make_optimiser, training_loss
 
-CHECKPOINT_FOLDER = "checkpoint"
-_SETTINGS_FILE = "settings.json"
-STATE_FILE = "state.pt"
 _DATA_SHARE = 0.25
 """Of a GPU's free memory, which the training slices may take; more of them stay in main memory."""
 
 _STEPS_BETWEEN_LOSSES = 16
 """On a GPU, which stands still while its loss is read."""
-
-_CHECKPOINT_SHARE = 0.05
-_QUICKLY_SAVED = 0.5
-"""Of the time, and in seconds: a GPU may take seconds for an epoch of a large network, and as many to save it."""
 
 _MEMORY_ADVICE = "Give a smaller --batch-size, fewer --filters, or another --device."
 
@@ -151,7 +143,7 @@ def train(
         run.train()
     description = _describe(cases[0].sequences, label, expects, run, {**record, "simulated": simulated})
     save_model(folder, run.network, description)
-    shutil.rmtree(folder / CHECKPOINT_FOLDER)
+    run.checkpoint.remove()
     return TrainingResult(folder, description, describe_device(chosen), time.monotonic() - started)
 
 
@@ -169,7 +161,7 @@ class _Run:
     def __post_init__(self) -> None:
         make_deterministic()
         self.precision = choose_precision(self.settings.precision, self.device)
-        self._saving_took = self._saved_at = 0.0
+        self.checkpoint = Checkpoint(self.folder)
 
     def prepare(
         self,
@@ -229,8 +221,8 @@ class _Run:
             self.losses.append(self._epoch(epoch))
             if self.validation is not None:
                 self.validation_losses.append(self._validation_loss(self.validation))
-            if self._checkpoint_is_due():
-                self._save_checkpoint()
+            if self.checkpoint.is_due():
+                self.checkpoint.save(self._state())
             self._tell_losses(epoch)
 
     @property
@@ -314,38 +306,23 @@ class _Run:
                 total += float(training_loss(logits.float(), target, self.settings.loss)) * len(images)
         return total / len(slices)
 
-    def _checkpoint_is_due(self) -> bool:
-        """Whether a checkpoint that takes as long as the last one would be a small share of the time since."""
-        if self._saving_took < _QUICKLY_SAVED:
-            return True
-        return time.monotonic() - self._saved_at > self._saving_took / _CHECKPOINT_SHARE
-
-    def _save_checkpoint(self) -> None:
-        started = time.monotonic()
-        state = {
+    def _state(self) -> dict[str, Any]:
+        """What a checkpoint holds."""
+        return {
             "network": self.network.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "losses": self.losses,
             "validation_losses": self.validation_losses,
         }
-        with written_atomically(self.folder / CHECKPOINT_FOLDER / STATE_FILE) as temporary:
-            torch.save(state, temporary)
-        self._saved_at = time.monotonic()
-        self._saving_took = self._saved_at - started
 
     def _take_up_checkpoint(self, record: dict[str, Any]) -> None:
         """Check that a resumed run has the settings it began with, and load its last state."""
-        settings_file = self.folder / CHECKPOINT_FOLDER / _SETTINGS_FILE
-        if not settings_file.exists():
-            write_json(settings_file, record)
+        if not self.checkpoint.begin(record):
             return
-        refuse_other_settings(self.folder, json.loads(settings_file.read_text(encoding="utf-8")), record)
-        state_file = self.folder / CHECKPOINT_FOLDER / STATE_FILE
-        if not state_file.exists():
+        if not self.checkpoint.exists:
             self.progress.message("no epoch was complete: training begins at the first one")
             return
-        # weights_only: a checkpoint is data, never code.
-        state = torch.load(state_file, map_location=self.device, weights_only=True)
+        state = self.checkpoint.load(self.device)
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.losses, self.validation_losses = state["losses"], state["validation_losses"]
@@ -420,6 +397,6 @@ def _describe(
 
 def _remove_model(folder: Path) -> None:
     """Remove what an earlier training wrote, and nothing else that lies in the folder."""
-    shutil.rmtree(folder / CHECKPOINT_FOLDER, ignore_errors=True)
+    Checkpoint(folder).remove()
     for name in (DESCRIPTION_FILE, WEIGHTS_FILE):
         (folder / name).unlink(missing_ok=True)

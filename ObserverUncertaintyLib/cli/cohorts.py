@@ -48,8 +48,13 @@ def cavities(
       observer-uncertainty simulate cavities --out cohort --cases 12
       observer-uncertainty simulate cavities --out cohort --anatomy patient07 --anatomy patient19
     """  # noqa: D301
-    from ObserverUncertaintyLib.simulation.cavities import CavitySettings, case_names, simulate_cavity_case
-    from ObserverUncertaintyLib.simulation.cohort_folder import SIMULATION_BYTES, write_cohort
+    from ObserverUncertaintyLib.simulation.cavities import (
+        SIMULATION_BYTES,
+        CavitySettings,
+        case_names,
+        simulate_cavity_case,
+    )
+    from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
     from ObserverUncertaintyLib.simulation.real_brain import read_real_brain
 
     settings = replace(CavitySettings(), in_plane_spacing_mm=spacing, slice_thickness_mm=thickness)
@@ -130,7 +135,7 @@ def demo(
     """  # noqa: D301
     from ObserverUncertaintyLib.experiments.demo import DemoSettings, run_demo
     from ObserverUncertaintyLib.report.tables import without_nan
-    from ObserverUncertaintyLib.simulation.cohort_folder import SIMULATION_BYTES
+    from ObserverUncertaintyLib.simulation.cavities import SIMULATION_BYTES
 
     with ConsoleProgress().running() as progress:
         result = run_demo(

@@ -162,7 +162,11 @@ def cavity(
     samples: Annotated[int, typer.Option(min=1, help="T, the number of Monte Carlo samples.")] = DEFAULT_SAMPLES,
     device: Device = "auto",
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of each unit: all cores, or with --ray 1 by default.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Threads of each unit, and patients simulated at a time: all cores, or for units with --ray 1.",
+        ),
     ] = None,
     ray: Annotated[
         str | None,
@@ -229,7 +233,7 @@ def cavity(
     from ObserverUncertaintyLib.experiments.ray_units import Cluster
     from ObserverUncertaintyLib.memory import processes_that_fit
     from ObserverUncertaintyLib.report.tables import without_nan
-    from ObserverUncertaintyLib.simulation.cohort_folder import SIMULATION_BYTES
+    from ObserverUncertaintyLib.simulation.cavities import SIMULATION_BYTES
 
     with ConsoleProgress().running() as progress:
         result = run_cavity(

@@ -106,7 +106,8 @@ def _simulate(request: SimulateRequest, result: Path, reporter: Reporter) -> Non
 
 def _train(request: TrainRequest, reporter: Reporter) -> None:
     from ObserverUncertaintyLib.cases import Cohort, LoadOptions
-    from ObserverUncertaintyLib.training import CHECKPOINT_FOLDER, STATE_FILE, train
+    from ObserverUncertaintyLib.checkpoint import Checkpoint
+    from ObserverUncertaintyLib.training import train
 
     device = _device(request.device)
     cohort = Cohort.open(request.manifest, request.cases)
@@ -132,7 +133,7 @@ def _train(request: TrainRequest, reporter: Reporter) -> None:
                 progress=reporter,
             )
         except DeviceError as error:
-            if (folder / CHECKPOINT_FOLDER / STATE_FILE).exists():
+            if Checkpoint(Path(folder)).exists:
                 # Another batch size would be another training than the one whose epochs are done.
                 raise WorkError(
                     OUT_OF_MEMORY, f"{error} The epochs that are complete are kept: training can be resumed."

@@ -19,9 +19,20 @@ from ObserverUncertaintyLib.simulation.raters import Scene, draw
 from ObserverUncertaintyLib.simulation.real_brain import RealBrain
 from ObserverUncertaintyLib.simulation.settings import RATERS, CavitySettings, RaterProfile
 
-__all__ = ["RATERS", "SEQUENCES", "CavitySettings", "RaterProfile", "case_names", "simulate_cavity_case"]
+__all__ = [
+    "RATERS",
+    "SEQUENCES",
+    "SIMULATION_BYTES",
+    "CavitySettings",
+    "RaterProfile",
+    "case_names",
+    "simulate_cavity_case",
+]
 
 DEFAULT_SETTINGS = CavitySettings()
+
+SIMULATION_BYTES = 3 * 2**29
+"""Memory of a process that simulates a patient at 1 mm (1.2 GiB), with room to spare."""
 
 
 def simulate_cavity_case(

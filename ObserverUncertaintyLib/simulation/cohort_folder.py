@@ -17,9 +17,6 @@ from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.simulation.side_by_side import side_by_side
 
 MANIFEST_FILE = "cohort.toml"
-SIMULATION_BYTES = 3 * 2**29
-"""Memory of a process that simulates a patient at 1 mm (1.2 GiB), with room to spare."""
-
 _SETTINGS_FILE = "settings.json"
 _COMPLETE_FILE = "case.json"
 

@@ -11,6 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
+from multiprocessing import resource_tracker
 from typing import TypeAlias
 
 from ObserverUncertaintyLib.errors import DeviceError
@@ -40,39 +41,55 @@ def side_by_side(work: _Work, numbers: Sequence[int], processes: int, progress: 
             work(number)
             yield number
         return
-    left, working = iter(numbers), dict[Future[None], int]()
-    # Spawned: a process that has torch's threads must not be forked.
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _take_up, (work,)) as pool:
-        try:
-            while True:
-                progress.check_cancelled()
-                with _interrupts_ignored():
-                    # No more than are worked on: what waits in the pool could not be called back.
-                    for number in islice(left, processes - len(working)):
-                        working[pool.submit(_do, number)] = number
-                if not working:
-                    return
-                for done in wait(working, _SECONDS_BETWEEN_LOOKS, FIRST_COMPLETED).done:
-                    done.result()
-                    yield working.pop(done)
-        except BrokenProcessPool as error:
-            raise DeviceError(
-                "A process that made cases ended abruptly, perhaps for want of memory. Give fewer --processes, and "
-                "--resume to keep the cases that are complete."
-            ) from error
+    others = set(multiprocessing.active_children())
+    try:
+        # Spawned: a process that has torch's threads must not be forked.
+        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _take_up, (work,)) as pool:
+            yield from _done_in(pool, iter(numbers), processes, progress)
+    except KeyboardInterrupt:  # also while what is being worked on is waited for: at once
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        raise
+    except BrokenProcessPool as error:
+        raise DeviceError(
+            "A process that made cases ended abruptly, perhaps for want of memory. Give fewer --processes, and "
+            "--resume to keep the cases that are complete."
+        ) from error
+
+
+def _done_in(pool: ProcessPoolExecutor, left: Iterator[int], processes: int, progress: Progress) -> Iterator[int]:
+    """Each number when the pool has done its work."""
+    working: dict[Future[None], int] = {}
+    while True:
+        progress.check_cancelled()
+        with _interrupts_deferred():
+            # No more than are worked on: what waits in the pool could not be called back.
+            for number in islice(left, processes - len(working)):
+                working[pool.submit(_do, number)] = number
+        if not working:
+            return
+        for done in wait(working, _SECONDS_BETWEEN_LOOKS, FIRST_COMPLETED).done:
+            done.result()
+            yield working.pop(done)
 
 
 @contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Let processes that are started here ignore Ctrl-C, which a terminal sends to all of them: this one stops them."""
-    if threading.current_thread() is not threading.main_thread():  # which alone hears signals
+def _interrupts_deferred() -> Iterator[None]:
+    """Let processes that are started here be deaf to Ctrl-C, which a terminal sends to all: this one stops them.
+
+    They inherit what is blocked. An interrupt of this process waits until the block ends. (Windows knows no such thing;
+    there a process is deaf once it has begun.)
+    """
+    if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Started for the first time, it would let interrupts through again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_DFL if before is None else before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _work: _Work
@@ -82,6 +99,7 @@ _work: _Work
 def _take_up(work: _Work) -> None:
     global _work
     _work = work
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -24,7 +24,7 @@ LAYERS = """
     training  inference
     economical
     sampling
-    training_data  training_step
+    training_data  training_step  checkpoint
     model_file
     network
     devices  targets

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from ObserverUncertaintyLib.entropy import MonteCarloSums
 from ObserverUncertaintyLib.errors import Cancelled
 from ObserverUncertaintyLib.inference import predict
 from ObserverUncertaintyLib.model_file import load_model
+from ObserverUncertaintyLib.network.convolution import lay_out_for_training
 from ObserverUncertaintyLib.network.dropout import ChannelDropout, ElementDropout, rotations
 from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.sampling import Sampler, monte_carlo_samples, reference_samples, summed_samples
@@ -30,10 +32,11 @@ IMAGES = torch.randn(6, 2, 32, 48, generator=torch.Generator().manual_seed(0))
 TARGET = (IMAGES[:, :1] > 0.5).float()
 
 
-def network(device: torch.device, **settings: object) -> UNet:
+def network(device: torch.device, **settings: Any) -> UNet:
     torch.manual_seed(0)
-    made = UNet(UNetSettings(sequences=2, depth=2, filters=8, **settings))  # type: ignore[arg-type]
-    return made.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    made = UNet(UNetSettings(sequences=2, depth=2, filters=8, **settings)).to(device)
+    lay_out_for_training(made)
+    return made
 
 
 def batches(count: int) -> list[tuple[torch.Tensor, torch.Tensor]]:

@@ -115,8 +115,8 @@ def test_cancelled_training_keeps_its_checkpoint_and_resumes_to_the_same_weights
 def test_checkpoints_that_take_long_are_made_seldom_and_still_serve(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ObserverUncertaintyLib.training._QUICKLY_SAVED", 0.0)
-    monkeypatch.setattr("ObserverUncertaintyLib.training._CHECKPOINT_SHARE", 1e-9)
+    monkeypatch.setattr("ObserverUncertaintyLib.checkpoint._QUICK", 0.0)
+    monkeypatch.setattr("ObserverUncertaintyLib.checkpoint._SHARE", 1e-9)
     with pytest.raises(Cancelled):
         train(discs(6), tmp_path / "cancelled", SMALL, progress=CancelAfter(5))
     state = torch.load(tmp_path / "cancelled" / "checkpoint" / "state.pt", weights_only=True)

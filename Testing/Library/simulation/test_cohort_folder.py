@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,13 @@ def fails_at_the_third(index: int) -> Case:
 
 def write(folder: Path, make_case: Callable[[int], Case] = disc_case, names: list[str] = NAMES, **options: Any) -> Path:
     return write_cohort(folder, make_case, names, {}, name="Discs", label="disc", **options)
+
+
+def wait_for(happened: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not happened():
+        assert time.monotonic() < deadline, "waited for two minutes"
+        time.sleep(0.05)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -81,18 +88,30 @@ def test_cancelling_keeps_the_cases_that_are_complete(tmp_path: Path) -> None:
 class TestStopping:
     """A call of the command line with two processes, in a process group of its own, as a terminal starts it."""
 
-    def started(self, folder: Path) -> subprocess.Popen[str]:
+    @pytest.fixture(autouse=True)
+    def _none_is_left(self) -> Iterator[None]:
+        self.groups: list[int] = []
+        yield
+        for group in filter(_lives, self.groups):
+            os.killpg(group, signal.SIGKILL)
+
+    def started(self, folder: Path, *size: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "ObserverUncertaintyLib.cli", "simulate", "cavities", "--out", str(folder)]
-        size = ("--cases", "30", "--spacing", "3", "--thickness", "6", "--processes", "2", "--resume")
-        process = subprocess.Popen([*command, *size], start_new_session=True, stderr=subprocess.PIPE, encoding="utf-8")
-        deadline = time.monotonic() + 120
-        while not list(folder.glob("*/case.json")):
-            assert time.monotonic() < deadline, "no case was made"
-            time.sleep(0.05)
+        options = ("--cases", "30", *size, "--processes", "2", "--resume")
+        process = subprocess.Popen(
+            [*command, *options], start_new_session=True, stderr=subprocess.PIPE, encoding="utf-8"
+        )
+        self.groups.append(process.pid)
+        return process
+
+    def at_work(self, folder: Path) -> subprocess.Popen[str]:
+        """With a case made."""
+        process = self.started(folder, "--spacing", "3", "--thickness", "6")
+        wait_for(lambda: bool(list(folder.glob("*/case.json"))))
         return process
 
     def test_an_interrupt_ends_it_after_the_cases_in_work(self, tmp_path: Path) -> None:
-        process = self.started(tmp_path)
+        process = self.at_work(tmp_path)
         before = len(list(tmp_path.glob("*/case.json")))
         os.killpg(process.pid, signal.SIGINT)
         _, said = process.communicate(timeout=120)
@@ -103,14 +122,23 @@ class TestStopping:
         # Every case that was begun is complete.
         assert all((case / "case.json").exists() for case in tmp_path.glob("case*"))
 
+    def test_a_second_interrupt_ends_it_at_once(self, tmp_path: Path) -> None:
+        process = self.started(tmp_path, "--spacing", "1", "--thickness", "1")
+        wait_for((tmp_path / "settings.json").exists)
+        time.sleep(4)  # until its processes are at work, on cases that take longer than what is waited for below
+        for _ in range(2):
+            os.killpg(process.pid, signal.SIGINT)
+            time.sleep(1)
+        process.communicate(timeout=4)
+        assert process.returncode not in (0, 1)
+        assert not list(tmp_path.glob("*/case.json"))
+        wait_for(lambda: not _lives(process.pid))
+
     def test_its_processes_end_with_it(self, tmp_path: Path) -> None:
-        process = self.started(tmp_path)
+        process = self.at_work(tmp_path)
         process.kill()
         process.communicate()
-        deadline = time.monotonic() + 30
-        while _lives(process.pid):
-            assert time.monotonic() < deadline, "a process stayed behind"
-            time.sleep(0.1)
+        wait_for(lambda: not _lives(process.pid))
 
 
 def _lives(group: int) -> bool:
