@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-library test-slicer lint format study-brain-growth experiment-synthetic experiment-cavity sample-model bench clean
+.PHONY: demo test test-library test-slicer test-desktop lint format study-brain-growth experiment-synthetic experiment-cavity sample-model bench clean
 
 # The main job: simulate, train without fusion and with majority vote, predict, compare. A second call continues.
 demo: $(VENV)/.installed
@@ -26,6 +26,16 @@ test-slicer: $(SLICER_VERSIONS:%=test-slicer-%)
 test-slicer-%: .venv-slicer-%/.installed $(VENV)/.installed
 	QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 OBSERVER_UNCERTAINTY_PYTHON=$(CURDIR)/$(BIN)/python \
 		.venv-slicer-$*/bin/python -X warn_default_encoding -m pytest Testing/Slicer
+
+# The real application, which must be given: make test-desktop SLICER=path/to/Slicer. WALK: actions of the random walk;
+# ONLY: topics, or topic.check, in place of everything.
+WALK ?= 150
+SEED ?= 0
+test-desktop: $(VENV)/.installed
+	@test -n '$(SLICER)' || { echo 'Which Slicer? make test-desktop SLICER=path/to/Slicer'; exit 1; }
+	$(BIN)/python Testing/Desktop/run.py --slicer '$(SLICER)' --walk $(WALK) --seed $(SEED) \
+		$(if $(ONLY),--only $(ONLY)) $(if $(REPLAY),--replay '$(REPLAY)') \
+		--worker-python '$(or $(OBSERVER_UNCERTAINTY_PYTHON),$(CURDIR)/$(BIN)/python)'
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
