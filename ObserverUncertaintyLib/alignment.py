@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -38,12 +39,15 @@ class RigidAlignment:
         transform: maps points of the fixed image to points of the moving one, mm LPS; what `resample` takes.
         rotation_degrees: the total rotation, as one angle about one axis, 0 to 180.
         translation_mm: how far the centre of the fixed image's grid moves.
+        largest_shift_mm: how far the corner of a box around the fixed image's content moves that moves furthest;
+            nothing that the image shows moves further.
         metric: the negative Mattes mutual information in nats on the finest level; lower is better.
     """
 
     transform: sitk.Transform
     rotation_degrees: float
     translation_mm: float
+    largest_shift_mm: float
     metric: float
 
 
@@ -93,7 +97,13 @@ def register_rigid(
             "(in 3D Slicer: the Transforms module), or leave one of them out."
         )
     transform, metric = found
-    return RigidAlignment(transform, _rotation_degrees(transform), _centre_shift(transform, fixed_grid), metric)
+    return RigidAlignment(
+        transform,
+        _rotation_degrees(transform),
+        _centre_shift(transform, fixed_grid),
+        _largest_shift(transform, pair.fixed_content),
+        metric,
+    )
 
 
 @dataclass(frozen=True)
@@ -258,3 +268,14 @@ def _centre_shift(transform: sitk.Transform, grid: Grid) -> float:
     """How far a transform moves the centre of a grid, in mm."""
     centre = grid.corners().mean(axis=0)[: grid.dimension]
     return float(np.linalg.norm(np.array(transform.TransformPoint(centre.tolist())) - centre))
+
+
+def _largest_shift(transform: sitk.Transform, content: sitk.Image) -> float:
+    """How far a transform moves the furthest of the corners of a box around a content, in mm."""
+    shape = sitk.LabelShapeStatisticsImageFilter()
+    shape.Execute(content)
+    box, dimension = shape.GetBoundingBox(1), content.GetDimension()
+    # Voxel centres stand at whole numbers, so the content begins half a voxel before its first one.
+    edges = [(first - 0.5, first + size - 0.5) for first, size in zip(box[:dimension], box[dimension:], strict=True)]
+    corners = map(content.TransformContinuousIndexToPhysicalPoint, itertools.product(*edges))
+    return max(float(np.linalg.norm(np.subtract(transform.TransformPoint(c), c))) for c in corners)

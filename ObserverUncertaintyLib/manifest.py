@@ -25,6 +25,15 @@ _COHORT_KEYS = {
 }
 _TABLES = {"cohort", "images", "raters"}
 _WILDCARDS = re.compile(r"[*?\[]")
+_WHAT_IT_IS = """A manifest is a text file ending in .toml that says where a cohort's files lie, for example
+[cohort]
+name = "My cohort"
+cases = ["patient1", "patient2"]
+[images]
+T1 = "t1.nii.gz"
+[raters]
+anna = "anna.nii.gz"
+for the folders patient1 and patient2 beside it. Give such a file, or write one with a text editor."""
 
 
 class ManifestError(InputError):
@@ -91,15 +100,13 @@ class Manifest:
 
     def files(self, case: str) -> CaseFiles:
         """Resolve every pattern for one case; a missing rater is listed, a missing image is an error."""
-        images = {}
-        for sequence, pattern in self.images.items():
-            found = self._resolve(case, pattern, f"image {sequence}")
-            if found is None:
-                raise ManifestError(
-                    f"{self.path}: case {case} has no image {sequence}: nothing at {self._path(case, pattern)}.\n"
-                    "Check the pattern in [images], or list the cases that are complete in cases = [...]."
-                )
-            images[sequence] = found
+        images, missing = self._image_files(case)
+        if missing:
+            places = "\n".join(f"  {self._path(case, self.images[sequence])}" for sequence in missing)
+            raise ManifestError(
+                f"{self.path}: case {case} has no image {', '.join(missing)}: there is nothing at\n{places}\n"
+                "Check the pattern in [images], or list the cases that are complete in cases = [...]."
+            )
         raters = {rater: self.rater_file(case, rater) for rater in self.raters}
         return CaseFiles(
             name=case,
@@ -109,6 +116,10 @@ class Manifest:
             truth=self.truth_file(case),
         )
 
+    def missing_images(self, case: str) -> tuple[str, ...]:
+        """The sequences that a case lacks; without them it cannot be loaded."""
+        return self._image_files(case)[1]
+
     def rater_file(self, case: str, rater: str) -> str | None:
         """The file of one rater for one case; None if there is none."""
         return self._resolve(case, self.raters[rater], f"rater {rater}")
@@ -116,6 +127,12 @@ class Manifest:
     def truth_file(self, case: str) -> str | None:
         """The file of the true mask for one case; None if there is none, or the manifest names none."""
         return self._resolve(case, self.truth, "truth") if self.truth else None
+
+    def _image_files(self, case: str) -> tuple[dict[str, str], tuple[str, ...]]:
+        """The files of a case's images by sequence, and the sequences without one."""
+        found = {name: self._resolve(case, pattern, f"image {name}") for name, pattern in self.images.items()}
+        files = {name: file for name, file in found.items() if file is not None}
+        return files, tuple(name for name in found if name not in files)
 
     def _path(self, case: str, pattern: str) -> Path:
         if "{case}" in pattern:
@@ -169,15 +186,22 @@ class Manifest:
 def read_manifest(path: str | Path) -> Manifest:
     """Read and check a manifest file; raises ManifestError with the file, what was found and what was expected."""
     path = Path(path)
+    if path.is_dir():
+        raise ManifestError(f"{path} is a folder; a manifest is a .toml file. Were two arguments swapped?")
     try:
         # Windows' Notepad puts a byte order mark first, which TOML 1.0 does not know.
         content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except IsADirectoryError:
-        raise ManifestError(f"{path} is a folder; a manifest is a .toml file. Were two arguments swapped?") from None
     except FileNotFoundError:
-        raise ManifestError(f"{path}: no such manifest. Give the path of a .toml file (see docs/data.md).") from None
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ManifestError(f"{path}: not a readable TOML manifest: {error}") from error
+        raise ManifestError(f"{path}: no such manifest. {_WHAT_IT_IS}") from None
+    except OSError as error:
+        raise ManifestError(f"{path}: the manifest cannot be read: {error}. Check that you may read it.") from error
+    except UnicodeDecodeError as error:
+        raise ManifestError(
+            f"{path}: this is no manifest: it holds no text in UTF-8. {_WHAT_IT_IS} If this file is meant as one, save "
+            "it in the text editor with the encoding UTF-8."
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ManifestError(f"{path}: not a readable TOML manifest: {error}. {_WHAT_IT_IS}") from error
     _refuse_unknown(path, content, _TABLES, "table")
     cohort = _table(path, content, "cohort")
     _refuse_unknown(path, cohort, set(_COHORT_KEYS), "key in [cohort]")

@@ -176,6 +176,18 @@ def test_a_known_movement_between_two_contrasts_is_recovered() -> None:
     assert content_overlap(aligned, image) > 0.95
 
 
+def test_nothing_that_the_image_shows_moves_further_than_the_largest_shift() -> None:
+    grid = Grid((64, 80, 32), (2.0, 2.0, 4.0), (-64.0, -80.0, -64.0))
+    image = phantom(grid.shape)
+    found = register_rigid(image, moved(grid, rigid_3d((0.0, 0.0, 5.0), (1.0, 0.0, 0.0))), image, grid)
+
+    def shift(points: NDArray[np.float64]) -> float:
+        return max(float(np.linalg.norm(np.subtract(found.transform.TransformPoint(p), p))) for p in points.tolist())
+
+    content = grid.corners()[0] + np.argwhere(foreground(image))[::7, ::-1] * grid.spacing
+    assert found.translation_mm < shift(content) <= found.largest_shift_mm < shift(grid.corners())
+
+
 def test_images_that_lie_metres_apart_are_brought_together() -> None:
     grid = Grid((64, 80, 32), (2.0, 2.0, 4.0), (-64.0, -80.0, -64.0))
     image = phantom(grid.shape)

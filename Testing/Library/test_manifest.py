@@ -123,8 +123,22 @@ def test_a_manifest_that_is_missing_or_no_text_is_an_input_error(tmp_path):
     with pytest.raises(InputError, match="is a folder"):
         read_manifest(tmp_path)
     (tmp_path / "latin.toml").write_bytes('[cohort]\nname = "Ermiş"'.encode("iso8859-9"))
-    with pytest.raises(InputError, match="not a readable TOML manifest"):
+    with pytest.raises(
+        InputError, match=r"(?s)this is no manifest: it holds no text in UTF-8.*with the encoding UTF-8"
+    ):
         read_manifest(tmp_path / "latin.toml")
+
+
+def test_another_kind_of_file_is_told_what_a_manifest_is_in_words_that_are_one(tmp_path):
+    (tmp_path / "t1.nrrd").write_bytes(b"NRRD0005\ntype: short\nencoding: gzip\n\n\x1f\x8b\x08\xff")
+    (tmp_path / "notes.txt").write_text("anna has drawn it twice", encoding="utf-8")
+    for name in ("t1.nrrd", "notes.txt", "absent.toml"):
+        with pytest.raises(ManifestError, match=name) as told:
+            read_manifest(tmp_path / name)
+        assert "codec" not in str(told.value)
+        assert "docs/" not in str(told.value)
+        example = str(told.value).partition("for example\n")[2].partition("\nfor the folders")[0]
+        assert manifest(tmp_path, example).case_names() == ("patient1", "patient2")
 
 
 # --- which cases there are
@@ -211,8 +225,16 @@ def test_a_missing_image_is_an_error_and_a_missing_rater_is_listed(tmp_path):
     files = found.files("p1")
     assert list(files.raters) == ["anna"]
     assert files.missing_raters == ("ben",)
-    with pytest.raises(ManifestError, match=r"case p2 has no image T1: nothing at .*p2.t1.nii.gz"):
+    with pytest.raises(ManifestError, match=r"(?s)case p2 has no image T1: there is nothing at.*p2.t1.nii.gz"):
         found.files("p2")
+
+
+def test_all_images_that_a_case_lacks_are_named_at_once(tmp_path):
+    touch(tmp_path / "p1" / "t2.nii.gz")
+    found = manifest(tmp_path, cohort(images='T1 = "t1.nii.gz"\nT2 = "t2.nii.gz"\nFLAIR = "flair*.nii.gz"'))
+    assert found.missing_images("p1") == ("T1", "FLAIR")
+    with pytest.raises(ManifestError, match=r"(?s)case p1 has no image T1, FLAIR: .*t1\.nii\.gz\n.*flair\*\.nii\.gz"):
+        found.files("p1")
 
 
 def test_a_truth_is_found_where_there_is_one(tmp_path):
