@@ -29,7 +29,16 @@ class ObserverUncertainty(ScriptedLoadableModule):
         ScriptedLoadableModule.__init__(self, parent)
         parent.title = "ObserverUncertainty"
         parent.categories = ["Segmentation"]
-        parent.dependencies = []
+        # Loaded before this module and unloaded after it: the panel holds their widgets and logics until Slicer ends.
+        parent.dependencies = [
+            "Colors",
+            "Plots",
+            "SegmentEditor",
+            "Segmentations",
+            "SubjectHierarchy",
+            "Tables",
+            "Volumes",
+        ]
         parent.contributors = ["The ObserverUncertainty contributors"]
         parent.helpText = _(
             "Shows where experts' contours disagree and where a model that learned from them is uncertain, side by "
@@ -50,13 +59,34 @@ class ObserverUncertainty(ScriptedLoadableModule):
 
 
 def _onStartup():
-    """Tell the application of the sample case, and of the layouts that a saved scene may want."""
-    from ObserverUncertaintySlicer.layout import registerLayout
+    """Tell the application of the sample case and of the layouts, and take up a comparison that comes with a scene."""
+    import slicer
+
+    from ObserverUncertaintySlicer.layout import registerLayouts
     from ObserverUncertaintySlicer.sampleData import registerSampleData
 
     registerSampleData()
-    for rows in (2, 3):
-        registerLayout(rows)
+    registerLayouts()
+    scene = slicer.mrmlScene
+    for event in (scene.EndImportEvent, scene.EndBatchProcessEvent):
+        scene.AddObserver(event, _onSceneFilled)
+
+
+def _onSceneFilled(scene, _event):
+    """A scene that was saved while comparing is shown as it was, whether the module was opened before or not."""
+    from ObserverUncertaintySlicer.layout import shownRows
+
+    if shownRows() and not scene.IsBatchProcessing():
+        import qt
+
+        # Once the layout has made its views.
+        qt.QTimer.singleShot(0, _resumeComparison)
+
+
+def _resumeComparison():
+    from ObserverUncertaintySlicer.compareViews import resume
+
+    resume()
 
 
 class ObserverUncertaintyWidget(ScriptedLoadableModuleWidget):

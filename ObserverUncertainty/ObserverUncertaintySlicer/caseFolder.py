@@ -1,12 +1,21 @@
-"""What the files of a plain folder are: sequences, or raters' masks.
+"""What the files of a plain folder are: sequences, raters' masks, or something else that is left out.
 
 The rule, for files directly in the folder (a name's words are what letters and digits make of it, "T1_post" has two):
 
-1. A file with segments (`.seg.nrrd`) holds raters: each segment is one.
-2. A file with one of the words seg, segmentation, rater, mask, label, contour, annotator, observer, expert, reader
+1. Left out, and said, is what no rater drew: a file or segment with one of the words truth, gt, gold, reference,
+   consensus, fused, majority, staple, union, intersection, prediction, probability, entropy, uncertainty, ...; the
+   module's own results, also by their names in the scene ("... of 3 raters", "... (working copy)"); a correction with its
+   .json file beside it; a prediction's maps beside prediction.json; a mask of the brain, head, body or skull. An image
+   named after a sequence stays one although its name has a word such as reference.
+2. A file with segments (`.seg.nrrd`) holds raters: each segment is one.
+3. A file with one of the words seg, segmentation, rater, mask, label, contour, annotator, observer, expert, reader
    (digits may follow, as in rater2) is a rater.
-3. A file named after a sequence (T1, T1w, T1c, T1ce, T1gd, T1 post, T2, T2w, FLAIR, T2 FLAIR, ...) is that sequence.
-4. Every other file is looked into: a binary mask is a rater, anything else a sequence with the file's name.
+4. A file named after a sequence (T1, T1w, T1c, T1ce, T1gd, T1 post, T2, T2w, FLAIR, T2 FLAIR, ...) is that sequence.
+5. Every other file is looked into: a binary mask is taken as a rater, which is said, since it may be anything;
+   everything else is a sequence with the file's name.
+
+A rater is called after its segment, or after the file where the segment's name is no help ("Segment_1", or one that
+several files have).
 
 What stays unclear is refused: a mask named like a sequence, an empty image that no name explains, two files for one
 sequence or one rater. Then a manifest says what is meant.
@@ -14,23 +23,39 @@ sequence or one rater. Then a manifest says what is meant.
 
 from __future__ import annotations
 
+import json
 import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.files import REPORT_FILE
 from ObserverUncertaintyLib.formats import Mask, Volume, read_image, read_masks
 from ObserverUncertaintyLib.formats.references import EXTENSIONS, extension, stem
 from ObserverUncertaintySlicer.host import tr as _
 
-RATER_WORDS = {
-    *("seg", "segmentation", "rater", "raters", "mask", "label", "labels", "contour"),
-    *("annotator", "observer", "expert", "reader"),
-}
 SEQUENCE_ORDER = ("T1", "T1c", "T2", "FLAIR")
 
+_PERSON_WORDS = {"rater", "raters", "annotator", "observer", "expert", "reader"}
+_RATER_WORDS = _PERSON_WORDS | {"seg", "segmentation", "mask", "label", "labels", "contour"}
+# Masks that were made from raters' or that raters are compared with.
+_REFERENCE_WORDS = {
+    *("truth", "groundtruth", "gt", "gold", "goldstandard", "reference"),
+    *("consensus", "fused", "fusion", "majority", "staple", "union", "intersection"),
+}
+# Maps and masks that were computed; that a name speaks of a sequence too only tells of which.
+_COMPUTED_WORDS = {
+    *("prediction", "predictions", "predicted", "predictive", "pred", "probability", "probabilities", "prob"),
+    *("entropy", "uncertainty", "variance", "mutual", "difference"),
+}
+# What the module calls its results in the scene, and thus their files.
+_COMPUTED_NAMES = re.compile(
+    r"\b(of \d+ raters|segmentation model|working copy|at the start|corrected by|(brain|head|body|skull) ?mask)\b"
+)
 _SEQUENCE_WORDS = {
     **dict.fromkeys(("t1", "t1w", "t1n", "mprage"), "T1"),
     **dict.fromkeys(("t1c", "t1ce", "t1gd", "t1km", "t1wce", "t1post", "t1wks"), "T1c"),
@@ -38,6 +63,7 @@ _SEQUENCE_WORDS = {
     **dict.fromkeys(("flair", "t2flair", "t2f"), "FLAIR"),
 }
 _CONTRAST_WORDS = {"c", "ce", "gd", "gad", "post", "contrast", "km"}
+_UNNAMED_SEGMENT = re.compile(r"segment[ _]?\d*", re.IGNORECASE)
 
 
 @dataclass
@@ -48,7 +74,7 @@ class FolderFiles:
         name: the folder's name.
         images: sequence name to image, in the order T1, T1c, T2, FLAIR, others.
         masks: rater name to mask.
-        notes: what was left out.
+        notes: what was left out, and what was taken as a rater though no name says so.
     """
 
     name: str
@@ -65,100 +91,192 @@ def sortFolder(folder: Path) -> FolderFiles:
     """
     if not folder.is_dir():
         raise InputError(_("{folder}: there is no such folder. Choose the folder of one case.").format(folder=folder))
+    folder = folder.resolve()
     entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     files = [entry for entry in entries if entry.is_file() and extension(entry)]
     if not files:
         raise InputError(
             _(
-                "{folder}: the folder holds no image file; expected files ending in {extensions} directly in it. A "
-                "case spread over several folders, or in DICOM, is named by a manifest (docs/data.md)."
-            ).format(folder=folder, extensions=", ".join(EXTENSIONS))
+                "{folder}: the folder holds no image file; expected files ending in {extensions} directly in it. Choose "
+                "the folder that holds the files of one case. A case in DICOM: load it with Slicer's module DICOM, and "
+                "add its volumes and segmentations in step 1. A case spread over several folders: {advice}"
+            ).format(folder=folder, extensions=", ".join(EXTENSIONS), advice=_manifestAdvice(folder))
         )
-    found = FolderFiles(folder.resolve().name)
+    sorting = _Sorting()
+    for file in files:
+        sorting.add(file)
+    notes = sorting.notes()
     left = [entry.name for entry in entries if entry not in files and entry.suffix not in (".raw", ".zraw")]
     if left:
-        found.notes.append(_("left out, since they are no image files: {names}").format(names=", ".join(left)))
-    for file in files:
-        _sortFile(file, found)
-    order = [name for name in SEQUENCE_ORDER if name in found.images]
-    order += [name for name in found.images if name not in SEQUENCE_ORDER]
-    found.images = {name: found.images[name] for name in order}
-    return found
+        notes.append(_("left out, since they are no image files: {names}").format(names=", ".join(left)))
+    if not sorting.images and not sorting.drawn:
+        raise InputError(
+            _(
+                "{folder}: nothing in it is an image or a rater's contour; {notes}. Choose the folder that holds the "
+                "images and the raters' contours of one case. A file that was left out by mistake: rename it."
+            ).format(folder=folder, notes="; ".join(notes))
+        )
+    order = [name for name in SEQUENCE_ORDER if name in sorting.images]
+    order += [name for name in sorting.images if name not in SEQUENCE_ORDER]
+    images = {name: sorting.images[name] for name in order}
+    return FolderFiles(folder.name, images, _named(sorting.drawn), notes)
 
 
-def sequenceOf(name: str) -> str | None:
-    """The sequence that a file's name means: T1, T1c, T2 or FLAIR; None if it names none.
-
-    Raises:
-        InputError: it names several.
-    """
+def meantSequences(name: str) -> list[str]:
+    """The sequences that a file's name speaks of, of T1, T1c, T2 and FLAIR: none, one, or several if it is unclear."""
     words = _words(name)
     meant = {_SEQUENCE_WORDS[word] for word in words if word in _SEQUENCE_WORDS}
     if meant == {"T2", "FLAIR"}:
         meant = {"FLAIR"}
     if meant == {"T1"} and any(word in _CONTRAST_WORDS for word in words):
         meant = {"T1c"}
-    if len(meant) > 1:
-        raise InputError(
-            _(
-                "{name}: the name speaks of {sequences}; expected one sequence. Rename the file, or write a manifest "
-                "with, for example,\n[images]\n{line}"
-            ).format(name=name, sequences=_(" and ").join(sorted(meant)), line=_imageLine(name))
-        )
-    return meant.pop() if meant else None
+    return sorted(meant)
+
+
+class _Sorting:
+    """Takes one file after the other.
+
+    Attributes:
+        images: sequence name to image.
+        drawn: raters' masks with the files that hold them.
+    """
+
+    def __init__(self) -> None:
+        self.images: dict[str, Volume] = {}
+        self.drawn: list[tuple[Path, Mask]] = []
+        self._notDrawn: list[str] = []
+        self._unexplained: list[str] = []
+
+    def notes(self) -> list[str]:
+        """What was left out, and what was taken as a rater without a telling name."""
+        notes = []
+        if self._unexplained:
+            notes.append(
+                _(
+                    "taken as raters, since they are masks, though their names do not say so: {names}. Remove below "
+                    "what no rater drew"
+                ).format(names=", ".join(self._unexplained))
+            )
+        if self._notDrawn:
+            notes.append(
+                _("left out, since their names speak of results or references, not of raters: {names}").format(
+                    names=", ".join(self._notDrawn)
+                )
+            )
+        return notes
+
+    def add(self, file: Path) -> None:
+        """Read a file and keep what it is; raises InputError where that is unclear."""
+        name, meant = stem(file), meantSequences(stem(file))
+        isMask = file.name.lower().endswith(".seg.nrrd") or _isRaterName(name)
+        isReference = _hasWord(name, _REFERENCE_WORDS)
+        if _isResult(file) or _isComputed(name) or (isReference and (isMask or not meant)):
+            self._notDrawn.append(file.name)
+            return
+        if isMask:
+            self._addMasks(file)
+            return
+        if len(meant) > 1:
+            raise InputError(
+                _(
+                    "{file}: the name speaks of {sequences}; expected one sequence. Rename the file, or {advice}"
+                ).format(file=file, sequences=_(" and ").join(meant), advice=_manifestAdvice(file.parent, file))
+            )
+        image = read_image(file)
+        values = np.unique(image.array)
+        looksBinary = len(values) <= 2 and values.min() == 0
+        if looksBinary and isReference:
+            self._notDrawn.append(file.name)
+        elif looksBinary and (meant or len(values) == 1):
+            what = _("a binary mask") if len(values) == 2 else _("empty (0 everywhere)")
+            raise InputError(
+                _(
+                    "{file}: it is {what}, and its name does not say whose mask it is; expected an image, or a name "
+                    "such as rater1 for a mask. Rename it, or {advice}"
+                ).format(file=file, what=what, advice=_manifestAdvice(file.parent, rater=file))
+            )
+        elif looksBinary:
+            self._unexplained.append(file.name)
+            self.drawn.append((file, Mask(name, image.array != 0, image.grid)))
+        else:
+            self._addImage(file, meant[0] if meant else name, image)
+
+    def _addMasks(self, file: Path) -> None:
+        for mask in read_masks(file):
+            if _isComputed(mask.name) or _hasWord(mask.name, _REFERENCE_WORDS):
+                self._notDrawn.append(_("{segment} in {file}").format(segment=mask.name, file=file.name))
+            else:
+                self.drawn.append((file, mask))
+
+    def _addImage(self, file: Path, sequence: str, image: Volume) -> None:
+        if sequence in self.images:
+            raise InputError(
+                _(
+                    "{file}: another file of the folder is {sequence} too; expected one for each sequence. Move one of "
+                    "them away, or {advice}"
+                ).format(file=file, sequence=sequence, advice=_manifestAdvice(file.parent, file, sequence))
+            )
+        self.images[sequence] = image
+
+
+def _named(drawn: Iterable[tuple[Path, Mask]]) -> dict[str, Mask]:
+    """Masks by names that tell the raters apart; raises InputError where two files do not."""
+    drawn = list(drawn)
+    sharing, segments = Counter(mask.name for _file, mask in drawn), Counter(file for file, _mask in drawn)
+    masks: dict[str, Mask] = {}
+    for file, mask in drawn:
+        name = mask.name
+        if sharing[name] > 1 or _UNNAMED_SEGMENT.fullmatch(name):
+            name = stem(file) if segments[file] == 1 else f"{stem(file)} {mask.name}"
+        if name in masks:
+            raise InputError(
+                _(
+                    "{file}: the folder holds two raters named {name}; expected different names. Rename one, or {advice}"
+                ).format(file=file, name=name, advice=_manifestAdvice(file.parent, rater=file))
+            )
+        masks[name] = mask
+    return masks
 
 
 def _words(name: str) -> list[str]:
     return [word for word in re.split(r"[^0-9a-z]+", name.lower()) if word]
 
 
+def _hasWord(name: str, known: set[str]) -> bool:
+    return any(word.rstrip("0123456789") in known for word in _words(name))
+
+
 def _isRaterName(name: str) -> bool:
-    return any(word.rstrip("0123456789") in RATER_WORDS for word in _words(name))
+    return _hasWord(name, _RATER_WORDS)
 
 
-def _sortFile(file: Path, found: FolderFiles) -> None:
-    name = stem(file)
-    if file.name.lower().endswith(".seg.nrrd") or _isRaterName(name):
-        for mask in read_masks(file):
-            _addMask(file, mask.name, mask, found)
-        return
-    sequence = sequenceOf(name)
-    image = read_image(file)
-    values = np.unique(image.array)
-    looksBinary = len(values) <= 2 and values.min() == 0
-    if looksBinary and (sequence is not None or len(values) == 1):
-        what = _("a binary mask") if len(values) == 2 else _("empty (0 everywhere)")
-        raise InputError(
-            _(
-                "{file}: it is {what}, and its name does not say whose mask it is; expected an image, or a name such "
-                "as rater1 for a mask. Rename it, or write a manifest with [images] and, for example,\n[raters]\n"
-                'anna = "{name}"'
-            ).format(file=file, what=what, name=file.name)
-        )
-    if looksBinary:
-        _addMask(file, name, Mask(name, image.array != 0, image.grid), found)
-        return
-    sequence = sequence or name
-    if sequence in found.images:
-        raise InputError(
-            _(
-                "{file}: another file of the folder is {sequence} too; expected one for each sequence. Move one of "
-                "them away, or write a manifest with, for example,\n[images]\n{line}"
-            ).format(file=file, sequence=sequence, line=_imageLine(file.name, sequence))
-        )
-    found.images[sequence] = image
+def _isComputed(name: str) -> bool:
+    return _hasWord(name, _COMPUTED_WORDS) or _COMPUTED_NAMES.search(" ".join(_words(name))) is not None
 
 
-def _addMask(file: Path, name: str, mask: Mask, found: FolderFiles) -> None:
-    if name in found.masks:
-        raise InputError(
-            _(
-                "{file}: the folder holds two raters named {name}; expected different names. Rename one, or write a "
-                'manifest with, for example,\n[raters]\nanna = "{filename}"'
-            ).format(file=file, name=name, filename=file.name)
-        )
-    found.masks[name] = mask
+def _isResult(file: Path) -> bool:
+    """Whether the module or the command line wrote a file as a result, which its name need not say."""
+    if stem(file) == "segmentation" and (file.parent / REPORT_FILE).is_file():
+        return True
+    try:
+        record = json.loads(file.with_name(file.name + ".json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(record, dict) and str(record.get("notice", "")).startswith("ObserverUncertainty")
 
 
-def _imageLine(filename: str, sequence: str = "T1") -> str:
-    return f'{sequence} = "{filename}"'
+def _manifestAdvice(folder: Path, image: Path | None = None, sequence: str = "T1", rater: Path | None = None) -> str:
+    """How to say by a manifest what the files of a folder are, as the end of a sentence with "or"."""
+    lines = [
+        "[cohort]",
+        f"name = {json.dumps(_('My cohort'), ensure_ascii=False)}",
+        f"cases = [{json.dumps(folder.name, ensure_ascii=False)}]",
+        "[images]",
+        f"{sequence} = {json.dumps(image.name if image else 't1.nii.gz', ensure_ascii=False)}",
+        "[raters]",
+        f"anna = {json.dumps(rater.name if rater else 'anna.nii.gz', ensure_ascii=False)}",
+    ]
+    return _(
+        "write a text file cohort.toml into {place} that names the files, for example\n{example}\nand open it with Load "
+        "from cohort"
+    ).format(place=folder.parent, example="\n".join(lines))

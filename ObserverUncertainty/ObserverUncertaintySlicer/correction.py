@@ -16,7 +16,8 @@ import slicer
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.metrics import dice
 from ObserverUncertaintySlicer.host import tr as _
-from ObserverUncertaintySlicer.raters import Rater, asRaters, raterMask, ratersOfNode
+from ObserverUncertaintySlicer.outlines import WORKING_COPY_ROLE, showAsOutline
+from ObserverUncertaintySlicer.raters import Rater, asRaters, raterMask, raterNames, ratersOfNode
 from ObserverUncertaintySlicer.segments import addSegmentation, keptGrid, segmentVoxels, setReferenceGrid
 from ObserverUncertaintySlicer.volumes import gridOfVolume, requireInScene
 
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
 PREFIX = "ObserverUncertainty."
 WORKING_COLOR = (1.0, 0.55, 0.0)
-_ROLE = "WorkingCopy"
+WORKING_OUTLINE = 3
+"""Width of a working copy's outline in pixels: more than the raters', which lie under it."""
 _START = PREFIX + "Start"
 _SEGMENT = PREFIX + "Segment"
 _START_VOLUME = PREFIX + "StartVolumeMl"
@@ -87,10 +89,14 @@ def startCorrection(source, backgroundVolume, entropyVolume=None, name: str | No
     rater = _singleContour(source)
     grid = gridOfVolume(backgroundVolume)
     mask, note = raterMask(rater, grid)
-    origin = rater.node.GetName() if not rater.segmentID else f"{rater.node.GetName()}: {rater.name}"
+    shown = raterNames([rater])[0]
+    origin = rater.node.GetName()
+    if rater.segmentID and shown != origin:
+        origin = f"{origin}: {shown}"
     unique = slicer.mrmlScene.GenerateUniqueName(name or _("{source} (working copy)").format(source=origin))
     node = addSegmentation(mask, grid, unique, rater.name, WORKING_COLOR, backgroundVolume)
     setReferenceGrid(node, grid, backgroundVolume)
+    showAsOutline(node, WORKING_OUTLINE)
     start = addSegmentation(mask, grid, _("{name} at the start").format(name=unique), rater.name, WORKING_COLOR)
     start.SetHideFromEditors(True)
     start.GetDisplayNode().SetVisibility(False)
@@ -99,7 +105,9 @@ def startCorrection(source, backgroundVolume, entropyVolume=None, name: str | No
         node.SetNodeReferenceID(PREFIX + "Entropy", entropyVolume.GetID())
     segmentID = node.GetSegmentation().GetNthSegmentID(0)
     volume = _volumeText(_volumeMl(mask, grid))
-    _remember(node, Role=_ROLE, Source=origin, Started=_now(), Note=note, Segment=segmentID, StartVolumeMl=volume)
+    _remember(
+        node, Role=WORKING_COPY_ROLE, Source=origin, Started=_now(), Note=note, Segment=segmentID, StartVolumeMl=volume
+    )
     for attribute in _KEPT:
         _remember(node, **{attribute: rater.node.GetAttribute(PREFIX + attribute)})
     return WorkingCopy(node, segmentID, start, note or "")
@@ -107,7 +115,7 @@ def startCorrection(source, backgroundVolume, entropyVolume=None, name: str | No
 
 def workingCopyOf(node) -> WorkingCopy | None:
     """The working copy that a segmentation node is, such as after a scene was loaded; None if it is none."""
-    if node.GetAttribute(PREFIX + "Role") != _ROLE:
+    if node.GetAttribute(PREFIX + "Role") != WORKING_COPY_ROLE:
         return None
     return WorkingCopy(
         node,
@@ -145,6 +153,8 @@ def hasUnsavedChanges(workingCopy: WorkingCopy, saved=None) -> bool:
 def saveAsCorrected(workingCopy: WorkingCopy, author: str, comment: str = ""):
     """Keep the working copy as a correction: a new node that says who, when and from what.
 
+    It is hidden, since it lies exactly under the working copy.
+
     Raises:
         InputError: the author is not named, the copy's segment was deleted, or something was drawn in another
             segment of it, which would be left out.
@@ -169,6 +179,7 @@ def saveAsCorrected(workingCopy: WorkingCopy, author: str, comment: str = ""):
         contour.color,
         node,
     )
+    saved.GetDisplayNode().SetVisibility(False)
     setReferenceGrid(saved, grid, node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()))
     _remember(
         saved,
@@ -224,7 +235,7 @@ def _contour(workingCopy: WorkingCopy) -> Rater:
     """The segment that is being corrected."""
     node = workingCopy.node
     requireInScene(node, _("the working copy"))
-    if node.GetAttribute(PREFIX + "Role") != _ROLE:
+    if node.GetAttribute(PREFIX + "Role") != WORKING_COPY_ROLE:
         raise InputError(
             _("{node} is no working copy, so it is not edited; expected one made by starting a correction.").format(
                 node=node.GetName()

@@ -16,6 +16,7 @@ from ObserverUncertaintyLib.fusion import FusionMethod
 from ObserverUncertaintyLib.geometry import require_same_grid
 from ObserverUncertaintySlicer.hierarchy import placeBeside
 from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.outlines import ROLE_ATTRIBUTE, showAsOutline
 from ObserverUncertaintySlicer.raters import Rater, RaterMasks, asRaters, commonGrid, raterMasks
 from ObserverUncertaintySlicer.segments import addSegment, setReferenceGrid, setSegment
 from ObserverUncertaintySlicer.texts import keepTexts
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from ObserverUncertaintyLib.geometry import Grid
 
-ROLE_ATTRIBUTE = "ObserverUncertainty.Role"
 FUSION_ATTRIBUTE = "ObserverUncertainty.Fusion"
 STAPLE_ATTRIBUTE = "ObserverUncertainty.StaplePerformance"
 MEAN_REFERENCE = "RaterMean"
@@ -39,7 +39,13 @@ _SEGMENT_REFERENCE = "ObserverUncertainty.FusedSegment"
 _ROUNDING = 1e-5
 
 
-def fuseRaters(raters: Sequence[Any], method: FusionMethod | str, referenceVolume=None, output=None):
+def fuseRaters(
+    raters: Sequence[Any],
+    method: FusionMethod | str,
+    referenceVolume=None,
+    output=None,
+    caseName: str | None = None,
+):
     """Fuse raters into a segmentation node with one segment.
 
     Args:
@@ -48,9 +54,10 @@ def fuseRaters(raters: Sequence[Any], method: FusionMethod | str, referenceVolum
             half, and whose mean itself is a volume that the segmentation refers to as "RaterMean".
         referenceVolume: whose grid the result has; the raters' own (`commonGrid`) if None.
         output: a fused segmentation to update in place: node and segment keep their IDs. A new node if None.
+        caseName: the case that the result is named after; the reference volume's name if None.
 
     Returns:
-        The vtkMRMLSegmentationNode. Notes and warnings about the raters stand in its attributes.
+        The vtkMRMLSegmentationNode, shown as an outline. Notes and warnings about the raters stand in its attributes.
 
     Raises:
         InputError: the method is "none" or unknown, there are fewer than two raters, one cannot be used, or `output`
@@ -77,8 +84,11 @@ def fuseRaters(raters: Sequence[Any], method: FusionMethod | str, referenceVolum
     else:
         fused = fusion.fuse(inBox, method)
 
-    title = _("{method} of {count} raters").format(method=_title(method), count=len(raters))
-    node = output if output is not None else _newFusedNode(raters[0], referenceVolume)
+    beside = referenceVolume if referenceVolume is not None else raters[0].node
+    title = _("{case} {method} of {count} raters").format(
+        case=caseName or beside.GetName(), method=_title(method), count=len(raters)
+    )
+    node = output if output is not None else _newFusedNode(beside)
     wasModifying = node.StartModify()
     try:
         node.SetName(title)
@@ -245,11 +255,11 @@ def _requireFused(node, raters: Sequence[Rater]) -> None:
         )
 
 
-def _newFusedNode(firstRater: Rater, referenceVolume):
+def _newFusedNode(beside):
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
-    node.CreateDefaultDisplayNodes()
+    showAsOutline(node)
     node.SetAttribute(ROLE_ATTRIBUTE, "FusedRaters")
-    placeBeside(node, referenceVolume if referenceVolume is not None else firstRater.node)
+    placeBeside(node, beside)
     return node
 
 
@@ -273,7 +283,7 @@ def _updateMean(node, mean: NDArray[np.float32] | None, masks: RaterMasks) -> No
             slicer.mrmlScene.RemoveNode(volume)
         node.SetNodeReferenceID(MEAN_REFERENCE, None)
         return
-    name = _("Mean of {count} raters").format(count=len(masks.names))
+    name = _("{fusion}: mean").format(fusion=node.GetName())
     node.SetNodeReferenceID(MEAN_REFERENCE, _putVolume(mean, masks.grid, name, "RaterMean", node, volume).GetID())
 
 

@@ -80,8 +80,12 @@ def showLegend(volumeNode, title: str, viewNodes: Iterable | None = None):
         viewNodes: the views that show it; all that show the volume if None.
 
     Returns:
-        The vtkMRMLColorLegendDisplayNode; the volume's own where it has one.
+        The vtkMRMLColorLegendDisplayNode, in place of the one that the volume had: Slicer does not draw one that came
+        with a scene.
     """
+    earlier = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(volumeNode)
+    if earlier is not None:
+        slicer.mrmlScene.RemoveNode(earlier)
     legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(volumeNode)
     wasModifying = legend.StartModify()
     try:

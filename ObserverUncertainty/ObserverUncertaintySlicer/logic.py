@@ -1,35 +1,34 @@
-"""The logic: one method a step of the panel, with plain arguments, blocking or as a job in the background."""
+"""The logic: one method a step of the panel, with plain arguments, blocking or as a job in the background.
+
+The steps' modules are imported when they are used: this file is loaded at every start of Slicer, whether the module is
+opened or not.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-import slicer
+if TYPE_CHECKING:
+    from pathlib import Path
 
-from ObserverUncertaintyLib.fusion import FusionMethod
-from ObserverUncertaintyLib.settings import DEFAULT_SAMPLES
-from ObserverUncertaintySlicer import (
-    alignment,
-    caseFiles,
-    correction,
-    correctionFiles,
-    disagreement,
-    layout,
-    prediction,
-    sampleData,
-    scores,
-    sliceRanking,
-    training,
-)
-from ObserverUncertaintySlicer.backgroundJobs import SceneJob
-from ObserverUncertaintySlicer.caseFiles import LoadedCase
-from ObserverUncertaintySlicer.layout import CompareViews
-from ObserverUncertaintySlicer.raters import Rater
+    from slicer import vtkMRMLDisplayableNode, vtkMRMLTableNode
+    from slicer import vtkMRMLScalarVolumeNode as VolumeNode
+    from slicer import vtkMRMLSegmentationNode as SegmentationNode
 
-VolumeNode = slicer.vtkMRMLScalarVolumeNode
-SegmentationNode = slicer.vtkMRMLSegmentationNode
+    from ObserverUncertaintyLib.fusion import FusionMethod
+    from ObserverUncertaintySlicer.backgroundJobs import SceneJob
+    from ObserverUncertaintySlicer.caseFiles import LoadedCase
+    from ObserverUncertaintySlicer.compareViews import CompareViews
+    from ObserverUncertaintySlicer.correction import WorkingCopy
+    from ObserverUncertaintySlicer.raters import Rater
+    from ObserverUncertaintySlicer.sliceRanking import RankedSlice
+
+
+def _step(name: str) -> Any:
+    """The module of this package that does a step."""
+    return import_module(f"ObserverUncertaintySlicer.{name}")
 
 
 class LogicSteps:
@@ -46,15 +45,15 @@ class LogicSteps:
 
     def loadCaseFolder(self, folder: str | Path) -> LoadedCase:
         """Load a case from a folder of image and mask files, told apart as `caseFiles.loadCaseFolder` says."""
-        return caseFiles.loadCaseFolder(folder)
+        return _step("caseFiles").loadCaseFolder(folder)
 
     def loadManifestCase(self, manifestPath: str | Path, caseName: str) -> LoadedCase:
         """Load one case of a cohort manifest."""
-        return caseFiles.loadManifestCase(manifestPath, caseName)
+        return _step("caseFiles").loadManifestCase(manifestPath, caseName)
 
     def loadSampleCase(self, wait: bool = True) -> LoadedCase | SceneJob:
         """Load the simulated sample case: four sequences and three raters, made on this machine the first time."""
-        job = sampleData.sampleCase()
+        job = _step("sampleData").sampleCase()
         return job.result() if wait else job
 
     def registerSequences(
@@ -65,7 +64,7 @@ class LogicSteps:
         Returns:
             Sequence name to volume on the reference's grid: new nodes for what was moved, the reference itself.
         """
-        job = alignment.registerSequences(sequences, reference)
+        job = _step("alignment").registerSequences(sequences, reference)
         return job.result() if wait else job
 
     # Step 2: disagreement
@@ -76,6 +75,7 @@ class LogicSteps:
         method: FusionMethod | str,
         referenceVolume: VolumeNode | None = None,
         output: SegmentationNode | None = None,
+        caseName: str | None = None,
     ) -> SegmentationNode:
         """Fuse raters into one segment: majority, staple, union, intersection or mean (of which half is the border).
 
@@ -84,14 +84,15 @@ class LogicSteps:
             method: "none" is refused, since it fuses nothing.
             referenceVolume: whose grid the result has; the raters' own if None.
             output: updated in place; a new node if None.
+            caseName: what the result is named after; the reference volume's name if None.
         """
-        return disagreement.fuseRaters(raters, method, referenceVolume, output)
+        return _step("disagreement").fuseRaters(raters, method, referenceVolume, output, caseName)
 
     def expertEntropy(
         self, raters: Sequence[Any], referenceVolume: VolumeNode | None = None, output: VolumeNode | None = None
     ) -> VolumeNode:
         """Entropy of the raters' votes in bits, 0 to 1, on the reference volume's grid."""
-        return disagreement.expertEntropy(raters, referenceVolume, output)
+        return _step("disagreement").expertEntropy(raters, referenceVolume, output)
 
     # Step 3: the model
 
@@ -99,7 +100,7 @@ class LogicSteps:
         self,
         manifestPath: str | Path,
         modelPath: str | Path,
-        fusion: FusionMethod | str = FusionMethod.NONE,
+        fusion: FusionMethod | str = "none",
         wait: bool = True,
         *,
         device: str = "auto",
@@ -118,13 +119,15 @@ class LogicSteps:
             options: fields of ObserverUncertaintyLib.settings.TrainingSettings (epochs, depth, filters, seed, ...), and
                 `cases` (names), `resume`, `overwrite`, `resample`.
         """
-        job = training.trainModel(manifestPath, modelPath, fusion, device=device, keepRunning=keepRunning, **options)
+        job = _step("training").trainModel(
+            manifestPath, modelPath, fusion, device=device, keepRunning=keepRunning, **options
+        )
         return job.result() if wait else job
 
     def trainOnScene(
         self,
         modelPath: str | Path,
-        fusion: FusionMethod | str = FusionMethod.NONE,
+        fusion: FusionMethod | str = "none",
         wait: bool = True,
         *,
         label: str = "structure",
@@ -139,7 +142,7 @@ class LogicSteps:
             label: the structure that the raters drew.
             options: as for `train`.
         """
-        job = training.trainOnScene(modelPath, fusion, label=label, **options)
+        job = _step("training").trainOnScene(modelPath, fusion, label=label, **options)
         return job.result() if wait else job
 
     # Step 4: uncertainty
@@ -148,7 +151,7 @@ class LogicSteps:
         self,
         sequences: Mapping[str, VolumeNode],
         modelPath: str | Path,
-        samples: int = DEFAULT_SAMPLES,
+        samples: int | None = None,
         device: str = "auto",
         wait: bool = True,
         *,
@@ -156,13 +159,13 @@ class LogicSteps:
         caseName: str | None = None,
         keepRunning: bool = False,
         balancedMasks: bool = False,
-    ) -> dict[str, slicer.vtkMRMLDisplayableNode] | SceneJob:
+    ) -> dict[str, vtkMRMLDisplayableNode] | SceneJob:
         """Run the model with Monte Carlo dropout.
 
         Args:
             sequences: sequence name to volume; the model's must be among them. Results lie beside the first one.
             modelPath: the model's folder.
-            samples: T, the number of Monte Carlo samples.
+            samples: T, the number of Monte Carlo samples; the paper's 20 if None.
             device: "auto", "cpu", "cuda:N" or "mps".
             wait: return the nodes; else a job.
             seed: of the dropout masks.
@@ -173,7 +176,7 @@ class LogicSteps:
         Returns:
             Nodes by the keys probability, segmentation, predictiveEntropy, expectedEntropy, mutualInformation.
         """
-        job = prediction.predictCase(
+        job = _step("prediction").predictCase(
             sequences,
             modelPath,
             samples,
@@ -196,13 +199,13 @@ class LogicSteps:
         difference: VolumeNode | None = None,
     ) -> CompareViews:
         """Lay out both entropies side by side in linked views, on one fixed scale, with the raters' outlines."""
-        return layout.compare(backgroundVolume, predictiveEntropy, expertEntropy, raters, difference)
+        return _step("compareViews").compare(backgroundVolume, predictiveEntropy, expertEntropy, raters, difference)
 
     def difference(
         self, predictiveEntropy: VolumeNode, expertEntropy: VolumeNode, output: VolumeNode | None = None
     ) -> VolumeNode:
         """Predictive minus expert entropy, -1 to 1: above 0 where only the model is unsure."""
-        return disagreement.differenceVolume(predictiveEntropy, expertEntropy, output)
+        return _step("disagreement").differenceVolume(predictiveEntropy, expertEntropy, output)
 
     def metrics(
         self,
@@ -210,10 +213,10 @@ class LogicSteps:
         predictiveEntropy: VolumeNode,
         raters: Sequence[Any],
         probability: VolumeNode | None = None,
-        output: slicer.vtkMRMLTableNode | None = None,
-    ) -> slicer.vtkMRMLTableNode:
+        output: vtkMRMLTableNode | None = None,
+    ) -> vtkMRMLTableNode:
         """WME, ME, Dice with each rater and the mean entropy inside the disagreement, as a table."""
-        return scores.metricsTable(segmentation, predictiveEntropy, raters, probability, output)
+        return _step("scores").metricsTable(segmentation, predictiveEntropy, raters, probability, output)
 
     # Step 6: correct
 
@@ -223,18 +226,20 @@ class LogicSteps:
         backgroundVolume: VolumeNode,
         entropyVolume: VolumeNode | None = None,
         name: str | None = None,
-    ) -> correction.WorkingCopy:
+    ) -> WorkingCopy:
         """Make a working copy of a segmentation or of a rater's contour to correct; the source is never changed."""
-        return correction.startCorrection(source, backgroundVolume, entropyVolume, name)
+        return _step("correction").startCorrection(source, backgroundVolume, entropyVolume, name)
 
-    def rankedSlices(self, entropyVolume: VolumeNode, orientation: str = "Axial") -> list[sliceRanking.RankedSlice]:
-        """The slices to look at, most uncertain first."""
-        return sliceRanking.rankedSlices(entropyVolume, orientation)
+    def rankedSlices(
+        self, entropyVolume: VolumeNode, orientation: str | Sequence[float] = "Axial"
+    ) -> list[RankedSlice]:
+        """The slices to look at, most uncertain first: of an orientation, or along the normal (RAS) of a view."""
+        return _step("sliceRanking").rankedSlices(entropyVolume, orientation)
 
-    def saveAsCorrected(self, workingCopy: correction.WorkingCopy, author: str, comment: str = "") -> SegmentationNode:
+    def saveAsCorrected(self, workingCopy: WorkingCopy, author: str, comment: str = "") -> SegmentationNode:
         """Keep the working copy as a correction that says who, when and from what."""
-        return correction.saveAsCorrected(workingCopy, author, comment)
+        return _step("correction").saveAsCorrected(workingCopy, author, comment)
 
     def exportCorrected(self, node: SegmentationNode, path: str | Path, overwrite: bool = False) -> Path:
         """Write a correction to .seg.nrrd, .nrrd or .nii.gz."""
-        return correctionFiles.exportCorrected(node, path, overwrite)
+        return _step("correctionFiles").exportCorrected(node, path, overwrite)

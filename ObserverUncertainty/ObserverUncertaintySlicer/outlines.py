@@ -1,4 +1,8 @@
-"""Raters as outlines in chosen slice views, while everything the user shows elsewhere stays as it is."""
+"""Raters as outlines in chosen slice views, while everything the user shows elsewhere stays as it is.
+
+A display node of a segmentation is hidden and used again, never removed: Slicer's slice views keep a pointer to one
+that leaves the scene before its segmentation, and Slicer ends at the segmentation's next change.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from typing import TYPE_CHECKING
 import slicer
 import vtk
 
-from ObserverUncertaintySlicer.raters import asRaters
+from ObserverUncertaintySlicer.raters import asRaters, raterNames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -16,7 +20,8 @@ if TYPE_CHECKING:
 OUTLINE_THICKNESS = 2
 """Width of a rater's outline in pixels."""
 
-_ROLE = "ObserverUncertainty.Role"
+ROLE_ATTRIBUTE = "ObserverUncertainty.Role"
+WORKING_COPY_ROLE = "WorkingCopy"
 _OUTLINES = "RaterOutlines"
 _COPY_REFERENCE = "ObserverUncertainty.Outlines"
 _EARLIER_VIEWS = "ObserverUncertainty.EarlierViews"
@@ -41,29 +46,42 @@ def showRaterOutlines(raters: Sequence[Any], viewNodes: Iterable | None = None) 
         InputError: a rater cannot be used.
     """
     segmentIDs: dict[Any, list[str]] = {}
-    for rater in asRaters(raters) if raters else ():
+    found = asRaters(raters) if raters else []
+    for rater, name in zip(found, raterNames(found), strict=True):
         if rater.segmentID:
             segmentIDs.setdefault(rater.node, []).append(rater.segmentID)
         else:
-            segmentIDs[_outlinedCopy(rater)] = [rater.name]
-    viewIDs = None if viewNodes is None else [node.GetID() for node in viewNodes]
-    if viewIDs is None:
+            segmentIDs[_outlinedCopy(rater, name)] = [name]
+    if viewNodes is None:
+        for copy in _outlinedCopies():
+            if copy not in segmentIDs:
+                copy.GetDisplayNode().SetVisibility(False)
         return [_showEverywhere(node, segmentIDs[node]) for node in segmentIDs]
+    viewIDs = [node.GetID() for node in viewNodes]
     for display in _outlineDisplays():
         if display.GetDisplayableNode() not in segmentIDs:
-            slicer.mrmlScene.RemoveNode(display)
+            display.SetVisibility(False)
     return [_showIn(viewIDs, node, segmentIDs[node]) for node in segmentIDs]
 
 
+def showAsOutline(segmentationNode, thickness: int = OUTLINE_THICKNESS) -> None:
+    """Show all of a segmentation as outlines without filling, which would cover the entropy under it."""
+    segmentationNode.CreateDefaultDisplayNodes()
+    _outline(segmentationNode.GetDisplayNode(), (), thickness)
+
+
 def hideSegmentations(viewNodes: Iterable) -> None:
-    """Take all segmentations out of these views until `showSegmentations`; outlines of raters stay.
+    """Take all segmentations out of these views until `showSegmentations`, but for outlines and working copies.
 
     A filled segmentation would tint the entropy under it. Segmentations that are made later are shown.
     """
     hidden = {node.GetID() for node in viewNodes}
     others = [node.GetID() for node in _nodes("vtkMRMLAbstractViewNode") if node.GetID() not in hidden]
     for display in _nodes("vtkMRMLSegmentationDisplayNode"):
-        if display.GetAttribute(_ROLE) == _OUTLINES or display.GetAttribute(_EARLIER_VIEWS) is not None:
+        node = display.GetDisplayableNode()
+        isWorkingCopy = node is not None and node.GetAttribute(ROLE_ATTRIBUTE) == WORKING_COPY_ROLE
+        isOutline = display.GetAttribute(ROLE_ATTRIBUTE) == _OUTLINES
+        if isOutline or isWorkingCopy or display.GetAttribute(_EARLIER_VIEWS) is not None:
             continue
         earlier = list(display.GetViewNodeIDs())
         remaining = [viewID for viewID in earlier or others if viewID not in hidden]
@@ -81,10 +99,25 @@ def showSegmentations() -> None:
             _setViews(display, earlier.split())
             display.RemoveAttribute(_EARLIER_VIEWS)
     for display in _outlineDisplays():
-        slicer.mrmlScene.RemoveNode(display)
-    for node in _nodes("vtkMRMLSegmentationNode"):
-        if node.GetAttribute(_ROLE) == _OUTLINES:
-            slicer.mrmlScene.RemoveNode(node)
+        display.SetVisibility(False)
+    for copy in _outlinedCopies():
+        if not copy.GetDisplayNode().GetVisibility():
+            _removeCopy(copy)
+
+
+def hideAllSegmentations(but: Sequence[Any] = ()) -> list[str]:
+    """Hide every segmentation of the scene but these nodes; returns the names of those that were visible."""
+    others = [node for node in _nodes("vtkMRMLSegmentationNode") if node not in but]
+    return [node.GetName() for node in others if hideSegmentation(node) and not node.GetHideFromEditors()]
+
+
+def hideSegmentation(node) -> bool:
+    """Hide a segmentation everywhere; returns whether it was visible anywhere."""
+    displays = [node.GetNthDisplayNode(n) for n in range(node.GetNumberOfDisplayNodes())]
+    visible = [display for display in displays if display is not None and display.GetVisibility()]
+    for display in visible:
+        display.SetVisibility(False)
+    return bool(visible)
 
 
 def _showEverywhere(node, segmentIDs: list[str]):
@@ -98,7 +131,7 @@ def _showIn(viewIDs: list[str], node, segmentIDs: list[str]):
     display = next((display for display in _outlineDisplays() if display.GetDisplayableNode() is node), None)
     if display is None:
         display = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationDisplayNode", f"{node.GetName()} outlines")
-        display.SetAttribute(_ROLE, _OUTLINES)
+        display.SetAttribute(ROLE_ATTRIBUTE, _OUTLINES)
         display.SetVisibility3D(False)
         _setViews(display, viewIDs)
         node.AddAndObserveDisplayNodeID(display.GetID())
@@ -109,7 +142,7 @@ def _showIn(viewIDs: list[str], node, segmentIDs: list[str]):
     return _outline(display, segmentIDs)
 
 
-def _outline(display, segmentIDs: list[str]):
+def _outline(display, segmentIDs: Sequence[str], thickness: int = OUTLINE_THICKNESS):
     wasModifying = display.StartModify()
     try:
         display.SetVisibility(True)
@@ -117,7 +150,7 @@ def _outline(display, segmentIDs: list[str]):
         display.SetVisibility2DFill(False)
         display.SetVisibility2DOutline(True)
         display.SetOpacity2DOutline(1.0)
-        display.SetSliceIntersectionThickness(OUTLINE_THICKNESS)
+        display.SetSliceIntersectionThickness(thickness)
         for segmentID in segmentIDs:
             display.SetSegmentVisibility(segmentID, True)
             display.SetSegmentVisibility2DOutline(segmentID, True)
@@ -127,25 +160,42 @@ def _outline(display, segmentIDs: list[str]):
     return display
 
 
-def _outlinedCopy(rater):
+def _outlinedCopy(rater, name: str):
     """A segmentation with the labelmap as its one segment, in world coordinates; its segment ID is the rater's name."""
     copy = rater.node.GetNodeReference(_COPY_REFERENCE)
     if copy is None:
-        copy = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{rater.name} outline")
-        copy.SetAttribute(_ROLE, _OUTLINES)
+        copy = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{name} outline")
+        copy.SetAttribute(ROLE_ATTRIBUTE, _OUTLINES)
         copy.SetHideFromEditors(True)
         copy.CreateDefaultDisplayNodes()
         copy.GetDisplayNode().SetVisibility(False)
         rater.node.SetNodeReferenceID(_COPY_REFERENCE, copy.GetID())
     segment = slicer.vtkSegment()
-    segment.SetName(rater.name)
+    segment.SetName(name)
     segment.SetColor(*rater.color)
     segment.AddRepresentation("Binary labelmap", _binaryLabelmap(rater.node))
     segmentation = copy.GetSegmentation()
     segmentation.RemoveAllSegments()
     segmentation.SetSourceRepresentationName("Binary labelmap")
-    segmentation.AddSegment(segment, rater.name)
+    segmentation.AddSegment(segment, name)
     return copy
+
+
+def _outlinedCopies() -> list:
+    """The copies of labelmaps; those whose labelmap is gone leave the scene."""
+    sources = _nodes("vtkMRMLLabelMapVolumeNode")
+    wanted = {node.GetNodeReferenceID(_COPY_REFERENCE) for node in sources}
+    copies = [node for node in _nodes("vtkMRMLSegmentationNode") if node.GetAttribute(ROLE_ATTRIBUTE) == _OUTLINES]
+    for copy in copies:
+        if copy.GetID() not in wanted:
+            _removeCopy(copy)
+    return [copy for copy in copies if slicer.mrmlScene.IsNodePresent(copy)]
+
+
+def _removeCopy(copy) -> None:
+    displays = [copy.GetNthDisplayNode(n) for n in range(copy.GetNumberOfDisplayNodes())]
+    for node in (copy, *displays):  # the segmentation first
+        slicer.mrmlScene.RemoveNode(node)
 
 
 def _binaryLabelmap(volumeNode):
@@ -165,7 +215,7 @@ def _binaryLabelmap(volumeNode):
 
 
 def _outlineDisplays() -> list:
-    return [node for node in _nodes("vtkMRMLSegmentationDisplayNode") if node.GetAttribute(_ROLE) == _OUTLINES]
+    return [node for node in _nodes("vtkMRMLSegmentationDisplayNode") if node.GetAttribute(ROLE_ATTRIBUTE) == _OUTLINES]
 
 
 def _setViews(display, viewIDs: list[str]) -> None:

@@ -72,7 +72,6 @@ class Parameters:
     scene and deletion, which IDs in a text do not.
     """
 
-    caseName = Value("case")
     fusionMethod = Value(FusionMethod.MAJORITY, FusionMethod)
     liveFusion = Switch(True)
     modelFolder = Value("")
@@ -109,6 +108,22 @@ class Parameters:
 
     def __init__(self, node: slicer.vtkMRMLScriptedModuleNode) -> None:
         self.node = node
+
+    @property
+    def givenCaseName(self) -> str:
+        """The case's name as it was typed or loaded; empty if none was given."""
+        return self.node.GetParameter("CaseName")
+
+    @property
+    def caseName(self) -> str:
+        """What the case's results are named after: the name that was given; else the reference's, or "case"."""
+        reference = self.reference
+        return self.givenCaseName or (reference.GetName() if reference is not None else "case")
+
+    @caseName.setter
+    def caseName(self, name: str) -> None:
+        if self.givenCaseName != name:
+            self.node.SetParameter("CaseName", name)
 
     @property
     def sequences(self) -> dict[str, slicer.vtkMRMLScalarVolumeNode]:

@@ -17,12 +17,12 @@ from ObserverUncertaintySlicer.backgroundJobs import SceneJob, jobFolder, startS
 from ObserverUncertaintySlicer.display import showAsEntropy, showAsProbability
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.modelCards import ModelCard, readCard
+from ObserverUncertaintySlicer.outlines import ROLE_ATTRIBUTE, showAsOutline
 from ObserverUncertaintySlicer.segments import addSegmentation
 from ObserverUncertaintySlicer.sequenceFiles import exportSequences
 from ObserverUncertaintySlicer.texts import keepTexts
 from ObserverUncertaintySlicer.volumes import importVolume, requireInScene
 
-ROLE_ATTRIBUTE = "ObserverUncertainty.Role"
 MODEL_ATTRIBUTE = "ObserverUncertainty.Model"
 SIMULATION_ATTRIBUTE = "ObserverUncertainty.TrainedOnSimulation"
 """Set on the results of a model that was trained on simulated cases: they may be looked at without its card."""
@@ -41,7 +41,7 @@ _VOLUMES = {
 def predictCase(
     sequences: Mapping[str, Any],
     modelPath: str | Path,
-    samples: int = DEFAULT_SAMPLES,
+    samples: int | None = None,
     device: str = "auto",
     *,
     seed: int = 0,
@@ -55,7 +55,7 @@ def predictCase(
         sequences: sequence name to volume node; those that the model does not know are left out. Results lie on the
             grid of the first one and beside it; those on another grid are resampled onto it, and this is said.
         modelPath: the model's folder.
-        samples: T.
+        samples: T; the paper's 20 if None.
         device: "auto", "cpu", "cuda:N" or "mps".
         seed: of the dropout masks.
         caseName: what the results are named after; the first volume's name if None.
@@ -88,7 +88,7 @@ def predictCase(
             images={sequence: str(file) for sequence, file in files.items()},
             model=str(Path(modelPath).resolve()),
             case_name=caseName,
-            samples=samples,
+            samples=DEFAULT_SAMPLES if samples is None else samples,
             seed=seed,
             device=device,
             dropout_masks=DropoutMasks.BALANCED if balancedMasks else DropoutMasks.INDEPENDENT,
@@ -141,6 +141,7 @@ def loadPrediction(
         SEGMENT_COLOR,
         beside,
     )
+    showAsOutline(segmentation)
     _describe(segmentation, "Segmentation", report)
     keepTexts(segmentation, [*notes, *report["notes"]], report["warnings"])
     nodes["segmentation"] = segmentation

@@ -5,6 +5,8 @@ What had to be done to a rater is never silent: it stands in the notes, and what
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -35,6 +37,12 @@ RATER_COLORS = (
 )
 """Colours that stay readable on the entropy scale, which runs from purple through orange to yellow, and on grey."""
 
+_COLOR_ATTRIBUTE = "ObserverUncertainty.Color"
+# Slicer's own name for a segment that nobody named; two names that differ only in their number tell nothing apart.
+_UNNAMED = re.compile(r"segment[ _]?\d*", re.IGNORECASE)
+# Nearer than this, in red, green and blue of 0..1, two outlines are taken for one rater's.
+_COLOR_DISTANCE = 0.25
+
 
 @dataclass(frozen=True)
 class Rater:
@@ -64,17 +72,18 @@ class Rater:
 
     @property
     def color(self) -> tuple[float, float, float]:
-        """Red, green and blue in 0..1: the segment's colour, or that of the labelmap's label."""
+        """Red, green and blue in 0..1: the segment's colour; a labelmap volume's as `setColor` left it."""
         if self.segmentID:
             return tuple(self._segment.GetColor()) if self._segment is not None else RATER_COLORS[0]
-        display = self.node.GetDisplayNode()
-        colors = display.GetColorNode() if display is not None else None
-        image = self.node.GetImageData()
-        if colors is None or image is None:
-            return RATER_COLORS[0]
-        rgba = [0.0] * 4
-        colors.GetColor(int(image.GetScalarRange()[1]), rgba)
-        return tuple(rgba[:3])
+        kept = self.node.GetAttribute(_COLOR_ATTRIBUTE)
+        return tuple(float(part) for part in kept.split()) if kept else RATER_COLORS[0]
+
+    def setColor(self, color: tuple[float, float, float]) -> None:
+        """Give the rater a colour; how a labelmap volume's own layer is coloured stays as it is."""
+        if self.segmentID:
+            self._segment.SetColor(*color)
+        else:
+            self.node.SetAttribute(_COLOR_ATTRIBUTE, " ".join(f"{part:.4f}" for part in color))
 
     @property
     def _segment(self):
@@ -171,6 +180,45 @@ def _asRater(item: Any) -> Rater:
     return rater
 
 
+def raterNames(raters: Sequence[Rater]) -> list[str]:
+    """Names that tell raters apart.
+
+    The segment's or labelmap's own name; where that is no help (Slicer's "Segment_1", or a name that several have),
+    that of the segmentation, which is the file's, and both where a segmentation holds several.
+    """
+    own = [rater.name for rater in raters]
+    shared, nodes = Counter(own), Counter(rater.node.GetID() for rater in raters)
+    names: list[str] = []
+    for rater, name in zip(raters, own, strict=True):
+        title = name
+        if rater.segmentID and (shared[name] > 1 or _UNNAMED.fullmatch(name)):
+            node = rater.node.GetName()
+            title = node if nodes[rater.node.GetID()] == 1 else f"{node}/{name}"
+        candidates = [title, *(f"{title} ({number})" for number in range(2, len(raters) + 2))]
+        names.append(next(candidate for candidate in candidates if candidate not in names))
+    return names
+
+
+def giveOwnColors(raters: Sequence[Rater], present: Sequence[Rater] = ()) -> None:
+    """Give a colour of its own to each rater whose colour is hard to tell from an earlier one's.
+
+    Args:
+        raters: the new ones; a labelmap volume without a colour gets one.
+        present: raters whose colours stay.
+    """
+    taken = [rater.color for rater in present]
+    for rater in raters:
+        hasColor = rater.segmentID or rater.node.GetAttribute(_COLOR_ATTRIBUTE)
+        if not hasColor or any(_near(rater.color, other) for other in taken):
+            free = [color for color in RATER_COLORS if not any(_near(color, other) for other in taken)]
+            rater.setColor(free[0] if free else RATER_COLORS[len(taken) % len(RATER_COLORS)])
+        taken.append(rater.color)
+
+
+def _near(first: Sequence[float], second: Sequence[float]) -> bool:
+    return float(np.linalg.norm(np.subtract(first, second))) < _COLOR_DISTANCE
+
+
 def ratersOfNode(node) -> list[Rater]:
     """All segments of a segmentation node, or the labelmap volume itself; raises InputError for another node."""
     requireInScene(node, _("a rater"))
@@ -217,7 +265,8 @@ def raterMask(rater: Any, grid: Grid) -> tuple[NDArray[np.bool_], str | None]:
     Raises:
         InputError: the rater cannot be used.
     """
-    found = _onGrid(_asRater(rater), grid)
+    rater = _asRater(rater)
+    found = _onGrid(rater, raterNames([rater])[0], grid)
     return found.mask, "; ".join(filter(None, (found.note, found.warning))) or None
 
 
@@ -228,9 +277,10 @@ def raterMasks(raters: Sequence[Any], grid: Grid) -> RaterMasks:
         InputError: a rater cannot be used.
     """
     raters = asRaters(raters)
-    found = [_onGrid(rater, grid) for rater in raters]
+    names = raterNames(raters)
+    found = [_onGrid(rater, name, grid) for rater, name in zip(raters, names, strict=True)]
     return RaterMasks(
-        names=tuple(_names(raters)),
+        names=tuple(names),
         masks=np.stack([item.mask for item in found]),
         grid=grid,
         notes=tuple(item.note for item in found if item.note),
@@ -260,16 +310,6 @@ def placementWarning(name: str, voxels: NDArray[np.bool_], placement: Placement)
     return ""
 
 
-def _names(raters: Sequence[Rater]) -> list[str]:
-    """Names that tell the raters apart: two segmentations may both have a Segment_1."""
-    names: list[str] = []
-    for rater in raters:
-        candidates = [rater.name, f"{rater.node.GetName()}/{rater.name}"]
-        candidates += [f"{candidates[1]} ({n})" for n in range(2, len(raters) + 2)]
-        names.append(next(name for name in candidates if name not in names))
-    return names
-
-
 @dataclass(frozen=True)
 class _OnGrid:
     mask: NDArray[np.bool_]
@@ -277,7 +317,7 @@ class _OnGrid:
     warning: str
 
 
-def _onGrid(rater: Rater, grid: Grid) -> _OnGrid:
+def _onGrid(rater: Rater, name: str, grid: Grid) -> _OnGrid:
     conversion = ""
     if rater.segmentID:
         voxels, ijkToRas, conversion = segmentVoxels(rater.node, rater.segmentID, grid)
@@ -287,8 +327,8 @@ def _onGrid(rater: Rater, grid: Grid) -> _OnGrid:
     done = [conversion] if conversion else []
     if placement.isResampled:
         done.append(_resampling(rater, voxels, ijkToRas))
-    note = _("{name} was {what}").format(name=rater.name, what=_(" and ").join(done)) if done else ""
-    return _OnGrid(placement.mask, note, placementWarning(rater.name, voxels, placement))
+    note = _("{name} was {what}").format(name=name, what=_(" and ").join(done)) if done else ""
+    return _OnGrid(placement.mask, note, placementWarning(name, voxels, placement))
 
 
 def _labelmapVoxels(node) -> NDArray[np.bool_]:

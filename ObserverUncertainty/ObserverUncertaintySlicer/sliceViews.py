@@ -2,31 +2,45 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 import slicer
+import slicer.util
 import vtk
 
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintySlicer.host import tr as _
-
-ORIENTATIONS = ("Axial", "Sagittal", "Coronal")
-ROWS = ("Predictive", "Expert", "Difference")
+from ObserverUncertaintySlicer.layout import ORIENTATIONS, ROWS, rowLabel, viewTag
 
 
-def viewTag(row: str, orientation: str) -> str:
-    """Singleton tag and layout name of a view; without spaces, which separate views where display nodes list them."""
-    return f"OU{row}{orientation}"
-
-
-def rowSliceNode(row: str, orientation: str):
+def rowSliceNode(row: str, orientation: str, background):
     """The slice node of a row and an orientation, set up for the comparison; InputError if no layout logic made it."""
     sliceNode = slicer.mrmlScene.GetSingletonNode(viewTag(row, orientation), "vtkMRMLSliceNode")
     if sliceNode is None:
         raise InputError(_("The views of the comparison were not made; expected the scene's layout to make them."))
-    sliceNode.SetName(f"OU {row} {orientation}")
+    # Slicer's data probe looks a view up by this name.
+    sliceNode.SetName(sliceNode.GetLayoutName())
+    sliceNode.SetLayoutLabel(rowLabel(row))
     sliceNode.SetOrientation(orientation)
+    # As Slicer does with what it loads: on a tilted image a view shows the image's own slices.
+    sliceNode.RotateToVolumePlane(background)
     sliceNode.SetOrientationMarkerType(sliceNode.OrientationMarkerTypeAxes)
     sliceNode.SetOrientationMarkerSize(sliceNode.OrientationMarkerSizeMedium)
     return sliceNode
+
+
+def rowVolumes(rows: int) -> tuple[Any, list[Any]]:
+    """What the views of the comparison show in this scene: the image and each row's volume; None where nothing."""
+    scene = slicer.mrmlScene
+    sliceNodes = [scene.GetSingletonNode(viewTag(row, ORIENTATIONS[0]), "vtkMRMLSliceNode") for row in ROWS[:rows]]
+    if None in sliceNodes:
+        return None, [None] * rows
+    composites = [compositeNodeOf(node) for node in sliceNodes]
+    overlays = [scene.GetNodeByID(node.GetForegroundVolumeID() or "") for node in composites]
+    return scene.GetNodeByID(composites[0].GetBackgroundVolumeID() or ""), overlays
 
 
 def compositeNodeOf(sliceNode):
@@ -41,7 +55,11 @@ def compositeNodeOf(sliceNode):
 
 
 def fillView(sliceNode, background, overlay) -> None:
-    """Show an overlay over a background, linked with the views of the same group."""
+    """Show an overlay over a background.
+
+    Slicer's own link is off: it would carry the choice of another foreground over to the other views. `SliceLinks`
+    moves the views together.
+    """
     composite = compositeNodeOf(sliceNode)
     wasModifying = composite.StartModify()
     try:
@@ -49,8 +67,7 @@ def fillView(sliceNode, background, overlay) -> None:
         composite.SetForegroundVolumeID(overlay.GetID())
         composite.SetLabelVolumeID(None)
         composite.SetCompositing(slicer.vtkMRMLSliceCompositeNode.Alpha)
-        composite.SetLinkedControl(True)
-        composite.SetHotLinkedControl(True)
+        composite.SetLinkedControl(False)
         # Otherwise the next volume that is loaded would replace what is compared.
         composite.SetDoPropagateVolumeSelection(False)
     finally:
@@ -60,7 +77,8 @@ def fillView(sliceNode, background, overlay) -> None:
 def showOverImage(overlay, opacity: float, background=None) -> None:
     """Show an overlay in the ordinary slice views, over what they show or over another background.
 
-    The views of the comparison are left alone: their rows are labelled with what they show.
+    No labelmap covers it there. The views of the comparison are left alone: their rows are labelled with what they
+    show.
     """
     tags = {viewTag(row, orientation) for row in ROWS for orientation in ORIENTATIONS}
     for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
@@ -70,6 +88,43 @@ def showOverImage(overlay, opacity: float, background=None) -> None:
             composite.SetBackgroundVolumeID(background.GetID())
         composite.SetForegroundVolumeID(overlay.GetID())
         composite.SetForegroundOpacity(opacity)
+        composite.SetLabelVolumeID(None)
+
+
+def hideLabelmaps(nodes: Sequence[Any]) -> None:
+    """Take labelmap volumes out of every slice view, whose label layer would cover what lies under it."""
+    hidden = {node.GetID() for node in nodes}
+    for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
+        if composite.GetLabelVolumeID() in hidden:
+            composite.SetLabelVolumeID(None)
+
+
+def jumpAllViews(ras: Sequence[float], *, centred: bool = True) -> None:
+    """Show the slices through a position (RAS, mm) in every slice view; `centred`: in the middle of the view."""
+    for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+        (node.JumpSliceByCentering if centred else node.JumpSliceByOffsetting)(*ras)
+
+
+def shownSliceNodes() -> list[Any]:
+    """The slice nodes of the views that the layout shows."""
+    return [node for node in slicer.util.getNodesByClass("vtkMRMLSliceNode") if node.IsMappedInLayout()]
+
+
+def nearestView(normal: Sequence[float]) -> Any | None:
+    """The shown slice node whose normal is nearest to a direction (RAS), at most 45 degrees away; None if none is."""
+    nearest, best = None, math.cos(math.radians(45)) - 1e-6
+    for node in shownSliceNodes():
+        cosine = abs(float(np.dot(normalOf(node), normal)))
+        if cosine > best:
+            nearest, best = node, cosine
+    return nearest
+
+
+def normalOf(sliceNode) -> tuple[float, float, float]:
+    """The direction (RAS, length 1) along which a slice view's offset counts."""
+    matrix = sliceNode.GetSliceToRAS()
+    normal = np.array([matrix.GetElement(row, 2) for row in range(3)])
+    return tuple((normal / np.linalg.norm(normal)).tolist())
 
 
 def centreOn(sliceNode, volume) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from ObserverUncertaintySlicer.backgroundJobs import SceneJob
 from ObserverUncertaintySlicer.caseFolder import SEQUENCE_ORDER
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
+from ObserverUncertaintySlicer.outlines import showRaterOutlines
 from ObserverUncertaintySlicer.panel.alignmentCheck import AlignmentCheck
 from ObserverUncertaintySlicer.panel.caseLoading import CaseLoading
 from ObserverUncertaintySlicer.panel.contents import ContentWatch
@@ -21,7 +22,8 @@ from ObserverUncertaintySlicer.panel.raterTable import RaterTable
 from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.panel.sequenceTable import SequenceTable, guessedSequenceName
 from ObserverUncertaintySlicer.parameters import RaterChoice
-from ObserverUncertaintySlicer.raters import Rater, raterMask, ratersOfNode
+from ObserverUncertaintySlicer.raters import Rater, giveOwnColors, raterMask, ratersOfNode
+from ObserverUncertaintySlicer.sliceViews import hideLabelmaps
 from ObserverUncertaintySlicer.volumes import gridOfVolume
 
 WATCH_MILLISECONDS = 300
@@ -75,7 +77,9 @@ class CaseSection(Section):
         ui, parameters = self.ui, self.parameters
         choices = parameters.raterChoices
         self._watch.follow(choice.rater.node for choice in choices)
-        ui.caseNameEdit.text = parameters.caseName
+        # Typed or loaded; else the reference's name shows, greyed.
+        ui.caseNameEdit.text = parameters.givenCaseName
+        ui.caseNameEdit.placeholderText = parameters.caseName
         self._showText(ui.loadedLabel, self.loading.text)
         for label in (ui.sampleLabel, ui.alignProgressLabel):
             label.setVisible(bool(label.text))
@@ -103,7 +107,7 @@ class CaseSection(Section):
     def onCaseNameEdited(self) -> None:
         """Keep the name that results are called after."""
         if not self.panel.isUpdating:
-            self.parameters.caseName = self.ui.caseNameEdit.text.strip() or "case"
+            self.parameters.caseName = self.ui.caseNameEdit.text.strip()
             self.panel.update()
 
     def onVolumeChosen(self, node) -> None:
@@ -187,12 +191,18 @@ class CaseSection(Section):
                 )
             for rater in new:
                 _requireUsable(rater)
-            self.parameters.raterChoices = [*present, *map(RaterChoice, new)]
+            giveOwnColors(new, known)
+            choices = [*present, *map(RaterChoice, new)]
+            showRaterOutlines([choice.rater for choice in choices])
+            hideLabelmaps([rater.node for rater in new])
+            self.parameters.raterChoices = choices
 
     def onRemoveRater(self) -> None:
         """Take the selected rater out of the case; its contour stays in the scene."""
         selected = self._raters.selected
-        self.parameters.raterChoices = [choice for choice in self.parameters.raterChoices if choice.rater != selected]
+        choices = [choice for choice in self.parameters.raterChoices if choice.rater != selected]
+        showRaterOutlines([choice.rater for choice in choices])
+        self.parameters.raterChoices = choices
 
     def enter(self) -> None:
         """Figures may be computed again."""

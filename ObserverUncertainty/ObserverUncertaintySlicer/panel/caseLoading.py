@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import qt
-import slicer
 
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
+from ObserverUncertaintySlicer.caseDisplay import showCase
 from ObserverUncertaintySlicer.caseFiles import LoadedCase, manifestCases
-from ObserverUncertaintySlicer.display import showRaterOutlines
-from ObserverUncertaintySlicer.host import application, waitCursor
 from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.host import waitCursor
+from ObserverUncertaintySlicer.outlines import hideSegmentation
 from ObserverUncertaintySlicer.panel.alignmentCheck import AlignmentCheck
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
-from ObserverUncertaintySlicer.panel.leaving import mayLeaveWorkingCopy
+from ObserverUncertaintySlicer.panel.leaving import hasUnsavedWork, mayLeaveWorkingCopy
 from ObserverUncertaintySlicer.parameters import RaterChoice
 from ObserverUncertaintySlicer.sampleData import keptSampleCase
 
@@ -43,6 +43,7 @@ class CaseLoading:
         self.section, self.panel, self.logic = section, section.panel, section.logic
         self._alignment = alignment
         self.text = ""
+        self._before: list[str] = []
         ui = section.ui
         self.bar = JobBar(
             self.panel, ui.loadSampleButton, ui.sampleBar, ui.sampleLabel, self._startSample, self._useSample
@@ -51,7 +52,7 @@ class CaseLoading:
         ui.loadCohortButton.connect("clicked()", self.onLoadCohort)
 
     def apply(self, case: LoadedCase) -> None:
-        """Make a loaded case the panel's; results of the one before stay in the scene, but belong to it no longer."""
+        """Make a loaded case the panel's; what is there of the one before stays in the scene, hidden."""
         parameters = self.panel.parameters
         wasModifying = parameters.node.StartModify()
         try:
@@ -62,13 +63,12 @@ class CaseLoading:
                 setattr(parameters, name, None)
         finally:
             parameters.node.EndModify(wasModifying)
-        self.text = "\n".join((*case.warnings, *case.notes))
+        lines = [*case.warnings, *case.notes]
         self._alignment.checkIfQuick(case.sequences)
-        if application() is not None and case.sequences:
-            reference = next(iter(case.sequences.values()))
-            slicer.util.setSliceViewerLayers(background=reference, foreground=None, label=None, fit=True)
-        if case.raters:
-            showRaterOutlines(case.raters)
+        hidden = showCase(case)
+        if hidden:
+            lines.append(_("Hidden, since they may be another patient's: {names}").format(names=", ".join(hidden)))
+        self.text = "\n".join(lines)
         self.panel.update()
 
     def onLoadFolder(self) -> None:
@@ -100,14 +100,23 @@ class CaseLoading:
             if kept is not None:
                 self.apply(kept)
                 return None
+        self._before = self._present()
         return self.logic.loadSampleCase(wait=False)
 
     def _useSample(self, case: LoadedCase) -> None:
-        # Asked again: making the case takes about a minute, in which the user may have corrected on.
-        if mayLeaveWorkingCopy(self.panel.parameters):
+        # Making the case takes a while, in which the user may have gone on with another patient, or corrected.
+        if self._present() == self._before and not hasUnsavedWork(self.panel.parameters):
             self.apply(case)
-        else:
-            self.section.ui.sampleLabel.text = _("The sample case is in the scene, and the panel stays with its own.")
+            return
+        for node in {rater.node for rater in case.raters}:
+            hideSegmentation(node)
+        self.section.ui.sampleLabel.text = _(
+            "The sample case is there, hidden, and the panel stays with its own case. Click again to change to it."
+        )
+
+    def _present(self) -> list[str]:
+        # Not the nodes themselves, which would keep a patient's voxels in memory.
+        return [node.GetID() for node in self.panel.parameters.sequences.values()]
 
 
 def _chosenCase(names: list[str]) -> str | None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-import slicer
-import vtk
+import qt
 
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintySlicer.charts import showPlotLayout, wmeDiceChart
+from ObserverUncertaintySlicer.compareViews import CompareViews, presentViews
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
-from ObserverUncertaintySlicer.layout import CompareViews, mostUncertainPoint
 from ObserverUncertaintySlicer.panel.section import Section
+from ObserverUncertaintySlicer.sliceRanking import mostUncertainPoint
 
 
 class CompareSection(Section):
@@ -23,7 +23,15 @@ class CompareSection(Section):
 
     def __init__(self, panel) -> None:
         super().__init__(panel)
-        self.views: CompareViews | None = None
+        self._own: CompareViews | None = None
+        self._again = qt.QTimer()
+        self._again.setSingleShot(True)
+        self._again.setInterval(0)
+
+    @property
+    def views(self) -> CompareViews | None:
+        """The comparison that is shown, also one that came with a scene; None if there is none."""
+        return presentViews()
 
     def connect(self) -> None:
         """Connect the widgets' signals."""
@@ -38,13 +46,14 @@ class CompareSection(Section):
         ui.metricsButton.connect("clicked()", self.onMetrics)
         ui.cohortScoresPath.connect("currentPathChanged(QString)", self.onCohortPathChanged)
         ui.cohortChartButton.connect("clicked()", self.onCohortChart)
+        self._again.connect("timeout()", self.onCompare)
 
     def update(self) -> None:
         """Show what can be compared."""
         ui, parameters, missing = self.ui, self.parameters, self.missing()
         ready = not missing
-        if self.views is not None and not ready:
-            self.letGo()
+        self._followViews()
+        isShown = self.views is not None
         ui.missingLabel.text = missing
         ui.missingLabel.visible = not ready
         ui.compareButton.enabled = ready
@@ -55,7 +64,7 @@ class CompareSection(Section):
             ui.mostUncertainButton,
             ui.mostDisputedButton,
         ):
-            widget.enabled = self._isShown
+            widget.enabled = isShown
         ui.metricsButton.enabled = ready and parameters.segmentation is not None
         ui.opacitySlider.value = parameters.opacity
         ui.thresholdSlider.value = parameters.threshold
@@ -79,7 +88,7 @@ class CompareSection(Section):
 
     def state(self) -> str:
         """What is missing, or that the views are shown."""
-        return self.missing() or (_("shown") if self._isShown else _("ready"))
+        return self.missing() or (_("shown") if self.views is not None else _("ready"))
 
     def onCompare(self) -> None:
         """Lay the entropies out side by side."""
@@ -91,7 +100,6 @@ class CompareSection(Section):
         """Return to the layout from before."""
         if self.views is not None:
             self.views.restoreLayout()
-            self.letGo()
         self.panel.update()
 
     def onDifferenceToggled(self, checked: bool) -> None:
@@ -151,21 +159,27 @@ class CompareSection(Section):
             showPlotLayout(self.parameters.cohortChart)
 
     def letGo(self) -> None:
-        """Let go of the views."""
-        self.removeObservers(self._onLayout)
+        """The panel shows the comparison no longer: the scene is about to be closed, or the panel goes away."""
+        self._again.stop()
         if self.views is not None:
-            self.views.close()
-            self.views = None
+            self.views.whenClosed = None
 
-    @property
-    def _isShown(self) -> bool:
-        return self.views is not None and self.views.isOpen
+    def _followViews(self) -> None:
+        """Hear of the comparison's end; end one of what is the case's no longer, and show a new result in its place.
 
-    def _onLayout(self, caller=None, event=None) -> None:
-        # The views close themselves when another layout is chosen.
-        if not self._isShown:
-            self.letGo()
-            self.panel.update()
+        A comparison that a script laid out of other volumes is left alone.
+        """
+        views, parameters = self.views, self.parameters
+        if views is None:
+            return
+        views.whenClosed = self.panel.update
+        wanted = [parameters.reference, parameters.predictiveEntropy, parameters.expertEntropy]
+        if views.volumes[:3] == wanted:
+            self._own = views
+        elif views is self._own and (views.background is not wanted[0] or None in wanted):
+            views.restoreLayout()
+        elif views is self._own:
+            self._again.start()
 
     def _show(self) -> None:
         parameters = self.parameters
@@ -175,14 +189,14 @@ class CompareSection(Section):
                 parameters.predictiveEntropy, parameters.expertEntropy, parameters.difference
             )
             parameters.difference = difference
-        self.letGo()
-        self.views = self.logic.compare(
+        place = self.views.place if self.views is not None and self.views is self._own else None
+        views = self.logic.compare(
             parameters.reference, parameters.predictiveEntropy, parameters.expertEntropy, parameters.raters, difference
         )
-        self.views.setOpacity(parameters.opacity)
-        self.views.setThreshold(parameters.threshold)
-        layoutNode = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
-        self.addObserver(layoutNode, vtk.vtkCommand.ModifiedEvent, self._onLayout)
+        views.setOpacity(parameters.opacity)
+        views.setThreshold(parameters.threshold)
+        if place is not None:
+            views.jumpTo(place)
 
 
 def readScores(path: Path) -> list[tuple[str, float, float]]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import qt
 import slicer
 
@@ -12,14 +15,30 @@ from ObserverUncertaintySlicer.display import showAsEntropy
 from ObserverUncertaintySlicer.fileNames import asFileName
 from ObserverUncertaintySlicer.host import saveSetting, setting, waitCursor
 from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.panel.contents import Key
 from ObserverUncertaintySlicer.panel.leaving import mayLeaveWorkingCopy
 from ObserverUncertaintySlicer.panel.section import Section
-from ObserverUncertaintySlicer.sliceRanking import RankedSlice
-from ObserverUncertaintySlicer.sliceViews import showOverImage
+from ObserverUncertaintySlicer.raters import Rater, raterNames
+from ObserverUncertaintySlicer.sliceRanking import RankedSlice, normalOfOrientation
+from ObserverUncertaintySlicer.sliceViews import jumpAllViews, nearestView, normalOf, showOverImage
 
 EDITOR_TAG = "ObserverUncertaintyEditor"
 LIVE_MILLISECONDS = 300
 _ORIENTATIONS = ("Axial", "Sagittal", "Coronal")
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A contour that a working copy can start from: its title, and the segmentation node or the rater."""
+
+    title: str
+    contour: Any
+
+    @property
+    def key(self) -> Key:
+        """Says which contour it is, whatever it is called."""
+        isRater = isinstance(self.contour, Rater)
+        return (self.contour.node.GetID(), self.contour.segmentID) if isRater else (self.contour.GetID(),)
 
 
 class CorrectSection(Section):
@@ -29,11 +48,12 @@ class CorrectSection(Section):
 
     def __init__(self, panel) -> None:
         super().__init__(panel)
-        self._sources: list[tuple[str, object]] = []
-        self._chosenSource = ""
+        self._sources: list[_Source] = []
+        self._chosenSource: Key | None = None
         self._slices: list[RankedSlice] = []
         self._position = -1
         self._observed = None
+        self._isOpen = False
         self._rankedFor: tuple = ()
 
     def connect(self) -> None:
@@ -50,8 +70,7 @@ class CorrectSection(Section):
         ui.authorEdit.connect("editingFinished()", self.onAuthorChanged)
         ui.saveButton.connect("clicked()", self.onSave)
         ui.exportButton.connect("clicked()", self.onExport)
-        ui.editor.enabled = False
-        ui.editor.setMaximumNumberOfUndoStates(20)
+        self._setUpEditor()
         # Figures follow the brush, but not each of its moves.
         self._live = qt.QTimer()
         self._live.setSingleShot(True)
@@ -82,9 +101,11 @@ class CorrectSection(Section):
         ui.exportButton.enabled = parameters.lastCorrection is not None
         if parameters.lastCorrection is None:
             ui.savedLabel.text = ""
-        if not hasCopy and ui.editor.segmentationNode() is not None:
+        if not hasCopy and self._isOpen:
             # Disabled it would go on drawing into a copy that was let go of.
             self._closeEditor()
+        elif hasCopy and self.panel.isEntered and not self._isOnCopy():
+            self._openEditor()
         ui.editor.enabled = hasCopy
         author = parameters.correctionAuthor or setting("Author")
         if ui.authorEdit.text != author:
@@ -100,7 +121,7 @@ class CorrectSection(Section):
 
     def onSourceChosen(self, _index: int) -> None:
         """The user's choice stays when further contours come; else the first one, the model's, is offered."""
-        self._chosenSource = self.ui.sourceCombo.currentText
+        self._chosenSource = self._sources[self.ui.sourceCombo.currentIndex].key
 
     def onStart(self) -> None:
         """Start a working copy, after asking where one with changes would be left behind."""
@@ -108,7 +129,7 @@ class CorrectSection(Section):
             if not mayLeaveWorkingCopy(self.parameters):
                 return
             with waitCursor():
-                source = self._sources[self.ui.sourceCombo.currentIndex][1]
+                source = self._sources[self.ui.sourceCombo.currentIndex].contour
                 copy = self.logic.startCorrection(source, self.parameters.reference, self._entropy())
                 self.parameters.workingCopy = copy.node
                 self._showEntropyBehind()
@@ -165,20 +186,19 @@ class CorrectSection(Section):
         if copy is None:
             self.ui.liveLabel.text = ""
             return
-        with self.panel.errorsShown():
+        try:
             state = correction.correctionState(copy)
+        except InputError as error:  # beside the figures: they follow by a timer, while the user may be painting
+            self.ui.liveLabel.text = str(error)
+        else:
             figures = _(
                 "{volume:.2f} mL (start {start:.2f} mL), Dice with the start {dice:.3f}, {changed:.2f} mL changed"
             ).format(volume=state.volumeMl, start=state.startVolumeMl, dice=state.dice, changed=state.changedMl)
             self.ui.liveLabel.text = f"{figures}\n{copy.note}" if copy.note else figures
 
-    def enter(self) -> None:
-        """The user comes to the module: the editor works on again."""
-        if self.parameters.workingCopy is not None:
-            self._openEditor()
-
     def exit(self) -> None:
         """The user leaves the module: no effect stays active, no shortcut and no view observation is left."""
+        self._isOpen = False
         editor = self.ui.editor
         editor.setActiveEffect(None)
         editor.uninstallKeyboardShortcuts()
@@ -194,25 +214,28 @@ class CorrectSection(Section):
 
     def cleanup(self) -> None:
         """Let go of the editor too."""
+        slicer.app.disconnect("focusChanged(QWidget*,QWidget*)", self._onFocusChanged)
         super().cleanup()
         self.ui.editor.setMRMLSegmentEditorNode(None)
 
     def _updateSources(self) -> None:
-        parameters = self.parameters
-        candidates: list[tuple[str, object]] = []
+        parameters, sources = self.parameters, []
         for title, node in (
             (_("model's segmentation"), parameters.segmentation),
             (_("fused contour"), parameters.fusedSegmentation),
         ):
             if node is not None:
-                candidates.append((_("{title}: {name}").format(title=title, name=node.GetName()), node))
-        candidates += [(_("rater {name}").format(name=rater.name), rater) for rater in parameters.raters]
-        if [title for title, _source in candidates] != [title for title, _source in self._sources]:
+                sources.append(_Source(_("{title}: {name}").format(title=title, name=node.GetName()), node))
+        raters = parameters.raters
+        for rater, name in zip(raters, raterNames(raters), strict=True):
+            sources.append(_Source(_("rater {name}").format(name=name), rater))
+        if sources != self._sources:
+            self._sources = sources
+            keys = [source.key for source in sources]
             self.ui.sourceCombo.clear()
-            self.ui.sourceCombo.addItems([title for title, _source in candidates])
-            if candidates:
-                self.ui.sourceCombo.currentIndex = max(0, self.ui.sourceCombo.findText(self._chosenSource))
-        self._sources = candidates
+            self.ui.sourceCombo.addItems([source.title for source in sources])
+            if sources:
+                self.ui.sourceCombo.currentIndex = keys.index(self._chosenSource) if self._chosenSource in keys else 0
 
     def _entropy(self):
         parameters = self.parameters
@@ -224,48 +247,85 @@ class CorrectSection(Section):
     def _step(self, direction: int) -> None:
         with self.panel.errorsShown():
             entropy, orientation = self._entropy(), self.ui.orientationCombo.currentText
-            ranking = (entropy.GetID(), entropy.GetImageData().GetMTime(), orientation)
+            view = nearestView(normalOfOrientation(orientation))
+            normal = normalOf(view) if view is not None else tuple(normalOfOrientation(orientation))
+            ranking = (entropy.GetID(), entropy.GetImageData().GetMTime(), normal)
             if ranking != self._rankedFor:
                 with waitCursor():
-                    self._slices = self.logic.rankedSlices(entropy, orientation)
+                    self._slices = self.logic.rankedSlices(entropy, normal)
                 self._rankedFor, self._position = ranking, -1 if direction > 0 else 0
             if not self._slices:
                 self.ui.sliceLabel.text = _("No slice is uncertain: the entropy is low everywhere.")
                 return
+            if view is None:
+                self.ui.sliceLabel.text = _(
+                    "No view moved: the layout shows no {orientation} slice view. Choose one that does (Four-Up)."
+                ).format(orientation=orientation.lower())
+                return
             self._position = (self._position + direction) % len(self._slices)
-            ranked = self._slices[self._position]
-            for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
-                if node.GetOrientation() == orientation:
-                    node.SetSliceOffset(ranked.offset)
+            jumpAllViews(self._slices[self._position].position)
             self.ui.sliceLabel.text = _("{number} of {count} uncertain places, {orientation} {offset:.1f} mm").format(
                 number=self._position + 1,
                 count=len(self._slices),
                 orientation=orientation.lower(),
-                offset=ranked.offset,
+                offset=view.GetSliceOffset(),
             )
+
+    def _setUpEditor(self) -> None:
+        """Only the working copy is to be edited: nothing else can be chosen, nor segments added or removed."""
+        editor = self.ui.editor
+        editor.enabled = False
+        editor.setMaximumNumberOfUndoStates(20)
+        editor.setSegmentationNodeSelectorVisible(False)
+        editor.setSourceVolumeNodeSelectorVisible(False)
+        editor.setSwitchToSegmentationsButtonVisible(False)
+        editor.setAddRemoveSegmentButtonsVisible(False)
+        # The panel says what lies behind the contour; a change of layout must not replace it.
+        editor.setAutoShowSourceVolumeNode(False)
+        # In this order, lest the editor choose a segmentation of the scene before it has a node to keep the choice.
+        editor.setMRMLSegmentEditorNode(_editorNode())
+        editor.setMRMLScene(slicer.mrmlScene)
+        slicer.app.connect("focusChanged(QWidget*,QWidget*)", self._onFocusChanged)
+
+    def _isOnCopy(self) -> bool:
+        copy, editor = self.parameters.workingCopy, self.ui.editor
+        node = editor.mrmlSegmentEditorNode()
+        return (
+            self._isOpen
+            and node is not None
+            and node.GetSegmentationNode() is copy
+            and editor.segmentationNode() is copy
+        )
 
     def _openEditor(self) -> None:
         copy = self.workingCopy
         if copy is None:
             return
-        editor, scene = self.ui.editor, slicer.mrmlScene
-        node = scene.GetSingletonNode(EDITOR_TAG, "vtkMRMLSegmentEditorNode")
-        if node is None:
-            node = scene.CreateNodeByClass("vtkMRMLSegmentEditorNode")
-            node.UnRegister(None)
-            node.SetSingletonTag(EDITOR_TAG)
-            node = scene.AddNode(node)
-        correction.configureEditor(node, copy)
+        editor, node = self.ui.editor, _editorNode()
+        try:
+            correction.configureEditor(node, copy)
+        except InputError:  # its segment was deleted, as the figures say; there is nothing to edit
+            return
         # In this order: the editor looks for the source volume's geometry in the segmentation.
         editor.setMRMLSegmentEditorNode(node)
         editor.setSegmentationNode(copy.node)
         editor.setSourceVolumeNode(self.parameters.reference)
         editor.setupViewObservations()
         editor.installKeyboardShortcuts()
+        self._isOpen = True
 
     def _closeEditor(self) -> None:
         self.exit()
         self.ui.editor.setSegmentationNode(None)
+
+    def _onFocusChanged(self, _old, new) -> None:
+        """The editor's keys hold for the whole window, but not where they are typed into another step."""
+        if not self._isOpen or new is None:
+            return
+        if any(section.widget.isAncestorOf(new) for section in self.panel.sections if section is not self):
+            self.ui.editor.uninstallKeyboardShortcuts()
+        else:
+            self.ui.editor.installKeyboardShortcuts()
 
     def _showEntropyBehind(self) -> None:
         entropy = self._entropy()
@@ -279,6 +339,7 @@ class CorrectSection(Section):
         segmentation = None if node is None else node.GetSegmentation()
         if segmentation is self._observed:
             return
+        self.ui.commentEdit.text = ""  # it was on the contour before, which may be another patient's
         events = (
             slicer.vtkSegmentation.SourceRepresentationModified,
             slicer.vtkSegmentation.SegmentModified,
@@ -295,3 +356,15 @@ class CorrectSection(Section):
 
     def _onEdited(self, caller=None, event=None) -> None:
         self._live.start()
+
+
+def _editorNode():
+    """The node with the editor's choices, one in a scene."""
+    scene = slicer.mrmlScene
+    node = scene.GetSingletonNode(EDITOR_TAG, "vtkMRMLSegmentEditorNode")
+    if node is None:
+        node = scene.CreateNodeByClass("vtkMRMLSegmentEditorNode")
+        node.UnRegister(None)
+        node.SetSingletonTag(EDITOR_TAG)
+        node = scene.AddNode(node)
+    return node

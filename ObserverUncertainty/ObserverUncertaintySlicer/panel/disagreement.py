@@ -15,7 +15,7 @@ from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
 from ObserverUncertaintySlicer.panel.contents import ContentWatch, Key, gridKey, raterKey, volumeKey
 from ObserverUncertaintySlicer.panel.section import Section
-from ObserverUncertaintySlicer.panel.tables import setCell, setUpTable
+from ObserverUncertaintySlicer.panel.tables import fitHeight, setCell, setUpTable
 from ObserverUncertaintySlicer.raters import commonGrid, raterMask, ratersOfNode
 from ObserverUncertaintySlicer.sliceViews import showOverImage
 from ObserverUncertaintySlicer.texts import textsOf
@@ -213,7 +213,7 @@ class DisagreementSection(Section):
         if any(rater.node is output for rater in parameters.raters):
             output = None  # a rater is never overwritten
         parameters.fusedSegmentation = self.logic.fuseRaters(
-            parameters.raters, parameters.fusionMethod, parameters.reference, output
+            parameters.raters, parameters.fusionMethod, parameters.reference, output, parameters.caseName
         )
 
     def _computeEntropy(self) -> None:
@@ -259,6 +259,7 @@ class DisagreementSection(Section):
                 undefined = math.isnan(value)
                 toolTip = _("Undefined: there is nothing to estimate it from") if undefined else ""
                 setCell(table, row, column, "-" if undefined else f"{value:.3f}", toolTip)
+        fitHeight(table)
         table.setVisible(bool(rows))
 
     def _expertEntropyText(self) -> str:

@@ -9,11 +9,16 @@ from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.parameters import Parameters
 
 
-def mayLeaveWorkingCopy(parameters: Parameters) -> bool:
-    """Whether the panel may let go of its working copy; the user is asked if it has changes that were not saved."""
+def hasUnsavedWork(parameters: Parameters) -> bool:
+    """Whether the panel's working copy has changes that were not saved as corrected."""
     node = parameters.workingCopy
     copy = None if node is None else workingCopyOf(node)
-    if copy is None or not hasUnsavedChanges(copy, parameters.lastCorrection):
+    return copy is not None and hasUnsavedChanges(copy, parameters.lastCorrection)
+
+
+def mayLeaveWorkingCopy(parameters: Parameters) -> bool:
+    """Whether the panel may let go of its working copy; the user is asked if it has changes that were not saved."""
+    if not hasUnsavedWork(parameters):
         return True
     question = _("{name} has changes that were not saved as corrected. Go on without it? It stays in the scene.")
-    return bool(slicer.util.confirmOkCancelDisplay(question.format(name=copy.node.GetName())))
+    return bool(slicer.util.confirmOkCancelDisplay(question.format(name=parameters.workingCopy.GetName())))

@@ -30,6 +30,7 @@ class Panel(VTKObservationMixin):
 
     Attributes:
         logic: the module's logic.
+        isEntered: whether the module is the one that the user sees.
         parameters: the parameter node's typed view; a new one after the scene was closed.
         sections: the steps in the order of the work.
     """
@@ -48,6 +49,8 @@ class Panel(VTKObservationMixin):
         self.resourcePath = resourcePath
         self._bars: list[JobBar] = []
         self._updating = True  # until every section is connected
+        # A reload makes a new panel without entering it again.
+        self.isEntered = slicer.util.selectedModule() == logic.moduleName
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MILLISECONDS)
         self._timer.connect("timeout()", self._poll)
@@ -75,8 +78,10 @@ class Panel(VTKObservationMixin):
             section.connect()
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartClose)
-        self.addObserver(scene, scene.EndCloseEvent, self._onSceneEndClose)
-        self.addObserver(scene, scene.EndImportEvent, self._onSceneEndClose)
+        self.addObserver(scene, scene.EndCloseEvent, self._onSceneFilled)
+        self.addObserver(scene, scene.EndImportEvent, self._onSceneFilled)
+        # Closing and loading in one go is a batch, during which nothing can be shown.
+        self.addObserver(scene, scene.EndBatchProcessEvent, self._onBatchEnded)
         self.addObserver(scene, scene.NodeRemovedEvent, self._onChanged)
         self._updating = False
         self.update()
@@ -126,17 +131,20 @@ class Panel(VTKObservationMixin):
     def enter(self) -> None:
         """The user comes to the module."""
         self._followParameterNode()
+        self.isEntered = True
         for section in self.sections:
             section.enter()
         self.update()
 
     def exit(self) -> None:
         """The user leaves the module; jobs go on."""
+        self.isEntered = False
         for section in self.sections:
             section.exit()
 
     def cleanup(self) -> None:
         """The panel goes away: observers are removed, jobs ended that may not keep running."""
+        self._updating = True  # for good: what still calls has nothing to show any more
         self._timer.stop()
         for bar in self._bars:
             bar.abandon()
@@ -171,7 +179,11 @@ class Panel(VTKObservationMixin):
         for section in self.sections:
             section.letGo()
 
-    def _onSceneEndClose(self, caller, event) -> None:
-        self._followParameterNode()
-        self.update()
+    def _onSceneFilled(self, caller, event) -> None:
+        self._onBatchEnded()
         self.jobsChanged()  # closing the scene has ended some
+
+    def _onBatchEnded(self, caller=None, event=None) -> None:
+        if not slicer.mrmlScene.IsBatchProcessing():
+            self._followParameterNode()
+            self.update()

@@ -9,9 +9,17 @@ import numpy as np
 from ObserverUncertaintyLib.errors import ObserverUncertaintyError
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.panel.contents import Key, gridKey, raterKey
-from ObserverUncertaintySlicer.panel.tables import isChecked, setCell, setCheck, setHeaders, setSwatch, setUpTable
+from ObserverUncertaintySlicer.panel.tables import (
+    fitHeight,
+    isChecked,
+    setCell,
+    setCheck,
+    setHeaders,
+    setSwatch,
+    setUpTable,
+)
 from ObserverUncertaintySlicer.parameters import RaterChoice
-from ObserverUncertaintySlicer.raters import Rater, RaterStatistics, commonGrid, raterMasks, raterStatistics
+from ObserverUncertaintySlicer.raters import Rater, RaterStatistics, commonGrid, raterMasks, raterNames, raterStatistics
 
 
 class RaterTable:
@@ -44,17 +52,18 @@ class RaterTable:
         self._forgetOrCompute(raters, reference, compute)
         self._shown = raters
         table.setRowCount(len(choices))
-        dice = [_("Dice with {name}").format(name=rater.name) for rater in raters]
+        names = raterNames(raters)
+        dice = [_("Dice with {name}").format(name=name) for name in names]
         toolTips = [_("Whether the rater takes part"), _("The rater"), _("Volume in mL"), *dice]
         setHeaders(table, self._headers(len(choices)), toolTips)
-        for row, choice in enumerate(choices):
+        for row, (choice, name) in enumerate(zip(choices, names, strict=True)):
             setCheck(setCell(table, row, 0, str(row + 1), _("Whether the rater takes part")), choice.enabled)
             rater = choice.rater
-            name = setCell(
-                table, row, 1, rater.name, _("{name} of {node}").format(name=rater.name, node=rater.node.GetName())
-            )
-            setSwatch(name, rater.color)
+            whole = _("{name} of {node}").format(name=rater.name, node=rater.node.GetName())
+            cell = setCell(table, row, 1, name, whole)
+            setSwatch(cell, rater.color)
             self._showFigures(row, len(choices))
+        fitHeight(table)
 
     def toggled(self, item) -> tuple[Rater, bool] | None:
         """The rater whose box was clicked, and its new state; None for another cell."""

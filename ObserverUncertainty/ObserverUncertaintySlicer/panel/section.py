@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import slicer
 from slicer.util import VTKObservationMixin
 
+from ObserverUncertaintySlicer.panel.widths import ElidedTitle, letShrink
+
 if TYPE_CHECKING:
     from ObserverUncertaintySlicer.panel.panel import Panel
 
@@ -32,7 +34,9 @@ class Section(VTKObservationMixin):
         self.widget = slicer.util.loadUI(panel.resourcePath(f"UI/{self.uiName}.ui"))
         self.widget.setMRMLScene(slicer.mrmlScene)
         self.ui = slicer.util.childWidgetVariables(self.widget)
+        letShrink(self.widget)
         self._title = self.ui.sectionButton.text
+        self._shownTitle = ElidedTitle(self.ui.sectionButton)
         self._toolTips: dict[str, str] = {}
 
     @property
@@ -60,14 +64,15 @@ class Section(VTKObservationMixin):
         """Let go of every node: the scene is about to be closed, or the panel goes away."""
 
     def cleanup(self) -> None:
-        """The panel goes away: let go of nodes and observers."""
+        """The panel goes away: let go of nodes, observers and the scene; a reload keeps the widgets, hidden."""
         self.letGo()
         self.removeObservers()
+        self.widget.setMRMLScene(None)
 
     def showState(self) -> None:
         """Show the one-line state beside the title."""
         state = self.state()
-        self.ui.sectionButton.text = f"{self._title}: {state}" if state else self._title
+        self._shownTitle.show(f"{self._title}: {state}" if state else self._title)
 
     def enable(self, widget, reason: str = "") -> None:
         """Enable a widget; or, given the reason why it cannot be used, disable it and say so in its tooltip."""

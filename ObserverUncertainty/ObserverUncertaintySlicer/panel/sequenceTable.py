@@ -8,7 +8,7 @@ from typing import Any
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintySlicer.caseFolder import sequenceOf
 from ObserverUncertaintySlicer.host import tr as _
-from ObserverUncertaintySlicer.panel.tables import setCell, setUpTable
+from ObserverUncertaintySlicer.panel.tables import fitHeight, setCell, setUpTable
 
 
 class SequenceTable:
@@ -33,6 +33,7 @@ class SequenceTable:
             title = node.GetName()
             text = _("{volume} (reference)").format(volume=title) if row == 0 else title
             setCell(self.table, row, 1, text, title)
+        fitHeight(self.table)
 
     @property
     def selected(self) -> str | None:

@@ -28,6 +28,13 @@ def setHeaders(table, headers: list[str], toolTips: list[str] | None = None) -> 
         table.horizontalHeaderItem(column).setToolTip(toolTip)
 
 
+def fitHeight(table) -> None:
+    """Make a table as high as its rows, so that it needs no scrolling of its own."""
+    rows = sum(table.rowHeight(row) for row in range(table.rowCount))
+    header = table.horizontalHeader()
+    table.setFixedHeight(rows + header.sizeHint.height() + 2 * table.frameWidth)
+
+
 def setCell(table, row: int, column: int, text: str, toolTip: str = "", *, editable: bool = False):
     """Write a cell's text and return its item."""
     item = table.item(row, column)

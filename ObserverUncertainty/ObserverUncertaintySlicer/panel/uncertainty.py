@@ -14,6 +14,7 @@ from ObserverUncertaintySlicer.devices import knownDevices, runsOnProcessor
 from ObserverUncertaintySlicer.hierarchy import placeBeside
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
+from ObserverUncertaintySlicer.outlines import hideSegmentation
 from ObserverUncertaintySlicer.panel.deviceChoice import DeviceChoice
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
 from ObserverUncertaintySlicer.panel.resultTexts import asRichText, textParagraphs
@@ -154,7 +155,8 @@ class UncertaintySection(Section):
 
     def _use(self, nodes: Mapping[str, Any], why: str) -> str:
         if why:
-            return _("{name} and its volumes are in the scene, but they are not the present case's: {why}.").format(
+            hideSegmentation(nodes["segmentation"])
+            return _("{name} (hidden) and its volumes are in the scene, but not the present case's: {why}.").format(
                 name=nodes["segmentation"].GetName(), why=why
             )
         node = self.parameters.node
