@@ -6,7 +6,6 @@ Steps 1 and 2 need none of them.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import subprocess
 from collections.abc import Callable
@@ -14,12 +13,13 @@ from collections.abc import Callable
 import slicer
 
 from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.jobs.packages import VERSIONS, Lack, lacking
 from ObserverUncertaintySlicer.devices import knownDevices
-from ObserverUncertaintySlicer.host import PYTHON_VARIABLE, application, workerPython
+from ObserverUncertaintySlicer.host import PYTHON_VARIABLE, application, waitCursor, workerPython
 from ObserverUncertaintySlicer.host import tr as _
 
-TORCH_VERSIONS = ">=2.11,<2.16"
-SAFETENSORS = "safetensors>=0.4.3"
+TORCH_VERSIONS = VERSIONS["torch"]
+SAFETENSORS = f"safetensors{VERSIONS['safetensors']}"
 
 
 def usesOtherPython() -> bool:
@@ -28,14 +28,23 @@ def usesOtherPython() -> bool:
 
 
 def missingPackages() -> list[str] | None:
-    """The packages that the worker's Python lacks; None while this is not known of another Python than Slicer's.
+    """The packages to install: those that the worker's Python lacks, or has in a version that does not fit.
 
     Nothing is imported for it.
+
+    Returns:
+        Each package's name, with the version that is there and the one that is needed if one is there; None while this
+        is not known of another Python than Slicer's.
     """
+    lacks = _lacking()
+    return None if lacks is None else [str(lack) for lack in lacks]
+
+
+def _lacking() -> list[Lack] | None:
     if usesOtherPython():
         report = knownDevices()
-        return None if report is None else list(report.missing)
-    return [name for name in ("torch", "safetensors") if importlib.util.find_spec(name) is None]
+        return None if report is None else list(report.lacking)
+    return lacking(tuple(VERSIONS))
 
 
 def install(confirm: Callable[[str], bool]) -> bool:
@@ -61,7 +70,7 @@ def install(confirm: Callable[[str], bool]) -> bool:
         )
     if application() is None:
         raise InputError(offlineInstructions())
-    missing = missingPackages()
+    missing = {lack.name for lack in _lacking() or ()}
     try:
         done = ("torch" not in missing or _installTorch()) and (
             "safetensors" not in missing or _installSafetensors(confirm)
@@ -100,9 +109,10 @@ def _installSafetensors(confirm: Callable[[str], bool]) -> bool:
     try:
         from slicer.packaging import pip_install
     except ImportError:  # Slicer 5.10
-        slicer.util.pip_install([SAFETENSORS])
+        with waitCursor():
+            slicer.util.pip_install([SAFETENSORS])
     else:
-        pip_install([SAFETENSORS], requester="ObserverUncertainty")
+        pip_install([SAFETENSORS], requester="ObserverUncertainty")  # shows by itself that it works
     return True
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ObserverUncertaintyLib.jobs import ProbeRequest
+from ObserverUncertaintyLib.jobs.packages import Lack
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob, startSceneJob
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import workerPython
@@ -50,7 +51,7 @@ class DeviceReport:
     Attributes:
         devices: the processor, and the GPUs that torch can use.
         torch: torch's version; None if it is missing or cannot be used.
-        missing: packages that training and prediction need and that are not there.
+        lacking: packages that training and prediction need and that are not there, or not in a version that fits.
         problems: packages that are there but cannot be used, and why.
         python: version of the Python.
         executable: its file.
@@ -58,7 +59,7 @@ class DeviceReport:
 
     devices: tuple[Device, ...]
     torch: str | None
-    missing: tuple[str, ...]
+    lacking: tuple[Lack, ...]
     problems: tuple[str, ...]
     python: str
     executable: str
@@ -108,7 +109,7 @@ def _read(path: Path) -> DeviceReport:
             for device in content["devices"]
         ),
         torch=content["torch"],
-        missing=tuple(content["missing"]),
+        lacking=tuple(Lack(**lack) for lack in content["lacking"]),
         problems=tuple(content["problems"]),
         python=content["python"],
         executable=content["executable"],

@@ -53,9 +53,9 @@ class WorkError(ObserverUncertaintyError):
         self.code = code
 
 
-def failure(code: str, text: str) -> JobFailure:
+def failure(code: str, text: str, log: str = "") -> JobFailure:
     """A failure with the advice that belongs to its code."""
-    return JobFailure(code, text, _ADVICE[code])
+    return JobFailure(code, text, _ADVICE[code], log)
 
 
 def classify(error: BaseException) -> JobFailure:
@@ -105,12 +105,12 @@ def silent_end(folder: Path, exit_code: int | None) -> JobFailure:
         # faulthandler shows the threads that wait before the one that crashed, and ends with the names of all modules.
         crashed = next((n for n, line in enumerate(log) if n > dump and line.startswith("Current thread")), dump + 1)
         lines = [log[dump], *log[crashed : crashed + _QUOTED]]
-    quoted = "\nFrom its log:\n" + "\n".join(f"  {line}" for line in lines) if lines else ""
+    quoted = "\n".join(lines)
     if exit_code == EXIT_DISK or _free_bytes(folder) < _LEAST_FREE:
-        return failure(DISK, f"The disk is full: the job could not write its results.{quoted}")
+        return failure(DISK, "The disk is full: the job could not write its results.", quoted)
     for line in lines:
         if match := _NOT_INSTALLED.match(line):
-            return failure(DEPENDENCY, f"The package {match[1]} is not installed in the job's Python.{quoted}")
+            return failure(DEPENDENCY, f"The package {match[1]} is not installed in the job's Python.", quoted)
     how = "ended" if exit_code is None else f"ended with {describe_exit(exit_code)}"
     if dump is not None:
         how += f" ({log[dump].removeprefix(_FATAL)})"
@@ -118,8 +118,8 @@ def silent_end(folder: Path, exit_code: int | None) -> JobFailure:
     # PythonSlicer reports a killed Python as exit code 1, so the log counts: a Python that is killed writes nothing.
     if (exit_code is not None and was_killed(exit_code)) or not (dump is not None or any(map(_TRACE.match, lines))):
         text += " Something outside seems to have killed it; systems do so when the main memory is full."
-        return JobFailure(CRASH, text + quoted, _ADVICE[OUT_OF_MEMORY])
-    return failure(CRASH, text + quoted)
+        return JobFailure(CRASH, text, _ADVICE[OUT_OF_MEMORY], quoted)
+    return failure(CRASH, text, quoted)
 
 
 def _free_bytes(folder: Path) -> float:

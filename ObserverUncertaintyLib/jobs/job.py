@@ -122,7 +122,7 @@ class Job:
         state = self.state
         if state is not JobState.DONE:
             if self.failure is not None:
-                raise JobError(f"{self.name} failed: {self.failure.text} {self.failure.advice}", self.failure)
+                raise JobError(f"{self.name} failed: {self.failure}", self.failure)
             what = "was cancelled" if state is JobState.CANCELLED else "has not ended yet"
             raise JobError(f"{self.name} has no result: it {what}.")
         return {name: self.folder / event.data["path"] for name, event in self._artifacts.items()}

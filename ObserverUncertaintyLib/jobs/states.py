@@ -33,11 +33,18 @@ class JobFailure:
         code: "input", "device", "out_of_memory", "dependency", "disk", "crash" or "error".
         text: what happened.
         advice: what to do about it.
+        log: the lines of the job's log that may tell more; empty where the text says it all.
     """
 
     code: str
     text: str
     advice: str
+    log: str = ""
+
+    def __str__(self) -> str:
+        """Everything in one text."""
+        quoted = "".join(f"\n  {line}" for line in self.log.splitlines())
+        return f"{self.text} {self.advice}" + (f"\nFrom its log:{quoted}" if quoted else "")
 
 
 class JobError(ObserverUncertaintyError):

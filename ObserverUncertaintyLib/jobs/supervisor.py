@@ -63,7 +63,8 @@ def launch(
             f"{folder}: the job's folder cannot be written to ({error.strerror or error}). Expected a folder with "
             "write permission and free space; choose another one."
         ) from error
-    command = [python, "-u", "-X", "faulthandler", *worker, str(folder)]
+    # Not the folder's path: the launcher of Slicer 5.10 on Windows damages letters that are not ASCII.
+    command = [python, "-u", "-X", "faulthandler", *worker, "."]
     with log:
         try:
             process = processes.start(

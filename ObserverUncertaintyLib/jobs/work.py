@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import platform
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +14,7 @@ from ObserverUncertaintyLib.errors import DeviceError, InputError
 from ObserverUncertaintyLib.files import write_json
 from ObserverUncertaintyLib.jobs.failures import DEVICE, DISK, OUT_OF_MEMORY, WorkError
 from ObserverUncertaintyLib.jobs.folder import RESULT_FOLDER
+from ObserverUncertaintyLib.jobs.packages import lacking
 from ObserverUncertaintyLib.jobs.processes import main_memory_mib
 from ObserverUncertaintyLib.jobs.requests import (
     PredictRequest,
@@ -32,9 +32,6 @@ _Result = TypeVar("_Result")
 
 _SECOND_ATTEMPT = 4
 """Slices at a time after the memory was too small for what was chosen by it."""
-
-_PACKAGES = ("numpy", "scipy", "SimpleITK", "torch", "safetensors")
-"""What training and prediction need."""
 
 
 class Reporter(Progress):
@@ -164,6 +161,7 @@ def _register(request: RegisterRequest, result: Path, reporter: Reporter) -> Non
         found[sequence] = {
             "rotation_degrees": alignment.rotation_degrees,
             "translation_mm": alignment.translation_mm,
+            "largest_shift_mm": alignment.largest_shift_mm,
         }
         notes.append(
             f"image {sequence} was registered rigidly to {request.reference} (rotation "
@@ -182,9 +180,9 @@ def _register(request: RegisterRequest, result: Path, reporter: Reporter) -> Non
 def _probe(result: Path, reporter: Reporter) -> None:
     total, free = main_memory_mib()
     devices = [{"name": "cpu", "description": platform.processor() or "CPU", "memory_mib": total, "free_mib": free}]
-    missing = [package for package in _PACKAGES if importlib.util.find_spec(package) is None]
+    lacks = lacking()
     version, problems = None, []
-    if "torch" not in missing:
+    if not any(lack.name == "torch" and lack.found is None for lack in lacks):
         try:
             version = _probe_torch(devices)
         except (ImportError, OSError, RuntimeError) as error:  # a package that is damaged, or does not fit the driver
@@ -192,7 +190,7 @@ def _probe(result: Path, reporter: Reporter) -> None:
     report = {
         "devices": devices,
         "torch": version,
-        "missing": missing,
+        "lacking": [asdict(lack) for lack in lacks],
         "problems": problems,
         "python": platform.python_version(),
         "executable": sys.executable,

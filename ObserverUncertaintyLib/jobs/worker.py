@@ -1,6 +1,7 @@
 """The process that does a job: `python -u -X faulthandler -m ObserverUncertaintyLib.jobs.worker JOB_FOLDER`.
 
-It tells everything through files in the job's folder; what it or a library prints goes to the log.
+`start_job` starts it in the job's folder and passes ".". It tells everything through files there; what it or a library
+prints goes to the log.
 """
 
 from __future__ import annotations
@@ -181,7 +182,7 @@ def _pass_on_device_warnings(progress: EventProgress) -> None:
 def main(folder: Path, work: Work = do) -> NoReturn:
     """Do the job of a folder and end the process, without the clean-up in which GPU libraries crash at times."""
     keep_freed_memory()
-    exit_code = run(folder, work)
+    exit_code = run(folder.absolute(), work)
     with contextlib.suppress(OSError):
         sys.stdout.flush()
     os._exit(exit_code)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import types
-from pathlib import Path
 
 import pytest
 import slicer
@@ -48,12 +47,6 @@ def pyTorch(monkeypatch):
     return module
 
 
-def test_the_versions_are_those_of_the_library():
-    project = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text(encoding="utf-8")
-    assert f'"torch{dependencies.TORCH_VERSIONS}"' in project
-    assert f'"{dependencies.SAFETENSORS}"' in project
-
-
 def test_what_slicers_python_lacks_is_found_without_importing():
     assert dependencies.missingPackages() == ["torch", "safetensors"]
     assert "torch" not in sys.modules
@@ -63,6 +56,26 @@ def test_a_package_that_is_there_is_not_missing(tmp_path, monkeypatch):
     (tmp_path / "safetensors.py").write_text("raise RuntimeError('imported')", encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     assert dependencies.missingPackages() == ["torch"]
+
+
+def installed(folder, name, version):
+    """Let a package of this version be there."""
+    (folder / f"{name}.py").write_text("raise RuntimeError('imported')", encoding="utf-8")
+    metadata = folder / f"{name}-{version}.dist-info" / "METADATA"
+    metadata.parent.mkdir()
+    metadata.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n", encoding="utf-8")
+
+
+def test_an_older_version_is_named_with_the_one_that_is_needed_and_installed_in_its_place(
+    slicerApplication, pyTorch, tmp_path, monkeypatch
+):
+    installed(tmp_path, "torch", "2.5.1")
+    installed(tmp_path, "safetensors", "0.7.0")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert dependencies.missingPackages() == ["torch >=2.11,<2.16 (found 2.5.1)"]
+    assert dependencies.install(lambda _text: pytest.fail("safetensors fits"))
+    assert pyTorch.calls == [(True, ">=2.11,<2.16")]
+    assert slicerApplication.packages.installed == []
 
 
 @pytest.mark.usefixtures("workerPython")

@@ -28,7 +28,7 @@ def test_a_worker_tells_its_processor_memory_and_packages(monkeypatch):
     assert report.devices[0].name == "cpu"
     assert 500 < report.devices[0].freeMib <= report.devices[0].memoryMib
     assert Path(report.executable) == Path(sys.executable)
-    assert {"torch", "safetensors"} <= set(report.missing)
+    assert {"torch", "safetensors"} <= {lack.name for lack in report.lacking}
     assert report.torch is None
     assert not report.hasGpu
 
@@ -49,7 +49,7 @@ def test_the_answer_is_kept_for_this_python_and_leaves_no_job_behind(monkeypatch
 
 def test_a_python_with_torch_tells_its_version(workerPython):
     report = probeDevices().result()
-    assert report.missing == ()
+    assert report.lacking == ()
     assert report.problems == ()
     assert report.torch.startswith("2.")
     assert Path(report.executable) == workerPython

@@ -12,7 +12,6 @@ from ObserverUncertaintyLib.model_file import DESCRIPTION_FILE
 from ObserverUncertaintySlicer import dependencies
 from ObserverUncertaintySlicer.devices import knownDevices
 from ObserverUncertaintySlicer.host import tr as _
-from ObserverUncertaintySlicer.host import waitCursor
 from ObserverUncertaintySlicer.knownModels import knownModels, rememberModel
 from ObserverUncertaintySlicer.modelCards import ModelCard, readCard, shippedModel
 from ObserverUncertaintySlicer.panel.deviceChoice import DeviceProbe
@@ -115,7 +114,8 @@ class ModelSection(Section):
 
     def onInstall(self) -> None:
         """Install the missing packages, after asking."""
-        with self.panel.errorsShown(), waitCursor():
+        # Without a wait cursor: questions are asked.
+        with self.panel.errorsShown():
             if dependencies.install(slicer.util.confirmOkCancelDisplay):
                 self.probe.start(again=True)
         self.panel.update()

@@ -66,6 +66,26 @@ def test_a_simulated_case_comes_out_of_a_job(folder: Path) -> None:
     assert not folder.exists()
 
 
+def test_no_argument_of_the_worker_holds_the_folder_whose_letters_a_launcher_may_damage(folder: Path) -> None:
+    job, group = running("cooperate", folder)
+    arguments = [Path(f"/proc/{pid}/cmdline").read_bytes().decode() for pid in members(group)]
+    assert len(arguments) == 1
+    assert "worker_of_tests.py" in arguments[0]
+    assert arguments[0].isascii()
+    assert "job 1" not in arguments[0]
+    job.cancel()
+    assert job.wait(PATIENCE) is JobState.CANCELLED
+
+
+def test_a_relative_job_folder_is_the_callers(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.parent.mkdir(parents=True)
+    monkeypatch.chdir(folder.parent)
+    job = start_job(SimulateRequest(), Path(folder.name), name="relative")
+    monkeypatch.chdir("/")
+    assert job.wait(PATIENCE) is JobState.DONE, job.failure
+    assert job.result()["manifest"] == folder / "result" / "cohort.toml"
+
+
 def test_progress_tells_the_time_left(folder: Path) -> None:
     job, _ = running("cooperate", folder)
     until(lambda: job.state is JobState.RUNNING and job.progress.done > 20, "some progress")
@@ -140,7 +160,9 @@ def test_a_crash_quotes_the_log(folder: Path) -> None:
     assert job.failure is not None
     assert job.failure.code == "crash"
     assert "signal SIGSEGV (Segmentation fault)" in job.failure.text
-    assert "worker_of_tests.py" in job.failure.text
+    assert "worker_of_tests.py" in job.failure.log
+    with pytest.raises(JobError, match=r"From its log:\n  Fatal Python error"):
+        job.result()
 
 
 def test_done_with_a_wrong_exit_code_is_a_failure(folder: Path) -> None:

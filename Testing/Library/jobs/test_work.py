@@ -152,7 +152,7 @@ def test_a_probe_names_devices_and_packages(tmp_path: Path) -> None:
     report = json.loads(job.result()["report"].read_text(encoding="utf-8"))
     assert report["devices"][0]["name"] == "cpu"
     assert 0 < report["devices"][0]["free_mib"] <= report["devices"][0]["memory_mib"]
-    assert (report["torch"], report["missing"], report["problems"]) == (torch.__version__, [], [])
+    assert (report["torch"], report["lacking"], report["problems"]) == (torch.__version__, [], [])
 
 
 def test_a_probe_works_where_torch_is_absent(tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_probe_works_where_torch_is_absent(tmp_path: Path) -> None:
     job = start_job(ProbeRequest(), tmp_path / "job", name="Probe", environment=environment)
     assert job.wait(PATIENCE) is JobState.DONE, job.failure
     report = json.loads(job.result()["report"].read_text(encoding="utf-8"))
-    assert (report["torch"], report["missing"]) == (None, ["torch"])
+    assert (report["torch"], report["lacking"]) == (None, [{"name": "torch", "found": None}])
     train_request = TrainRequest(str(tmp_path / "cohort.toml"), str(tmp_path / "model"))
     job = start_job(train_request, tmp_path / "train", name="Training", environment=environment)
     assert job.wait(PATIENCE) is JobState.FAILED
