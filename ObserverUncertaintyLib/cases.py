@@ -27,7 +27,7 @@ MINIMUM_CONTENT_OVERLAP = 0.5
 _COMPARED_PIXELS = 100
 """Rows and columns of which the foregrounds are compared, about."""
 
-_RESAMPLE_ADVICE = "Give the files of one grid, or add --resample to bring this one onto the other's grid."
+_RESAMPLE_ADVICE = "Give the files of one grid, or let this one be resampled onto the other's."
 
 
 @dataclass(frozen=True)
@@ -270,7 +270,7 @@ class _Loader:
             if overlap < MINIMUM_CONTENT_OVERLAP:
                 self.warnings.append(
                     f"{self.case}: {sequence} and {self.reference} lie on one grid but show different places "
-                    f"(Dice of their contents {overlap:.2f}); they may not be aligned. Try --register"
+                    f"(Dice of their contents {overlap:.2f}); they may not be aligned. Try to register them"
                 )
 
 

@@ -11,9 +11,8 @@ from typing import Any
 import torch
 
 from ObserverUncertaintyLib.files import refuse_other_settings, write_json, written_atomically
+from ObserverUncertaintyLib.model_file import CHECKPOINT_FOLDER, CHECKPOINT_SETTINGS_FILE
 
-_FOLDER = "checkpoint"
-_SETTINGS_FILE = "settings.json"
 _STATE_FILE = "state.pt"
 
 _SHARE = 0.05
@@ -27,7 +26,7 @@ class Checkpoint:
     def __init__(self, model: Path) -> None:
         """Of the training whose model goes to this folder."""
         self._model = model
-        self._folder = model / _FOLDER
+        self._folder = model / CHECKPOINT_FOLDER
         self._saving_took = self._saved_at = 0.0
 
     @property
@@ -44,7 +43,7 @@ class Checkpoint:
         Raises:
             InputError: it began with something else.
         """
-        settings = self._folder / _SETTINGS_FILE
+        settings = self._folder / CHECKPOINT_SETTINGS_FILE
         if not settings.exists():
             write_json(settings, record)
             return False

@@ -23,9 +23,9 @@ def choose_device(name: str) -> torch.device:
     except RuntimeError:
         raise InputError(f'"{name}" is no device. Give auto, cpu, cuda:0 (or another number) or mps.') from None
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise InputError(f"The device {name} is not here: {_cuda_inventory()}. Give --device cpu or auto.")
+        raise InputError(f"The device {name} is not here: {_cuda_inventory()}. Choose cpu or auto.")
     if device.type == "mps" and not torch.backends.mps.is_available():
-        raise InputError("The device mps is not here: it needs a Mac with Apple silicon. Give --device cpu or auto.")
+        raise InputError("The device mps is not here: it needs a Mac with Apple silicon. Choose cpu or auto.")
     if device.type not in ("cpu", "cuda", "mps"):
         raise InputError(f'The device "{name}" is not supported. Give auto, cpu, cuda:0 or mps.')
     return torch.device("cuda", device.index or 0) if device.type == "cuda" else device

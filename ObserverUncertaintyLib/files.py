@@ -49,7 +49,7 @@ def prepare_output_file(path: Path, *, overwrite: bool) -> None:
     if path.is_dir():
         raise InputError(f"{path} is a folder; give the name of a file.")
     if path.exists() and not overwrite:
-        raise InputError(f"{path} exists already. Give another name, or --overwrite.")
+        raise InputError(f"{path} exists already. Give another name, or overwrite it.")
 
 
 def prepare_output_folder(path: Path, *, resume: bool, overwrite: bool | None) -> None:
@@ -61,11 +61,11 @@ def prepare_output_folder(path: Path, *, resume: bool, overwrite: bool | None) -
         overwrite: they may be overwritten; None where there is no such option.
     """
     if resume and overwrite:
-        raise InputError("--resume and --overwrite contradict each other; give one of them.")
+        raise InputError("To resume and to overwrite contradict each other; choose one of them.")
     if path.exists() and not path.is_dir():
         raise InputError(f"{path} is a file; give the name of a folder.")
     if path.is_dir() and any(path.iterdir()) and not (resume or overwrite):
-        ways = "or --resume to continue" if overwrite is None else "--resume to continue, or --overwrite"
+        ways = "or resume" if overwrite is None else "resume, or overwrite"
         raise InputError(f"{path} is not empty. Give another folder, {ways}.")
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -76,23 +76,30 @@ def prepare_output_folder(path: Path, *, resume: bool, overwrite: bool | None) -
 def refuse_other_settings(
     folder: Path, before: dict[str, Any], now: dict[str, Any], *, overwritable: bool = True
 ) -> None:
-    """Refuse to resume with other settings than the run began with, naming each difference.
-
-    `now` is compared as JSON would read it back, so that tuples and lists of the same values are equal.
-    """
-    before, now = _flat(before), _flat(json.loads(json.dumps(now)))
+    """Refuse to resume with other settings than the run began with, naming each difference."""
     different = [
-        f"  {key}: it began with {before.get(key)!r}, now {now.get(key)!r}"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key) != now.get(key)
+        f"  {key}: it began with {old!r}, now {new!r}" for key, (old, new) in other_settings(before, now).items()
     ]
     if different:
         raise InputError(
             f"{folder} was begun with other settings, so it cannot be resumed:\n"
             + "\n".join(different)
             + "\nGive the same settings and data, another folder"
-            + (", or --overwrite to begin again." if overwritable else " to begin again.")
+            + (", or overwrite to begin again." if overwritable else " to begin again.")
         )
+
+
+def other_settings(before: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The settings that differ, by name: what each was, and what it is now.
+
+    `now` is compared as JSON would read it back, so that tuples and lists of the same values are equal.
+    """
+    before, now = _flat(before), _flat(json.loads(json.dumps(now)))
+    return {
+        key: (before.get(key), now.get(key))
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    }
 
 
 def _flat(settings: dict[str, Any], outer: str = "") -> dict[str, Any]:

@@ -24,7 +24,7 @@ from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.sampling import Sampler, choose_batch_size, monte_carlo_samples, summed_samples
 from ObserverUncertaintyLib.settings import DEFAULT_SAMPLES, EXACT, DropoutMasks, Economy, Precision
 
-_MEMORY_ADVICE = "Give a smaller --batch-size, or another --device."
+_MEMORY_ADVICE = "Choose a smaller batch size, or another device."
 
 
 OnSample: TypeAlias = Callable[[NDArray[np.float32]], None]

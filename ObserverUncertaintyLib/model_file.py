@@ -34,6 +34,9 @@ FORMAT_VERSION = 1
 NOTICE = "Research use only. Not a medical device."
 DESCRIPTION_FILE = "model.json"
 WEIGHTS_FILE = "weights.safetensors"
+CHECKPOINT_FOLDER = "checkpoint"
+CHECKPOINT_SETTINGS_FILE = "settings.json"
+"""In the model's folder while it is trained: what the training began with."""
 
 WARN_SPACING_RATIO = 1.5
 REFUSE_SPACING_RATIO = 4.0
@@ -174,12 +177,8 @@ def read_description(folder: str | Path) -> ModelDescription:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        unfinished = (Path(folder) / "checkpoint").is_dir()
-        advice = (
-            "Its training is not finished: run train with --resume."
-            if unfinished
-            else "Give a folder that train wrote."
-        )
+        unfinished = (Path(folder) / CHECKPOINT_FOLDER).is_dir()
+        advice = "Its training is not finished: resume it." if unfinished else "Give the folder of a trained model."
         raise ModelError(f"{folder} holds no model: there is no {DESCRIPTION_FILE}. {advice}") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ModelError(f"{path} cannot be read: {error}. Copy the model again, or train it again.") from error
@@ -194,6 +193,25 @@ def read_description(folder: str | Path) -> ModelDescription:
         return ModelDescription.from_json(content)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path} is damaged: {error!r}. Copy the model again, or train it again.") from error
+
+
+def begun_training(folder: str | Path) -> dict[str, Any] | None:
+    """What the training in a folder began with, finished or interrupted; None if there is none.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    folder = Path(folder)
+    if (folder / DESCRIPTION_FILE).is_file():
+        return read_description(folder).training
+    settings = folder / CHECKPOINT_FOLDER / CHECKPOINT_SETTINGS_FILE
+    if not settings.is_file():
+        return None
+    try:
+        content: dict[str, Any] = json.loads(settings.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{settings} cannot be read: {error}. Begin again, or choose another folder.") from error
+    return content
 
 
 def save_model(folder: Path, network: UNet, description: ModelDescription) -> None:

@@ -58,7 +58,7 @@ _DATA_SHARE = 0.25
 _STEPS_BETWEEN_LOSSES = 16
 """On a GPU, which stands still while its loss is read."""
 
-_MEMORY_ADVICE = "Give a smaller --batch-size, fewer --filters, or another --device."
+_MEMORY_ADVICE = "Choose a smaller batch size, fewer filters, or another device."
 
 
 class TrainingError(ObserverUncertaintyError):
@@ -252,7 +252,7 @@ class _Run:
                 mean = float(total) / seen
                 if not np.isfinite(mean):
                     raise TrainingError(
-                        f"The loss is not a number in epoch {epoch + 1}. Give a smaller --learning-rate, or look for "
+                        f"The loss is not a number in epoch {epoch + 1}. Choose a smaller learning rate, or look for "
                         "extreme values in the images."
                     )
             self.progress.advance(1, f"epoch {epoch + 1}/{self.settings.epochs} loss {mean:.4f}")
@@ -333,9 +333,9 @@ def _check(cases: Sequence[Case], settings: TrainingSettings) -> None:
     if not cases:
         raise InputError("There is no case to train on.")
     if settings.epochs < 1 or settings.batch_size < 1 or not 0 < settings.learning_rate < np.inf:
-        raise InputError("--epochs and --batch-size must be at least 1, and --learning-rate above 0.")
+        raise InputError("Epochs and batch size must be at least 1, and the learning rate above 0.")
     if settings.background_slices is not None and settings.background_slices < 0:
-        raise InputError("--background-slices must be 0 or more.")
+        raise InputError("The background slices must be 0 or more.")
     for case in cases:
         if case.sequences != cases[0].sequences:
             raise InputError(

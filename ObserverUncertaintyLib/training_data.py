@@ -110,7 +110,7 @@ def prepare_slices(
         offered = training_labels(case.raters, fusion, tie)
         on_model_grid = np.stack([seen.path.label_to_model(label) for label in offered], axis=1)
         if np.count_nonzero(offered) and not np.count_nonzero(on_model_grid):
-            warnings.append(f"{case.name}: every label lies outside the brain or body that was found; try --crop none")
+            warnings.append(f"{case.name}: every label lies outside the brain or body that was found; try without crop")
         labels.append(on_model_grid if on_model_grid.dtype == np.float32 else on_model_grid.astype(np.uint8))
     most = max(array.shape[1] for array in labels)
     slices = SliceSet(

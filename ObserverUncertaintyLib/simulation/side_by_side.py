@@ -52,8 +52,8 @@ def side_by_side(work: _Work, numbers: Sequence[int], processes: int, progress: 
         raise
     except BrokenProcessPool as error:
         raise DeviceError(
-            "A process that made cases ended abruptly, perhaps for want of memory. Give fewer --processes, and "
-            "--resume to keep the cases that are complete."
+            "A process that made cases ended abruptly, perhaps for want of memory. Choose fewer processes, and "
+            "resume to keep the cases that are complete."
         ) from error
 
 

@@ -167,6 +167,18 @@ print("done")
     assert in_fresh_python(program).splitlines() == ["behind the wall: torch", "done"]
 
 
+def test_only_the_command_line_and_its_studies_name_options():
+    """Whoever calls the library otherwise, such as the panel in Slicer, has no options."""
+    found = [
+        f"{module}: {node.value}"
+        for module, tree in sources().items()
+        if room(module) not in ("cli", "experiments")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.search(r"(?<!\S)--[a-z]", node.value)
+    ]
+    assert found == []
+
+
 def test_no_source_names_a_folder_of_a_developers_machine(source_files):
     found = []
     for file in source_files:

@@ -164,7 +164,7 @@ def test_an_image_on_another_grid_is_refused_with_both_grids_in_the_text(tmp_pat
     files = {"T1": save(tmp_path / "t1.nrrd", head()), "T2": save(tmp_path / "second.nrrd", head(OTHER), OTHER)}
     with pytest.raises(GridMismatchError) as caught:
         load_case("p1", files, {})
-    for expected in ("p1: T1: 24 x 20 x 12 voxels", "p1: image T2", "second.nrrd", "12 x 10 x 12", "--resample"):
+    for expected in ("p1: T1: 24 x 20 x 12 voxels", "p1: image T2", "second.nrrd", "12 x 10 x 12", "resampled"):
         assert expected in str(caught.value)
 
 
@@ -175,7 +175,7 @@ def test_a_mask_on_another_grid_is_refused_with_both_grids_in_the_text(tmp_path,
     raters, truth = ({}, mask) if role == "truth" else ({"anna": mask}, None)
     with pytest.raises(GridMismatchError) as caught:
         load_case("p1", images, raters, truth=truth)
-    for expected in ("p1: T1: 24 x 20 x 12 voxels", f"p1: {role} ({mask})", "12 x 10 x 12", "--resample"):
+    for expected in ("p1: T1: 24 x 20 x 12 voxels", f"p1: {role} ({mask})", "12 x 10 x 12", "resampled"):
         assert expected in str(caught.value)
 
 
@@ -236,7 +236,7 @@ def test_sequences_that_show_different_places_are_warned_about(tmp_path):
     files = {"T1": save(tmp_path / "t1.nrrd", head()), "T2": save(tmp_path / "t2.nrrd", elsewhere)}
     (warning,) = load_case("p1", files, {}).warnings
     assert "T2 and T1 lie on one grid but show different places" in warning
-    assert "--register" in warning
+    assert "register them" in warning
 
 
 @pytest.mark.parametrize("what", ["image", "rater", "truth"])

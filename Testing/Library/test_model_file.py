@@ -13,7 +13,13 @@ from cohorts import discs
 
 from ObserverUncertaintyLib.cases import Case
 from ObserverUncertaintyLib.geometry import Grid
-from ObserverUncertaintyLib.model_file import ModelDescription, ModelError, load_model, read_description
+from ObserverUncertaintyLib.model_file import (
+    ModelDescription,
+    ModelError,
+    begun_training,
+    load_model,
+    read_description,
+)
 from ObserverUncertaintyLib.preprocessing import SliceAxis
 from ObserverUncertaintyLib.settings import DropoutKind, FeatureNorm, TrainingSettings
 from ObserverUncertaintyLib.training import train
@@ -61,11 +67,23 @@ def test_description_is_read_without_torch_or_safetensors(model: Path) -> None:
 
 
 def test_folder_without_a_model_and_an_unfinished_one_are_told_apart(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="Give a folder that train wrote"):
+    with pytest.raises(ModelError, match="Give the folder of a trained model"):
         read_description(tmp_path)
     (tmp_path / "checkpoint").mkdir()
     with pytest.raises(ModelError, match="not finished"):
         read_description(tmp_path)
+
+
+def test_what_a_training_began_with_is_read_whether_it_is_finished_or_not(model: Path, tmp_path: Path) -> None:
+    assert begun_training(tmp_path) is None
+    assert begun_training(model) == read_description(model).training
+    (tmp_path / "checkpoint").mkdir()
+    settings = tmp_path / "checkpoint" / "settings.json"
+    settings.write_text('{"epochs": 7}', encoding="utf-8")
+    assert begun_training(tmp_path) == {"epochs": 7}
+    settings.write_text("{", encoding="utf-8")
+    with pytest.raises(ModelError, match="Begin again"):
+        begun_training(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from ObserverUncertaintyLib.cases import Case
 from ObserverUncertaintyLib.errors import Cancelled, InputError
 from ObserverUncertaintyLib.fusion import FusionMethod, Tie
 from ObserverUncertaintyLib.jobs import Progress
+from ObserverUncertaintyLib.model_file import begun_training
 from ObserverUncertaintyLib.preprocessing import Crop, Preprocessing
 from ObserverUncertaintyLib.settings import Augmentation, Loss, TrainingSettings
 from ObserverUncertaintyLib.training import TrainingError, train
@@ -105,6 +106,9 @@ def test_cancelled_training_keeps_its_checkpoint_and_resumes_to_the_same_weights
     with pytest.raises(Cancelled):
         train(cases, tmp_path / "cancelled", SMALL, progress=CancelAfter(3))
     assert (tmp_path / "cancelled" / "checkpoint" / "state.pt").exists()
+    begun = begun_training(tmp_path / "cancelled")
+    assert begun is not None
+    assert (begun["epochs"], len(begun["cases"])) == (SMALL.epochs, 6)
     listener = Listener()
     train(cases, tmp_path / "cancelled", SMALL, resume=True, progress=listener)
     assert (listener.done, listener.steps) == (6, 6)
@@ -198,7 +202,7 @@ def test_dice_loss_is_near_zero_for_a_perfect_prediction_and_the_sum_adds_both()
 
 
 def test_a_loss_that_is_no_number_ends_training_with_advice(tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="--learning-rate"):
+    with pytest.raises(TrainingError, match="learning rate"):
         train(discs(2), tmp_path, replace(SMALL, learning_rate=1e30, epochs=20))
 
 

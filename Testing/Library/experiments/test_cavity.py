@@ -92,7 +92,7 @@ class TestStudy:
         ) as raised:
             run_cavity(study, longer, device="cpu", resume=True)
         assert "--overwrite" not in str(raised.value)
-        with pytest.raises(InputError, match=r"not empty\. Give another folder, or --resume to continue\.$"):
+        with pytest.raises(InputError, match=r"not empty\. Give another folder, or resume\.$"):
             run_cavity(study, TINY, device="cpu")
 
     def test_arms_and_seeds_are_added(self, study: Path, tmp_path: Path) -> None:

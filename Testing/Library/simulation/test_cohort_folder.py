@@ -62,7 +62,7 @@ def test_several_processes_write_what_one_does(tmp_path: Path) -> None:
 
 
 def test_a_process_that_dies_is_said_and_the_others_cases_are_kept(tmp_path: Path) -> None:
-    with pytest.raises(DeviceError, match="fewer --processes"):
+    with pytest.raises(DeviceError, match="fewer processes"):
         write(tmp_path, dies_at_the_third, processes=2)
     assert not (tmp_path / "case03" / "case.json").exists()
     manifest = write(tmp_path, resume=True, processes=2)
