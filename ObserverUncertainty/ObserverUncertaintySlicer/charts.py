@@ -24,7 +24,7 @@ def lossPlot(
     validationLosses: Sequence[float] | None = None,
     output: slicer.vtkMRMLPlotChartNode | None = None,
 ) -> slicer.vtkMRMLPlotChartNode:
-    """Plot the loss of each epoch, from epoch 1.
+    """Plot the loss of each epoch, from epoch 1; what is not a number has no point.
 
     Args:
         losses: mean training loss of each epoch so far.
@@ -33,13 +33,18 @@ def lossPlot(
     """
     if validationLosses is not None and len(validationLosses) != len(losses):
         raise ValueError(f"{len(losses)} training losses, but {len(validationLosses)} validation losses")
-    epochs = np.arange(1, len(losses) + 1)
-    series = [(_("Training"), epochs, np.asarray(losses, float), None)]
+    curves = {_("Training"): losses}
     if validationLosses is not None:
-        validation = np.asarray(validationLosses, float)
-        known = np.isfinite(validation)
-        series.append((_("Validation"), epochs[known], validation[known], None))
+        curves[_("Validation")] = validationLosses
+    series, highest = [], 0.0
+    for name, curve in curves.items():
+        values = np.asarray(curve, float)
+        known = np.isfinite(values)
+        series.append((name, np.flatnonzero(known) + 1, values[known], None))
+        highest = max(highest, *values[known], 0.0)
     chart = _chart(output, "LossPlot", _("Loss"), _("Loss of the training"), _("Epoch"), _("Loss"))
+    # A plot view fits its axes to a chart once, when it comes to show it, and not when the curve grows.
+    _setRanges(chart, (0.0, len(losses) + 1.0), (0.0, 1.1 * highest or 1.0))
     _plot(chart, series, slicer.vtkMRMLPlotSeriesNode.PlotTypeScatter, withLines=True)
     return chart
 
@@ -76,10 +81,7 @@ def wmeDiceChart(
     if undefined:
         title += " " + _("({count} undefined)").format(count=undefined)
     chart = _chart(output, "WmeDiceChart", _("WME and Dice"), title, _("Dice"), _("WME"))
-    chart.SetXAxisRangeAuto(False)
-    chart.SetXAxisRange(0.0, 1.0)
-    chart.SetYAxisRangeAuto(False)
-    chart.SetYAxisRange(0.0, 1.0)
+    _setRanges(chart, (0.0, 1.0), (0.0, 1.0))
     _plot(chart, series, slicer.vtkMRMLPlotSeriesNode.PlotTypeScatter, withLines=False)
     return chart
 
@@ -101,6 +103,13 @@ def _chart(output, role: str, name: str, title: str, xTitle: str, yTitle: str):
     chart.SetYAxisTitle(yTitle)
     chart.SetLegendVisibility(True)
     return chart
+
+
+def _setRanges(chart, x: tuple[float, float], y: tuple[float, float]) -> None:
+    chart.SetXAxisRangeAuto(False)
+    chart.SetXAxisRange(*x)
+    chart.SetYAxisRangeAuto(False)
+    chart.SetYAxisRange(*y)
 
 
 def _plot(chart, series: list[tuple], plotType: int, withLines: bool) -> None:

@@ -78,6 +78,8 @@ def metricsTable(segmentation: Any, predictiveEntropy, raters: Sequence[Any], pr
     try:
         node.SetName(_("{entropy} scores").format(entropy=predictiveEntropy.GetName()))
         node.SetAttribute(ROLE_ATTRIBUTE, _ROLE)
+        node.SetUseColumnTitleAsColumnHeader(True)
+        node.SetLocked(True)
         node.SetAndObserveTable(_table(scores, [*([note] if note else []), *masks.notes, *masks.warnings]))
     finally:
         node.EndModify(wasModifying)

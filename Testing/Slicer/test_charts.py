@@ -31,6 +31,29 @@ def test_losses_are_plotted_from_epoch_one(scene):
     assert training.GetName() == "Training"
 
 
+def test_the_axes_show_every_epoch_of_both_curves_however_they_grow(scene):
+    chart = lossPlot([0.9])
+    assert (chart.GetXAxisRangeAuto(), chart.GetYAxisRangeAuto()) == (False, False)
+    assert chart.GetXAxisRange() == (0, 2)
+    assert chart.GetYAxisRange() == pytest.approx((0, 0.99))
+    lossPlot([0.9, 0.5, 0.2], [NAN, 1.2, 1.0], chart)
+    assert chart.GetXAxisRange() == (0, 4)
+    assert chart.GetYAxisRange() == pytest.approx((0, 1.32))
+
+
+@pytest.mark.parametrize("losses", [[NAN], [0.0], []])
+def test_a_curve_without_a_height_has_axes_all_the_same(scene, losses):
+    chart = lossPlot(losses)
+    assert chart.GetXAxisRange() == (0, len(losses) + 1)
+    assert chart.GetYAxisRange() == (0, 1)
+
+
+def test_a_loss_that_is_no_number_has_no_point(scene):
+    chart = lossPlot([0.9, NAN, 0.4])
+    assert values(seriesOf(chart)[0]) == [[1, 3], [0.9, 0.4]]
+    assert chart.GetYAxisRange() == pytest.approx((0, 0.99))
+
+
 def test_epochs_without_validation_are_left_out(scene):
     training, validation = seriesOf(lossPlot([0.9, 0.5, 0.25, 0.2], [NAN, 0.6, NAN, 0.4]))
     assert values(validation) == [[2, 4], [0.6, 0.4]]

@@ -160,13 +160,25 @@ def test_wrong_input_is_refused_by_name_and_leaves_no_table(case):
     assert slicer.mrmlScene.GetNumberOfNodesByClass("vtkMRMLTableNode") == 0
 
 
+def test_titles_are_the_header_and_no_value_can_be_typed_over_also_in_an_earlier_table(case):
+    raters, model, predictive, *_ = case
+    table = metricsTable(model, predictive, ratersOfNode(raters))
+    assert (table.GetUseColumnTitleAsColumnHeader(), table.GetLocked()) == (True, True)
+    table.SetUseColumnTitleAsColumnHeader(False)
+    table.SetLocked(False)
+    metricsTable(model, predictive, ratersOfNode(raters), output=table)
+    assert (table.GetUseColumnTitleAsColumnHeader(), table.GetLocked()) == (True, True)
+
+
 def test_the_table_comes_back_from_a_scene_file(case, tmp_path):
     raters, model, predictive, _probability, _masks, _ = case
     before = rowsOf(metricsTable(model, predictive, ratersOfNode(raters)))
     assert slicer.mrmlScene.WriteToMRB(str(tmp_path / "case.mrb"))
     slicer.mrmlScene.Clear(0)
     assert slicer.mrmlScene.ReadFromMRB(str(tmp_path / "case.mrb"), True)
-    assert rowsOf(slicer.mrmlScene.GetFirstNodeByName("Predictive entropy scores")) == before
+    table = slicer.mrmlScene.GetFirstNodeByName("Predictive entropy scores")
+    assert rowsOf(table) == before
+    assert (table.GetUseColumnTitleAsColumnHeader(), table.GetLocked()) == (True, True)
 
 
 def test_a_real_case_scores_as_the_command_line_scores_its_files(testData):
