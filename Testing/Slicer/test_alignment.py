@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
+import slicer
 
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.geometry import same_grid
 from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
 from ObserverUncertaintySlicer import host
-from ObserverUncertaintySlicer.alignment import poorlyOverlapping, registerSequences
+from ObserverUncertaintySlicer.alignment import alignmentOf, poorlyOverlapping, registerSequences
 from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume, gridOfVolume
 
 SHIFT = np.array([6.0, -4.0, 3.0])
@@ -53,8 +53,42 @@ def test_a_shifted_sequence_comes_back_onto_the_reference(sequences, case):
     unaligned = sitk.Resample(case.grid.to_sitk(case.image("T2")), sitk.TranslationTransform(3, SHIFT.tolist()))
     baseline = np.corrcoef(sitk.GetArrayFromImage(unaligned).ravel(), case.image("T2").ravel())[0, 1]
     assert correlation > 0.97 > baseline
-    found = json.loads(aligned.GetAttribute("ObserverUncertainty.Alignment"))
-    assert found["translation_mm"] == pytest.approx(np.linalg.norm(SHIFT), abs=1.5)
+    found = alignmentOf(aligned, sequences["T1"])
+    assert found.isMoved
+    assert found.shiftMm == pytest.approx(np.linalg.norm(SHIFT), abs=1.5)
+
+
+def test_a_sequence_that_is_aligned_already_is_not_resampled(sequences, case):
+    fine = replace(case.grid, spacing=(2.5, 2.5, 2.5), size=(*case.grid.size[:2], 2 * case.grid.size[2]))
+    # Half as thick slices, so another grid: it may stay on that, as long as it shows the same place.
+    t1c = addVolume(np.repeat(case.image("T1c"), 2, axis=0), lowered(fine, 1.25), "case T1c")
+    given = {**sequences, "T1c": t1c}
+    result = registerSequences(given).result()
+    assert result == given
+    assert slicer.mrmlScene.GetFirstNodeByName("case T2 aligned") is None
+    for name in ("T2", "T1c"):
+        found = alignmentOf(given[name], sequences["T1"])
+        assert not found.isMoved
+        assert 0 < found.largestShiftMm < 0.5
+        assert found.shiftMm <= found.largestShiftMm
+        assert alignmentOf(given[name], t1c) is None
+    assert alignmentOf(sequences["T1"], sequences["T1"]) is None
+
+
+@pytest.mark.parametrize(("shift", "isMoved"), [(1.5, False), (4.0, True)])
+def test_less_than_a_voxel_of_the_reference_is_no_reason_to_resample(sequences, case, shift, isMoved):
+    origin = tuple(np.add(case.grid.origin, [shift, 0.0, 0.0]).tolist())
+    away = addVolume(case.image("T1"), replace(case.grid, origin=origin), "away")
+    result = registerSequences({"T1": sequences["T1"], "T1 again": away}).result()
+    assert (result["T1 again"] is not away) is isMoved
+    found = alignmentOf(result["T1 again"], sequences["T1"])
+    assert found.isMoved is isMoved
+    assert found.largestShiftMm == pytest.approx(shift, abs=0.3)
+
+
+def lowered(grid, mm):
+    """The grid that much further down."""
+    return replace(grid, origin=tuple(np.subtract(grid.origin, [0.0, 0.0, mm]).tolist()))
 
 
 def test_alignment_is_asked_for_only_where_the_content_hardly_overlaps(sequences, case):

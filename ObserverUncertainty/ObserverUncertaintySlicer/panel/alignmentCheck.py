@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-from ObserverUncertaintySlicer.alignment import poorlyOverlapping
+from ObserverUncertaintySlicer.alignment import alignmentOf, poorlyOverlapping
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.panel.contents import Key, volumeKey
 
@@ -42,8 +41,8 @@ class AlignmentCheck:
         """What is known about the sequences' alignment; empty for fewer than two."""
         if len(sequences) < 2:
             return ""
-        lines = [line for name, node in sequences.items() if (line := _movement(name, node))]
-        reference = next(iter(sequences))
+        reference, first = next(iter(sequences.items()))
+        lines = [line for name, node in sequences.items() if (line := _movement(name, node, first))]
         if self._key != _keyOf(sequences):
             lines.append(_("Alignment is not checked yet."))
         elif not self._poor:
@@ -58,13 +57,16 @@ class AlignmentCheck:
         return "\n".join(lines)
 
 
-def _movement(name: str, node) -> str:
-    text = node.GetAttribute("ObserverUncertainty.Alignment")
-    if not text:
+def _movement(name: str, node, reference) -> str:
+    found = alignmentOf(node, reference)
+    if found is None:
         return ""
-    found = json.loads(text)
+    if not found.isMoved:
+        return _("{name} was aligned already and stays as it is (moved by {distance:.2f} mm).").format(
+            name=name, distance=found.largestShiftMm
+        )
     return _("{name} was aligned: rotation {angle:.2f}°, shift {shift:.2f} mm.").format(
-        name=name, angle=found["rotation_degrees"], shift=found["translation_mm"]
+        name=name, angle=found.rotationDegrees, shift=found.shiftMm
     )
 
 
