@@ -10,7 +10,7 @@ from typing import Any
 from ObserverUncertaintyLib.cases import Cohort
 from ObserverUncertaintyLib.formats import Mask, Volume, read_image, read_mask
 from ObserverUncertaintyLib.geometry import Grid
-from ObserverUncertaintyLib.manifest import read_manifest
+from ObserverUncertaintyLib.manifest import Manifest, ManifestError, read_manifest
 from ObserverUncertaintySlicer.caseFolder import sortFolder
 from ObserverUncertaintySlicer.hierarchy import addFolder, placeUnder
 from ObserverUncertaintySlicer.host import tr as _
@@ -40,9 +40,46 @@ class LoadedCase:
     warnings: tuple[str, ...] = ()
 
 
-def manifestCases(manifestPath: str | Path) -> list[str]:
-    """The names of a manifest's cases; raises InputError if the manifest cannot be read or a rater has no file."""
-    return list(Cohort.open(manifestPath).case_names)
+@dataclass(frozen=True)
+class ManifestCase:
+    """A case as the list of a cohort shows it.
+
+    Attributes:
+        name: the case's name.
+        lacks: what is missing of it, in few words; "" if nothing is.
+        problem: why it cannot be loaded, and what to do; "" if it can.
+    """
+
+    name: str
+    lacks: str = ""
+    problem: str = ""
+
+
+def manifestCases(manifestPath: str | Path) -> list[ManifestCase]:
+    """The cases of a manifest, also those whose files are not all there.
+
+    Raises:
+        InputError: the manifest cannot be read, or a rater has no file in any case.
+    """
+    manifest = read_manifest(manifestPath)
+    Cohort(manifest, [])  # what is wrong with the manifest itself
+    return [_manifestCase(manifest, name) for name in manifest.case_names()]
+
+
+def _manifestCase(manifest: Manifest, name: str) -> ManifestCase:
+    try:
+        missing = manifest.files(name).missing_raters
+    except ManifestError as error:
+        return ManifestCase(name, _lackingImages(manifest, name), str(error))
+    return ManifestCase(name, _("no rater {names}").format(names=", ".join(missing)) if missing else "")
+
+
+def _lackingImages(manifest: Manifest, name: str) -> str:
+    try:
+        missing = manifest.missing_images(name)
+    except ManifestError:
+        missing = ()
+    return _("no image {names}").format(names=", ".join(missing)) if missing else _("its files are unclear")
 
 
 def loadManifestCase(manifestPath: str | Path, caseName: str) -> LoadedCase:

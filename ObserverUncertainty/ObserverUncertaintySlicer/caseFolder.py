@@ -3,9 +3,9 @@
 The rule, for files directly in the folder (a name's words are what letters and digits make of it, "T1_post" has two):
 
 1. Left out, and said, is what no rater drew: a file or segment with one of the words truth, gt, gold, reference,
-   consensus, fused, majority, staple, union, intersection, prediction, probability, entropy, uncertainty, ...; the
-   module's own results, also by their names in the scene ("... of 3 raters", "... (working copy)"); a correction with its
-   .json file beside it; a prediction's maps beside prediction.json; a mask of the brain, head, body or skull. An image
+   consensus, fused, majority, staple, union, intersection, prediction, probability, entropy, uncertainty, ...; what
+   the module calls its own results ("... of 3 raters", "... (working copy)"); a correction with its .json file beside
+   it; a prediction's maps beside prediction.json; a brain mask, unless its name speaks of a rater. An image that is
    named after a sequence stays one although its name has a word such as reference.
 2. A file with segments (`.seg.nrrd`) holds raters: each segment is one.
 3. A file with one of the words seg, segmentation, rater, mask, label, contour, annotator, observer, expert, reader
@@ -53,9 +53,8 @@ _COMPUTED_WORDS = {
     *("entropy", "uncertainty", "variance", "mutual", "difference"),
 }
 # What the module calls its results in the scene, and thus their files.
-_COMPUTED_NAMES = re.compile(
-    r"\b(of \d+ raters|segmentation model|working copy|at the start|corrected by|(brain|head|body|skull) ?mask)\b"
-)
+_COMPUTED_NAMES = re.compile(r"\b(of \d+ raters|segmentation model|working copy|at the start|corrected by)\b")
+_BODY_MASK = re.compile(r"\b(brain|head|body|skull) ?mask\b")
 _SEQUENCE_WORDS = {
     **dict.fromkeys(("t1", "t1w", "t1n", "mprage"), "T1"),
     **dict.fromkeys(("t1c", "t1ce", "t1gd", "t1km", "t1wce", "t1post", "t1wks"), "T1c"),
@@ -97,9 +96,9 @@ def sortFolder(folder: Path) -> FolderFiles:
     if not files:
         raise InputError(
             _(
-                "{folder}: the folder holds no image file; expected files ending in {extensions} directly in it. Choose "
-                "the folder that holds the files of one case. A case in DICOM: load it with Slicer's module DICOM, and "
-                "add its volumes and segmentations in step 1. A case spread over several folders: {advice}"
+                "{folder}: the folder holds no image file; expected files ending in {extensions} directly in it. "
+                "Choose the folder that holds the files of one case. A case in DICOM: load it with Slicer's module "
+                "DICOM, and add its volumes and segmentations in step 1. A case spread over several folders: {advice}"
             ).format(folder=folder, extensions=", ".join(EXTENSIONS), advice=_manifestAdvice(folder))
         )
     sorting = _Sorting()
@@ -178,9 +177,9 @@ class _Sorting:
             return
         if len(meant) > 1:
             raise InputError(
-                _(
-                    "{file}: the name speaks of {sequences}; expected one sequence. Rename the file, or {advice}"
-                ).format(file=file, sequences=_(" and ").join(meant), advice=_manifestAdvice(file.parent, file))
+                _("{file}: the name speaks of {sequences}; expected one sequence. Rename the file, or {advice}").format(
+                    file=file, sequences=_(" and ").join(meant), advice=_manifestAdvice(file.parent, file)
+                )
             )
         image = read_image(file)
         values = np.unique(image.array)
@@ -231,7 +230,8 @@ def _named(drawn: Iterable[tuple[Path, Mask]]) -> dict[str, Mask]:
         if name in masks:
             raise InputError(
                 _(
-                    "{file}: the folder holds two raters named {name}; expected different names. Rename one, or {advice}"
+                    "{file}: the folder holds two raters named {name}; expected different names. Rename one, or "
+                    "{advice}"
                 ).format(file=file, name=name, advice=_manifestAdvice(file.parent, rater=file))
             )
         masks[name] = mask
@@ -251,7 +251,10 @@ def _isRaterName(name: str) -> bool:
 
 
 def _isComputed(name: str) -> bool:
-    return _hasWord(name, _COMPUTED_WORDS) or _COMPUTED_NAMES.search(" ".join(_words(name))) is not None
+    plain = " ".join(_words(name))
+    if _BODY_MASK.search(plain) and not _hasWord(name, _PERSON_WORDS):
+        return True
+    return _hasWord(name, _COMPUTED_WORDS) or _COMPUTED_NAMES.search(plain) is not None
 
 
 def _isResult(file: Path) -> bool:
@@ -267,16 +270,22 @@ def _isResult(file: Path) -> bool:
 
 def _manifestAdvice(folder: Path, image: Path | None = None, sequence: str = "T1", rater: Path | None = None) -> str:
     """How to say by a manifest what the files of a folder are, as the end of a sentence with "or"."""
+    isBareKey = re.fullmatch(r"[A-Za-z0-9_-]+", sequence) is not None
     lines = [
         "[cohort]",
-        f"name = {json.dumps(_('My cohort'), ensure_ascii=False)}",
-        f"cases = [{json.dumps(folder.name, ensure_ascii=False)}]",
+        f"name = {_quoted(_('My cohort'))}",
+        f"cases = [{_quoted(folder.name)}]",
         "[images]",
-        f"{sequence} = {json.dumps(image.name if image else 't1.nii.gz', ensure_ascii=False)}",
+        f"{sequence if isBareKey else _quoted(sequence)} = {_quoted(image.name if image else 't1.nii.gz')}",
         "[raters]",
-        f"anna = {json.dumps(rater.name if rater else 'anna.nii.gz', ensure_ascii=False)}",
+        f"anna = {_quoted(rater.name if rater else 'anna.nii.gz')}",
     ]
     return _(
-        "write a text file cohort.toml into {place} that names the files, for example\n{example}\nand open it with Load "
-        "from cohort"
+        "write a text file cohort.toml into {place} that names the files, for example\n{example}\nand open it with "
+        "Load from cohort"
     ).format(place=folder.parent, example="\n".join(lines))
+
+
+def _quoted(text: str) -> str:
+    """A text as TOML quotes it, which is as JSON does."""
+    return json.dumps(text, ensure_ascii=False)

@@ -1,5 +1,6 @@
 """Cases come from folders and manifests with the names, the voxels and the places their files give them."""
 
+import json
 import shutil
 
 import numpy as np
@@ -10,11 +11,14 @@ import slicer.util
 
 from ObserverUncertaintyLib.cases import Cohort, LoadOptions, load_raters
 from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.formats import read_image, read_mask, write_image, write_mask
+from ObserverUncertaintyLib.formats import read_image, write_image, write_mask
 from ObserverUncertaintyLib.geometry import resample, same_grid
 from ObserverUncertaintyLib.manifest import ManifestError
-from ObserverUncertaintySlicer.caseFiles import loadCaseFolder, loadManifestCase, manifestCases
-from ObserverUncertaintySlicer.caseFolder import sequenceOf
+from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
+from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
+from ObserverUncertaintySlicer.caseFiles import ManifestCase, loadCaseFolder, loadManifestCase, manifestCases
+from ObserverUncertaintySlicer.caseFolder import meantSequences
+from ObserverUncertaintySlicer.correctionFiles import exportCorrected
 from ObserverUncertaintySlicer.raters import RATER_COLORS, raterMasks
 from ObserverUncertaintySlicer.volumes import arrayOfVolume, gridOfVolume
 
@@ -82,29 +86,144 @@ def test_a_folder_becomes_named_sequences_and_overlapping_raters(folder):
     ],
 )
 def test_sequences_are_recognised_by_whole_words(name, sequence):
-    assert sequenceOf(name) == sequence
+    assert meantSequences(name) == ([] if sequence is None else [sequence])
 
 
-def test_a_name_of_two_sequences_is_refused_with_a_line_for_a_manifest():
-    with pytest.raises(InputError, match=r'(?s)T1_minus_T2: the name speaks of T1 and T2.*\[images\]\nT1 = "'):
-        sequenceOf("T1_minus_T2")
+def exampleOf(text, tmp_path):
+    """The manifest that an error's text proposes, as a cohort."""
+    example = text[text.index("[cohort]") : text.index("\nand open it")]
+    (tmp_path / "cohort.toml").write_text(example, encoding="utf-8")
+    return Cohort.open(tmp_path / "cohort.toml")
 
 
-def test_a_binary_mask_is_a_rater_whatever_its_name_and_other_images_keep_theirs(tmp_path):
+def test_a_name_of_two_sequences_is_refused_with_a_manifest_that_says_which(tmp_path):
+    folder = tmp_path / 'Süß "7"'
+    write_image(folder / "brain_T1_T2.nii.gz", image(scenes.PLAIN), scenes.PLAIN)
+    write_mask(folder / "anna.nii.gz", scenes.threeRaters(scenes.PLAIN)[0], scenes.PLAIN)
+    with pytest.raises(InputError, match=r"brain_T1_T2\.nii\.gz: the name speaks of T1 and T2; expected one") as told:
+        loadCaseFolder(folder)
+    text = str(told.value)
+    assert text.startswith(str(folder))
+    assert "docs/" not in text
+    assert 'T1 = "brain_T1_T2.nii.gz"' in text
+    assert exampleOf(text, tmp_path).load(folder.name).sequences == ("T1",)
+
+
+def test_a_mask_that_no_name_explains_is_a_rater_and_this_is_said(tmp_path):
     write_image(tmp_path / "perfusion.nii.gz", image(scenes.PLAIN), scenes.PLAIN)
-    write_mask(tmp_path / "lesion_consensus.nii.gz", scenes.threeRaters(scenes.PLAIN)[0], scenes.PLAIN)
+    write_mask(tmp_path / "Anna.nii.gz", scenes.threeRaters(scenes.PLAIN)[0], scenes.PLAIN)
+    write_mask(tmp_path / "rater2.nii.gz", scenes.threeRaters(scenes.PLAIN)[1], scenes.PLAIN)
     case = loadCaseFolder(tmp_path)
     assert list(case.sequences) == ["perfusion"]
-    assert [rater.name for rater in case.raters] == ["lesion_consensus"]
+    assert [rater.name for rater in case.raters] == ["Anna", "rater2"]
+    (note,) = case.notes
+    assert "taken as raters, since they are masks, though their names do not say so: Anna.nii.gz. Remove" in note
+
+
+def test_the_truth_of_a_simulated_case_is_no_rater(tmp_path):
+    case = simulate_cavity_case(0, 1, CavitySettings(in_plane_spacing_mm=4, slice_thickness_mm=8))
+    write_cohort(tmp_path, lambda _name: case, ["case01"], {}, name="Two", label="cavity", skull_stripped=True)
+    assert (tmp_path / "case01" / "truth.nii.gz").is_file()
+    found = loadCaseFolder(tmp_path / "case01")
+    assert [rater.name for rater in found.raters] == list(case.rater_names)
+    assert list(found.sequences) == list(case.sequences)
+    assert "not of raters: truth.nii.gz" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("truth", "gt", "case7_ground-truth", "GroundTruth", "gold_standard", "seg_gt", "reference", "mask_reference"),
+        *("lesion_consensus", "rater_consensus", "fused", "majority", "STAPLE", "t1_staple", "union", "intersection"),
+        *("prediction", "seg_pred", "T1 prediction", "probability", "case07 T1 expert entropy", "uncertainty2"),
+        # What Slicer's own Save proposes for what the module calls its results.
+        *("case07 mean of 3 raters", "case07 segmentation (model)", "anna (working copy)", "anna corrected by Dr. Ä 9"),
+        *("brain_mask", "BrainMask", "T1_brain_mask"),
+    ],
+)
+def test_what_no_rater_drew_is_left_out_and_said(folder, name):
+    write_mask(folder / f"{name}.nii.gz", scenes.threeRaters(scenes.OBLIQUE)[2], scenes.OBLIQUE)
+    case = loadCaseFolder(folder)
+    assert [rater.name for rater in case.raters] == ["rater2", "seg_anna"]
+    assert list(case.sequences) == ["T1", "T1c", "T2", "FLAIR"]
+    (note,) = case.notes
+    assert note.endswith(f"not of raters: {name}.nii.gz")
+
+
+@pytest.mark.parametrize("name", ["case07 T1 expert entropy", "probability", "mutual_information", "reference"])
+def test_maps_are_no_sequences(folder, name):
+    write_image(folder / f"{name}.nrrd", image(scenes.OBLIQUE, 9), scenes.OBLIQUE)
+    case = loadCaseFolder(folder)
+    assert list(case.sequences) == ["T1", "T1c", "T2", "FLAIR"]
+    np.testing.assert_array_equal(arrayOfVolume(case.sequences["T1"]), image(scenes.OBLIQUE, 2))
+    assert f"{name}.nrrd" in case.notes[0]
+
+
+def test_an_image_named_after_a_sequence_stays_one_and_a_raters_brain_mask_a_rater(folder):
+    (folder / "t1.nii.gz").rename(folder / "t1_reference.nii.gz")
+    (folder / "rater2.nrrd").rename(folder / "rater2_brain_mask.nrrd")
+    case = loadCaseFolder(folder)
+    assert list(case.sequences) == ["T1", "T1c", "T2", "FLAIR"]
+    assert [rater.name for rater in case.raters] == ["rater2_brain_mask", "seg_anna"]
+    assert case.notes == ()
+
+
+def saveSegmentation(path, masks, names):
+    """A segmentation as Slicer saves it."""
+    node = scenes.addSegmentation(scenes.addReference(scenes.OBLIQUE), masks, names=names)
+    storage = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationStorageNode")
+    storage.SetFileName(str(path))
+    assert storage.WriteData(node)
+    return node
+
+
+def test_what_the_module_exported_or_predicted_is_left_out_whatever_it_is_called(folder):
+    masks = scenes.threeRaters(scenes.OBLIQUE)
+    correction = saveSegmentation(folder / "unused.seg.nrrd", masks[:1], ["Anna"])
+    (folder / "unused.seg.nrrd").unlink()
+    exportCorrected(correction, folder / "rater3.seg.nrrd")
+    exportCorrected(correction, folder / "Anna again.nii.gz")
+    # A record of another program's beside an image does not make it a correction.
+    (folder / "t1.nii.gz.json").write_text(json.dumps({"EchoTime": 0.01}), encoding="utf-8")
+    write_mask(folder / "segmentation.nii.gz", masks[2], scenes.OBLIQUE)
+    assert [rater.name for rater in loadCaseFolder(folder).raters] == ["rater2", "seg_anna", "segmentation"]
+    (folder / "prediction.json").write_text("{}", encoding="utf-8")
+    case = loadCaseFolder(folder)
+    assert [rater.name for rater in case.raters] == ["rater2", "seg_anna"]
+    assert list(case.sequences) == ["T1", "T1c", "T2", "FLAIR"]
+    assert case.notes[0].endswith("not of raters: Anna again.nii.gz, rater3.seg.nrrd, segmentation.nii.gz")
+
+
+def test_a_folder_of_results_alone_is_refused_with_what_they_are(tmp_path):
+    write_image(tmp_path / "probability.nii.gz", image(scenes.PLAIN), scenes.PLAIN)
+    write_mask(tmp_path / "segmentation.nii.gz", scenes.threeRaters(scenes.PLAIN)[0], scenes.PLAIN)
+    (tmp_path / "prediction.json").write_text("{}", encoding="utf-8")
+    refusal(tmp_path, r"nothing in it is an image or a rater's contour; left out.*probability\.nii\.gz, segmentation")
+
+
+def test_segments_without_a_telling_name_are_called_after_their_files(tmp_path):
+    masks = scenes.threeRaters(scenes.OBLIQUE)
+    saveSegmentation(tmp_path / "Anna.seg.nrrd", masks[:1], ["Segment_1"])
+    saveSegmentation(tmp_path / "Ben.seg.nrrd", masks[1:2], ["Tumour"])
+    saveSegmentation(tmp_path / "Cleo.seg.nrrd", masks[2:], ["Tumour"])
+    saveSegmentation(tmp_path / "residents.seg.nrrd", masks, ["Segment_1", "Segment_2", "Dora"])
+    case = loadCaseFolder(tmp_path)
+    names = ["Anna", "Ben", "Cleo", "residents Segment_1", "residents Segment_2", "Dora"]
+    assert [rater.name for rater in case.raters] == names
+    np.testing.assert_array_equal(raterMasks(case.raters, scenes.OBLIQUE).masks, [*masks, *masks])
+
+
+def test_a_segment_that_no_rater_drew_is_left_out(tmp_path):
+    masks = scenes.threeRaters(scenes.OBLIQUE)
+    saveSegmentation(tmp_path / "all.seg.nrrd", masks, ["Anna", "ground truth", "majority of 2 raters"])
+    case = loadCaseFolder(tmp_path)
+    assert [rater.name for rater in case.raters] == ["Anna"]
+    assert case.notes[0].endswith("not of raters: ground truth in all.seg.nrrd, majority of 2 raters in all.seg.nrrd")
 
 
 def test_every_segment_of_a_segmentation_file_is_a_rater(folder):
-    reference = scenes.addReference(scenes.OBLIQUE)
     masks = scenes.threeRaters(scenes.OBLIQUE)
-    node = scenes.addSegmentation(reference, masks, names=["Anna", "Ben", "Cleo"])
-    storage = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationStorageNode")
-    storage.SetFileName(str(folder / "contours.seg.nrrd"))
-    assert storage.WriteData(node)
+    saveSegmentation(folder / "contours.seg.nrrd", masks, ["Anna", "Ben", "Cleo"])
     case = loadCaseFolder(folder)
     assert [rater.name for rater in case.raters] == ["Anna", "Ben", "Cleo", "rater2", "seg_anna"]
     np.testing.assert_array_equal(raterMasks(case.raters[:3], scenes.OBLIQUE).masks, masks)
@@ -145,7 +264,7 @@ def refusal(folder, pattern):
 
 def test_a_mask_named_like_a_sequence_is_refused(folder):
     write_mask(folder / "flair_3d.nii.gz", scenes.threeRaters(scenes.OBLIQUE)[0], scenes.OBLIQUE)
-    refusal(folder, r'(?s)flair_3d\.nii\.gz: it is a binary mask.*\[raters\]\nanna = "flair_3d\.nii\.gz"')
+    refusal(folder, r'(?s)flair_3d\.nii\.gz: it is a binary mask.*\[raters\]\nanna = "flair_3d\.nii\.gz"\nand open it')
 
 
 def test_an_empty_image_without_a_telling_name_is_refused(folder):
@@ -174,7 +293,7 @@ def test_a_rater_with_several_labels_and_a_damaged_file_are_refused(folder):
 def test_a_missing_folder_and_one_without_images_are_refused(tmp_path):
     refusal(tmp_path / "absent", r"absent: there is no such folder")
     (tmp_path / "notes.txt").write_text("nothing", encoding="utf-8")
-    refusal(tmp_path, r"(?s)holds no image file; expected.*manifest")
+    refusal(tmp_path, r"(?s)holds no image file; expected.*module DICOM.*write a text file cohort\.toml")
 
 
 def test_files_that_are_no_images_are_left_out_and_said(folder):
@@ -199,7 +318,7 @@ def manifest(folder):
 
 
 def test_a_manifest_lists_its_cases_and_loads_one(manifest):
-    assert manifestCases(manifest) == ["Müller 07", "case08"]
+    assert manifestCases(manifest) == [ManifestCase("Müller 07"), ManifestCase("case08", "no rater Ben")]
     case = loadManifestCase(manifest, "Müller 07")
     assert list(case.sequences) == ["FLAIR", "T2"]
     assert [rater.name for rater in case.raters] == ["Anna", "Ben"]
@@ -216,6 +335,32 @@ def test_a_rater_missing_in_a_case_is_said(manifest):
     assert case.warnings[0] == "rater Ben has no file for this case"
 
 
+def test_a_case_without_its_files_is_listed_with_what_is_missing_and_blocks_no_other(manifest):
+    lacking, double = manifest.parent / "case09", manifest.parent / "case10"
+    for folder in (lacking, double):
+        shutil.copytree(manifest.parent / "Müller 07", folder)
+    (lacking / "t2_ax.nii.gz").unlink()
+    (lacking / "FLAIR.mha").unlink()
+    shutil.copy(double / "t2_ax.nii.gz", double / "t2_ay.nii.gz")
+    manifest.write_text(manifest.read_text(encoding="utf-8").replace("t2_ax", "t2_a?"), encoding="utf-8")
+    found = manifestCases(manifest)
+    assert [(case.name, case.lacks) for case in found] == [
+        ("Müller 07", ""),
+        ("case08", "no rater Ben"),
+        ("case09", "no image T2, FLAIR"),
+        ("case10", "its files are unclear"),
+    ]
+    assert "case10" in found[3].problem
+    assert "matches 2 files" in found[3].problem
+    assert [rater.name for rater in loadManifestCase(manifest, "Müller 07").raters] == ["Anna", "Ben"]
+    before = slicer.mrmlScene.GetNumberOfNodes()
+    for case in found[2:]:
+        with pytest.raises(ManifestError) as told:
+            loadManifestCase(manifest, case.name)
+        assert str(told.value) == case.problem
+    assert slicer.mrmlScene.GetNumberOfNodes() == before
+
+
 def test_an_unknown_case_and_a_wrong_manifest_are_refused(manifest):
     before = slicer.mrmlScene.GetNumberOfNodes()
     with pytest.raises(ManifestError, match=r"no such case: case99.*Müller 07, case08"):
@@ -227,7 +372,7 @@ def test_an_unknown_case_and_a_wrong_manifest_are_refused(manifest):
 
 
 def test_two_cases_live_side_by_side(manifest):
-    first, second = (loadManifestCase(manifest, name) for name in manifestCases(manifest))
+    first, second = (loadManifestCase(manifest, name) for name in ("Müller 07", "case08"))
     assert first.raters[0].node is not second.raters[0].node
     assert scenes.parentItemName(second.raters[0].node) == "case08"
 
@@ -244,13 +389,13 @@ def test_a_loaded_case_comes_back_from_a_scene_file(folder, tmp_path):
 
 
 def test_real_folders_are_understood(testData):
-    case = loadCaseFolder(testData / "open_ms" / "patient19")
+    folder = testData / "open_ms" / "patient19"
+    case = loadCaseFolder(folder)
     assert list(case.sequences) == ["T1", "T1c", "T2", "FLAIR"]
-    assert [rater.name for rater in case.raters] == ["lesion_consensus"]
-    file = testData / "open_ms" / "patient19"
-    np.testing.assert_array_equal(arrayOfVolume(case.sequences["FLAIR"]), read_image(file / "FLAIR.nii.gz").array)
-    lesions = read_mask(file / "lesion_consensus.nii.gz")
-    np.testing.assert_array_equal(raterMasks(case.raters, lesions.grid).masks[0], lesions.array)
+    # The consensus of three experts, which is none of them.
+    assert case.raters == []
+    assert "lesion_consensus.nii.gz" in case.notes[0]
+    np.testing.assert_array_equal(arrayOfVolume(case.sequences["FLAIR"]), read_image(folder / "FLAIR.nii.gz").array)
 
 
 def test_seven_real_raters_are_segments_of_one_node(testData):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -361,9 +362,9 @@ def test_a_folder_that_cannot_be_used_is_told_once_and_changes_nothing(slicerApp
     assert section.state() == "T1; 3 raters"
 
 
-def manifest(folder, cases):
-    """A cohort with these cases."""
-    for case in cases:
+def manifest(folder, cases, write=True):
+    """A cohort with these cases, which are written unless they are there."""
+    for case in cases if write else ():
         writeCase(folder / case)
     path = folder / "cohort.toml"
     text = "\n".join(
@@ -391,16 +392,26 @@ def test_a_cohort_of_one_case_is_loaded_without_a_question(slicerApplication, se
 
 
 def test_of_a_cohort_of_several_the_chosen_case_is_loaded_or_none(slicerApplication, section, tmp_path):
+    import qt
+
     path = manifest(tmp_path, ["one", "two"])
     slicerApplication.dialogs.answer("getOpenFileName", path)
-    slicerApplication.dialogs.answer("getItem", "two")
+
+    def chooseSecond(dialog):
+        entries, load = dialog.findChild(qt.QListWidget, "caseList"), dialog.findChild(qt.QPushButton, "loadButton")
+        assert [entries.item(row).text() for row in range(entries.count)] == ["one", "two"]
+        assert dialog.findChild(qt.QLineEdit, "filterEdit").isHidden()
+        assert not load.enabled
+        entries.setCurrentRow(1)
+        assert load.enabled
+        assert "cohort.toml" in dialog.findChildren(qt.QLabel)[0].text
+        return qt.QDialog.Accepted
+
+    slicerApplication.dialogs.answer("dialog", chooseSecond)
     section.ui.loadCohortButton.click()
     assert section.parameters.caseName == "two"
-    offered = slicerApplication.dialogs.asked[-1][4]
-    assert offered[1:] == ["one", "two"]
-    # Cancelled, Qt gives the first entry back.
     slicerApplication.dialogs.answer("getOpenFileName", path)
-    slicerApplication.dialogs.answer("getItem", offered[0])
+    slicerApplication.dialogs.answer("dialog", qt.QDialog.Rejected)
     section.ui.loadCohortButton.click()
     assert section.parameters.caseName == "two"
     slicerApplication.dialogs.answer("getOpenFileName", "")
@@ -410,6 +421,96 @@ def test_of_a_cohort_of_several_the_chosen_case_is_loaded_or_none(slicerApplicat
     section.ui.loadCohortButton.click()
     theMessage(slicerApplication, "wrong.toml")
     assert section.parameters.caseName == "two"
+
+
+def test_of_a_cohort_with_an_incomplete_case_the_others_are_loaded(slicerApplication, section, tmp_path):
+    import qt
+
+    path = manifest(tmp_path, ["one", "two"])
+    (tmp_path / "two" / "T1.nrrd").unlink()
+    slicerApplication.dialogs.answer("getOpenFileName", path)
+
+    def tryBoth(dialog):
+        entries, load = dialog.findChild(qt.QListWidget, "caseList"), dialog.findChild(qt.QPushButton, "loadButton")
+        problem = dialog.findChild(qt.QPlainTextEdit, "problemView")
+        assert [entries.item(row).text() for row in range(entries.count)] == ["one", "two  (no image T1)"]
+        assert problem.isHidden()
+        entries.setCurrentRow(1)
+        assert not load.enabled
+        assert "case two has no image T1" in problem.toPlainText()
+        assert not problem.isHidden()
+        entries.itemDoubleClicked.emit(entries.item(1))
+        assert dialog.result() != qt.QDialog.Accepted
+        entries.setCurrentRow(0)
+        assert load.enabled
+        assert problem.isHidden()
+        entries.itemDoubleClicked.emit(entries.item(0))
+        return dialog.result()
+
+    slicerApplication.dialogs.answer("dialog", tryBoth)
+    section.ui.loadCohortButton.click()
+    assert section.parameters.caseName == "one"
+
+
+def test_an_incomplete_case_that_is_a_cohorts_only_one_is_refused_with_what_is_missing(
+    slicerApplication, section, tmp_path
+):
+    path = manifest(tmp_path, ["only"])
+    (tmp_path / "only" / "T1.nrrd").unlink()
+    slicerApplication.dialogs.answer("getOpenFileName", path)
+    section.ui.loadCohortButton.click()
+    theMessage(slicerApplication, "case only has no image T1")
+
+
+def test_many_cases_are_searched_by_typing_and_nothing_out_of_sight_is_loaded(slicerApplication, section, tmp_path):
+    import qt
+
+    names = [f"patient {number:02d}" for number in range(1, 13)]
+    folder = writeCase(tmp_path / names[0])
+    for name in names[1:]:
+        shutil.copytree(folder, tmp_path / name)
+    slicerApplication.dialogs.answer("getOpenFileName", manifest(tmp_path, names, write=False))
+
+    def search(dialog):
+        entries, load = dialog.findChild(qt.QListWidget, "caseList"), dialog.findChild(qt.QPushButton, "loadButton")
+        edit = dialog.findChild(qt.QLineEdit, "filterEdit")
+        assert not edit.isHidden()
+        entries.setCurrentRow(0)
+        edit.text = "nobody"
+        assert all(entries.item(row).isHidden() for row in range(entries.count))
+        assert not load.enabled
+        edit.text = ""
+        assert not any(entries.item(row).isHidden() for row in range(entries.count))
+        assert not load.enabled
+        edit.text = "T 1"
+        assert [entries.item(row).text() for row in range(12) if not entries.item(row).isHidden()] == names[9:]
+        assert load.enabled
+        load.click()
+        return dialog.result()
+
+    slicerApplication.dialogs.answer("dialog", search)
+    section.ui.loadCohortButton.click()
+    assert section.parameters.caseName == "patient 10"
+
+
+def test_dialogs_belong_to_the_main_window_and_begin_where_the_last_case_was(slicerApplication, section, tmp_path):
+    first = writeCase(tmp_path / "first" / "case")
+    slicerApplication.dialogs.answer("getExistingDirectory", str(first))
+    section.ui.loadFolderButton.click()
+    path = manifest(tmp_path / "second", ["only"])
+    for answer in (path, ""):
+        slicerApplication.dialogs.answer("getOpenFileName", answer)
+        section.ui.loadCohortButton.click()
+    slicerApplication.dialogs.answer("getExistingDirectory", "")
+    section.ui.loadFolderButton.click()
+    asked = slicerApplication.dialogs.asked
+    assert [start for _kind, _parent, _title, start, *_more in asked] == [
+        "",
+        str(tmp_path / "first"),
+        str(tmp_path / "second"),
+        str(tmp_path / "second"),
+    ]
+    assert all(parent is slicer.util.mainWindow() for _kind, parent, *_more in asked)
 
 
 def test_a_new_case_lets_go_of_the_results_of_the_one_before(slicerApplication, panel, section):
@@ -462,10 +563,26 @@ def test_alignment_replaces_the_moved_sequences_and_says_how_far(slicerApplicati
     assert same_grid(gridOfVolume(aligned["T2"]), gridOfVolume(t1))
     assert slicer.mrmlScene.IsNodePresent(t2)
     text = section.ui.alignmentLabel.text
+    assert "already" not in text
     found = float(text.split("shift ")[1].split(" mm")[0])
     assert found == pytest.approx(np.linalg.norm(shift), abs=1.5)
     assert "T2 was aligned: rotation" in text
     assert "All sequences overlap T1." in text
+
+
+def test_what_is_aligned_already_stays_and_this_is_said(slicerApplication, panel, section, simulated):
+    names = ("T1", "T2")
+    sequences = {name: addVolume(simulated.image(name), simulated.grid, name) for name in names}
+    panel.parameters.sequences = sequences
+    section.ui.alignButton.click()
+    waitFor(slicerApplication, lambda: not section._align.isRunning, 120)
+    assert section.parameters.sequences == sequences
+    assert slicer.mrmlScene.GetFirstNodeByName("T2 aligned") is None
+    line = section.ui.alignmentLabel.text.splitlines()[0]
+    assert line.startswith("T2 was aligned already and stays as it is (moved by 0.")
+    section.ui.sequencesTable.selectRow(1)
+    section.ui.makeReferenceButton.click()
+    assert "already" not in section.ui.alignmentLabel.text
 
 
 def test_alignment_that_ends_after_another_case_was_loaded_leaves_that_case_alone(

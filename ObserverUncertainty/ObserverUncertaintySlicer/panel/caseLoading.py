@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import qt
+from pathlib import Path
 
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
 from ObserverUncertaintySlicer.caseDisplay import showCase
@@ -11,6 +11,7 @@ from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
 from ObserverUncertaintySlicer.outlines import hideSegmentation
 from ObserverUncertaintySlicer.panel.alignmentCheck import AlignmentCheck
+from ObserverUncertaintySlicer.panel.fileDialogs import chosenCase, chosenCaseFolder, chosenManifest
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
 from ObserverUncertaintySlicer.panel.leaving import hasUnsavedWork, mayLeaveWorkingCopy
 from ObserverUncertaintySlicer.parameters import RaterChoice
@@ -73,7 +74,7 @@ class CaseLoading:
 
     def onLoadFolder(self) -> None:
         """Load a folder of images and masks."""
-        folder = qt.QFileDialog.getExistingDirectory(None, _("Folder with the images and masks of a case"))
+        folder = chosenCaseFolder()
         if not folder:
             return
         with self.panel.errorsShown():
@@ -83,11 +84,13 @@ class CaseLoading:
 
     def onLoadCohort(self) -> None:
         """Load one case of a cohort's manifest."""
-        manifest = qt.QFileDialog.getOpenFileName(None, _("Manifest of a cohort"), "", _("Cohort manifest (*.toml)"))
+        manifest = chosenManifest()
         if not manifest:
             return
         with self.panel.errorsShown():
-            name = _chosenCase(manifestCases(manifest))
+            with waitCursor():
+                cases = manifestCases(manifest)
+            name = chosenCase(Path(manifest).name, cases)
             if name is not None and mayLeaveWorkingCopy(self.panel.parameters):
                 with waitCursor():
                     self.apply(self.logic.loadManifestCase(manifest, name))
@@ -117,12 +120,3 @@ class CaseLoading:
     def _present(self) -> list[str]:
         # Not the nodes themselves, which would keep a patient's voxels in memory.
         return [node.GetID() for node in self.panel.parameters.sequences.values()]
-
-
-def _chosenCase(names: list[str]) -> str | None:
-    if len(names) < 2:
-        return names[0] if names else None
-    # The dialog gives the first entry back when it is cancelled, in every binding of Qt.
-    first = _("Choose a case")
-    chosen = qt.QInputDialog.getItem(None, _("Load from cohort"), _("Case:"), [first, *names], 0, False)
-    return chosen if chosen in names else None

@@ -16,6 +16,7 @@ from ObserverUncertaintySlicer.fileNames import asFileName
 from ObserverUncertaintySlicer.host import saveSetting, setting, waitCursor
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.panel.contents import Key
+from ObserverUncertaintySlicer.panel.fileDialogs import chosenExportFile
 from ObserverUncertaintySlicer.panel.leaving import mayLeaveWorkingCopy
 from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.raters import Rater, raterNames
@@ -169,12 +170,9 @@ class CorrectSection(Section):
     def onExport(self) -> None:
         """Write the last correction to a file."""
         node = self.parameters.lastCorrection
-        filters = "Segmentation (*.seg.nrrd);;NRRD (*.nrrd);;NIfTI (*.nii.gz)"
-        proposed = asFileName(node.GetName()) + ".seg.nrrd"
-        # The file dialog itself asks before it overwrites.
-        path = qt.QFileDialog.getSaveFileName(
-            self.widget, _("Export {name}").format(name=node.GetName()), proposed, filters
-        )
+        title = _("Export {name}").format(name=node.GetName())
+        kinds = {_("Segmentation"): ".seg.nrrd", _("NRRD"): ".nrrd", _("NIfTI"): ".nii.gz"}
+        path = chosenExportFile(title, asFileName(node.GetName()), kinds)
         if path:
             with self.panel.errorsShown():
                 written = self.logic.exportCorrected(node, path, overwrite=True)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintySlicer.caseFolder import sequenceOf
+from ObserverUncertaintySlicer.caseFolder import meantSequences
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.panel.tables import fitHeight, setCell, setUpTable
 
@@ -50,8 +49,6 @@ class SequenceTable:
 
 def guessedSequenceName(volumeName: str, taken: Collection[str] = ()) -> str:
     """The sequence that a volume's name speaks of; the name itself if it speaks of none, or of one that is taken."""
-    try:
-        found = sequenceOf(volumeName)
-    except InputError:  # it speaks of several: nothing to guess
-        return volumeName
-    return volumeName if found is None or found in taken else found
+    meant = meantSequences(volumeName)
+    # It may speak of several: nothing to guess then.
+    return meant[0] if len(meant) == 1 and meant[0] not in taken else volumeName

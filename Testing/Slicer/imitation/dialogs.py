@@ -2,6 +2,7 @@
 
     dialogs.answer("getSaveFileName", "/folder/file.nrrd")
     dialogs.answer("message", qt.QMessageBox.Ok)
+    dialogs.answer("dialog", lambda dialog: dialog.findChild(qt.QListWidget, "caseList").setCurrentRow(1) or 1)
 
 A dialog that no answer waits for fails the test, except a message that only has an OK button.
 """
@@ -81,7 +82,9 @@ def _executeMessageBox(box, *_arguments):
 def _executeDialog(dialog, *_arguments):
     if isinstance(dialog, QtWidgets.QMessageBox):
         return _executeMessageBox(dialog)
-    return current().take("dialog", f"{dialog.className()} {dialog.windowTitle!r}")
+    answer = current().take("dialog", f"{dialog.className()} {dialog.windowTitle!r}")
+    # The test may do something in the dialog, and says with what result it was closed.
+    return answer(dialog) if callable(answer) else answer
 
 
 def _executeMenu(menu, *_arguments):
