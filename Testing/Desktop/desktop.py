@@ -25,14 +25,14 @@ class Desktop:
     Attributes:
         task: what the checks were told: seed and length of the random walk, the manifest of small cases.
         shared: a folder that all Slicer processes of one topic share.
-        problems: what was found beside the check's own assertions.
+        limit: starts the time anew after which the application ends itself, given the seconds.
     """
 
     def __init__(self, task: dict) -> None:
         self.task = task
         self.shared = Path(task["shared"])
-        self.problems: list[str] = []
         self.dialogs = Dialogs()
+        self.limit: Callable[[float], None] = lambda _seconds: None
         self._pictures = Path(task["pictures"])
         self._check = "start"
         self._errors = ErrorWatch()
@@ -131,7 +131,7 @@ class Desktop:
     def loadCase(self, name: str) -> None:
         """Load case01, case02 or case03 of the small simulated cohort by the panel's button."""
         self.fileDialogs(self.task["cohort"])
-        self.answerBoxes(("Case:", name))
+        self.answerBoxes(("Load from cohort", name))
         self.panel.case.ui.loadCohortButton.click()
         assert self.panel.parameters.caseName == name, f"loaded {name}, and have {self.panel.parameters.caseName}"
         self.settle()
@@ -185,12 +185,15 @@ class Desktop:
         """Tracebacks and error lines since the last call; what a check does not ask for makes it fail in the end."""
         return self._errors.new()
 
+    def removedDisplayNodes(self) -> list[str]:
+        """Display nodes that were removed before their segmentation since the last call, which makes Slicer crash."""
+        return self._displayNodes.new()
+
     def begin(self, check: str) -> None:
         """Start a check: an empty scene, the four-up layout, the module open as at first, and the window maximised."""
         self._check = check
         self._tidyUp()
         self.fillScreen()
-        self.problems = []
         self._errors.new()
         self._displayNodes.new()
         self.dialogs.reset()
@@ -198,7 +201,7 @@ class Desktop:
     def end(self) -> list[str]:
         """What was wrong beside the check's own assertions."""
         self.settle()
-        problems = [*self.problems, *self.dialogs.reset(), *self._displayNodes.new()]
+        problems = [*self.dialogs.reset(), *self.removedDisplayNodes()]
         if slicer.app.overrideCursor() is not None:
             problems.append("the wait cursor stays")
             while slicer.app.overrideCursor() is not None:

@@ -10,7 +10,7 @@ import slicer
 
 _TICK_MILLISECONDS = 50
 _TICKS_TO_CLOSE = 60
-_ANSWERED = "ofTheDesktopTest"
+ANSWERED = "ofTheDesktopTest"
 
 
 class Dialogs:
@@ -19,8 +19,9 @@ class Dialogs:
     Attributes:
         problems: what nobody expected, and what stayed open.
         texts: of all boxes since the check began.
-        decide: answers message boxes and other dialogs in place of what was expected; given the dialog and its text.
-        decideFile: chooses a file in place of what was prepared.
+        decide: answers message boxes and other dialogs, given the dialog and its text, in place of what was expected;
+            menus are closed then.
+        decideFile: chooses a file, given the dialog, in place of what was prepared.
     """
 
     def __init__(self) -> None:
@@ -57,11 +58,15 @@ class Dialogs:
         return problems
 
     def _look(self) -> None:
+        menu = slicer.app.activePopupWidget()
+        if menu is not None and self.decide is not None:
+            menu.close()
+            return
         dialog = slicer.app.activeModalWidget()
         if dialog is None or dialog.inherits("QProgressDialog"):
             return
-        ticks = int(dialog.property(_ANSWERED) or 0) + 1
-        dialog.setProperty(_ANSWERED, ticks)
+        ticks = int(dialog.property(ANSWERED) or 0) + 1
+        dialog.setProperty(ANSWERED, ticks)
         if ticks == 1:
             if dialog.inherits("QFileDialog"):
                 self._answerFile(dialog)
@@ -110,9 +115,9 @@ class Dialogs:
             types.setCurrentIndex(found[0])
             types.activated(found[0])
         dialog.findChild(qt.QLineEdit, "fileNameEdit").setText(path)
-        buttons = dialog.findChild(qt.QDialogButtonBox)
-        accept = [button for button in buttons.buttons() if buttons.buttonRole(button) == buttons.AcceptRole]
-        accept[0].click()
+        if not agree(dialog):
+            self.problems.append(f"the file dialog does not take {path}: {dialog.windowTitle}")
+            dismiss(dialog)
 
 
 def textOf(dialog) -> str:
@@ -124,17 +129,43 @@ def textOf(dialog) -> str:
 
 
 def choose(dialog, answer: str) -> bool:
-    """Click the button of that text; or choose the entry of a list and accept; False if the dialog has neither."""
+    """Click the button of that text; or choose the entry of a list and agree; False if the dialog has neither."""
     for button in dialog.findChildren(qt.QPushButton):
         if str(button.text).replace("&", "") == answer:
             button.click()
             return True
+    return chooseEntry(dialog, answer) and agree(dialog)
+
+
+def entries(dialog) -> list[str]:
+    """What a dialog's first list offers."""
     for combo in dialog.findChildren(qt.QComboBox):
-        index = combo.findText(answer)
-        if index >= 0:
-            combo.setCurrentIndex(index)
-            dialog.accept()
-            return True
+        return [str(combo.itemText(index)) for index in range(combo.count)]
+    for view in dialog.findChildren(qt.QListWidget):
+        return [str(view.item(row).text()) for row in range(view.count)]
+    return []
+
+
+def chooseEntry(dialog, answer: str) -> bool:
+    """Choose the first entry that begins so, of a dialog's first list."""
+    found = [index for index, entry in enumerate(entries(dialog)) if entry.startswith(answer)]
+    if not found:
+        return False
+    combos = dialog.findChildren(qt.QComboBox)
+    if combos:
+        combos[0].setCurrentIndex(found[0])
+    else:
+        dialog.findChildren(qt.QListWidget)[0].setCurrentRow(found[0])
+    return True
+
+
+def agree(dialog) -> bool:
+    """Click the button that agrees, such as OK or Save; False if there is none, or it cannot be clicked."""
+    for box in dialog.findChildren(qt.QDialogButtonBox):
+        for button in box.buttons():
+            if box.buttonRole(button) == qt.QDialogButtonBox.AcceptRole and button.enabled:
+                button.click()
+                return True
     return False
 
 

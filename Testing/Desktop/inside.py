@@ -21,6 +21,7 @@ from desktop import MODULE, Desktop
 
 CHECK_SECONDS = 300
 """A check that takes longer hangs: the application ends itself, with the stack. A check's `seconds` gives it more."""
+HEARTBEAT_MILLISECONDS = 5000
 
 
 class Maker:
@@ -33,6 +34,10 @@ class Maker:
         self._stack = (folder / "stack.txt").open("w", encoding="utf-8")
         faulthandler.enable(self._stack)
         self.desktop = Desktop(self.task)
+        self.desktop.limit = self._limit
+        self._heart = qt.QTimer(slicer.app)
+        self._heart.connect("timeout()", (folder / "heartbeat").touch)
+        self._heart.start(HEARTBEAT_MILLISECONDS)
 
     def run(self) -> None:
         """Make the checks, then leave the application."""
@@ -51,8 +56,7 @@ class Maker:
         desktop.settle(1)
         self._write(event="start", problems=[f"when Slicer started:\n{error}" for error in desktop.errors()])
         self._say("first check")
-        sys.path.insert(0, str(Path(__file__).resolve().parent / "checks"))
-        module = importlib.import_module(self.task["topic"])
+        module = importlib.import_module(f"checks.{self.task['topic']}")
         for number, name in enumerate(self.task["checks"]):
             check = getattr(module, PREFIX + name)
             if number and getattr(check, "newSlicer", False):
@@ -62,7 +66,7 @@ class Maker:
     def _make(self, name: str, check) -> None:
         self._write(event="begin", check=name)
         began, problems = time.monotonic(), []
-        faulthandler.dump_traceback_later(getattr(check, "seconds", CHECK_SECONDS), exit=True, file=self._stack)
+        self._limit(getattr(check, "seconds", CHECK_SECONDS))
         try:
             self.desktop.begin(name)
             check(self.desktop)
@@ -73,6 +77,9 @@ class Maker:
             self.desktop.shot("failed")
         faulthandler.cancel_dump_traceback_later()
         self._write(event="end", check=name, problems=problems, seconds=round(time.monotonic() - began, 1))
+
+    def _limit(self, seconds: float) -> None:
+        faulthandler.dump_traceback_later(seconds, exit=True, file=self._stack)
 
     def _write(self, **entry) -> None:
         self._results.write(json.dumps(entry) + "\n")

@@ -29,6 +29,7 @@ def main() -> int:
     options = parseOptions()
     chosen = chosenChecks(options.only)
     pictures = options.pictures.resolve()
+    replay = options.replay.read_text(encoding="utf-8") if options.replay else ""  # it may lie among the pictures
     shutil.rmtree(pictures, ignore_errors=True)
     began, outcomes = time.monotonic(), []
     with tempfile.TemporaryDirectory(prefix="desktop", ignore_cleanup_errors=True) as temporary:
@@ -40,7 +41,7 @@ def main() -> int:
                     "cohort": str(home / "cohort" / "cohort.toml"),
                     "walk": options.walk,
                     "seed": options.seed,
-                    "replay": str(options.replay.resolve()) if options.replay else "",
+                    "replay": replay,
                     "slicer": options.slicer,
                 }
                 session = Session(options.slicer, options.worker_python, topic, home, pictures / topic, display, task)
@@ -83,9 +84,8 @@ def chosenChecks(only: list[str]) -> dict[str, list[str]]:
         topic, _dot, check = name.partition(".")
         known = everything.get(topic, [])
         if not known or (check and check not in known):
-            sys.exit(
-                f"There is no check {name}. There are: {', '.join(f'{t}.{c}' for t in everything for c in everything[t])}"
-            )
+            listed = [f"{topic}.{check}" for topic, names in everything.items() for check in names]
+            sys.exit(f"There is no check {name}. There are: {', '.join(listed)}")
         chosen.setdefault(topic, []).extend([check] if check else known)
     return chosen
 

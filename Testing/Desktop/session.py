@@ -15,7 +15,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 MODULE_FOLDER = HERE.parents[1] / "ObserverUncertainty"
 SILENCE_SECONDS = 420
-"""So long without a word the application is ended from outside; it ends itself sooner, with its stack, if it can."""
+"""So long without a sign of life the application is ended from outside; it ends itself sooner, with its stack."""
 MARKER = "@@@"
 TRACEBACK = "Traceback (most recent call last)"
 

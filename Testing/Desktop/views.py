@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -48,7 +49,7 @@ def drag(name: str, points: Sequence[tuple[float, float]], button: str = "left")
 
     send(qt.QEvent.MouseMove, points[0], none, none)
     send(qt.QEvent.MouseButtonPress, points[0], pressed, pressed)
-    for start, end in zip(points, points[1:], strict=False):
+    for start, end in itertools.pairwise(points):
         for step in range(1, _STEPS + 1):
             at = [a + (b - a) * step / _STEPS for a, b in zip(start, end, strict=True)]
             send(qt.QEvent.MouseMove, at, none, pressed)
