@@ -47,7 +47,7 @@ def exportCorrected(node, path: str | Path, overwrite: bool = False) -> Path:
     """
     requireInScene(node, _("the correction to export"))
     path = Path(path)
-    if not path.name.lower().endswith(EXTENSIONS):
+    if not path.name.endswith(EXTENSIONS):
         raise InputError(
             _("{path}: corrections are written as {known}. Change the file's extension.").format(
                 path=path, known=", ".join(EXTENSIONS)
@@ -68,7 +68,7 @@ def exportCorrected(node, path: str | Path, overwrite: bool = False) -> Path:
         with written_atomically(record) as temporary:
             temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
             # Inside the block: the record moves into place only after the mask did.
-            if path.name.lower().endswith(".seg.nrrd"):
+            if path.name.endswith(".seg.nrrd"):
                 _writeSegmentation(contour, mask, grid, path)
             else:
                 write_mask(path, mask, grid)

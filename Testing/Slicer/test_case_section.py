@@ -589,7 +589,11 @@ def test_alignment_that_ends_after_another_case_was_loaded_leaves_that_case_alon
     slicerApplication, panel, section, simulated
 ):
     names = ("T1", "T2")
-    panel.parameters.sequences = {name: addVolume(simulated.image(name), simulated.grid, name) for name in names}
+    away = replace(simulated.grid, origin=tuple(np.add(simulated.grid.origin, (6.0, -4.0, 3.0)).tolist()))
+    panel.parameters.sequences = {
+        name: addVolume(simulated.image(name), grid, name)
+        for name, grid in zip(names, (simulated.grid, away), strict=True)
+    }
     section.ui.alignButton.click()
     other = {name: addSequence(f"other {name}") for name in names}
     section.loading.apply(LoadedCase("other", other, []))

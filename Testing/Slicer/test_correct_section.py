@@ -185,7 +185,8 @@ def test_the_proposed_file_name_is_one_that_every_system_allows(ready, slicerApp
         ("Dr. A 12.30", "NIfTI", "Dr. A 12.30.nii.gz"),
         ("Dr. A 12.30", "NRRD", "Dr. A 12.30.nrrd"),
         ("a.seg.nrrd", "NIfTI", "a.seg.nrrd"),
-        ("a.NII.GZ", "Segmentation", "a.NII.GZ"),
+        ("a.NII.GZ", "Segmentation", "a.nii.gz"),
+        ("a.SEG.nrrd", "NIfTI", "a.seg.nrrd"),
     ],
 )
 def test_the_chosen_kind_of_file_is_written_unless_an_ending_was_typed(

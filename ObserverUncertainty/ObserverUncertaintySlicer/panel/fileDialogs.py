@@ -8,7 +8,7 @@ from pathlib import Path
 import qt
 import slicer
 
-from ObserverUncertaintyLib.formats.references import extension
+from ObserverUncertaintyLib.formats.references import EXTENSIONS
 from ObserverUncertaintySlicer.caseFiles import ManifestCase
 from ObserverUncertaintySlicer.host import saveSetting, setting
 from ObserverUncertaintySlicer.host import tr as _
@@ -185,8 +185,9 @@ class CaseChooser:
 
 
 def _withEnding(path: str, ending: str) -> str:
-    """The path with an ending; one that is there already, of this or another image format, stays."""
-    return path if extension(Path(path)) else path + ending
+    """The path with an ending; one that was typed, of this or another image format, stays, in small letters."""
+    typed = next((known for known in (".seg.nrrd", *EXTENSIONS) if path.lower().endswith(known)), "")
+    return path[: len(path) - len(typed)] + typed if typed else path + ending
 
 
 def _mayReplace(path: str) -> bool:
