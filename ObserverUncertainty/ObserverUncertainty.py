@@ -77,16 +77,9 @@ def _onSceneFilled(scene, _event):
     from ObserverUncertaintySlicer.layout import shownRows
 
     if shownRows() and not scene.IsBatchProcessing():
-        import qt
+        from ObserverUncertaintySlicer.compareViews import resume
 
-        # Once the layout has made its views.
-        qt.QTimer.singleShot(0, _resumeComparison)
-
-
-def _resumeComparison():
-    from ObserverUncertaintySlicer.compareViews import resume
-
-    resume()
+        resume()
 
 
 class ObserverUncertaintyWidget(ScriptedLoadableModuleWidget):

@@ -24,6 +24,7 @@ from ObserverUncertaintySlicer.raters import asRaters
 from ObserverUncertaintySlicer.sliceLinks import SliceLinks
 from ObserverUncertaintySlicer.sliceRanking import mostUncertainPoint
 from ObserverUncertaintySlicer.sliceViews import centreOn, compositeNodeOf, fillView, normalOf, rowSliceNode, rowVolumes
+from ObserverUncertaintySlicer.viewWidgets import fitControllers
 from ObserverUncertaintySlicer.volumes import voxelsOf
 
 if TYPE_CHECKING:
@@ -251,6 +252,7 @@ def resume() -> CompareViews | None:
 
 
 def _fill(views: CompareViews) -> None:
+    fitControllers(views.sliceNodes)
     titles = (_("Predictive\nentropy\n(bits)"), _("Expert\nentropy\n(bits)"), _("Predictive\n- expert\n(bits)"))
     for row, (overlay, title) in enumerate(zip(views.overlays, titles, strict=False)):
         rowNodes = views.sliceNodes[row * len(ORIENTATIONS) :][: len(ORIENTATIONS)]
