@@ -113,7 +113,6 @@ class Desktop:
     def answerBoxes(self, *answers: tuple[str, str]) -> None:
         """Expect boxes: a part of each one's text, and the button to click or the entry to choose."""
         self.dialogs.expectBoxes(*answers)
-        self._errors.expected += [text for text, _answer in answers]
 
     def fileDialogs(self, *answers) -> None:
         """Prepare the answers of file dialogs: a path, a path with a part of the file type's name, None for Cancel."""
@@ -183,7 +182,7 @@ class Desktop:
 
     def errors(self) -> list[str]:
         """Tracebacks and error lines since the last call; what a check does not ask for makes it fail in the end."""
-        return self._errors.new()
+        return self._errors.new(self.dialogs.expected)
 
     def removedDisplayNodes(self) -> list[str]:
         """Display nodes that were removed before their segmentation since the last call, which makes Slicer crash."""
@@ -201,13 +200,11 @@ class Desktop:
     def end(self) -> list[str]:
         """What was wrong beside the check's own assertions."""
         self.settle()
-        problems = [*self.dialogs.reset(), *self.removedDisplayNodes()]
+        problems = [*self.errors(), *self.dialogs.reset(), *self.removedDisplayNodes()]
         if slicer.app.overrideCursor() is not None:
             problems.append("the wait cursor stays")
             while slicer.app.overrideCursor() is not None:
                 slicer.app.restoreOverrideCursor()
-        problems += self.errors()
-        self._errors.expected = []
         return problems
 
     def _tidyUp(self) -> None:

@@ -19,6 +19,7 @@ class Dialogs:
     Attributes:
         problems: what nobody expected, and what stayed open.
         texts: of all boxes since the check began.
+        expected: texts of those that were expected.
         decide: answers message boxes and other dialogs, given the dialog and its text, in place of what was expected;
             menus are closed then.
         decideFile: chooses a file, given the dialog, in place of what was prepared.
@@ -27,6 +28,7 @@ class Dialogs:
     def __init__(self) -> None:
         self.problems: list[str] = []
         self.texts: list[str] = []
+        self.expected: list[str] = []
         self.decide: Callable[[object, str], None] | None = None
         self.decideFile: Callable[[object], str | None] | None = None
         self._boxes: list[tuple[str, str]] = []
@@ -53,7 +55,7 @@ class Dialogs:
             *(f"the expected box never came: {text}" for text, _answer in self._boxes),
             *(f"the file dialog never came: {path}" for path, _kind in self._files),
         ]
-        self.problems, self.texts, self._boxes, self._files = [], [], [], []
+        self.problems, self.texts, self.expected, self._boxes, self._files = [], [], [], [], []
         self.decide = self.decideFile = None
         return problems
 
@@ -80,11 +82,13 @@ class Dialogs:
         text = textOf(dialog)
         self.texts.append(text)
         if self.decide is not None:
+            self.expected.append(text)
             self.decide(dialog, text)
             return
         for expected in self._boxes:
             if expected[0] in text:
                 self._boxes.remove(expected)
+                self.expected.append(text)
                 if not choose(dialog, expected[1]):
                     self.problems.append(f"the box has no {expected[1]!r}: {text}")
                     dismiss(dialog)

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import slicer
 
-# What Slicer itself logs as an error without the module, each line with its reason.
-EXCUSED: dict[str, str] = {
+# What Slicer itself logs as an error, each line seen in an application without the module, with its reason.
+EXCUSED = {
     "updateAllSegmentsFromMRML(vtkMRMLSegmentationNode*) : Unable to find subject hierarchy item": (
         "closing a scene in which any node refers to a segmentation: its hierarchy item goes before its display node"
     ),
+    "GetSliceOrientationPreset: invalid orientation preset name: Reformat": "loading a scene with turned slice views",
+    "ResolveUnresolvedItems: Failed to process": "loading a scene with folders over another such scene",
+    "ResolveSubjectHierarchy: Failed to merge subject hierarchy nodes": "the same: Slicer builds the hierarchy anew",
+    "vtkSubjectHierarchyItem::DataNodeCache item was missing": "an item of a hierarchy that was built anew",
 }
 
 _LEVELS = ("Error", "Critical", "Fatal")
@@ -33,26 +38,28 @@ class _Listener:
 
 
 class ErrorWatch:
-    """Tells of each error once.
-
-    Attributes:
-        expected: beginnings of lines that belong to an error box that was expected, since Slicer logs what it shows.
-    """
+    """Tells of each error once."""
 
     def __init__(self) -> None:
-        self.expected: list[str] = []
         self._model = slicer.app.errorLogModel()
         self._row, self._length = 0, 0
         self._listener = sys.stderr = _Listener(sys.stderr)
 
-    def new(self) -> list[str]:
-        """The errors since the last call, or since the application started."""
+    def new(self, shown: Sequence[str] = ()) -> list[str]:
+        """The errors since the last call, or since the application started.
+
+        Args:
+            shown: texts of boxes that were expected; Slicer logs what it shows as an error too.
+        """
+        slicer.app.processEvents()  # the log takes entries by events
         found = []
         written, self._listener.text = self._listener.text, ""
         if _TRACEBACK in written:
             found.append(written[written.index(_TRACEBACK) :].strip())
-        found += [text for level, text in self._logged() if level in _LEVELS and self._counts(text, written)]
-        return found
+        for level, text in self._logged():
+            if level in _LEVELS and text not in written:
+                found.append(_unexcused(text, shown))
+        return [text for text in found if text]
 
     def _logged(self) -> list[tuple[str, str]]:
         """Level and text of what was logged since; Slicer appends to its last entry what follows within a second."""
@@ -67,7 +74,10 @@ class ErrorWatch:
         self._row = count
         return entries
 
-    def _counts(self, text: str, written: str) -> bool:
-        if any(excused in text for excused in EXCUSED) or text in written:
-            return False
-        return not any(text.startswith(expected[:80]) for expected in self.expected if expected)
+
+def _unexcused(text: str, shown: Sequence[str]) -> str:
+    """What is left of an entry without what was expected, and without lines of Slicer's own."""
+    for expected in shown:
+        text = text.replace(expected.strip(), "")
+    lines = [line for line in text.splitlines() if not any(excused in line for excused in EXCUSED)]
+    return "\n".join(lines).strip()

@@ -39,14 +39,12 @@ class Inspection:
         self.acting = False
         self.panelWidth = desktop.panelWidth
         self._boxes: list[Fault] = []
-        self._told: list[str] = []
         self._standing: set[str] = set()
         self._own: set[str] = set()
         self._raters: dict[str, tuple[object, object, dict]] = {}
 
     def box(self, dialog, text: str) -> None:
         """Note a box that the application shows; Slicer logs the text of an error box as an error too."""
-        self._told.append(text)
         isError = dialog.inherits("QMessageBox") and dialog.icon in (qt.QMessageBox.Critical, qt.QMessageBox.Warning)
         if isError and not self.acting:
             self._boxes.append(Fault("box", f"an error box came by itself: {text}\n{dialog.detailedText}".rstrip()))
@@ -55,8 +53,7 @@ class Inspection:
         """The faults that came since the last look."""
         desktop = self.desktop
         boxes, self._boxes = self._boxes, []
-        errors = [text for text in desktop.errors() if not any(_sameText(text, told) for told in self._told)]
-        faults = [Fault("error", text) for text in errors] + boxes
+        faults = [Fault("error", text) for text in desktop.errors()] + boxes
         faults += [Fault("display", text) for text in desktop.removedDisplayNodes()]
         faults += self._changedRaters()
         modal = slicer.app.activeModalWidget()
@@ -130,7 +127,3 @@ def _stamp(node) -> list:
         image = segmentation.GetSegment(segmentID).GetRepresentation("Binary labelmap")
         found.append((segmentID, image.GetMTime() if image is not None else 0))
     return found
-
-
-def _sameText(logged: str, told: str) -> bool:
-    return bool(told) and logged.startswith(told[:80])

@@ -11,8 +11,9 @@ from random import Random
 
 import dialogs
 import qt
+import slicer
 from actions import Actions
-from desktop import Desktop
+from desktop import MODULE, Desktop
 from inspection import Fault, Inspection
 
 ACTION_SECONDS = 180
@@ -20,6 +21,7 @@ ACTION_SECONDS = 180
 _FEW_SAMPLES = 3
 _JOB_SECONDS = 40
 _MOSTLY = 0.75
+_WIDTHS = (450, 500, 600)
 _ENDINGS = (".seg.nrrd", ".nrrd", ".nii.gz", ".txt", "")
 
 
@@ -44,6 +46,7 @@ class Walk:
         self._actions = Actions(desktop, self._work)
         self._random = Random(seed)
         self._number = 0
+        desktop.panelWidth = _WIDTHS[1]
         self.inspection = Inspection(desktop)
         desktop.dialogs.decide = self._answer
         desktop.dialogs.decideFile = self._file
@@ -80,6 +83,7 @@ class Walk:
             self._note(Fault("error", traceback.format_exc()))
         finally:
             self.inspection.acting = False
+        self._setWidth(name, random)
         self.desktop.settle(0.1)
         self._waitForJobs(random)
         for fault in self.inspection.new():
@@ -91,6 +95,12 @@ class Walk:
     def _note(self, fault: Fault) -> None:
         self.faults.append((self._number, fault))
         self._log.write(f"# FAULT {fault.kind}: {fault.text}".replace("\n", "\n#   ") + "\n")
+
+    def _setWidth(self, name: str, random: Random) -> None:
+        """After another module, which may have needed more room, the user gives the panel the width that suits."""
+        if name == "module" and slicer.util.selectedModule() == MODULE:
+            self.inspection.panelWidth = random.choice(_WIDTHS)
+            self.desktop.panelWidth = self.inspection.panelWidth
 
     def _limitWork(self) -> None:
         """Predictions of a few samples only, so that a walk takes minutes."""
