@@ -105,7 +105,9 @@ def sortFolder(folder: Path) -> FolderFiles:
     for file in files:
         sorting.add(file)
     notes = sorting.notes()
-    left = [entry.name for entry in entries if entry not in files and entry.suffix not in (".raw", ".zraw")]
+    # An image's data or what is said about it, which nobody misses.
+    besides = (".raw", ".zraw", ".json")
+    left = [entry.name for entry in entries if entry not in files and entry.suffix not in besides]
     if left:
         notes.append(_("left out, since they are no image files: {names}").format(names=", ".join(left)))
     if not sorting.images and not sorting.drawn:

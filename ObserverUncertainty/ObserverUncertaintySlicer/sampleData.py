@@ -124,13 +124,23 @@ def _made() -> LoadedCase | None:
 
 
 def _keepAndLoad(artifacts: Mapping[str, Path]) -> LoadedCase:
+    from ObserverUncertaintyLib.errors import InputError
+
     kept = sampleFolder()
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=kept.parent) as temporary:
-        copy = Path(temporary) / kept.name
-        shutil.copytree(artifacts["manifest"].parent, copy)
-        shutil.rmtree(kept, ignore_errors=True)
-        copy.replace(kept)
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=kept.parent) as temporary:
+            copy = Path(temporary) / kept.name
+            shutil.copytree(artifacts["manifest"].parent, copy)
+            shutil.rmtree(kept, ignore_errors=True)
+            copy.replace(kept)
+    except OSError as error:
+        raise InputError(
+            _(
+                "{folder}: the sample case cannot be kept there: {error}. Check that you may write there, and the free "
+                "space."
+            ).format(folder=kept, error=error)
+        ) from error
     return _load(kept / "cohort.toml")
 
 

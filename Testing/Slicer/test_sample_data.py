@@ -106,6 +106,14 @@ def test_where_it_cannot_be_made_a_message_tells_why(slicerApplication, kept, do
     assert slicer.app.overrideCursor() is None
 
 
+def test_a_folder_that_cannot_be_written_to_is_named(slicerApplication, kept, download):
+    kept.parent.parent.mkdir(parents=True, exist_ok=True)
+    kept.parent.write_text("a file where the folder should be", encoding="utf-8")
+    assert download() == []
+    (message,) = slicerApplication.dialogs.messages
+    assert f"{kept}: the sample case cannot be kept there: " in message.text
+
+
 def failing():
     """A job that fails at once."""
     from ObserverUncertaintyLib.jobs import JobError, JobProgress

@@ -54,6 +54,20 @@ def chosenExportFile(title: str, name: str, kinds: Mapping[str, str]) -> str:
     Returns:
         The path with an ending, "" if none is chosen: the ending that was typed, else that of the chosen kind.
     """
+    while True:
+        typed, chosen = _askedForFile(title, name, kinds)
+        if not typed:
+            return ""
+        path = _withEnding(typed, chosen)
+        # The dialog itself asked about the name as it was typed.
+        if path == typed or not Path(path).exists() or _mayReplace(path):
+            saveSetting(_EXPORT_FOLDER, str(Path(path).parent))
+            return path
+        name = typed
+
+
+def _askedForFile(title: str, name: str, kinds: Mapping[str, str]) -> tuple[str, str]:
+    """The path as it was typed, and the ending of the chosen kind; "" for both if none is chosen."""
     dialog = qt.QFileDialog(slicer.util.mainWindow(), title, setting(_EXPORT_FOLDER))
     dialog.setAcceptMode(qt.QFileDialog.AcceptSave)
     dialog.setFileMode(qt.QFileDialog.AnyFile)
@@ -63,15 +77,10 @@ def chosenExportFile(title: str, name: str, kinds: Mapping[str, str]) -> str:
     dialog.setNameFilters([f"{shown} ({ending.replace('.', '*')})" for shown, ending in titles.items()])
     dialog.selectFile(name)
     try:
-        while dialog.exec_():
-            (typed,) = dialog.selectedFiles()
-            chosen = next(ending for shown, ending in titles.items() if dialog.selectedNameFilter().startswith(shown))
-            path = _withEnding(typed, chosen)
-            # The dialog itself asked about the name as it was typed.
-            if path == typed or not Path(path).exists() or _mayReplace(path):
-                saveSetting(_EXPORT_FOLDER, str(Path(path).parent))
-                return path
-        return ""
+        if not dialog.exec_():
+            return "", ""
+        (typed,) = dialog.selectedFiles()
+        return typed, next(ending for shown, ending in titles.items() if dialog.selectedNameFilter().startswith(shown))
     finally:
         dialog.deleteLater()
 
@@ -175,9 +184,10 @@ class CaseChooser:
 
     def _onDown(self) -> None:
         self._list.setFocus()
-        visible = [row for row in range(len(self._cases)) if not self._list.item(row).isHidden()]
-        if visible and self._selected is None:
-            self._list.setCurrentRow(visible[0])
+        first = self._cases.index(self._selected) + 1 if self._selected is not None else 0
+        below = [row for row in range(first, len(self._cases)) if not self._list.item(row).isHidden()]
+        if below:
+            self._list.setCurrentRow(below[0])
 
     def _onDoubleClicked(self, _item) -> None:
         if self.chosen is not None:
