@@ -24,7 +24,7 @@ from ObserverUncertaintySlicer.raters import asRaters
 from ObserverUncertaintySlicer.sliceLinks import SliceLinks
 from ObserverUncertaintySlicer.sliceRanking import mostUncertainPoint
 from ObserverUncertaintySlicer.sliceViews import centreOn, compositeNodeOf, fillView, normalOf, rowSliceNode, rowVolumes
-from ObserverUncertaintySlicer.viewWidgets import fitControllers
+from ObserverUncertaintySlicer.viewWidgets import fitControllers, keptWindowSize
 from ObserverUncertaintySlicer.volumes import voxelsOf
 
 if TYPE_CHECKING:
@@ -216,14 +216,14 @@ def compare(
 
     if _present is not None:
         _present.close()
-    layoutLogic = layout.showRows(len(overlays))
-    views = _present = CompareViews(backgroundVolume, overlays, layoutLogic)
-    _fill(views)
-    views.setOpacity(opacity)
-    hideSegmentations(views.sliceNodes)
-    showRaterOutlines(raters, views.sliceNodes)
-    # In the application, views get their size only now.
-    processEvents()
+    with keptWindowSize():
+        views = _present = CompareViews(backgroundVolume, overlays, layout.showRows(len(overlays)))
+        _fill(views)
+        views.setOpacity(opacity)
+        hideSegmentations(views.sliceNodes)
+        showRaterOutlines(raters, views.sliceNodes)
+        # In the application, views get their size only now.
+        processEvents()
     views.fit()
     uncertain = next((volume for volume in overlays[:2] if voxelsOf(volume).max() > 0), None)
     if uncertain is not None:
