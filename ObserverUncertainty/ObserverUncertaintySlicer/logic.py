@@ -62,8 +62,8 @@ class LogicSteps:
         """Align sequences rigidly to one of them (the first if None); the originals stay as they are.
 
         Returns:
-            Sequence name to volume: new nodes on the reference's grid for what was moved, the reference itself, and what
-            was aligned to it already.
+            Sequence name to volume: new nodes on the reference's grid for what was moved, the reference itself, and
+            what was aligned to it already.
         """
         job = _step("alignment").registerSequences(sequences, reference)
         return job.result() if wait else job
