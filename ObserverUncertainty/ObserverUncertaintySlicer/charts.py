@@ -40,7 +40,8 @@ def lossPlot(
     for name, curve in curves.items():
         values = np.asarray(curve, float)
         known = np.isfinite(values)
-        series.append((name, np.flatnonzero(known) + 1, values[known], None))
+        if known.any():
+            series.append((name, np.flatnonzero(known) + 1, values[known], None))
         highest = max(highest, *values[known], 0.0)
     chart = _chart(output, "LossPlot", _("Loss"), _("Loss of the training"), _("Epoch"), _("Loss"))
     # A plot view fits its axes to a chart once, when it comes to show it, and not when the curve grows.
@@ -146,6 +147,9 @@ def _plot(chart, series: list[tuple], plotType: int, withLines: bool) -> None:
 
 
 def _fillTable(tableNode, chart, name: str, x, y, labels: list[str] | None) -> None:
+    if len(x) == 1:
+        # Twice the same: at every painting of a single point, drawn as a line or not, VTK logs an error.
+        x, y, labels = np.repeat(x, 2), np.repeat(y, 2), labels and labels * 2
     table = vtk.vtkTable()
     for title, values in ((chart.GetXAxisTitle(), x), (chart.GetYAxisTitle(), y)):
         column = numpy_support.numpy_to_vtk(np.asarray(values, float), deep=True)

@@ -31,6 +31,21 @@ def test_losses_are_plotted_from_epoch_one(scene):
     assert training.GetName() == "Training"
 
 
+def test_a_single_point_is_there_twice_since_vtk_draws_no_line_of_one(scene):
+    chart = lossPlot([0.9, 0.5], [NAN, 0.7])
+    _training, validation = seriesOf(chart)
+    assert values(validation) == [[2, 2], [0.7, 0.7]]
+    lossPlot([0.9, 0.5, 0.4], [NAN, 0.7, 0.6], chart)
+    assert values(validation) == [[2, 3], [0.7, 0.6]]
+
+
+def test_a_curve_without_any_number_is_none(scene):
+    chart = lossPlot([0.9, 0.5], [NAN, NAN])
+    assert [series.GetName() for series in seriesOf(chart)] == ["Training"]
+    lossPlot([NAN], [NAN], chart)
+    assert seriesOf(chart) == []
+
+
 def test_the_axes_show_every_epoch_of_both_curves_however_they_grow(scene):
     chart = lossPlot([0.9])
     assert (chart.GetXAxisRangeAuto(), chart.GetYAxisRangeAuto()) == (False, False)
@@ -82,7 +97,7 @@ def test_the_cohort_chart_has_one_point_a_case_and_one_series_an_arm(scene):
     none, staple = seriesOf(chart)
     assert (none.GetName(), staple.GetName()) == ("none", "staple")
     assert values(none) == [[0.8, 0.7], [0.4, 0.5]]  # Dice to the right, WME up
-    assert values(staple) == [[0.9], [0.2]]
+    assert values(staple) == [[0.9, 0.9], [0.2, 0.2]]
     table = none.GetTableNode().GetTable()
     labels = table.GetColumnByName(none.GetLabelColumnName())
     assert [labels.GetValue(row) for row in range(2)] == ["a", "b"]
@@ -107,7 +122,7 @@ def test_a_chart_of_another_kind_is_not_overwritten(scene):
     chart = lossPlot([0.9])
     with pytest.raises(InputError, match="Loss"):
         wmeDiceChart({"none": [("a", 0.4, 0.8)]}, chart)
-    assert values(seriesOf(chart)[0])[1] == [0.9]
+    assert values(seriesOf(chart)[0])[1] == [0.9, 0.9]
 
 
 def test_the_plot_layout_shows_the_chart(scene):
