@@ -11,7 +11,7 @@ FOUR_UP = 3
 def check_rows_are_labelled_and_lined_up(desktop):
     desktop.loadCase("case01")
     desktop.showComparison()
-    _requireLabels(desktop, "PPPEEE")
+    _requireLabels("PPPEEE")
     boxes = [_sliceWidget(name).geometry for name in _names("Predictive", "Expert")]
     for column in range(3):
         upper, lower = boxes[column], boxes[column + 3]
@@ -19,7 +19,7 @@ def check_rows_are_labelled_and_lined_up(desktop):
     desktop.shot("two_rows")
     desktop.panel.compare.ui.differenceCheck.click()
     desktop.settle()
-    _requireLabels(desktop, "PPPEEEDDD")
+    _requireLabels("PPPEEEDDD")
     desktop.shot("three_rows")
 
 
@@ -115,7 +115,7 @@ def check_another_foreground_changes_one_view_and_its_label(desktop):
     expected = [parameters.predictiveEntropy.GetID()] * 3 + [parameters.expertEntropy.GetID()] * 3
     expected[3] = parameters.probability.GetID()
     assert list(shown.values()) == expected
-    _requireLabels(desktop, "PPP?EE")
+    _requireLabels("PPP?EE")
 
 
 def check_a_new_prediction_takes_the_place_of_the_one_shown(desktop):
@@ -166,7 +166,7 @@ def _sliceWidget(name):
     return slicer.app.layoutManager().sliceWidget(name)
 
 
-def _requireLabels(desktop, expected):
+def _requireLabels(expected):
     rows = ("Predictive", "Expert", "Difference")[: len(expected) // 3]
     labels = "".join(str(_sliceWidget(name).sliceController().sliceViewLabel) for name in _names(*rows))
     assert labels == expected, labels

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import slicer
 from desktop import newSlicer
+
+_rows = itertools.count()
 
 
 def check_a_loaded_scene_shows_the_case_and_the_editor_is_on_its_copy(desktop):
@@ -92,13 +96,13 @@ def _requireEditing(desktop):
     assert editor.mrmlSegmentEditorNode().GetSegmentationNode() is copy
 
 
-def _requirePainting(desktop, places=iter(range(100))):
+def _requirePainting(desktop):
     copy = desktop.panel.parameters.workingCopy
     desktop.panel.correct.ui.editor.setActiveEffectByName("Paint")
     desktop.settle()
     before = desktop.voxels(copy)
     # Each time elsewhere: painting what is painted changes nothing.
-    row = 0.2 + 0.06 * next(places)
+    row = 0.2 + 0.06 * next(_rows)
     desktop.mouse("Red", [(0.4, row), (0.5, row)])
     assert desktop.voxels(copy) != before, "painting did nothing"
     desktop.panel.correct.ui.editor.setActiveEffectByName("")

@@ -1,0 +1,160 @@
+"""Step 6: only the working copy is edited, the views go where it matters, and nothing gets in the way of the brush."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import qt
+import slicer
+import vtk
+
+FIGURES_SECONDS = 10
+
+
+def check_nothing_but_the_copy_can_be_chosen(desktop):
+    desktop.loadCase("case01")
+    correct = desktop.panel.correct
+    correct.ui.startButton.click()
+    desktop.settle()
+    editor = correct.ui.editor
+    for combo in editor.findChildren(slicer.qMRMLNodeComboBox):
+        assert not combo.visible, f"{combo.objectName} lets another node be chosen"
+    for name in ("AddSegmentButton", "RemoveSegmentButton", "SwitchToSegmentationsButton"):
+        (button,) = [child for child in editor.findChildren(qt.QAbstractButton) if child.objectName == name]
+        assert not button.visible, name
+    assert editor.segmentationNode() is desktop.panel.parameters.workingCopy
+    desktop.shot("editor")
+
+
+def check_paint_undo_and_the_figures_follow(desktop):
+    desktop.loadCase("case01")
+    desktop.panel.disagreement.ui.expertEntropyButton.click()
+    correct, parameters = desktop.panel.correct, desktop.panel.parameters
+    correct.ui.startButton.click()
+    copy, raters = parameters.workingCopy, parameters.raters[0].node
+    before, ratersBefore = desktop.voxels(copy), desktop.voxels(raters)
+    correct.ui.editor.setActiveEffectByName("Paint")
+    desktop.mouse("Red", [(0.4, 0.3), (0.5, 0.3)])
+    painted = desktop.voxels(copy)
+    assert painted != before
+    desktop.wait(lambda: " 0.00 mL changed" not in str(correct.ui.liveLabel.text), FIGURES_SECONDS, "the figures")
+    desktop.shot("painted")
+    correct.ui.editor.undo()
+    assert desktop.voxels(copy) == before
+    correct.ui.editor.redo()
+    assert desktop.voxels(copy) == painted
+    correct.ui.authorEdit.text = "Anna Süß"
+    correct.ui.saveButton.click()
+    saved = parameters.lastCorrection
+    assert not saved.GetDisplayNode().GetVisibility(), "the saved correction covers the copy"
+    assert desktop.voxels(raters) == ratersBefore
+
+
+def check_next_moves_every_view_also_on_a_tilted_image(desktop):
+    for degrees in (0, 8):
+        slicer.mrmlScene.Clear(0)
+        desktop.loadCase("case01")
+        if degrees:
+            _tilt(desktop, degrees)
+        desktop.panel.disagreement.ui.expertEntropyButton.click()
+        entropy = desktop.panel.parameters.expertEntropy
+        for rotate in (False, True):
+            if rotate:
+                for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
+                    node.RotateToVolumePlane(entropy)
+            _requireStepping(desktop, entropy, f"tilted by {degrees} degrees, views turned: {rotate}")
+
+
+def check_next_says_so_where_no_view_can_move(desktop):
+    desktop.loadCase("case01")
+    desktop.panel.disagreement.ui.expertEntropyButton.click()
+    slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUp3DView)
+    desktop.settle()
+    desktop.panel.correct.ui.nextButton.click()
+    assert "No view moved" in str(desktop.panel.correct.ui.sliceLabel.text)
+
+
+def check_a_segment_that_was_removed_is_told_beside_the_figures(desktop):
+    desktop.loadCase("case01")
+    desktop.panel.correct.ui.startButton.click()
+    copy = desktop.panel.parameters.workingCopy
+    copy.GetSegmentation().RemoveSegment(copy.GetSegmentation().GetNthSegmentID(0))
+    label = desktop.panel.correct.ui.liveLabel
+    desktop.wait(lambda: "does not have the segment" in str(label.text), FIGURES_SECONDS, "the text")
+    desktop.settle(1.0)  # a modal box would be a problem of this check
+
+
+def check_keys_of_the_editor_do_not_act_where_one_types_into_another_step(desktop):
+    slicer.app.setActiveWindow(desktop.window)  # without a window manager no window has the keyboard
+    desktop.loadCase("case01")
+    none = _shortcuts(desktop)
+    desktop.panel.correct.ui.startButton.click()
+    desktop.wait(lambda: _shortcuts(desktop) > none, what="the editor's keys")
+    desktop.panel.disagreement.ui.liveCheck.setFocus()
+    # Otherwise Space on a check box would start an effect.
+    desktop.wait(lambda: _shortcuts(desktop) == none, what="the keys to be given back to another step")
+    desktop.panel.correct.ui.commentEdit.setFocus()
+    desktop.wait(lambda: _shortcuts(desktop) > none, what="the editor's keys again")
+    slicer.util.selectModule("Data")
+    desktop.wait(lambda: _shortcuts(desktop) == none, what="the keys to be given back to another module")
+    slicer.util.selectModule("ObserverUncertainty")
+
+
+def check_leaving_for_another_module_and_back_keeps_the_copy(desktop):
+    desktop.loadCase("case01")
+    desktop.panel.correct.ui.startButton.click()
+    desktop.panel.correct.ui.editor.setActiveEffectByName("Paint")
+    slicer.util.selectModule("SegmentEditor")
+    desktop.settle()
+    assert desktop.panel.correct.ui.editor.activeEffect() is None
+    slicer.util.selectModule("ObserverUncertainty")
+    desktop.settle()
+    editor = desktop.panel.correct.ui.editor
+    assert editor.segmentationNode() is desktop.panel.parameters.workingCopy
+    assert editor.mrmlSegmentEditorNode().GetSegmentationNode() is desktop.panel.parameters.workingCopy
+
+
+def _requireStepping(desktop, entropy, when):
+    """Each click shows, in every view, a place that is uncertain and was not shown before."""
+    from ObserverUncertaintySlicer.volumes import arrayOfVolume, gridOfVolume, matrixOfGrid
+
+    values, toIndex = arrayOfVolume(entropy), np.linalg.inv(matrixOfGrid(gridOfVolume(entropy)))
+    places = []
+    for _click in range(3):
+        desktop.panel.correct.ui.nextButton.click()
+        desktop.settle(0.1)
+        middles = [_middle(node) for node in slicer.util.getNodesByClass("vtkMRMLSliceNode") if node.IsMappedInLayout()]
+        assert len(middles) == 3
+        for middle in middles:
+            np.testing.assert_allclose(middle, middles[0], atol=0.1, err_msg=when)
+        i, j, k = np.rint((toIndex @ [*middles[0], 1])[:3]).astype(int)
+        assert values[k, j, i] > 0.05, f"not an uncertain place, {when}"
+        places.append(tuple(middles[0]))
+    assert len(set(places)) == 3, f"{places}, {when}"
+    text = str(desktop.panel.correct.ui.sliceLabel.text)
+    assert "uncertain places" in text, text
+
+
+def _middle(sliceNode):
+    matrix = sliceNode.GetSliceToRAS()
+    return [matrix.GetElement(row, 3) for row in range(3)]
+
+
+def _tilt(desktop, degrees):
+    """Turn the whole case in the scene about two axes, as a tilted scan lies."""
+    transform = vtk.vtkTransform()
+    transform.RotateX(degrees)
+    transform.RotateZ(degrees / 2)
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "tilt")
+    node.SetMatrixTransformToParent(transform.GetMatrix())
+    parameters = desktop.panel.parameters
+    for moved in [*parameters.sequences.values(), parameters.raters[0].node]:
+        moved.SetAndObserveTransformNodeID(node.GetID())
+    assert math.degrees(math.acos(transform.GetMatrix().GetElement(2, 2))) > degrees / 2
+    desktop.settle()
+
+
+def _shortcuts(desktop):
+    """How many keys the editor has taken over in the whole window."""
+    return len([key for key in desktop.window.findChildren(qt.QShortcut) if key.parent() is desktop.window])
