@@ -67,7 +67,12 @@ class DeviceReport:
     @property
     def hasGpu(self) -> bool:
         """Whether there is something faster than the processor."""
-        return any(device.name != PROCESSOR for device in self.devices)
+        return self.best != PROCESSOR
+
+    @property
+    def best(self) -> str:
+        """The device that jobs take by themselves."""
+        return next((device.name for device in self.devices if device.name != PROCESSOR), PROCESSOR)
 
 
 _known: dict[str, DeviceReport] = {}

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 from ObserverUncertaintyLib.cases import Cohort
 from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.files import other_settings
 from ObserverUncertaintyLib.fusion import FusionMethod
 from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, TrainRequest
+from ObserverUncertaintyLib.model_file import begun_training
 from ObserverUncertaintyLib.settings import TrainingSettings
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob, jobFolder, startSceneJob
+from ObserverUncertaintySlicer.devices import AUTO, knownDevices
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.sceneCases import SceneCase, exportSceneCohort
 
@@ -59,7 +62,8 @@ def trainModel(
         A job whose result is the model's folder.
 
     Raises:
-        InputError: the manifest cannot be used, or an option or value is unknown.
+        InputError: the manifest cannot be used, an option or value is unknown, or the training to go on with began
+            otherwise.
     """
     cohort = Cohort.open(manifestPath, cases)  # wrong input is told at once, not by a job that fails
     base = PRESETS[preset] if preset else TrainingSettings()
@@ -73,7 +77,12 @@ def trainModel(
         overwrite=overwrite,
         resample=resample,
     )
-    name = _("train {fusion} on {cohort}").format(fusion=request.settings.fusion.value, cohort=cohort.name)
+    if resume:
+        _requireSameTraining(request, cohort)
+    how = _("train without fusion on {cohort}")
+    if request.settings.fusion is not FusionMethod.NONE:
+        how = _("train with fusion {fusion} on {cohort}")
+    name = how.format(fusion=request.settings.fusion.value, cohort=cohort.name)
     return startSceneJob(request, _modelFolder, name=name, folder=folder, keepRunning=keepRunning)
 
 
@@ -110,6 +119,59 @@ def trainOnScene(
 
 def _modelFolder(artifacts: Mapping[str, Path]) -> Path:
     return artifacts["model"]
+
+
+def _requireSameTraining(request: TrainRequest, cohort: Cohort) -> None:
+    """Refuse to go on with a training that began otherwise; the worker compares the images and contours as well."""
+    begun = begun_training(request.model)
+    if begun is None:
+        return
+    now = {**asdict(request.settings), "cohort": cohort.name, "label": cohort.manifest.label}
+    device = _deviceType(request.device)
+    if device is not None:
+        now["device_type"] = device
+    different = other_settings({name: begun.get(name) for name in now}, now)
+    before = len(begun.get("cases", ()))
+    if before != len(cohort):
+        different["cases"] = (before, len(cohort))
+    if different:
+        words = _words()
+        lines = [
+            _("{setting}: {before}, now {now}").format(setting=words.get(name, name), before=old, now=new)
+            for name, (old, new) in different.items()
+        ]
+        raise InputError(
+            _(
+                "{folder} holds a training that began with other settings:\n\n{differences}\n\n"
+                'Set them as they were to go on with it. Otherwise choose "begin again", or another folder.'
+            ).format(folder=request.model, differences="\n".join(lines))
+        )
+
+
+def _deviceType(name: str) -> str | None:
+    """What kind of device a job takes; None if that is not known yet."""
+    if name == AUTO:
+        report = knownDevices()
+        if report is None:
+            return None
+        name = report.best
+    return name.partition(":")[0]
+
+
+def _words() -> dict[str, str]:
+    """The settings as the panel calls them."""
+    return {
+        "fusion": _("Fusion"),
+        "epochs": _("Epochs"),
+        "depth": _("Poolings of the preset"),
+        "filters": _("Filters of the preset"),
+        "spacing": _("Spacing of the preset"),
+        "background_slices": _("Slices without the structure, of the preset"),
+        "cohort": _("Cohort"),
+        "label": _("Structure"),
+        "cases": _("Number of cases"),
+        "device_type": _("Device"),
+    }
 
 
 def _settings(base: TrainingSettings, given: Mapping[str, Any]) -> TrainingSettings:

@@ -285,6 +285,20 @@ def test_a_path_is_text_and_announced_once(ctk, tmp_path):
         edit.currentPath = tmp_path
 
 
+def test_a_path_line_edit_says_nothing_of_a_path_that_its_filter_refuses(slicerApplication):
+    import ctk
+
+    edit, seen = ctk.ctkPathLineEdit(), []
+    edit.connect("currentPathChanged(QString)", seen.append)
+    edit.currentPath = "/a"
+    edit.currentPath = ""
+    edit.nameFilters = ["Scores (*.csv)", "Tables (*.tsv)"]
+    for path in ("/a/b.nrrd", "/a/b.tsv", "/a/b.csv"):
+        edit.currentPath = path
+        assert edit.comboBox().lineEdit().text == edit.currentPath == path
+    assert seen == ["/a", "/a/b.tsv", "/a/b.csv"]
+
+
 def test_a_node_combo_box_selects_only_nodes_of_its_types(nodeComboBox):
     scan, other = volume("Scan"), slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode")
     seen = []
@@ -347,7 +361,14 @@ def test_a_table_view_shows_the_table_and_follows_it(slicerApplication):
     view = slicer.qMRMLTableView()
     view.setMRMLTableNode(table)
     model = view.model()
+    header = [model.horizontalHeaderItem(0).text(), *(model.item(row, 0).text() for row in range(model.rowCount()))]
+    assert header == ["A", "WME", "0.5", "0.25"]
+    assert model.item(1, 0).isEditable()
+    table.SetUseColumnTitleAsColumnHeader(True)
+    table.SetLocked(True)
+    assert model.horizontalHeaderItem(0).text() == "WME"
     assert (model.rowCount(), model.item(1, 0).text()) == (2, "0.25")
+    assert not model.item(1, 0).isEditable()
     slicer.util.updateTableFromArray(table, [np.array([0.125])], ["WME"])
     assert (model.rowCount(), model.item(0, 0).text()) == (1, "0.125")
     with pytest.raises(ValueError, match="not a table node"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import pytest
 import slicer
 from opened_panel import openPanel, simulatedSequences, waitFor, writeDiscs
 
-from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, JobState, ProbeRequest, SimulateRequest, start_job
+from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, JobState, ProbeRequest, SimulateRequest, TrainRequest, start_job
 from ObserverUncertaintySlicer import host
 from ObserverUncertaintySlicer.backgroundJobs import jobsFolder, newJobFolder, startSceneJob
 from ObserverUncertaintySlicer.modelCards import shippedModel
@@ -17,7 +18,7 @@ from ObserverUncertaintySlicer.prediction import predictCase
 from ObserverUncertaintySlicer.training import trainModel
 from ObserverUncertaintySlicer.volumes import arrayOfVolume
 
-NAME, STATE, PROGRESS, STARTED, FOLDER = range(5)
+STATE, PROGRESS, JOB, STARTED = range(4)
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +35,7 @@ def openList(slicerApplication, moduleFile, monkeypatch, tmp_path):
 
 
 def cells(section, row):
-    return [section.ui.jobTable.item(row, column).text() for column in range(5)]
+    return [section.ui.jobTable.item(row, column).text() for column in range(4)]
 
 
 def choose(section, row):
@@ -74,11 +75,53 @@ def test_jobs_of_earlier_sessions_are_listed_newest_first(openList):
     second = quickJob("second")
     section = openList()
     assert section.ui.sectionButton.text == "Jobs: 2"
-    assert cells(section, 1)[NAME] == "first"
+    assert cells(section, 1)[JOB] == "first"
     found = cells(section, 0)
-    assert (found[NAME], found[STATE], found[PROGRESS]) == ("second", "done", "100 %")
-    assert found[STARTED] == second.started.strftime("%Y-%m-%d %H:%M")
-    assert found[FOLDER] == str(second.folder)
+    assert (found[JOB], found[STATE], found[PROGRESS]) == ("second", "done", "100 %")
+    assert found[STARTED] == second.started.strftime("%H:%M")
+    toolTip = section.ui.jobTable.item(0, STATE).toolTip()
+    assert toolTip.splitlines() == [
+        "second",
+        "done",
+        second.started.strftime("Started %Y-%m-%d %H:%M"),
+        str(second.folder),
+    ]
+
+
+def test_a_job_of_another_day_shows_its_date(openList):
+    job = quickJob()
+    content = json.loads((job.folder / "job.json").read_text(encoding="utf-8"))
+    content["started"] = "2026-01-02T03:04:05+01:00"
+    (job.folder / "job.json").write_text(json.dumps(content), encoding="utf-8")
+    section = openList()
+    assert cells(section, 0)[STARTED] == "2026-01-02"
+    assert "Started 2026-01-02 03:04" in section.ui.jobTable.item(0, JOB).toolTip()
+
+
+def test_a_job_that_failed_after_its_first_task_is_not_called_complete(openList):
+    job = start_job(TrainRequest("no.toml", "model"), newJobFolder("train"), name="train", python=sys.executable)
+    job.wait(60)
+    told = {"task": "load", "done": 2, "total": 2, "already": 0, "detail": ""}
+    first = json.dumps({"kind": "progress", "time": 1, "data": told})
+    lines = (job.folder / "events.jsonl").read_text(encoding="utf-8")
+    (job.folder / "events.jsonl").write_text(f"{first}\n{lines}", encoding="utf-8")
+    section = openList()
+    assert section._jobs[0].progress.fraction == 1.0
+    assert cells(section, 0)[:JOB] == ["failed", ""]
+
+
+def test_jobs_that_cannot_be_looked_for_are_told_in_the_panel_and_not_in_a_message(
+    openList, slicerApplication, monkeypatch
+):
+    section = openList()
+
+    def refuse():
+        raise PermissionError("no entry")
+
+    monkeypatch.setattr(f"{type(section).__module__}.knownJobs", refuse)
+    section.panel.jobsChanged()
+    assert "no entry" in section.ui.loadedLabel.text
+    assert slicerApplication.dialogs.messages == []
 
 
 def test_the_folders_are_read_on_entering_and_on_a_click_and_not_at_every_change(openList, slicerApplication):
@@ -199,6 +242,7 @@ def test_rows_of_running_jobs_keep_up_by_themselves_and_read_no_other_folder(wor
     read = []
     monkeypatch.setattr(type(section), "refresh", lambda _section: read.append(1))
     waitFor(lambda: "left" in cells(section, 0)[PROGRESS] or cells(section, 0)[STATE] == "done")
+    assert cells(section, 0)[STATE] == "done" or "predict" in section.ui.jobTable.item(0, PROGRESS).toolTip()
     waitFor(lambda: cells(section, 0)[STATE] == "done")
     assert cells(section, 0)[PROGRESS] == "100 %"
     assert section.ui.loadButton.enabled

@@ -10,6 +10,7 @@ import types
 import pytest
 from opened_panel import openPanel, pretendDevices, simulatedSequences, waitFor, waitForDevices
 
+from ObserverUncertaintyLib.jobs.packages import Lack
 from ObserverUncertaintySlicer import devices, host
 from ObserverUncertaintySlicer.devices import Device, knownDevices
 from ObserverUncertaintySlicer.knownModels import MOST_REMEMBERED, knownModels, rememberModel
@@ -76,6 +77,21 @@ def test_a_folder_without_model_is_told_in_the_panel_without_a_message(panel, ui
     assert "no usable model" in ui.sectionButton.text
     assert knownModels() == [shippedModel()]
     assert slicerApplication.dialogs.messages == []
+
+
+def test_an_emptied_field_means_no_model_until_one_is_chosen(panel, ui, scene):
+    ui.modelPath.currentPath = ""
+    assert ui.modelPath.currentPath == ""
+    assert ui.modelCombo.currentIndex == -1
+    assert "Choose the folder of a trained model." in ui.problemLabel.text
+    assert panel.model.missing() == ui.problemLabel.text
+    assert "no usable model" in ui.sectionButton.text
+    ui.modelCombo.setCurrentIndex(0)
+    assert ui.modelPath.currentPath == str(shippedModel())
+    assert panel.model.card is not None
+    ui.modelPath.currentPath = ""
+    scene.Clear()
+    assert ui.modelPath.currentPath == str(shippedModel())
 
 
 def test_a_description_that_lacks_something_is_a_problem_and_not_a_crash(panel, ui, realModel):
@@ -154,6 +170,34 @@ def test_an_installation_asks_first_and_then_looks_for_devices_again(panel, ui, 
     assert panel.model.probe.isRunning
     waitForDevices(panel)
     assert knownDevices() is not before
+
+
+def test_no_wait_cursor_lies_over_the_questions(ui, slicerApplication, monkeypatch):
+    import qt
+
+    seen = []
+
+    def ask(*_arguments, **_options):
+        seen.append(qt.QApplication.overrideCursor())
+
+    utils = types.ModuleType("PyTorchUtils")
+    utils.PyTorchUtilsLogic = type("Logic", (), {"installTorch": ask})
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", utils)
+    ui.installButton.click()
+    assert seen == [None]
+
+
+def test_a_torch_of_another_version_is_named_and_offered_anew(
+    workerPython, slicerApplication, moduleFile, monkeypatch, tmp_path
+):
+    panel = openPanel(slicerApplication, moduleFile, monkeypatch, tmp_path)
+    report = devices.DeviceReport((Device("cpu", "AMD"),), "2.5.1", (Lack("torch", "2.5.1"),), (), "3.12", "python")
+    monkeypatch.setitem(devices._known, host.workerPython(), report)
+    panel.update()
+    ui = panel.model.ui
+    assert "torch >=2.11,<2.16 (found 2.5.1)" in ui.packagesLabel.text
+    assert not ui.installButton.isHidden()
+    assert "torch >=2.11,<2.16 (found 2.5.1)" in panel.model.missing()
 
 
 def test_offline_instructions_can_be_copied(panel, ui, slicerApplication):

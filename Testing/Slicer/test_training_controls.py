@@ -102,7 +102,7 @@ def test_only_what_the_source_needs_is_shown(panel, ui):
 def test_the_button_says_what_is_missing(panel, ui, tmp_path):
     assert not ui.trainButton.enabled
     assert "manifest" in ui.trainButton.toolTip
-    ui.manifestPath.currentPath = str(tmp_path / "cohort.toml")
+    ui.manifestPath.currentPath = str(writeDiscs(tmp_path))
     assert "folder" in ui.trainButton.toolTip
     ui.folderPath.currentPath = str(tmp_path / "m")
     assert ui.trainButton.enabled
@@ -208,24 +208,114 @@ def test_beginning_again_asks_first(panel, ui, training, discs, slicerApplicatio
     assert (discs / "weights.safetensors").stat().st_mtime_ns > before
 
 
-def test_a_manifest_that_cannot_be_used_is_told_once_and_starts_nothing(
-    ui, training, discs, slicerApplication, tmp_path
+def test_what_the_fields_show_is_in_force_also_when_it_is_empty_or_impossible(panel, ui, discs, tmp_path):
+    manifest = ui.manifestPath.currentPath
+    (tmp_path / "a file").write_text("", encoding="utf-8")
+    for path, why in (
+        ("", "Choose the cohort"),
+        (str(tmp_path / "t1.nrrd"), ".toml"),
+        (str(tmp_path / "no.toml"), "no file"),
+    ):
+        ui.manifestPath.currentPath = path
+        assert panel.parameters.trainingManifest == path
+        assert ui.manifestPath.currentPath == path
+        assert not ui.trainButton.enabled
+        assert why in ui.trainButton.toolTip
+    ui.manifestPath.currentPath = manifest
+    for path, why in (
+        ("", "Choose a folder"),
+        ("models/new", "no whole path"),
+        (str(tmp_path / "a file"), "is a file"),
+    ):
+        ui.folderPath.currentPath = path
+        assert panel.parameters.trainingFolder == path
+        assert not ui.trainButton.enabled
+        assert why in ui.trainButton.toolTip
+    ui.folderPath.currentPath = str(discs)
+    assert ui.trainButton.enabled
+
+
+def test_a_path_is_taken_when_it_is_typed_to_its_end_and_not_overwritten_meanwhile(panel, ui, discs):
+    edit = ui.folderPath.comboBox().lineEdit()
+    edit.setText("/somewhere/e")
+    edit.modified = True  # as keys do
+    panel.parameters.trainingFolder = "/elsewhere"
+    assert ui.folderPath.currentPath == "/somewhere/e"
+    edit.setText("/somewhere/else")
+    edit.modified = True
+    edit.editingFinished.emit()
+    assert panel.parameters.trainingFolder == "/somewhere/else"
+    panel.parameters.trainingFolder = "/elsewhere"
+    assert ui.folderPath.currentPath == "/elsewhere"
+
+
+def test_what_is_typed_counts_at_the_click_where_buttons_take_no_focus(ui, training, discs):
+    other = discs.parent / "other"
+    edit = ui.folderPath.comboBox().lineEdit()
+    edit.blockSignals(True)  # it still has the focus
+    edit.setText(str(other))
+    edit.modified = True
+    edit.blockSignals(False)
+    ui.epochsSpin.value = 1
+    ui.trainButton.click()
+    assert training.bar.job.job.request.model == str(other)
+    finish(training)
+
+
+def test_other_settings_than_the_trainings_in_the_folder_are_told_before_a_worker_starts(
+    panel, ui, training, discs, slicerApplication
 ):
-    ui.manifestPath.currentPath = str(tmp_path / "no.toml")
+    ui.trainButton.click()
+    finish(training)
+    ui.epochsSpin.value = 4
+    ui.presetCombo.setCurrentIndex(1)
+    ui.fusionCombo.setCurrentIndex(list(FusionMethod).index(FusionMethod.UNION))
     ui.trainButton.click()
     (message,) = slicerApplication.dialogs.messages
-    assert "no such manifest" in message.text
+    for part in (str(discs), "Epochs: 3, now 4", "Fusion: none, now union", "Filters of the preset: 14, now 16"):
+        assert part in message.text
+    assert '"begin again"' in message.text
+    assert "--" not in message.text
+    assert not training.bar.isRunning
+    assert panel.jobList.ui.jobTable.rowCount == 1
+    ui.epochsSpin.value = 3
+    ui.presetCombo.setCurrentIndex(0)
+    ui.fusionCombo.setCurrentIndex(list(FusionMethod).index(FusionMethod.NONE))
+    (discs.parent / "Kohorte ä" / "p2").rename(discs.parent / "Kohorte ä" / "2")
+    ui.trainButton.click()
+    assert "Number of cases: 2, now 1" in slicerApplication.dialogs.messages[-1].text
     assert not training.bar.isRunning
 
 
-def test_a_failed_training_is_told_once_with_its_log(panel, ui, training, discs, slicerApplication):
+def test_another_folder_is_not_begun_again_unasked(ui, discs):
+    ui.existingCombo.setCurrentIndex(1)
+    ui.folderPath.currentPath = str(discs.parent / "other")
+    assert ui.existingCombo.currentIndex == 0
+
+
+def test_a_manifest_that_cannot_be_used_is_told_once_and_starts_nothing(
+    ui, training, discs, slicerApplication, tmp_path
+):
+    (tmp_path / "no.toml").write_text("", encoding="utf-8")
+    ui.manifestPath.currentPath = str(tmp_path / "no.toml")
+    (tmp_path / "no.toml").unlink()
+    ui.trainButton.click()
+    (message,) = slicerApplication.dialogs.messages
+    assert "no.toml" in message.text
+    assert not training.bar.isRunning
+
+
+def test_a_failed_training_is_told_in_its_step_with_its_log_and_in_no_message(
+    panel, ui, training, discs, slicerApplication
+):
     (discs.parent / "Kohorte ä" / "p2" / "ben.nrrd").write_bytes(b"no mask")
     ui.trainButton.click()
     finish(training)
-    (message,) = slicerApplication.dialogs.messages
-    assert "ben.nrrd" in message.text
-    assert "log.txt" in message.details
-    assert ui.trainLabel.text == "Failed."
+    assert slicerApplication.dialogs.messages == []
+    assert ui.trainLabel.text.startswith("Failed: ")
+    assert "ben.nrrd" in ui.trainLabel.text
+    assert "log.txt" in ui.trainLabel.toolTip
+    assert ui.sectionButton.text == "3. Model: training failed"
     assert panel.parameters.modelFolder == ""
 
 
@@ -282,6 +372,7 @@ def test_what_was_done_to_the_scenes_contours_and_what_the_job_warns_of_is_shown
     ui.trainButton.click()
     finish(training)
     assert "dora drew nothing" in ui.trainTextLabel.text
+    (tmp_path / "no.toml").write_text("", encoding="utf-8")
     panel.parameters.trainingSource, panel.parameters.trainingManifest = "manifest", str(tmp_path / "no.toml")
     ui.trainButton.click()
     assert ui.trainTextLabel.isHidden()

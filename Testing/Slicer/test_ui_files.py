@@ -88,3 +88,9 @@ def test_wrong_names_are_found():
         "qMRMLNodeComboBox signal currentNodeChanged(vtkMRMLNod*)",
         "QCheckBox slot setEnabld(bool)",
     ]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_no_text_takes_a_key_from_slicers_menus(path):
+    texts = [element.text or "" for element in ET.parse(path).getroot().iter("string")]
+    assert [text for text in texts if "&" in text] == []

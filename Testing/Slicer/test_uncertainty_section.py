@@ -10,6 +10,7 @@ import pytest
 import slicer
 from opened_panel import openPanel, pretendDevices, simulatedSequences, waitFor
 
+from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.jobs import JobState
 from ObserverUncertaintyLib.settings import DropoutMasks
 from ObserverUncertaintySlicer import host
@@ -160,18 +161,47 @@ def test_a_run_can_be_cancelled(panel, section, ui, case):
     assert ui.runButton.enabled
 
 
-def test_a_failed_run_is_told_once_with_what_to_do(panel, section, ui, case, slicerApplication, tmp_path):
+def test_a_failed_run_is_told_in_its_step_and_in_no_message(panel, section, ui, case, slicerApplication, tmp_path):
     folder = tmp_path / "damaged"
     shutil.copytree(shippedModel(), folder)
     (folder / "weights.safetensors").write_bytes(b"no weights")
     panel.model.chooseModel(folder)
     ui.runButton.click()
     finish(section)
-    (message,) = slicerApplication.dialogs.messages
-    assert str(folder) in message.text
-    assert "log.txt" in message.details
-    assert ui.runLabel.text == "Failed."
+    assert slicerApplication.dialogs.messages == []
+    assert ui.runLabel.text.startswith("Failed: ")
+    assert str(folder) in ui.runLabel.text
+    assert "Show log" in ui.runLabel.text
+    assert "log.txt" in ui.runLabel.toolTip
+    assert ui.sectionButton.text == "4. Uncertainty: failed"
+    assert "predict Ann <1> failed" in slicer.util.mainWindow().statusBar().currentMessage()
     assert panel.parameters.predictiveEntropy is None
+    table = panel.jobList.ui.jobTable
+    assert [table.item(0, column).text() for column in range(2)] == ["failed", ""]
+    panel.model.ui.modelCombo.setCurrentIndex(0)
+    ui.runButton.click()
+    assert "running" in ui.sectionButton.text
+    finish(section)
+    assert (ui.runLabel.text, ui.runLabel.toolTip) == ("", "")
+    assert "results are there" in ui.sectionButton.text
+
+
+@pytest.mark.parametrize("error", [InputError("the disk is gone"), KeyError("a fault")], ids=["expected", "unexpected"])
+def test_a_result_that_cannot_be_used_is_told_in_its_step_and_in_no_message(
+    panel, section, ui, case, slicerApplication, monkeypatch, error
+):
+    def refuse(*_arguments):
+        raise error
+
+    monkeypatch.setattr(section.bar, "finished", refuse)
+    ui.runButton.click()
+    finish(section)
+    assert slicerApplication.dialogs.messages == []
+    assert str(error) in ui.runLabel.text
+    assert ui.sectionButton.text == "4. Uncertainty: failed"
+    slicer.mrmlScene.Clear()
+    assert ui.runLabel.text == ""
+    assert "failed" not in ui.sectionButton.text
 
 
 def test_closing_the_scene_ends_the_run(panel, section, ui, case, scene, slicerApplication):
@@ -185,7 +215,7 @@ def test_closing_the_scene_ends_the_run(panel, section, ui, case, scene, slicerA
     assert ui.runButton.text == "Run"
     assert not ui.runButton.enabled
     table = panel.jobList.ui.jobTable
-    assert [table.item(row, 1).text() for row in range(table.rowCount)] == ["cancelled"]
+    assert [table.item(row, 0).text() for row in range(table.rowCount)] == ["cancelled"]
     assert slicerApplication.dialogs.messages == []
 
 

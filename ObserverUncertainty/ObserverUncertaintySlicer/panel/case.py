@@ -97,6 +97,10 @@ class CaseSection(Section):
         """The sequences and the number of raters."""
         sequences, count = self.parameters.sequences, len(self.parameters.raters)
         raters = {0: _("no rater"), 1: _("1 rater")}.get(count, _("{count} raters").format(count=count))
+        if self._align.hasFailed:
+            return _("the alignment failed")
+        if self.loading.bar.hasFailed:
+            return _("the sample case failed")
         if not sequences:
             return _("no volume yet; {raters}").format(raters=raters) if count else _("no volume yet")
         if count:
@@ -219,6 +223,12 @@ class CaseSection(Section):
         self._raters.clear()
         self._alignment.forget()
         self.loading.text = ""
+        self.forgetFailures()
+
+    def forgetFailures(self) -> None:
+        """Say no longer that the sample case or an alignment failed."""
+        self.loading.bar.clear()
+        self._align.clear()
 
     def _onCollapsed(self, _collapsed: bool) -> None:
         self.panel.update()

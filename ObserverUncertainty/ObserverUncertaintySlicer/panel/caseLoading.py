@@ -70,6 +70,7 @@ class CaseLoading:
         if hidden:
             lines.append(_("Hidden, since they may be another patient's: {names}").format(names=", ".join(hidden)))
         self.text = "\n".join(lines)
+        self.section.forgetFailures()
         self.panel.update()
 
     def onLoadFolder(self) -> None:

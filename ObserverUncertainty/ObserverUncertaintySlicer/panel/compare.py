@@ -12,6 +12,7 @@ from ObserverUncertaintySlicer.charts import showPlotLayout, wmeDiceChart
 from ObserverUncertaintySlicer.compareViews import CompareViews, presentViews
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
+from ObserverUncertaintySlicer.panel.pathField import PathField, whyNotFile
 from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.sliceRanking import mostUncertainPoint
 
@@ -44,7 +45,7 @@ class CompareSection(Section):
         ui.mostUncertainButton.connect("clicked()", self.onMostUncertain)
         ui.mostDisputedButton.connect("clicked()", self.onMostDisputed)
         ui.metricsButton.connect("clicked()", self.onMetrics)
-        ui.cohortScoresPath.connect("currentPathChanged(QString)", self.onCohortPathChanged)
+        self._cohortScores = PathField(ui.cohortScoresPath, self.onCohortPathChanged)
         ui.cohortChartButton.connect("clicked()", self.onCohortChart)
         self._again.connect("timeout()", self.onCompare)
 
@@ -73,7 +74,8 @@ class CompareSection(Section):
         if ui.metricsView.mrmlTableNode() is not table:
             ui.metricsView.setMRMLTableNode(table)
         ui.metricsView.visible = table is not None
-        ui.cohortChartButton.enabled = bool(ui.cohortScoresPath.currentPath)
+        reason = whyNotFile(self._cohortScores.text, ".csv", _("Choose the file of a cohort's scores."))
+        self.enable(ui.cohortChartButton, reason)
 
     def missing(self) -> str:
         """What must be there before entropies can be compared; empty when all is."""
@@ -154,7 +156,7 @@ class CompareSection(Section):
     def onCohortChart(self) -> None:
         """Chart WME against Dice of a cohort."""
         with self.panel.errorsShown():
-            path = Path(self.ui.cohortScoresPath.currentPath)
+            path = Path(self._cohortScores.text)
             self.parameters.cohortChart = wmeDiceChart({path.stem: readScores(path)}, self.parameters.cohortChart)
             showPlotLayout(self.parameters.cohortChart)
 

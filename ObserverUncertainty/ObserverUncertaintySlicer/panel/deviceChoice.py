@@ -96,8 +96,7 @@ class DeviceChoice:
         if report is None:
             looking = _("Automatic (looking for devices…)") if self.probe.isRunning else _("Automatic")
             return {AUTO: looking, PROCESSOR: _("cpu — the processor")}
-        best = next((device.name for device in report.devices if device.name != PROCESSOR), PROCESSOR)
-        entries = {AUTO: _("Automatic: {name}").format(name=best)}
+        entries = {AUTO: _("Automatic: {name}").format(name=report.best)}
         return entries | {device.name: device.text for device in report.devices}
 
     def onChosen(self, index: int) -> None:

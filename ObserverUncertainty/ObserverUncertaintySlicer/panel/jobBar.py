@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
+import qt
+
+from ObserverUncertaintyLib.errors import ObserverUncertaintyError
 from ObserverUncertaintyLib.jobs import JobState
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
 from ObserverUncertaintySlicer.computingTime import progressText
+from ObserverUncertaintySlicer.host import showStatus
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.panel.panel import Panel
 
@@ -15,8 +20,10 @@ from ObserverUncertaintySlicer.panel.panel import Panel
 class JobBar:
     """Shows one job of a section at a time.
 
+    What goes wrong with a job is told in the label and not in a message, which might come while the user draws.
+
     Args:
-        panel: polls the job and shows its failure, once.
+        panel: polls the job.
         button: starts the work; while it runs, the same button cancels it.
         bar: the progress bar, hidden while nothing runs.
         label: the text below it, with the time left; keeps the outcome afterwards.
@@ -24,6 +31,9 @@ class JobBar:
         finished: is given the job's result.
         updated: is called at every poll of a running job, for what the bar does not show.
         endsWithScene: whether the job means nothing once the scene is closed, and is let go of then.
+
+    Attributes:
+        hasFailed: whether the last job failed, or its result could not be used.
     """
 
     def __init__(
@@ -41,8 +51,10 @@ class JobBar:
         self.start, self.finished, self.updated = start, finished, updated
         self.endsWithScene = endsWithScene
         self.job: SceneJob | None = None
+        self.hasFailed = False
         self._startText = button.text
         bar.visible = False
+        label.textFormat = qt.Qt.PlainText  # a log may quote what looks like markup
         button.connect("clicked()", self.onClicked)
 
     @property
@@ -63,6 +75,7 @@ class JobBar:
 
     def follow(self, job: SceneJob) -> None:
         """Show a job that runs already."""
+        self.clear()
         self.job = job
         self.panel.poll(self)
         self._show(job)
@@ -84,20 +97,42 @@ class JobBar:
         self._letGo()
         if state is JobState.CANCELLED:
             self.label.text = _("Cancelled. What was complete is kept in {folder}").format(folder=job.keptIn)
+        elif job.failure is not None:
+            self._tellFailure(job, f"{job.failure.text} {job.failure.advice}")
         else:
-            self.label.text = _("Failed.") if state is JobState.FAILED else ""
-            with self.panel.errorsShown(job):
-                self.finished(job.result())
+            self.label.text = ""
+            self._use(job)
         self.panel.jobsChanged()
         self.panel.update()
         # What followed may have started the next job.
         return self.job is not None
+
+    def clear(self) -> None:
+        """Forget how the last job ended."""
+        self.hasFailed = False
+        self.label.text = self.label.toolTip = ""
 
     def abandon(self) -> None:
         """Stop looking at the job, because its nodes or the panel are gone; it is ended unless it may keep running."""
         if self.job is not None:
             self.job.job.close()
             self._letGo()
+
+    def _use(self, job: SceneJob) -> None:
+        try:
+            self.finished(job.result())
+        except ObserverUncertaintyError as error:
+            self._tellFailure(job, str(error))
+        except Exception as error:
+            logging.exception("ObserverUncertainty")
+            text = _("Something went wrong that should not have: {error!r}. The application's error log says where.")
+            self._tellFailure(job, text.format(error=error))
+
+    def _tellFailure(self, job: SceneJob, why: str) -> None:
+        self.hasFailed = True
+        self.label.text = _("Failed: {why} Its log is below: Jobs, Show log.").format(why=why)
+        self.label.toolTip = _("The job's log: {path}").format(path=job.job.log)
+        showStatus(_("{name} failed; the module says why.").format(name=job.name))
 
     def _letGo(self) -> None:
         self.job = None

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from pathlib import Path
 
 import qt
 import slicer
 
+from ObserverUncertaintyLib.errors import ObserverUncertaintyError
 from ObserverUncertaintyLib.jobs import Job, JobState, PredictRequest, TrainRequest, remove_job
 from ObserverUncertaintyLib.jobs.folder import CANCEL_FILE
 from ObserverUncertaintySlicer.backgroundJobs import knownJobs
-from ObserverUncertaintySlicer.computingTime import progressText
+from ObserverUncertaintySlicer.computingTime import durationText, progressText
 from ObserverUncertaintySlicer.foundJobs import canBeTakenUp, takeUp
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
 from ObserverUncertaintySlicer.panel.section import Section
+from ObserverUncertaintySlicer.panel.tables import setCell, setUpTable
 from ObserverUncertaintySlicer.panel.textDialog import showText
 
 LOG_CHARACTERS = 200_000
@@ -44,7 +47,7 @@ class JobListSection(Section):
     def connect(self) -> None:
         """Connect the widgets' signals."""
         ui = self.ui
-        ui.jobTable.setHorizontalHeaderLabels([_("Name"), _("State"), _("Progress"), _("Started"), _("Folder")])
+        setUpTable(ui.jobTable, [_("State"), _("Progress"), _("Job"), _("Started")], stretched=2)
         ui.jobTable.connect("itemSelectionChanged()", self.onSelectionChanged)
         ui.refreshButton.connect("clicked()", self.onRefresh)
         ui.followButton.connect("clicked()", self.onFollow)
@@ -65,21 +68,23 @@ class JobListSection(Section):
     def refresh(self) -> None:
         """Read the job folders again; the chosen job stays chosen."""
         selected = self.selected
-        with self.panel.errorsShown():
+        try:
             self._jobs = knownJobs()
-            self._running = [(row, job) for row, job in enumerate(self._jobs) if not job.state.finished]
-            if self._running:
-                self.panel.poll(self)
-            table = self.ui.jobTable
-            wasBlocked = table.blockSignals(True)
-            table.clearSelection()
-            table.setRowCount(len(self._jobs))
-            for row, job in enumerate(self._jobs):
-                self._showRow(row, job)
-                if selected is not None and job.folder == selected.folder:
-                    table.selectRow(row)
-            table.resizeColumnsToContents()
-            table.blockSignals(wasBlocked)
+        except (OSError, ObserverUncertaintyError) as error:  # asked without a click, so that it is told in no message
+            self._say(_("The jobs could not be looked for: {error}").format(error=error))
+            return
+        self._running = [(row, job) for row, job in enumerate(self._jobs) if not job.state.finished]
+        if self._running:
+            self.panel.poll(self)
+        table = self.ui.jobTable
+        wasBlocked = table.blockSignals(True)
+        table.clearSelection()
+        table.setRowCount(len(self._jobs))
+        for row, job in enumerate(self._jobs):
+            self._showRow(row, job)
+            if selected is not None and job.folder == selected.folder:
+                table.selectRow(row)
+        table.blockSignals(wasBlocked)
         self.update()
         self.showState()
 
@@ -91,7 +96,6 @@ class JobListSection(Section):
             running = [(row, job) for row, job in self._running if not job.state.finished]
             for row, job in self._running:
                 self._showRow(row, job)
-            self.ui.jobTable.resizeColumnsToContents()
             if len(running) < len(self._running):
                 self._running = running
                 self.update()
@@ -187,7 +191,7 @@ class JobListSection(Section):
         job = self.selected
         with self.panel.errorsShown():
             log = job.log.read_text(encoding="utf-8", errors="replace")[-LOG_CHARACTERS:] if job.log.is_file() else ""
-            parts = [f"{job.name}\n{job.folder}\n{_stateText(job)}"]
+            parts = [_rowToolTip(job)]
             if job.failure is not None:
                 parts.append(f"{job.failure.text} {job.failure.advice}")
             parts += [*job.warnings, log or _("The log is empty.")]
@@ -207,9 +211,7 @@ class JobListSection(Section):
 
     def _showRow(self, row: int, job: Job) -> None:
         for column, text in enumerate(_cells(job)):
-            item = qt.QTableWidgetItem(text)
-            item.setToolTip(text)
-            self.ui.jobTable.setItem(row, column, item)
+            setCell(self.ui.jobTable, row, column, text, _rowToolTip(job))
 
     def _say(self, text: str) -> None:
         self.ui.loadedLabel.text = text
@@ -257,7 +259,18 @@ def _removalQuestion(job: Job) -> str:
 
 
 def _cells(job: Job) -> list[str]:
-    return [job.name, _stateText(job), _progressCell(job), job.started.strftime("%Y-%m-%d %H:%M"), str(job.folder)]
+    started = job.started.strftime("%H:%M" if job.started.date() == datetime.now().date() else "%Y-%m-%d")
+    state = _stateText(job) if job.responding else _("no response")
+    return [state, _progressCell(job), job.name, started]
+
+
+def _rowToolTip(job: Job) -> str:
+    """All that a row may be too narrow for."""
+    state = _stateText(job)
+    if not job.state.finished:
+        state = f"{state}: {progressText(job.progress)}"
+    started = _("Started {time}").format(time=job.started.strftime("%Y-%m-%d %H:%M"))
+    return "\n".join((job.name, state, started, str(job.folder)))
 
 
 def _stateText(job: Job) -> str:
@@ -278,10 +291,13 @@ def _stateText(job: Job) -> str:
 
 
 def _progressCell(job: Job) -> str:
+    """How far it is; nothing where it ended before its end, since the steps done were those of its last task only."""
     if job.state is JobState.DONE:
         return _("100 %")
     progress = job.progress
-    if not progress.total:
+    if job.state.finished or not progress.total:
         return ""
     percent = _("{percent:.0f} %").format(percent=100 * progress.fraction)
-    return percent if job.state.finished else f"{percent}, {progressText(progress)}"
+    if progress.seconds_left is None:
+        return percent
+    return _("{percent}, {time} left").format(percent=percent, time=durationText(progress.seconds_left))

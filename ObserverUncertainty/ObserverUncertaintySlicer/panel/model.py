@@ -15,6 +15,7 @@ from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.knownModels import knownModels, rememberModel
 from ObserverUncertaintySlicer.modelCards import ModelCard, readCard, shippedModel
 from ObserverUncertaintySlicer.panel.deviceChoice import DeviceProbe
+from ObserverUncertaintySlicer.panel.pathField import PathField
 from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.panel.textDialog import showText
 from ObserverUncertaintySlicer.panel.trainingControls import TrainingControls
@@ -29,6 +30,7 @@ class ModelSection(Section):
         super().__init__(panel)
         self.probe = DeviceProbe(panel)
         self.training: TrainingControls | None = None
+        self._isCleared = False
         self._models: list[Path] = []
         self._readFrom: tuple | None = None
         self._card: ModelCard | None = None
@@ -38,7 +40,7 @@ class ModelSection(Section):
         """Connect the widgets' signals."""
         ui = self.ui
         ui.modelCombo.connect("currentIndexChanged(int)", self.onModelChosen)
-        ui.modelPath.connect("currentPathChanged(QString)", self.onPathChanged)
+        self._folder = PathField(ui.modelPath, self.onPathChanged)
         ui.installButton.connect("clicked()", self.onInstall)
         ui.offlineButton.connect("clicked()", self.onOffline)
         self.training = TrainingControls(self)
@@ -91,6 +93,8 @@ class ModelSection(Section):
         """What is missing, or which model is in use."""
         if self.training.bar.isRunning:
             return _("training")
+        if self.training.bar.hasFailed:
+            return _("training failed")
         missing = self.missing()
         if missing:
             return _("no usable model") if self._problem else missing
@@ -98,9 +102,11 @@ class ModelSection(Section):
 
     def chooseModel(self, folder: Path) -> None:
         """Use a model from now on, and offer it later."""
+        self._isCleared = False
         self.parameters.modelFolder = "" if folder == shippedModel() else str(folder)
         if self.card is not None:
             rememberModel(folder)
+        self.panel.update()
 
     def onModelChosen(self, index: int) -> None:
         """Use one of the known models."""
@@ -108,9 +114,12 @@ class ModelSection(Section):
             self.chooseModel(self._models[index])
 
     def onPathChanged(self, path: str) -> None:
-        """Use the model of another folder."""
-        if not self.panel.isUpdating and path.strip():
-            self.chooseModel(Path(path.strip()))
+        """Use the model of another folder, or none."""
+        if path:
+            self.chooseModel(Path(path))
+        else:
+            self._isCleared = True
+            self.panel.update()
 
     def onInstall(self) -> None:
         """Install the missing packages, after asking."""
@@ -128,6 +137,10 @@ class ModelSection(Section):
         """The user comes to the module: devices are looked for once a session."""
         self.probe.start()
 
+    def letGo(self) -> None:
+        """Another scene names its own model."""
+        self._isCleared = False
+
     def cleanup(self) -> None:
         """The panel goes away."""
         self.probe.abandon()
@@ -137,17 +150,20 @@ class ModelSection(Section):
         """Read the card again where the folder or its file changed."""
         folder = self.modelFolder
         file = folder / DESCRIPTION_FILE
-        key = (folder, file.stat().st_mtime_ns if file.is_file() else None)
+        key = (self._isCleared, folder, file.stat().st_mtime_ns if file.is_file() else None)
         if key == self._readFrom:
             return
         self._readFrom, self._card, self._problem = key, None, ""
+        if self._isCleared:
+            self._problem = _("Choose the folder of a trained model.")
+            return
         try:
             card = readCard(folder)
             card.lines()
         except InputError as error:
             self._problem = str(error)
         except (KeyError, TypeError, ValueError) as error:  # such as a description without its training
-            self._problem = _("{file} lacks what a card needs ({error!r}); expected a model that train made.").format(
+            self._problem = _("{file} lacks what a card needs ({error!r}); expected a trained model.").format(
                 file=file, error=error
             )
         else:
@@ -162,9 +178,8 @@ class ModelSection(Section):
             self._models = models
             ui.modelCombo.clear()
             ui.modelCombo.addItems([_titleOf(folder) for folder in models])
-        ui.modelCombo.setCurrentIndex(models.index(self.modelFolder))
-        if ui.modelPath.currentPath != str(self.modelFolder):
-            ui.modelPath.currentPath = str(self.modelFolder)
+        ui.modelCombo.setCurrentIndex(-1 if self._isCleared else models.index(self.modelFolder))
+        self._folder.show("" if self._isCleared else str(self.modelFolder))
 
     def _sequencesText(self) -> str:
         if self.card is None:

@@ -14,8 +14,6 @@ import vtk
 from slicer.util import VTKObservationMixin
 
 from ObserverUncertaintyLib.errors import ObserverUncertaintyError
-from ObserverUncertaintyLib.jobs import JobError
-from ObserverUncertaintySlicer.backgroundJobs import SceneJob
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.parameters import Parameters
 
@@ -104,13 +102,13 @@ class Panel(VTKObservationMixin):
         return self._updating
 
     @contextmanager
-    def errorsShown(self, job: SceneJob | None = None) -> Iterator[None]:
-        """Show what goes wrong in one message: the library's errors as they are, others with their trace as details."""
+    def errorsShown(self) -> Iterator[None]:
+        """Show what goes wrong at a click in one message: the library's errors as they are, others with their trace.
+
+        What goes wrong without a click, such as with a job, is told in a label: the user may be drawing.
+        """
         try:
             yield
-        except JobError as error:
-            log = _("The job's log: {path}").format(path=job.job.log) if job is not None else ""
-            slicer.util.errorDisplay(str(error), detailedText=log)
         except ObserverUncertaintyError as error:
             slicer.util.errorDisplay(str(error))
         except Exception as error:

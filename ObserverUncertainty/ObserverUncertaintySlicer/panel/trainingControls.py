@@ -18,6 +18,7 @@ from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
 from ObserverUncertaintySlicer.panel.deviceChoice import DeviceChoice
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
+from ObserverUncertaintySlicer.panel.pathField import PathField, whyNotFile, whyNotNewFolder
 from ObserverUncertaintySlicer.panel.resultTexts import asRichText, textParagraphs
 from ObserverUncertaintySlicer.panel.trainingSize import TrainingSize
 from ObserverUncertaintySlicer.sceneCases import SceneCase, requireCohort, sceneCases
@@ -41,9 +42,7 @@ class TrainingControls:
         ui.fusionCombo.addItems([_fusionTitle(method) for method in self._fusions])
         ui.presetCombo.addItems([_presetTitle(name) for name in self._presets])
         ui.sourceCombo.connect("currentIndexChanged(int)", self.onSourceChanged)
-        ui.manifestPath.connect("currentPathChanged(QString)", self.onManifestChanged)
         ui.labelEdit.connect("editingFinished()", self.onLabelChanged)
-        ui.folderPath.connect("currentPathChanged(QString)", self.onFolderChanged)
         ui.existingCombo.connect("currentIndexChanged(int)", self.onExistingChanged)
         ui.fusionCombo.connect("currentIndexChanged(int)", self.onFusionChanged)
         ui.presetCombo.connect("currentIndexChanged(int)", self.onPresetChanged)
@@ -51,6 +50,8 @@ class TrainingControls:
         ui.keepTrainingCheck.connect("toggled(bool)", self.onKeepRunningChanged)
         ui.lossButton.connect("clicked()", self.onShowLoss)
         ui.trainingButton.connect("contentsCollapsed(bool)", self.onOpened)
+        self._manifest = PathField(ui.manifestPath, self.onManifestChanged)
+        self._folder = PathField(ui.folderPath, self.onFolderChanged)
         self.devices = DeviceChoice(self.panel, section.probe, ui.trainingDeviceCombo, ui.trainingFindButton)
         # A training does not need the scene that it was started from.
         self.bar = JobBar(
@@ -81,10 +82,8 @@ class TrainingControls:
             widget.visible = not fromScene
         for widget in (ui.labelCaption, ui.labelEdit, ui.sceneLabel):
             widget.visible = fromScene
-        if ui.manifestPath.currentPath != parameters.trainingManifest:
-            ui.manifestPath.currentPath = parameters.trainingManifest
-        if ui.folderPath.currentPath != parameters.trainingFolder:
-            ui.folderPath.currentPath = parameters.trainingFolder
+        self._manifest.show(parameters.trainingManifest)
+        self._folder.show(parameters.trainingFolder)
         if ui.labelEdit.text != parameters.trainingLabel:
             ui.labelEdit.text = parameters.trainingLabel
         filled = self._folderIsFilled()
@@ -113,11 +112,9 @@ class TrainingControls:
         missing = self.section.missingPackages()
         if missing:
             return missing
-        if parameters.trainingSource == MANIFEST and not parameters.trainingManifest:
-            return _("Choose the cohort's manifest.")
-        if not parameters.trainingFolder:
-            return _("Choose a folder for the model.")
-        return ""
+        if parameters.trainingSource == MANIFEST:
+            missing = whyNotFile(parameters.trainingManifest, ".toml", _("Choose the cohort's manifest."))
+        return missing or whyNotNewFolder(parameters.trainingFolder, _("Choose a folder for the model."))
 
     def presentCase(self) -> SceneCase:
         """The case that the user works on, with the raters that take part."""
@@ -126,6 +123,11 @@ class TrainingControls:
 
     def startTraining(self) -> SceneJob | None:
         """Start what the widgets show; None if the user does not want the folder's model replaced."""
+        for field in (self._manifest, self._folder):
+            field.take()
+        missing = self.missing()
+        if missing:
+            raise InputError(missing)
         parameters = self.parameters
         folder = Path(parameters.trainingFolder)
         filled = self._folderIsFilled()
@@ -176,7 +178,7 @@ class TrainingControls:
     def onManifestChanged(self, path: str) -> None:
         """Another cohort."""
         if not self.panel.isUpdating:
-            self.parameters.trainingManifest = path.strip()
+            self.parameters.trainingManifest = path
 
     def onLabelChanged(self) -> None:
         """Another name of the structure."""
@@ -185,7 +187,8 @@ class TrainingControls:
     def onFolderChanged(self, path: str) -> None:
         """Another folder for the model."""
         if not self.panel.isUpdating:
-            self.parameters.trainingFolder = path.strip()
+            self.parameters.trainingFolder = path
+            self.ui.existingCombo.setCurrentIndex(_RESUME)
 
     def onExistingChanged(self, _index: int) -> None:
         """Go on in the folder, or begin again: asked for anew at every training, so that it is not kept."""

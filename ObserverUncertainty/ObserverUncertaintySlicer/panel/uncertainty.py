@@ -85,6 +85,8 @@ class UncertaintySection(Section):
         """What is missing, whether it runs, or that results are there."""
         if self.bar.isRunning:
             return _("running")
+        if self.bar.hasFailed:
+            return _("failed")
         if self.parameters.predictiveEntropy is not None:
             return _("results are there")
         return _("not ready") if self.missing() else _("ready")
@@ -151,7 +153,7 @@ class UncertaintySection(Section):
     def letGo(self) -> None:
         """Let go of what was said about nodes."""
         self._jobWarnings, self._shown = [], None
-        self.ui.runLabel.text = ""
+        self.bar.clear()
 
     def _use(self, nodes: Mapping[str, Any], why: str) -> str:
         if why:

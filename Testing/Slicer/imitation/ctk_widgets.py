@@ -2,43 +2,52 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from PySide6 import QtCore, QtWidgets
+from PySide6 import QtCore, QtGui, QtWidgets
 
 from .pythonqt import connect
 from .stand_ins import Modelled, StandIn
 
 
 class CtkCollapsibleButton(StandIn, QtWidgets.QAbstractButton):
-    """Libs/Widgets/ctkCollapsibleButton.h: closed when not checked; its children are hidden while it is closed."""
+    """Libs/Widgets/ctkCollapsibleButton.h: closed when not checked; at least as wide as its text.
+
+    That a closed one hides its contents is not modelled: they keep the visibility that they were given.
+    """
 
     standsFor = "ctkCollapsibleButton"
     contentsCollapsed = QtCore.Signal(bool)
 
-    def __init__(self, *arguments):
-        text = arguments[0] if arguments and isinstance(arguments[0], str) else ""
-        parent = next((argument for argument in arguments if isinstance(argument, QtWidgets.QWidget)), None)
+    def __init__(self, parent=None):
         super().__init__(parent)
-        self.text = text
         self.setCheckable(True)
         self.setChecked(True)
-        connect(self, "toggled(bool)", self._onToggled)
+        self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Minimum, QtWidgets.QSizePolicy.Policy.Preferred)
+        connect(self, "toggled(bool)", lambda checked: self.contentsCollapsed.emit(not checked))
 
     collapsed = Modelled(
         bool, getter=lambda self: not self.checked, changed=lambda self, value: self.setChecked(not value)
     )
-    collapsedHeight = Modelled(int, 14)
-    flat = Modelled(bool)
-    contentsFrameShape = Modelled(int, QtWidgets.QFrame.Shape.NoFrame.value)
-    contentsFrameShadow = Modelled(int, QtWidgets.QFrame.Shadow.Plain.value)
-    contentsLineWidth = Modelled(int, 1)
-    contentsMidLineWidth = Modelled(int)
 
-    def _onToggled(self, checked):
-        for child in self.findChildren(QtWidgets.QWidget, options=QtCore.Qt.FindChildOption.FindDirectChildrenOnly):
-            child.setVisible(checked)
-        self.contentsCollapsed.emit(not checked)
+    def sizeHint(self):
+        """The button, and when it is open its contents."""
+        return self._withButton(super().sizeHint())
+
+    def minimumSizeHint(self):
+        """The button's whole text, and when it is open its contents."""
+        return self._withButton(super().minimumSizeHint())
+
+    def _withButton(self, contents):
+        option = QtWidgets.QStyleOptionButton()
+        option.initFrom(self)
+        style, metrics = self.style(), QtWidgets.QStyle.PixelMetric
+        size = self.fontMetrics().size(QtCore.Qt.TextFlag.TextShowMnemonic, self.text)
+        for metric in (metrics.PM_IndicatorWidth, metrics.PM_CheckBoxLabelSpacing):
+            size.setWidth(size.width() + style.pixelMetric(metric, option, self))
+        button = style.sizeFromContents(QtWidgets.QStyle.ContentsType.CT_PushButton, option, size, self)
+        return button if self.collapsed else contents.expandedTo(button)
 
     def paintEvent(self, event):
         """QAbstractButton leaves this to its children; the stand-in has no looks."""
@@ -49,9 +58,6 @@ class CtkSliderWidget(StandIn, QtWidgets.QWidget):
 
     standsFor = "ctkSliderWidget"
     valueChanged = QtCore.Signal(float)
-    valueIsChanging = QtCore.Signal(float)
-    decimalsChanged = QtCore.Signal(int)
-    NoSynchronize, SynchronizeWidth, SynchronizeDecimals = 0, 1, 2
 
     def __init__(self, parent=None):
         super().__init__(parent)
@@ -62,25 +68,12 @@ class CtkSliderWidget(StandIn, QtWidgets.QWidget):
             raise NotImplementedError("ctkSliderWidget: a minimum above the maximum is not modelled")
         self.setValue(self._currentValue)
 
-    def _onDecimals(self, decimals):
-        self.decimalsChanged.emit(decimals)
-        self.setValue(self._currentValue)
-
-    decimals = Modelled(int, 2, _onDecimals)
+    decimals = Modelled(int, 2, lambda self, _decimals: self.setValue(self._currentValue))
     minimum = Modelled(float, 0.0, _onLimits)
     maximum = Modelled(float, 99.0, _onLimits)
     value = Modelled(float, getter=lambda self: self._currentValue, changed=lambda self, value: self.setValue(value))
     singleStep = Modelled(float, 1.0)
-    pageStep = Modelled(float, 10.0)
-    prefix = Modelled(str)
     suffix = Modelled(str)
-    tickInterval = Modelled(float)
-    tracking = Modelled(bool, True)
-    spinBoxVisible = Modelled(bool, True)
-    popupSlider = Modelled(bool)
-    invertedAppearance = Modelled(bool)
-    invertedControls = Modelled(bool)
-    synchronizeSiblings = Modelled(int, 1)
 
     def setValue(self, value):
         """Takes the nearest value in range; emits where that changes something."""
@@ -90,64 +83,8 @@ class CtkSliderWidget(StandIn, QtWidgets.QWidget):
             self.valueChanged.emit(value)
 
 
-class CtkRangeWidget(StandIn, QtWidgets.QWidget):
-    """Libs/Widgets/ctkRangeWidget.h: two values in a range, the lower never above the upper."""
-
-    standsFor = "ctkRangeWidget"
-    minimumValueChanged = QtCore.Signal(float)
-    maximumValueChanged = QtCore.Signal(float)
-    valuesChanged = QtCore.Signal(float, float)
-    rangeChanged = QtCore.Signal(float, float)
-
-    def __init__(self, parent=None):
-        super().__init__(parent)
-        self.keep(values=(0.0, 99.0))
-
-    def _onLimits(self, _limit):
-        self.rangeChanged.emit(self.minimum, self.maximum)
-        self.setValues(*self._values)
-
-    decimals = Modelled(int, 2)
-    singleStep = Modelled(float, 1.0)
-    minimum = Modelled(float, 0.0, _onLimits)
-    maximum = Modelled(float, 99.0, _onLimits)
-    prefix = Modelled(str)
-    suffix = Modelled(str)
-    tracking = Modelled(bool, True)
-    minimumValue = Modelled(
-        float, getter=lambda self: self._values[0], changed=lambda self, value: self.setMinimumValue(value)
-    )
-    maximumValue = Modelled(
-        float, getter=lambda self: self._values[1], changed=lambda self, value: self.setMaximumValue(value)
-    )
-
-    def setRange(self, minimum, maximum):
-        """Both limits."""
-        self.minimum, self.maximum = minimum, maximum
-
-    def setMinimumValue(self, value):
-        """The lower value."""
-        self.setValues(value, max(value, self._values[1]))
-
-    def setMaximumValue(self, value):
-        """The upper value."""
-        self.setValues(min(value, self._values[0]), value)
-
-    def setValues(self, low, high):
-        """Both values, in range."""
-        before = self._values
-        low, high = sorted(min(max(float(value), self.minimum), self.maximum) for value in (low, high))
-        self.keep(values=(low, high))
-        if low != before[0]:
-            self.minimumValueChanged.emit(low)
-        if high != before[1]:
-            self.maximumValueChanged.emit(high)
-        if (low, high) != before:
-            self.valuesChanged.emit(low, high)
-
-
 class CtkPathLineEdit(StandIn, QtWidgets.QWidget):
-    """Libs/Widgets/ctkPathLineEdit.h: a path as text; which paths count as valid input is not modelled."""
+    """Libs/Widgets/ctkPathLineEdit.h: a path in a combo box; no signal for a text that the name filters refuse."""
 
     standsFor = "ctkPathLineEdit"
     currentPathChanged = QtCore.Signal(str)
@@ -157,12 +94,34 @@ class CtkPathLineEdit(StandIn, QtWidgets.QWidget):
 
     def __init__(self, parent=None):
         super().__init__(parent)
-        self.keep(path="", history=[])
+        combo = QtWidgets.QComboBox(self)
+        combo.setEditable(True)
+        self.keep(combo=combo, validator=QtGui.QRegularExpressionValidator(self), history=[])
+        combo.lineEdit().setValidator(self._validator)
+        connect(combo.lineEdit(), "textChanged(QString)", self._onText)
+        self._onNameFilters([])
 
-    currentPath = Modelled(str, getter=lambda self: self._path, changed=lambda self, path: self.setCurrentPath(path))
+    def comboBox(self):
+        """The combo box that holds the line edit."""
+        return self._combo
+
+    def _onNameFilters(self, filters):
+        endings = [ending for filter_ in filters for ending in re.findall(r"\*\.(\w+)", filter_)]
+        pattern = "|".join(rf".*\.{ending}?$" for ending in endings)
+        self._validator.setRegularExpression(QtCore.QRegularExpression(f"({pattern})" if endings else ".+"))
+
+    def _onText(self, path):
+        if self._combo.lineEdit().hasAcceptableInput():
+            self.currentPathChanged.emit(path)
+
+    currentPath = Modelled(
+        str,
+        getter=lambda self: self._combo.lineEdit().text,
+        changed=lambda self, path: self.setCurrentPath(path),
+    )
     filters = Modelled(int, AllEntries)
     label = Modelled(str)
-    nameFilters = Modelled(list)
+    nameFilters = Modelled(list, changed=lambda self, filters: self._onNameFilters(filters))
     options = Modelled(int)
     settingKey = Modelled(str)
     showBrowseButton = Modelled(bool, True)
@@ -173,41 +132,11 @@ class CtkPathLineEdit(StandIn, QtWidgets.QWidget):
         """The path, existing or not."""
         if not isinstance(path, str):
             raise ValueError(f"ctkPathLineEdit.setCurrentPath: {type(path).__name__} is not a string")
-        if path != self._path:
-            self.keep(path=path)
-            self.currentPathChanged.emit(path)
+        self._combo.lineEdit().setText(path)
 
     def addCurrentPathToHistory(self):
         """Remembers the path under `settingKey`."""
-        self._history.append(self._path)
-
-
-class CtkDirectoryButton(StandIn, QtWidgets.QWidget):
-    """Libs/Widgets/ctkDirectoryButton.h: a folder, as text."""
-
-    standsFor = "ctkDirectoryButton"
-    directoryChanged = QtCore.Signal(str)
-    directorySelected = QtCore.Signal(str)
-
-    def __init__(self, parent=None):
-        super().__init__(parent)
-        self.keep(folder=str(Path.cwd()))
-
-    def _onDirectory(self, directory):
-        if directory != self._folder:
-            self.keep(folder=directory)
-            self.directoryChanged.emit(directory)
-
-    directory = Modelled(str, getter=lambda self: self._folder, changed=_onDirectory)
-    caption = Modelled(str)
-    text = Modelled(str)
-
-
-class CtkComboBox(StandIn, QtWidgets.QComboBox):
-    """Libs/Widgets/ctkComboBox.h: Qt's, with a text for when nothing is chosen."""
-
-    standsFor = "ctkComboBox"
-    defaultText = Modelled(str)
+        self._history.append(self.currentPath)
 
 
 class CtkMessageBox(StandIn, QtWidgets.QMessageBox):
@@ -220,14 +149,5 @@ class CtkMessageBox(StandIn, QtWidgets.QMessageBox):
 
 
 STAND_INS = {
-    class_.standsFor: class_
-    for class_ in (
-        CtkCollapsibleButton,
-        CtkComboBox,
-        CtkDirectoryButton,
-        CtkMessageBox,
-        CtkPathLineEdit,
-        CtkRangeWidget,
-        CtkSliderWidget,
-    )
+    class_.standsFor: class_ for class_ in (CtkCollapsibleButton, CtkMessageBox, CtkPathLineEdit, CtkSliderWidget)
 }

@@ -8,7 +8,6 @@ import shiboken6
 import slicer
 from PySide6 import QtCore, QtGui, QtWidgets
 
-from .ctk_widgets import CtkSliderWidget
 from .stand_ins import Modelled, StandIn
 
 
@@ -46,21 +45,6 @@ class QMRMLWidget(ShowsScene, QtWidgets.QWidget):
 
     standsFor = "qMRMLWidget"
     mrmlSceneChanged = QtCore.Signal(object)
-
-
-class QMRMLSliderWidget(CtkSliderWidget):
-    """Libs/MRML/Widgets/qMRMLSliderWidget.h: CTK's slider; units of a quantity are not modelled."""
-
-    standsFor = "qMRMLSliderWidget"
-    quantity = Modelled(str)
-
-    def setMRMLScene(self, scene):
-        """The scene with the units."""
-        self.keep(scene=scene)
-
-    def mrmlScene(self):
-        """The scene with the units."""
-        return vars(self).get("_scene")
 
 
 class QMRMLNodeComboBox(StandIn, QtWidgets.QWidget):
@@ -226,7 +210,7 @@ class QMRMLNodeComboBox(StandIn, QtWidgets.QWidget):
 
 
 class QMRMLTableView(ShowsScene, QtWidgets.QTableView):
-    """Libs/MRML/Widgets/qMRMLTableView.h: the columns and rows of a table node, as text, for reading."""
+    """Libs/MRML/Widgets/qMRMLTableView.h: a table node's cells as text; what is typed into them is not modelled."""
 
     standsFor = "qMRMLTableView"
     mrmlSceneChanged = QtCore.Signal(object)
@@ -259,61 +243,21 @@ class QMRMLTableView(ShowsScene, QtWidgets.QTableView):
         table = self._node.GetTable() if self._node is not None else None
         if table is None:
             return
-        names = [table.GetColumnName(column) for column in range(table.GetNumberOfColumns())]
-        self._text.setHorizontalHeaderLabels([name or "" for name in names])
-        for row in range(table.GetNumberOfRows()):
-            values = [table.GetValue(row, column).ToString() for column in range(len(names))]
-            self._text.appendRow([QtGui.QStandardItem(value) for value in values])
+        names = [table.GetColumnName(column) or "" for column in range(table.GetNumberOfColumns())]
+        rows = [
+            [table.GetValue(row, column).ToString() for column in range(len(names))]
+            for row in range(table.GetNumberOfRows())
+        ]
+        # As qMRMLTableModel does: without titles, letters are the header and the names a first row.
+        if not self._node.GetUseColumnTitleAsColumnHeader():
+            rows.insert(0, names)
+            names = [chr(ord("A") + column) for column in range(len(names))]
+        self._text.setHorizontalHeaderLabels(names)
+        for row in rows:
+            items = [QtGui.QStandardItem(value) for value in row]
+            for item in items:
+                item.setEditable(not self._node.GetLocked())
+            self._text.appendRow(items)
 
 
-class QMRMLSegmentsTableView(ShowsScene, QtWidgets.QWidget):
-    """Modules/Loadable/Segmentations/Widgets/qMRMLSegmentsTableView.h: segments, some of them selected."""
-
-    standsFor = "qMRMLSegmentsTableView"
-    mrmlSceneChanged = QtCore.Signal(object)
-    selectionChanged = QtCore.Signal(object, object)
-    standInSignals = {  # noqa: RUF012
-        **ShowsScene.standInSignals,
-        "selectionChanged(QItemSelection,QItemSelection)": "selectionChanged",
-    }
-
-    def __init__(self, parent=None):
-        super().__init__(parent)
-        self.keep(node=None, selected=[])
-
-    readOnly = Modelled(bool)
-    selectionMode = Modelled(int)
-    headerVisible = Modelled(bool, True)
-    visibilityColumnVisible = Modelled(bool, True)
-    colorColumnVisible = Modelled(bool, True)
-    opacityColumnVisible = Modelled(bool, True)
-    statusColumnVisible = Modelled(bool)
-    filterBarVisible = Modelled(bool)
-
-    def setSegmentationNode(self, node):
-        """The segmentation to show, or None."""
-        self.keep(node=node, selected=[])
-
-    def segmentationNode(self):
-        """The segmentation shown, or None."""
-        return self._node
-
-    def selectedSegmentIDs(self):
-        """IDs of the selected segments."""
-        return tuple(self._selected)
-
-    def setSelectedSegmentIDs(self, segmentIDs):
-        """Selects segments; IDs that the segmentation does not have are left out."""
-        segmentation = self._node.GetSegmentation()
-        self.keep(selected=[segmentID for segmentID in segmentIDs if segmentation.GetSegment(segmentID) is not None])
-        self.selectionChanged.emit(QtCore.QItemSelection(), QtCore.QItemSelection())
-
-    def clearSelection(self):
-        """Selects nothing."""
-        self.setSelectedSegmentIDs([])
-
-
-STAND_INS = {
-    class_.standsFor: class_
-    for class_ in (QMRMLNodeComboBox, QMRMLSegmentsTableView, QMRMLSliderWidget, QMRMLTableView, QMRMLWidget)
-}
+STAND_INS = {class_.standsFor: class_ for class_ in (QMRMLNodeComboBox, QMRMLTableView, QMRMLWidget)}
