@@ -15,7 +15,19 @@ from desktop import MODULE, Desktop
 _KINDS = ("vtkMRMLScalarVolumeNode", "vtkMRMLSegmentationNode", "vtkMRMLTableNode", "vtkMRMLPlotSeriesNode")
 _MODULES = ("Data", "Volumes", "Segmentations", "SegmentEditor", "Models")
 _LAYOUTS = (2, 3, 4, 6, 7, 8, 9, 15, 25)
-_EFFECTS = ("Paint", "Paint", "Erase", "as it is", "none")
+# The buttons that lead through the steps; chance alone would seldom get far.
+_LEADING = (
+    ("disagreement", "expertEntropyButton"),
+    ("uncertainty", "runButton"),
+    ("compare", "compareButton"),
+    ("compare", "metricsButton"),
+    ("correct", "startButton"),
+    ("correct", "nextButton"),
+    ("correct", "saveButton"),
+)
+_EFFECTS = ("Paint", "Paint", "Paint", "Erase", "Erase", "as it is", "none")
+_FATIGUE = 6
+"""How much less often something is used again."""
 _ORIENTATIONS = ("volume", "Axial", "Sagittal", "Coronal")
 
 
@@ -44,25 +56,25 @@ class Actions:
 
     def __init__(self, desktop: Desktop, work) -> None:
         self.desktop, self.work = desktop, work
-        self.problems: list[str] = []
         self._uses: Counter[str] = Counter()
-        weights = {"click": 36, "choose": 8, "number": 6, "type": 3, "table": 5}
+        weights = {"click": 34, "choose": 8, "number": 6, "type": 3, "table": 5}
         self.all = {name: Action(weight, *self._onWidget(name)) for name, weight in weights.items()}
         self.all |= {
-            "load": Action(3, lambda random: random.choice(("sample", "cohort", "folder")), self._load),
+            "lead": Action(10, self._drawLead, self._lead),
+            "load": Action(1, self._drawLoad, self._load),
             "paint": Action(9, self._drawPaint, self._paint),
-            "undo": Action(3, lambda random: random.choice(("undo", "undo", "redo")), self._undo),
+            "undo": Action(3, self._drawUndo, self._undo),
             "scroll": Action(3, self._onView(lambda random: f"{random.uniform(-60, 60):.1f}"), self._scroll),
             "rotate": Action(2, self._onView(lambda random: random.choice(_ORIENTATIONS)), self._rotate),
             "layout": Action(2, lambda random: str(random.choice(_LAYOUTS)), self._layout),
             "module": Action(4, lambda random: random.choice(_MODULES), self._module),
             "rename": Action(1, self._drawNode, lambda name, _random: self._node(name, self._rename)),
             "hide": Action(2, self._drawNode, lambda name, _random: self._node(name, self._hide)),
-            "delete": Action(1.5, self._drawNode, lambda name, _random: self._node(name, slicer.mrmlScene.RemoveNode)),
-            "close": Action(0.8, lambda _random: "scene", lambda _argument, _random: slicer.mrmlScene.Clear(0)),
+            "delete": Action(1, self._drawNode, lambda name, _random: self._node(name, slicer.mrmlScene.RemoveNode)),
+            "close": Action(0.4, lambda _random: "scene", lambda _argument, _random: slicer.mrmlScene.Clear(0)),
             "scene": Action(1.5, lambda random: random.choice(("save", "load", "load", "import")), self._scene),
             "reload": Action(0.7, lambda _random: "module", self._reload),
-            "wait": Action(5, lambda random: f"{random.uniform(0, 2):.2f}", lambda time, _random: self._wait(time)),
+            "wait": Action(2, lambda random: f"{random.uniform(0, 2):.2f}", lambda time, _random: self._wait(time)),
         }
 
     def next(self, random: Random, first: bool) -> tuple[str, str]:
@@ -81,13 +93,11 @@ class Actions:
         classes, do = found.USES[use]
 
         def draw(random: Random) -> str | None:
-            names = sorted(found.reachable(classes))
+            widgets = found.reachable(classes)
+            names = sorted(widgets)
             if not names:
                 return None
-            # What was used less often comes sooner, so that the walk gets through all steps.
-            name = random.choices(names, [1 / (1 + self._uses[name]) for name in names])[0]
-            self._uses[name] += 1
-            return name
+            return self._lessUsed(random, names, [found.weight(widgets[name]) for name in names])
 
         def doIt(name: str, random: Random) -> None:
             widget = found.reachable(classes).get(name)
@@ -96,7 +106,35 @@ class Actions:
 
         return draw, doIt
 
+    def _lessUsed(self, random: Random, names: list[str], weights: list[float]) -> str:
+        """What was not used yet comes sooner, so that the walk gets through all steps."""
+        tired = [weight / (1 + _FATIGUE * self._uses[name]) for name, weight in zip(names, weights, strict=True)]
+        name = random.choices(names, tired)[0]
+        self._uses[name] += 1
+        return name
+
+    def _button(self, name: str):
+        section, button = name.split(".")
+        return getattr(getattr(self.desktop.panel, section).ui, button)
+
+    def _drawLead(self, random: Random) -> str | None:
+        names = [f"{section}.{button}" for section, button in _LEADING]
+        enabled = [name for name in names if self._button(name).enabled]
+        if not enabled or slicer.util.selectedModule() != MODULE:
+            return None
+        return self._lessUsed(random, enabled, [1.0] * len(enabled))
+
+    def _lead(self, name: str, _random: Random) -> None:
+        getattr(self.desktop.panel, name.split(".")[0]).ui.sectionButton.collapsed = False
+        if name == "correct.saveButton" and not self.desktop.panel.correct.ui.authorEdit.text:
+            self.desktop.panel.correct.ui.authorEdit.text = "walk"
+        self._button(name).click()
+
+    def _drawLoad(self, random: Random) -> str | None:
+        return random.choice(("sample", "cohort", "folder")) if slicer.util.selectedModule() == MODULE else None
+
     def _load(self, what: str, _random: Random) -> None:
+        self._uses.clear()  # with another case everything is new
         loading = self.desktop.panel.case.ui
         {"sample": loading.loadSampleButton, "cohort": loading.loadCohortButton, "folder": loading.loadFolderButton}[
             what
@@ -116,6 +154,9 @@ class Actions:
             editor.setActiveEffectByName("" if effect == "none" else effect)
         if view in self.desktop.shownViews():
             views.drag(view, [(float(x0), float(y0)), (float(x1), float(y1))])
+
+    def _drawUndo(self, random: Random) -> str | None:
+        return random.choice(("undo", "undo", "redo")) if self.desktop.panel.correct.ui.editor.enabled else None
 
     def _undo(self, what: str, _random: Random) -> None:
         editor = self.desktop.panel.correct.ui.editor

@@ -80,4 +80,4 @@ def _unexcused(text: str, shown: Sequence[str]) -> str:
     for expected in shown:
         text = text.replace(expected.strip(), "")
     lines = [line for line in text.splitlines() if not any(excused in line for excused in EXCUSED)]
-    return "\n".join(lines).strip()
+    return "\n".join(dict.fromkeys(lines)).strip()  # some come a hundred times

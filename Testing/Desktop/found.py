@@ -13,6 +13,7 @@ from desktop import MODULE
 _WORDS = ("", "Anna Süß", "case 2", "T1c", "x" * 80, "a/b:*", "0")
 _LARGE = 1000
 _REACH = 100
+_LEADING, _CLOSING = 3.0, 0.1
 
 
 def reachable(classes: tuple[str, ...]) -> dict[str, object]:
@@ -35,6 +36,14 @@ def _title(widget) -> str:
         return str(widget.objectName)
     text = str(getattr(widget, "text", "") or "").partition(":")[0]
     return (text or f"{widget.parent().objectName}.{widget.className()}").replace("\t", " ").replace("\n", " ")
+
+
+def weight(widget) -> float:
+    """How often a widget is used, compared with others: buttons with a text lead on, and sections are rather opened."""
+    collapsed = widget.property("collapsed")
+    if collapsed is not None:
+        return _LEADING if collapsed else _CLOSING
+    return _LEADING if widget.inherits("QPushButton") else 1.0
 
 
 def click(widget, _random: Random) -> None:

@@ -53,7 +53,8 @@ class Inspection:
         """The faults that came since the last look."""
         desktop = self.desktop
         boxes, self._boxes = self._boxes, []
-        faults = [Fault("error", text) for text in desktop.errors()] + boxes
+        errors = dict.fromkeys(desktop.errors())
+        faults = [Fault("error", text) for text in errors] + boxes
         faults += [Fault("display", text) for text in desktop.removedDisplayNodes()]
         faults += self._changedRaters()
         modal = slicer.app.activeModalWidget()
@@ -95,9 +96,11 @@ class Inspection:
         return faults
 
     def _width(self) -> str:
-        width = self.desktop.panelWidth
+        width, views = self.desktop.panelWidth, self.desktop.window.centralWidget()
         if slicer.util.selectedModule() != MODULE or abs(width - self.panelWidth) <= _WIDTH_TOLERANCE:
             return ""
+        if width < self.panelWidth and views.width <= views.minimumSizeHint.width():
+            return ""  # the views' own minimum leaves no more room on this screen
         return f"the panel is {width} pixels wide; the user made it {self.panelWidth}"
 
     def _window(self) -> str:

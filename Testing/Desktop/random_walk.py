@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 import traceback
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
@@ -21,7 +22,7 @@ ACTION_SECONDS = 180
 _FEW_SAMPLES = 3
 _JOB_SECONDS = 40
 _MOSTLY = 0.75
-_WIDTHS = (450, 500, 600)
+_WIDTHS = (450, 500, 540)
 _ENDINGS = (".seg.nrrd", ".nrrd", ".nii.gz", ".txt", "")
 
 
@@ -30,6 +31,10 @@ class Walk:
 
     Every action has random numbers of its own, drawn from the seed and the action's number: what a job's end or a
     replay changes before it does not change its choices.
+
+    Attributes:
+        faults: what must not be, and after which action.
+        reached: in how many actions there was what the later steps need.
 
     Args:
         desktop: the application.
@@ -40,6 +45,7 @@ class Walk:
     def __init__(self, desktop: Desktop, seed: int, log: Path) -> None:
         self.desktop, self.seed = desktop, seed
         self.faults: list[tuple[int, Fault]] = []
+        self.reached: Counter[str] = Counter()
         self._log = log.open("w", encoding="utf-8", buffering=1)
         self._cases = Path(desktop.task["cohort"]).parent
         self._work = Path(tempfile.mkdtemp(prefix="walk"))
@@ -57,6 +63,7 @@ class Walk:
             self._begin(self._number + 1)
             name, argument = self._actions.next(self._random, self._number == 1)
             self._step(name, argument)
+        self._log.write(f"# {dict(self.reached)}\n")
 
     def replay(self, lines: Sequence[str]) -> None:
         """Do the actions of a log, or of some lines of one, again."""
@@ -88,9 +95,17 @@ class Walk:
         self._waitForJobs(random)
         for fault in self.inspection.new():
             self._note(fault)
+        self._count()
         took = time.monotonic() - began
         if took > 10:
             self._log.write(f"# took {took:.0f} s\n")
+
+    def _count(self) -> None:
+        parameters = self.desktop.panel.parameters
+        self.reached["actions"] += 1
+        self.reached["with a prediction"] += parameters.predictiveEntropy is not None
+        self.reached["side by side"] += self.desktop.panel.compare.views is not None
+        self.reached["correcting"] += parameters.workingCopy is not None
 
     def _note(self, fault: Fault) -> None:
         self.faults.append((self._number, fault))
