@@ -16,6 +16,8 @@ HERE = Path(__file__).resolve().parent
 MODULE_FOLDER = HERE.parents[1] / "ObserverUncertainty"
 SILENCE_SECONDS = 420
 """So long without a sign of life the application is ended from outside; it ends itself sooner, with its stack."""
+MOST_BROKEN = 3
+"""After so many crashes or hangs a topic's other checks are not made."""
 MARKER = "@@@"
 TRACEBACK = "Traceback (most recent call last)"
 
@@ -52,21 +54,23 @@ class Session:
     ) -> None:
         self.slicer, self.workerPython, self.topic = slicer, workerPython, topic
         self.home, self.folder, self.display, self.task = home, folder, display, task
-        self._processes = 0
+        self._processes = self._status = 0
 
     def make(self, names: list[str]) -> Iterator[Outcome]:
         """Makes the checks, each once, and one more for start and end of every process that was needed."""
-        left = list(names)
+        left, broken = list(names), 0
         while left:
             self._processes += 1
             outcomes, whole = self._oneProcess(left)
             yield from outcomes
+            yield whole
             made = {outcome.check for outcome in outcomes}
             remaining = [name for name in left if name not in made]
-            if remaining == left:  # nothing is gained by another attempt
-                yield from (Outcome(self.topic, name, 0.0, ["not made: Slicer did not come so far"]) for name in left)
+            broken += self._status != 0
+            if remaining == left or broken == MOST_BROKEN:  # little is gained by another attempt
+                text = "not made: Slicer did not come so far"
+                yield from (Outcome(self.topic, name, 0.0, [text]) for name in remaining)
                 remaining = []
-            yield whole
             left = remaining
 
     def _oneProcess(self, names: list[str]) -> tuple[list[Outcome], Outcome]:
@@ -78,7 +82,7 @@ class Session:
         task["shared"] = str(self._made(self.home / "shared" / self.topic))
         taskFile.write_text(json.dumps(task), encoding="utf-8")
         began = time.monotonic()
-        status = self._run(folder, taskFile)
+        status = self._status = self._run(folder, taskFile)
         whole = Outcome(self.topic, f"start and end of Slicer {self._processes}", time.monotonic() - began)
         outcomes = []
         results = folder / "results.jsonl"
@@ -94,7 +98,9 @@ class Session:
             elif entry["event"] == "start":
                 whole.problems += entry["problems"]
         if begun is not None:
-            begun.problems.append(f"Slicer {_ended(status)} in this check\n{_tail(folder / 'stack.txt')}")
+            stack = _tail(folder / "stack.txt")
+            what = "hung" if stack.startswith("Timeout") else _ended(status)
+            begun.problems.append(f"Slicer {what} in this check\n{stack}")
             outcomes.append(begun)
         elif status != 0:
             whole.problems.append(
@@ -119,7 +125,7 @@ class Session:
             try:
                 while True:
                     try:
-                        return process.wait(5)
+                        return process.wait(1)
                     except subprocess.TimeoutExpired:
                         if time.time() - max(path.stat().st_mtime for path in folder.iterdir()) > SILENCE_SECONDS:
                             _kill(process, getattr(signal, "SIGABRT", signal.SIGTERM))  # writes the stack
@@ -183,7 +189,8 @@ def _ended(status: int) -> str:
 
 def _tail(path: Path, lines: int = 40) -> str:
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-    return "\n".join(text.splitlines()[-lines:])
+    kept = [line for line in text.splitlines() if not line.startswith("Extension modules:")]
+    return "\n".join(kept[-lines:])
 
 
 def _tracebacksOutside(log: Path) -> list[str]:
