@@ -72,6 +72,7 @@ class DeviceChoice:
     def __init__(self, panel, probe: DeviceProbe, combo, button) -> None:
         self.panel, self.probe, self.combo, self.button = panel, probe, combo, button
         self._names: list[str] = []
+        self._usualToolTip = combo.toolTip
         combo.connect("currentIndexChanged(int)", self.onChosen)
         button.connect("clicked()", self.onFind)
 
@@ -88,6 +89,7 @@ class DeviceChoice:
             self.combo.addItems(list(entries.values()))
         self._names = list(entries)
         self.combo.setCurrentIndex(self._names.index(chosen))
+        self.combo.toolTip = f"{entries[chosen]}\n{self._usualToolTip}"
         self.combo.blockSignals(wasBlocked)
         self.button.enabled = not self.probe.isRunning
 

@@ -131,7 +131,8 @@ class JobBar:
     def _tellFailure(self, job: SceneJob, why: str) -> None:
         self.hasFailed = True
         self.label.text = _("Failed: {why} Its log is below: Jobs, Show log.").format(why=why)
-        self.label.toolTip = _("The job's log: {path}").format(path=job.job.log)
+        log = _("The job's log: {path}").format(path=job.job.log)
+        self.label.toolTip = f"{self.label.text}\n{log}"
         showStatus(_("{name} failed; the module says why.").format(name=job.name))
 
     def _letGo(self) -> None:

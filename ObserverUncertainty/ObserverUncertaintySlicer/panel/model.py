@@ -32,6 +32,7 @@ class ModelSection(Section):
         self.training: TrainingControls | None = None
         self._isCleared = False
         self._models: list[Path] = []
+        self._usualToolTip = self.ui.modelCombo.toolTip
         self._readFrom: tuple | None = None
         self._card: ModelCard | None = None
         self._problem = ""
@@ -80,7 +81,7 @@ class ModelSection(Section):
         ui = self.ui
         self._updateModels()
         card = self.card
-        ui.problemLabel.text = self._problem
+        ui.problemLabel.text = ui.problemLabel.toolTip = self._problem
         ui.problemLabel.visible = bool(self._problem)
         ui.noticeLabel.visible = card is not None and card.isSimulated
         ui.cardLabel.text = _asTable(card.lines()) if card is not None else ""
@@ -179,6 +180,7 @@ class ModelSection(Section):
             ui.modelCombo.clear()
             ui.modelCombo.addItems([_titleOf(folder) for folder in models])
         ui.modelCombo.setCurrentIndex(-1 if self._isCleared else models.index(self.modelFolder))
+        ui.modelCombo.toolTip = f"{self.modelFolder}\n{self._usualToolTip}"
         self._folder.show("" if self._isCleared else str(self.modelFolder))
 
     def _sequencesText(self) -> str:
@@ -212,7 +214,7 @@ class ModelSection(Section):
             )
         else:
             text = _("Packages are there: torch {version}.").format(version=report.torch)
-        ui.packagesLabel.text = text
+        ui.packagesLabel.text = ui.packagesLabel.toolTip = text
         ui.installButton.visible = ui.offlineButton.visible = bool(missing)
         # The text with what to install there comes at the click.
         ui.installButton.text = _("How to install…") if dependencies.usesOtherPython() else _("Install…")

@@ -14,12 +14,15 @@ WIDTH = 400
 """Of the module's panel in pixels, which everything must fit into."""
 
 
-def _discs(folder) -> str:
-    """Two tiny cases of two raters, as files; returns their manifest."""
+def _manifest(desktop) -> str:
+    """Of two tiny cases of two raters, written once."""
     from ObserverUncertaintyLib.cases import Case
     from ObserverUncertaintyLib.geometry import Grid
     from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
 
+    folder = desktop.shared / "discs"
+    if folder.is_dir():
+        return str(folder / "cohort.toml")
     rows, columns = np.mgrid[:24, :24]
 
     def case(number):
@@ -29,26 +32,19 @@ def _discs(folder) -> str:
         grid = Grid(size=(24, 24, 4), spacing=(2.0, 2.0, 4.0))
         return Case(f"p{number}", grid, ("T1",), image[None], ("anna", "ben"), masks)
 
-    options = {"name": "Discs", "label": "disc", "skull_stripped": True}
-    return str(write_cohort(folder, case, ["p0", "p1"], {}, **options))
+    return str(write_cohort(folder, case, ["p0", "p1"], {}, name="Discs", label="disc", skull_stripped=True))
 
 
-def _train(desktop, folder, epochs):
+def _prepareTraining(desktop, folder, epochs):
     ui = desktop.panel.model.ui
     ui.trainingButton.collapsed = False
-    ui.manifestPath.currentPath = (
-        _discs(desktop.shared / "discs") if not _manifest(desktop).exists() else str(_manifest(desktop))
-    )
+    ui.manifestPath.currentPath = _manifest(desktop)
     ui.folderPath.currentPath = str(folder)
     ui.epochsSpin.value = epochs
     desktop.wait(lambda: ui.trainButton.enabled, what="Train: " + ui.trainButton.toolTip)
 
 
-def _manifest(desktop):
-    return desktop.shared / "discs" / "cohort.toml"
-
-
-def _start(desktop):
+def _train(desktop):
     ui = desktop.panel.model.ui
     ui.trainButton.click()
     desktop.waitForJobs()
@@ -68,8 +64,8 @@ def _axes():
 
 def check_loss_curve_shows_every_epoch_while_it_grows(desktop):
     folder = desktop.shared / "curve"
-    _train(desktop, folder, 2)
-    _start(desktop)
+    _prepareTraining(desktop, folder, 2)
+    _train(desktop)
     ui, parameters = desktop.panel.model.ui, desktop.panel.parameters
     ui.lossButton.click()
     desktop.settle()
@@ -78,7 +74,7 @@ def check_loss_curve_shows_every_epoch_while_it_grows(desktop):
     ui.epochsSpin.value = 5
     ui.existingCombo.setCurrentIndex(1)
     desktop.answerBoxes(("will be replaced", "OK"))
-    _start(desktop)
+    _train(desktop)
     desktop.settle()
     table = parameters.lossChart.GetNthPlotSeriesNode(0).GetTableNode()
     losses = slicer.util.arrayFromTableColumn(table, "Loss")
@@ -106,8 +102,8 @@ def check_curves_of_one_point_and_of_none_are_drawn(desktop):
 
 def check_resuming_with_other_settings_is_refused_before_a_worker_starts(desktop):
     folder = desktop.shared / "resumed"
-    _train(desktop, folder, 2)
-    _start(desktop)
+    _prepareTraining(desktop, folder, 2)
+    _train(desktop)
     jobs = desktop.panel.jobList.ui.jobTable.rowCount
     ui = desktop.panel.model.ui
     ui.epochsSpin.value = 3
@@ -124,8 +120,8 @@ def check_resuming_with_other_settings_is_refused_before_a_worker_starts(desktop
 
 
 def check_job_list_can_be_read_in_a_narrow_panel(desktop):
-    _train(desktop, desktop.shared / "a folder with a long name for a model", 1)
-    _start(desktop)
+    _prepareTraining(desktop, desktop.shared / "a folder with a long name for a model", 1)
+    _train(desktop)
     desktop.panelWidth = WIDTH
     section = desktop.panel.jobList
     for other in desktop.panel.sections:
@@ -233,13 +229,15 @@ def check_scores_have_their_titles_and_cannot_be_typed_over(desktop):
 
 
 def _type(desktop, field, text):
-    """Type into a path field in place of what is there, and leave it by the Tab key."""
+    """Type into a path field in place of what is there."""
     edit = field.comboBox().lineEdit()
     edit.setFocus()
     edit.selectAll()
-    edit.insert(text)  # as keys do: the text counts as modified
-    edit.modified = True
+    desktop.press(edit, qt.Qt.Key_Backspace)
+    for letter in text:
+        slicer.app.sendEvent(edit, qt.QKeyEvent(qt.QEvent.KeyPress, 0, qt.Qt.NoModifier, letter))
     desktop.settle()
+    assert field.currentPath == text
 
 
 def _leave(desktop, field):
@@ -248,20 +246,28 @@ def _leave(desktop, field):
 
 
 def check_path_that_is_shown_is_the_one_in_force(desktop):
-    _train(desktop, desktop.shared / "shown", 1)
+    _prepareTraining(desktop, desktop.shared / "shown", 1)
     ui, parameters = desktop.panel.model.ui, desktop.panel.parameters
-    for field, name in ((ui.manifestPath, "trainingManifest"), (ui.folderPath, "trainingFolder")):
-        before = getattr(parameters, name)
-        for text, why in (("", "Choose"), ("/tmp/x.nrrd" if field is ui.manifestPath else "half", "/tmp/x.nrrd is no")):
+    cases = (
+        (
+            ui.manifestPath,
+            "trainingManifest",
+            {"": "Choose the cohort", "/images/t1.nrrd": "/images/t1.nrrd is no .toml"},
+        ),
+        (ui.folderPath, "trainingFolder", {"": "Choose a folder", "half": "half is no whole path"}),
+    )
+    for field, name, impossible in cases:
+        good = before = getattr(parameters, name)
+        for text, why in impossible.items():
             _type(desktop, field, text)
             assert getattr(parameters, name) == before, "nothing is taken while it is typed"
             _leave(desktop, field)
             assert getattr(parameters, name) == text
             assert field.currentPath == text
             assert not ui.trainButton.enabled
-            assert why in ui.trainButton.toolTip or "half is no" in ui.trainButton.toolTip, ui.trainButton.toolTip
+            assert why in ui.trainButton.toolTip, ui.trainButton.toolTip
             before = text
-        field.currentPath = str(_manifest(desktop)) if field is ui.manifestPath else str(desktop.shared / "shown")
+        field.currentPath = good
         assert ui.trainButton.enabled, ui.trainButton.toolTip
     _type(desktop, ui.modelPath, "")
     _leave(desktop, ui.modelPath)
