@@ -35,6 +35,15 @@ def mrml():
     mrml.removeTemporaryFiles()
 
 
+@pytest.fixture(autouse=True)
+def removedDisplays(mrml):
+    """Names of display nodes that left the scene while their segmentation stayed; a test in which one does fails."""
+    mrml.removedDisplays.clear()
+    yield mrml.removedDisplays
+    names, mrml.removedDisplays[:] = list(mrml.removedDisplays), []
+    assert not names, f"Slicer dies at the next change of the segmentation whose display node was removed: {names}"
+
+
 @pytest.fixture
 def vtkMessages(mrml):
     """What VTK reported; `with vtkMessages.expectErrors(pattern):` allows errors that belong to the test."""

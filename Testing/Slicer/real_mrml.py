@@ -118,6 +118,10 @@ class RealMrml:
         self.logics = {name: self._startLogic(name, className) for name, className in MODULE_LOGICS.items()}
         slicer.vtkMRMLSliceNode.AddDefaultSliceOrientationPresets(self.scene, True)
         self._publishModules()
+        self.removedDisplays: list[str] = []
+        onRemoval = functools.partial(self._noteRemovedDisplay)
+        onRemoval.CallDataType = vtk.VTK_OBJECT
+        self.scene.AddObserver(self.scene.NodeAboutToBeRemovedEvent, onRemoval)
         self._ownNodeIDs = {node.GetID() for node in self._nodes()}
 
     def _startDataIO(self):
@@ -146,6 +150,13 @@ class RealMrml:
         for name, logic in self.logics.items():
             setattr(modules, name.lower(), CoreModule(name, logic))
         sys.modules["slicer.modules"] = slicer.modules = modules
+
+    def _noteRemovedDisplay(self, scene, _event, node):
+        """Slicer's views keep a pointer to a segmentation's display node that leaves the scene before it."""
+        if node.IsA("vtkMRMLSegmentationDisplayNode") and not scene.IsClosing():
+            segmentation = node.GetDisplayableNode()
+            if segmentation is not None and scene.IsNodePresent(segmentation):
+                self.removedDisplays.append(f"{node.GetName()} of {segmentation.GetName()}")
 
     def _nodes(self):
         return [self.scene.GetNthNode(index) for index in range(self.scene.GetNumberOfNodes())]

@@ -308,7 +308,7 @@ def test_figures_are_computed_only_where_somebody_sees_them(slicerApplication, p
     assert cells(section.ui.ratersTable)[0][2] == ""
     section.ui.sectionButton.collapsed = False
     assert cells(section.ui.ratersTable)[0][2] == "10.00"
-    slicerApplication.leave("ObserverUncertainty")
+    slicerApplication.leave()
     panel.parameters.raterChoices = panel.parameters.raterChoices[1:]
     assert cells(section.ui.ratersTable)[0][:3] == ["1", "ben", ""]
     slicerApplication.enter("ObserverUncertainty")

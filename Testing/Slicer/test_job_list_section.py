@@ -132,7 +132,7 @@ def test_the_folders_are_read_on_entering_and_on_a_click_and_not_at_every_change
     section.ui.refreshButton.click()
     assert section.ui.jobTable.rowCount == 1
     quickJob("more")
-    slicerApplication.leave("ObserverUncertainty")
+    slicerApplication.leave()
     slicerApplication.enter("ObserverUncertainty")
     assert section.ui.jobTable.rowCount == 2
 

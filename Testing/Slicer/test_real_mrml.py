@@ -1,5 +1,10 @@
 """The booted scene is real: values come back, data travel through files, and VTK's errors are seen."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import slicer
@@ -94,3 +99,41 @@ def test_an_error_of_vtk_is_recorded_and_can_be_expected(vtkMessages):
         vtk.vtkImageReslice().Update()
     with pytest.raises(AssertionError, match="no error matching"), vtkMessages.expectErrors("never said"):
         pass
+
+
+REMOVES_A_DISPLAY = """
+import slicer
+
+def test_that_asserts_nothing(scene):
+    segmentation = scene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Raters")
+    display = scene.AddNewNodeByClass("vtkMRMLSegmentationDisplayNode", "outlines")
+    segmentation.AddAndObserveDisplayNodeID(display.GetID())
+    scene.RemoveNode({removed})
+"""
+
+
+@pytest.mark.parametrize(("removed", "isAccepted"), [("display", False), ("segmentation", True)])
+def test_every_test_fails_in_which_a_display_node_is_removed_before_its_segmentation(tmp_path, removed, isAccepted):
+    """Slicer dies at the segmentation's next change."""
+    file = tmp_path / "test_removal.py"
+    file.write_text(REMOVES_A_DISPLAY.format(removed=removed), encoding="utf-8")
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "conftest", "-p", "no:cacheprovider", "--rootdir", tmp_path, file],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        cwd=tmp_path,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert run.returncode == (0 if isAccepted else 1), run.stdout + run.stderr
+    assert ("outlines of Raters" in run.stdout) is not isAccepted
+
+
+def test_a_closed_scene_takes_display_nodes_with_it(scene, removedDisplays):
+    segmentation = addSegmentation(addVolume(), [np.ones((4, 5, 6), bool)])
+    own = segmentation.GetDisplayNode()
+    scene.RemoveNode(segmentation)
+    scene.RemoveNode(own)
+    addSegmentation(addVolume(), [np.ones((4, 5, 6), bool)])
+    scene.Clear(0)
+    assert removedDisplays == []

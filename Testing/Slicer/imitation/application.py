@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import slicer
 from PySide6 import QtCore, QtWidgets
 
-from .core_io import CoreIOManager
 from .layout_manager import LayoutManager
 from .stand_ins import Modelled, StandIn
 
-QAPPLICATION_METHODS = (
-    "activeWindow",
-    "clipboard",
-    "keyboardModifiers",
-    "overrideCursor",
-    "palette",
-    "processEvents",
-    "restoreOverrideCursor",
-    "setOverrideCursor",
-    "style",
-)
+QAPPLICATION_METHODS = ("clipboard", "overrideCursor", "processEvents", "restoreOverrideCursor", "setOverrideCursor")
 
 
 def qtApplication():
@@ -46,23 +34,55 @@ class ModuleManager(StandIn, QtCore.QObject):
         return getattr(slicer.modules, name.lower(), None)
 
 
+class ModuleSelector(StandIn, QtWidgets.QToolBar):
+    """Base/QTGUI/qSlicerModuleSelectorToolBar.h, reduced to the module that the user sees."""
+
+    standsFor = "qSlicerModuleSelectorToolBar"
+    selectedModule = Modelled(str)
+
+    def selectModule(self, name):
+        """The user goes to a module and leaves the one before."""
+        if name == self.selectedModule:
+            return
+        before, now = (getattr(slicer.modules, f"{module}Widget", None) for module in (self.selectedModule, name))
+        if before is not None:
+            before.exit()
+        self.selectedModule = name
+        if now is not None:
+            now.enter()
+
+
+class MainWindow(StandIn, QtWidgets.QMainWindow):
+    """Base/QTApp/qSlicerMainWindow.h, with nothing in its middle; `slicer.util` finds it by its name."""
+
+    standsFor = "qSlicerMainWindow"
+
+    def __init__(self):
+        super().__init__()
+        self.objectName = "qSlicerMainWindow"
+        self.statusBar()
+        self.setCentralWidget(QtWidgets.QWidget())
+        self.keep(selector=ModuleSelector())
+        self.addToolBar(self._selector)
+
+    def moduleSelector(self):
+        """The tool bar with the modules."""
+        return self._selector
+
+
 class Application(StandIn, QtCore.QObject):
     """Base/QTGUI/qSlicerApplication.h and Base/QTCore/qSlicerCoreApplication.h, over the process's QApplication."""
 
     standsFor = "qSlicerApplication"
     startupCompleted = QtCore.Signal()
-    aboutToQuit = QtCore.Signal()
-    lastWindowClosed = QtCore.Signal()
-    standInSignals = {"aboutToQuit()": "aboutToQuit", "lastWindowClosed()": "lastWindowClosed"}  # noqa: RUF012
+    focusChanged = QtCore.Signal(object, object)
+    standInSignals = {"focusChanged(QWidget*,QWidget*)": "focusChanged"}  # noqa: RUF012
 
     applicationName = Modelled(str, "Slicer")
-    applicationVersion = Modelled(str)
     majorVersion = Modelled(int)
     minorVersion = Modelled(int)
     slicerHome = Modelled(str)
     temporaryPath = Modelled(str)
-    documentationBaseUrl = Modelled(str, "https://slicer.readthedocs.io/")
-    applicationLocaleName = Modelled(str, "en-US")
 
     def __init__(self, mrml, folder: Path, version: tuple[int, int]):
         super().__init__()
@@ -71,30 +91,15 @@ class Application(StandIn, QtCore.QObject):
             QtCore.QSettings.Format.IniFormat, QtCore.QSettings.Scope.UserScope, str(folder / "settings")
         )
         self.majorVersion, self.minorVersion = version
-        self.applicationVersion = f"{version[0]}.{version[1]}.0"
         self.slicerHome = str(folder / "Slicer")
         self.temporaryPath = str(folder / "temporary")
         Path(self.temporaryPath).mkdir(parents=True)
-        # `slicer.util` shows messages only where there is a main window of this name.
-        mainWindow = QtWidgets.QMainWindow()
-        mainWindow.objectName = "qSlicerMainWindow"
-        mainWindow.statusBar()
-        self.keep(
-            mrml=mrml,
-            mainWindow=mainWindow,
-            layoutManager=LayoutManager(mrml),
-            coreIOManager=CoreIOManager(mrml),
-            moduleManager=ModuleManager(),
-        )
+        self.keep(mrml=mrml, mainWindow=MainWindow(), layoutManager=LayoutManager(mrml), moduleManager=ModuleManager())
 
     def __getattr__(self, name):
         if name in QAPPLICATION_METHODS:
             return getattr(QtWidgets.QApplication.instance(), name)
         return super().__getattr__(name)
-
-    def mrmlScene(self):
-        """The scene."""
-        return self._mrml.scene
 
     def applicationLogic(self):
         """The real application logic."""
@@ -104,14 +109,6 @@ class Application(StandIn, QtCore.QObject):
         """Layouts and slice views."""
         return self._layoutManager
 
-    def coreIOManager(self):
-        """Reading and writing files."""
-        return self._coreIOManager
-
-    def ioManager(self):
-        """Reading and writing files."""
-        return self._coreIOManager
-
     def moduleManager(self):
         """Loading and unloading modules."""
         return self._moduleManager
@@ -120,45 +117,32 @@ class Application(StandIn, QtCore.QObject):
         """The user's settings; each test starts without any."""
         return QtCore.QSettings()
 
-    def settings(self):
-        """The user's settings too."""
-        return QtCore.QSettings()
-
     def testingEnabled(self):
         """False, so that messages are shown, which is to say recorded."""
         return False
 
     def topLevelWidgets(self):
         """The main window alone: PySide6 can crash where it wraps windows that earlier tests left to be deleted."""
-        return [self._mainWindow]
+        return [self._mainWindow] if self._mainWindow is not None else []
 
-    def translate(self, _context, text, *_more):
-        """No translation: the text itself."""
-        return text
-
-    def moduleDocumentationUrl(self, moduleName):
-        """Where a module is described."""
-        return f"{self.documentationBaseUrl}{moduleName}"
-
-    def startupEnvironment(self):
-        """The environment from before the application changed it."""
-        return dict(os.environ)
-
-    def pauseRender(self):
-        """Nothing is rendered."""
-
-    def resumeRender(self):
-        """Nothing is rendered."""
+    def runWithoutMainWindow(self):
+        """From now on as with the option `--no-main-window`: no window, and so no layouts."""
+        self._closeWindow()
+        self.keep(mainWindow=None, layoutManager=None)
 
     def close(self):
         """Ends the imitation of one test."""
         while QtWidgets.QApplication.overrideCursor() is not None:
             QtWidgets.QApplication.restoreOverrideCursor()
-        self._layoutManager.close()
-        self._mainWindow.close()
-        self._mainWindow.deleteLater()
+        self._closeWindow()
         QtWidgets.QApplication.processEvents()
         QtWidgets.QApplication.sendPostedEvents(None, QtCore.QEvent.Type.DeferredDelete)
+
+    def _closeWindow(self):
+        if self._mainWindow is not None:
+            self._layoutManager.close()
+            self._mainWindow.close()
+            self._mainWindow.deleteLater()
 
 
 def supportedVersion(wheelVersion: str) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """Dialogs that do not wait: what they show is recorded, what they return comes from the test.
 
-    dialogs.answer("getSaveFileName", "/folder/file.nrrd")
+    dialogs.answer("getExistingDirectory", "/folder")
     dialogs.answer("message", qt.QMessageBox.Ok)
     dialogs.answer("dialog", lambda dialog: dialog.findChild(qt.QListWidget, "caseList").setCurrentRow(1) or 1)
 
@@ -15,8 +15,7 @@ from typing import Any
 
 from PySide6 import QtGui, QtWidgets
 
-FILE_GETTERS = ("getOpenFileName", "getOpenFileNames", "getSaveFileName", "getExistingDirectory")
-INPUT_GETTERS = ("getText", "getInt", "getDouble", "getItem")
+FILE_GETTERS = ("getOpenFileName", "getExistingDirectory")
 
 
 @dataclass
@@ -40,8 +39,8 @@ class Dialogs:
     answers: dict[str, deque] = field(default_factory=dict)
 
     def answer(self, kind: str, value) -> None:
-        """Queues an answer: `message`, `dialog`, `menu`, or the name of a getter of QFileDialog or QInputDialog."""
-        kinds = ("message", "dialog", "menu", *FILE_GETTERS, *INPUT_GETTERS)
+        """Queues an answer: `message`, `dialog`, or the name of a getter of QFileDialog."""
+        kinds = ("message", "dialog", *FILE_GETTERS)
         if kind not in kinds:
             raise ValueError(f"{kind} is no kind of dialog; expected one of {', '.join(kinds)}")
         self.answers.setdefault(kind, deque()).append(value)
@@ -87,16 +86,6 @@ def _executeDialog(dialog, *_arguments):
     return answer(dialog) if callable(answer) else answer
 
 
-def _executeMenu(menu, *_arguments):
-    """The test answers with the text of an action, which is triggered, or with None."""
-    text = current().take("menu", f"a menu with {[action.text for action in menu.actions()]}")
-    if text is None:
-        return None
-    action = next(action for action in menu.actions() if action.text == text)
-    action.trigger()
-    return action
-
-
 def _getter(name):
     def get(*arguments):
         current().asked.append((name, *arguments))
@@ -107,10 +96,6 @@ def _getter(name):
 
 class QFileDialog(QtWidgets.QFileDialog):
     """`qt.QFileDialog` with its static getters answered; PythonQt gives the path alone, not a path and a filter."""
-
-
-class QInputDialog(QtWidgets.QInputDialog):
-    """`qt.QInputDialog` with its static getters answered."""
 
 
 class QDesktopServices(QtGui.QDesktopServices):
@@ -124,23 +109,8 @@ class QDesktopServices(QtGui.QDesktopServices):
 
 
 def install() -> None:
-    """Changes how Qt's dialogs and menus are executed, once a process."""
+    """Changes how Qt's dialogs are executed, once a process."""
     for name in FILE_GETTERS:
         setattr(QFileDialog, name, _getter(name))
-    for name in INPUT_GETTERS:
-        setattr(QInputDialog, name, _getter(name))
-    for class_ in (QtWidgets.QDialog, QtWidgets.QMessageBox):
+    for class_ in (QtWidgets.QDialog, QtWidgets.QMessageBox, QtWidgets.QProgressDialog, QtWidgets.QFileDialog):
         class_.exec = class_.exec_ = _executeDialog
-    for class_ in (QtWidgets.QProgressDialog, QtWidgets.QFileDialog, QtWidgets.QInputDialog, QtWidgets.QErrorMessage):
-        class_.exec = class_.exec_ = _executeDialog
-    QtWidgets.QMenu.exec = QtWidgets.QMenu.exec_ = _executeMenu
-    for name in ("information", "question", "warning", "critical"):
-        setattr(QtWidgets.QMessageBox, name, staticmethod(_staticMessage))
-
-
-def _staticMessage(_parent, title, text, *buttons):
-    current().messages.append(Message(text, title, buttons=buttons[0] if buttons else None))
-    ok = QtWidgets.QMessageBox.StandardButton.Ok
-    if not current().answers.get("message") and (not buttons or buttons[0] == ok):
-        return ok
-    return current().take("message", text)

@@ -38,7 +38,7 @@ def _qtModules():
     for module in (QtCore, QtGui, QtWidgets):
         for name in (name for name in dir(module) if name.startswith("Q")):
             setattr(qt, name, getattr(module, name))
-    for class_ in (dialogs.QFileDialog, dialogs.QInputDialog, dialogs.QDesktopServices, ui_loader.QUiLoader):
+    for class_ in (dialogs.QFileDialog, dialogs.QDesktopServices, ui_loader.QUiLoader):
         setattr(qt, class_.__name__, class_)
     widgets = ui_loader.STAND_INS
     slicer.qSlicerScriptedLoadableModule = ScriptedModule
@@ -116,13 +116,12 @@ class Slicer:
 
     def enter(self, name):
         """The user comes to the module."""
-        widget = getattr(slicer.modules, f"{name}Widget")
-        widget.enter()
-        return widget
+        slicer.util.mainWindow().moduleSelector().selectModule(name)
+        return getattr(slicer.modules, f"{name}Widget")
 
-    def leave(self, name):
-        """The user leaves the module."""
-        getattr(slicer.modules, f"{name}Widget").exit()
+    def leave(self):
+        """The user goes to another module."""
+        slicer.util.mainWindow().moduleSelector().selectModule("Another")
 
     def processEvents(self):
         """Runs what waits in Qt's event loop, deleted objects included."""
@@ -131,7 +130,6 @@ class Slicer:
     def close(self):
         """Unloads the modules, as the application does when it quits."""
         try:
-            self.app.aboutToQuit.emit()
             for name in self._opened:
                 self.app.moduleManager().moduleAboutToBeUnloaded.emit(name)
                 for attribute in (name.lower(), f"{name}Widget", f"{name}Instance"):

@@ -6,20 +6,22 @@ import weakref
 
 import shiboken6
 import slicer
+import vtk
 from PySide6 import QtCore, QtGui, QtWidgets
 
 from .stand_ins import Modelled, StandIn
 
 
 def whileAlive(widget, method):
-    """A VTK observer that neither keeps the widget alive nor calls it after Qt deleted it."""
+    """A VTK observer that neither keeps the widget alive nor calls it after Qt deleted it; nodes come as argument."""
     reference = weakref.ref(widget)
 
-    def observer(_caller, _event):
+    def observer(_caller, _event, node=None):
         alive = reference()
         if alive is not None and shiboken6.isValid(alive):
-            getattr(alive, method)()
+            getattr(alive, method)(*(() if node is None else (node,)))
 
+    observer.CallDataType = vtk.VTK_OBJECT
     return observer
 
 
@@ -50,48 +52,26 @@ class QMRMLWidget(ShowsScene, QtWidgets.QWidget):
 class QMRMLNodeComboBox(StandIn, QtWidgets.QWidget):
     """Libs/MRML/Widgets/qMRMLNodeComboBox.h: the scene's nodes of some types, one of them current.
 
-    Where None is not allowed and nothing is current, the first node is chosen, also after the current one was
-    removed (the real widget then takes a neighbour). Changed attributes of nodes are seen at the next added or removed
-    node.
+    As seen in the application: where None is not allowed, the first node is taken when the scene is set, and the first
+    that comes into a list without any entry; whatever is allowed, a neighbour takes the place of a removed node at
+    once. Other nodes that come, and the end of an import, change nothing; the scene's closing leaves none.
     """
 
     standsFor = "qMRMLNodeComboBox"
     currentNodeChanged = QtCore.Signal(object)
-    currentNodeValidityChanged = QtCore.Signal(bool)
-    currentNodeIDChanged = QtCore.Signal(str)
-    nodeActivated = QtCore.Signal(object)
-    nodeAdded = QtCore.Signal(object)
-    nodeAddedByUser = QtCore.Signal(object)
-    nodeAboutToBeRemoved = QtCore.Signal(object)
-    standInSignals = {  # noqa: RUF012
-        "currentNodeChanged(vtkMRMLNode*)": "currentNodeChanged",
-        "currentNodeChanged(bool)": "currentNodeValidityChanged",
-        "nodeActivated(vtkMRMLNode*)": "nodeActivated",
-        "nodeAdded(vtkMRMLNode*)": "nodeAdded",
-        "nodeAddedByUser(vtkMRMLNode*)": "nodeAddedByUser",
-        "nodeAboutToBeRemoved(vtkMRMLNode*)": "nodeAboutToBeRemoved",
-    }
+    standInSignals = {"currentNodeChanged(vtkMRMLNode*)": "currentNodeChanged"}  # noqa: RUF012
 
     def __init__(self, parent=None):
         super().__init__(parent)
-        self.keep(scene=None, observers=[], attributes=[], currentID="")
+        self.keep(scene=None, observers=[], currentID="", successorID="")
         self.setEnabled(False)
 
-    nodeTypes = Modelled(list, changed=lambda self, _types: self._refresh())
-    noneEnabled = Modelled(bool, changed=lambda self, _enabled: self._refresh())
-    showHidden = Modelled(bool, changed=lambda self, _shown: self._refresh())
-    showChildNodeTypes = Modelled(bool, True, changed=lambda self, _shown: self._refresh())
-    hideChildNodeTypes = Modelled(list, changed=lambda self, _types: self._refresh())
+    nodeTypes = Modelled(list)
+    noneEnabled = Modelled(bool)
+    showHidden = Modelled(bool)
+    showChildNodeTypes = Modelled(bool, True)
     addEnabled = Modelled(bool, True)
     removeEnabled = Modelled(bool, True)
-    editEnabled = Modelled(bool)
-    renameEnabled = Modelled(bool)
-    selectNodeUponCreation = Modelled(bool, True)
-    baseName = Modelled(str)
-    noneDisplay = Modelled(str, "None")
-    currentNodeID = Modelled(
-        str, getter=lambda self: self._currentID, changed=lambda self, nodeID: self.setCurrentNodeID(nodeID)
-    )
 
     def setMRMLScene(self, scene):
         """The scene to choose from, or None."""
@@ -99,39 +79,31 @@ class QMRMLNodeComboBox(StandIn, QtWidgets.QWidget):
             return
         for tag in self._observers:
             self._scene.RemoveObserver(tag)
-        observers = []
-        if scene is not None:
-            events = ("NodeAdded", "NodeRemoved", "EndClose", "EndImport", "EndBatchProcess")
-            observers = [
-                scene.AddObserver(getattr(slicer.vtkMRMLScene, f"{event}Event"), whileAlive(self, "_refresh"))
-                for event in events
+        events = {
+            "NodeAddedEvent": "_onAdded",
+            "NodeAboutToBeRemovedEvent": "_onAboutToBeRemoved",
+            "NodeRemovedEvent": "_onRemoved",
+            "EndCloseEvent": "_onRemoved",
+        }
+        self.keep(
+            scene=scene,
+            observers=[
+                scene.AddObserver(getattr(scene, event), whileAlive(self, method)) for event, method in events.items()
             ]
-        self.keep(scene=scene, observers=observers)
+            if scene is not None
+            else [],
+        )
         self.setEnabled(scene is not None)
-        self._refresh()
+        if self.currentNode() is None:
+            self._select(None if self.noneEnabled else next(iter(self._nodes()), None))
 
     def mrmlScene(self):
         """The scene to choose from, or None."""
         return self._scene
 
-    def addAttribute(self, nodeType, attributeName, attributeValue=None):
-        """Of this node type only nodes with the attribute, and with the value where one is given."""
-        self._attributes.append((nodeType, attributeName, attributeValue))
-        self._refresh()
-
-    def removeAttribute(self, nodeType, attributeName):
-        """Undoes `addAttribute`."""
-        self.keep(attributes=[rule for rule in self._attributes if rule[:2] != (nodeType, attributeName)])
-        self._refresh()
-
     def nodeCount(self):
         """Number of nodes to choose from."""
         return len(self._nodes())
-
-    def nodeFromIndex(self, index):
-        """The node at a place of the list, or None."""
-        nodes = self._nodes()
-        return nodes[index] if 0 <= index < len(nodes) else None
 
     def currentNode(self):
         """The chosen node, or None."""
@@ -145,32 +117,6 @@ class QMRMLNodeComboBox(StandIn, QtWidgets.QWidget):
             raise ValueError(f"qMRMLNodeComboBox.setCurrentNode: {node!r} is not a node")
         self._select(node if any(node is known for known in self._nodes()) else None)
 
-    def setCurrentNodeID(self, nodeID):
-        """Chooses a node by its ID."""
-        self.setCurrentNode(self._scene.GetNodeByID(nodeID) if self._scene is not None and nodeID else None)
-
-    def setCurrentNodeIndex(self, index):
-        """Chooses the node at a place of the list."""
-        self.setCurrentNode(self.nodeFromIndex(index))
-
-    def addNode(self, nodeType=None):
-        """Adds a node as the user does with "Create new"."""
-        nodeType = nodeType or self.nodeTypes[0]
-        if nodeType not in self.nodeTypes:
-            return None
-        node = self._scene.AddNewNodeByClass(nodeType, self.baseName)
-        if self.selectNodeUponCreation:
-            self.setCurrentNode(node)
-        self.nodeAddedByUser.emit(node)
-        return node
-
-    def removeCurrentNode(self):
-        """Removes the chosen node from the scene."""
-        node = self.currentNode()
-        if node is not None:
-            self.nodeAboutToBeRemoved.emit(node)
-            self._scene.RemoveNode(node)
-
     def _nodes(self):
         if self._scene is None:
             return []
@@ -181,32 +127,30 @@ class QMRMLNodeComboBox(StandIn, QtWidgets.QWidget):
     def _accepts(self, node):
         if node.GetHideFromEditors() and not self.showHidden:
             return False
-        if self.showChildNodeTypes:
-            ofType = any(node.IsA(type_) for type_ in self.nodeTypes)
-            ofType = ofType and not any(node.IsA(type_) for type_ in self.hideChildNodeTypes)
-        else:
-            ofType = node.GetClassName() in self.nodeTypes
-        rules = [rule for rule in self._attributes if node.IsA(rule[0])]
-        return ofType and all(
-            node.GetAttribute(name) is not None and (value is None or node.GetAttribute(name) == str(value))
-            for _type, name, value in rules
-        )
+        return self.showChildNodeTypes or node.GetClassName() in self.nodeTypes
 
-    def _refresh(self):
-        if self._scene is None or self._scene.IsBatchProcessing():
-            return
-        current = self.currentNode()
-        if current is not None and self._accepts(current):
-            return
-        self._select(None if self.noneEnabled else next(iter(self._nodes()), None))
+    def _onAdded(self, node):
+        isEmpty = not self.noneEnabled and not self.addEnabled and not self._currentID
+        if isEmpty and self._nodes() == [node]:
+            self._select(node)
+
+    def _onAboutToBeRemoved(self, node):
+        if node.GetID() == self._currentID and not self._scene.IsClosing():
+            nodes = self._nodes()
+            place = nodes.index(node)
+            neighbours = [*nodes[place + 1 : place + 2], *nodes[:place][-1:]]
+            self.keep(successorID=neighbours[0].GetID() if neighbours else "")
+
+    def _onRemoved(self, _node=None):
+        if self._currentID and self.currentNode() is None and not self._scene.IsClosing():
+            self._select(self._scene.GetNodeByID(self._successorID) if self._successorID else None)
+            self.keep(successorID="")
 
     def _select(self, node):
         nodeID = node.GetID() if node is not None else ""
         if nodeID != self._currentID:
             self.keep(currentID=nodeID)
             self.currentNodeChanged.emit(node)
-            self.currentNodeValidityChanged.emit(node is not None)
-            self.currentNodeIDChanged.emit(nodeID)
 
 
 class QMRMLTableView(ShowsScene, QtWidgets.QTableView):

@@ -21,7 +21,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 from PySide6 import QtCore, QtGui, QtWidgets
 
-# Shiboken reads these names to find Python's overrides of virtual functions; a property there would call itself.
+# Shiboken reads these names to find Python's overrides of virtual functions: see `getAttribute`.
 VIRTUAL = {"sizeHint", "minimumSizeHint"}
 
 # Stricter than PythonQt, which turns anything into a string: a test should see that.
@@ -30,6 +30,7 @@ ACCEPTED = {"QString": (str,), "bool": (bool, int), "int": (int,), "uint": (int,
 _connections: dict[int, list] = {}
 _installed: list[bool] = []
 _loading: list[bool] = []
+_asking: list[bool] = []
 
 
 class QtProperty:
@@ -204,7 +205,17 @@ def install() -> None:
 
     def getAttribute(instance, name):
         method = methods.get(name)
-        return method.__get__(instance) if method else ordinary(instance, name)
+        if method:
+            return method.__get__(instance)
+        found = ordinary(instance, name)
+        if name not in VIRTUAL or not isinstance(found, types.BuiltinMethodType) or _asking:
+            return found
+        # A size hint is a property to PythonQt. Qt, asked for it, looks for an override by this very name.
+        _asking.append(True)
+        try:
+            return found()
+        finally:
+            _asking.pop()
 
     base.__getattribute__ = getAttribute
     for class_ in qtClasses():

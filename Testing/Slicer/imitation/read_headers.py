@@ -15,34 +15,25 @@ import sys
 from pathlib import Path
 
 SLICER_HEADERS = (
+    "Base/QTApp/qSlicerMainWindow.h",
     "Base/QTCore/qSlicerCoreApplication.h",
     "Base/QTCore/qSlicerModuleManager.h",
     "Base/QTGUI/qSlicerApplication.h",
     "Base/QTGUI/qSlicerLayoutManager.h",
+    "Base/QTGUI/qSlicerModuleSelectorToolBar.h",
     "Base/QTGUI/qSlicerWidget.h",
-    "Libs/MRML/Widgets/qMRMLCheckableNodeComboBox.h",
     "Libs/MRML/Widgets/qMRMLLayoutManager.h",
     "Libs/MRML/Widgets/qMRMLNodeComboBox.h",
-    "Libs/MRML/Widgets/qMRMLPlotWidget.h",
-    "Libs/MRML/Widgets/qMRMLSliceWidget.h",
-    "Libs/MRML/Widgets/qMRMLSliderWidget.h",
     "Libs/MRML/Widgets/qMRMLTableView.h",
     "Libs/MRML/Widgets/qMRMLWidget.h",
     "Modules/Loadable/Segmentations/Widgets/qMRMLSegmentEditorWidget.h",
-    "Modules/Loadable/Segmentations/Widgets/qMRMLSegmentsTableView.h",
 )
 CTK_HEADERS = tuple(
     f"Libs/Widgets/{name}.h"
     for name in (
-        "ctkCheckBox",
         "ctkCollapsibleButton",
-        "ctkColorPickerButton",
-        "ctkComboBox",
-        "ctkDirectoryButton",
-        "ctkDoubleSpinBox",
         "ctkMessageBox",
         "ctkPathLineEdit",
-        "ctkRangeWidget",
         "ctkSliderWidget",
     )
 )

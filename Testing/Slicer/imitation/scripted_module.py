@@ -29,12 +29,6 @@ class ScriptedLoadableModule:
         """A file beside the module file, in Resources."""
         return str(Path(self.parent.path).parent / "Resources" / filename)
 
-    def getDefaultModuleDocumentationLink(self, docPage=None):
-        """A sentence with a link."""
-        app = slicer.app
-        url = app.documentationBaseUrl + docPage if docPage else app.moduleDocumentationUrl(self.moduleName)
-        return f'<p>For more information, see the <a href="{url}">online documentation</a>.</p>'
-
     def runTest(self, msec=100, **kwargs):
         """Runs the module's self-test."""
         test = getattr(sys.modules[type(self).__module__], f"{self.moduleName}Test")()

@@ -1,13 +1,13 @@
-"""A stand-in for the segment editor's widget over the real segment editor logic: nodes, order, undo; no effects."""
+"""A stand-in for the segment editor's widget over the real segment editor logic: nodes, selectors, undo; no effects."""
 
 from __future__ import annotations
 
 from types import SimpleNamespace
 
 import slicer
-from PySide6 import QtCore
 
-from .mrml_widgets import QMRMLWidget
+from .mrml_widgets import QMRMLNodeComboBox, QMRMLWidget, whileAlive
+from .pythonqt import connect
 from .stand_ins import Modelled
 
 EFFECTS = ("Threshold", "Paint", "Draw", "Erase", "Level tracing", "Grow from seeds", "Margin", "Smoothing", "Scissors")
@@ -16,124 +16,138 @@ EFFECTS = ("Threshold", "Paint", "Draw", "Erase", "Level tracing", "Grow from se
 class QMRMLSegmentEditorWidget(QMRMLWidget):
     """Modules/Loadable/Segmentations/Widgets/qMRMLSegmentEditorWidget.h
 
-    The real widget ignores a segmentation that is set before the editor node, and takes a source volume's geometry for
-    a segmentation that comes later; the stand-in refuses that order. An active effect has a name and does nothing.
+    As the real widget it has a selector of segmentations, which takes one of the scene by itself, and which a batch's
+    end makes the edited one; `segmentationNode` is the selector's node. Before an editor node is set the logic refuses
+    a segmentation with an error. An active effect has a name and does nothing.
     """
 
     standsFor = "qMRMLSegmentEditorWidget"
-    segmentationNodeChanged = QtCore.Signal(object)
-    sourceVolumeNodeChanged = QtCore.Signal(object)
-    currentSegmentIDChanged = QtCore.Signal(str)
-    standInSignals = {  # noqa: RUF012
-        **QMRMLWidget.standInSignals,
-        "segmentationNodeChanged(vtkMRMLSegmentationNode*)": "segmentationNodeChanged",
-        "sourceVolumeNodeChanged(vtkMRMLVolumeNode*)": "sourceVolumeNodeChanged",
-    }
+    standInSignals = QMRMLWidget.standInSignals
 
     def __init__(self, parent=None):
         super().__init__(parent)
         logic = slicer.vtkSlicerSegmentEditorLogic()
-        self.keep(logic=logic, effect=None, viewObservations=False, shortcuts=False)
+        segmentations, volumes = QMRMLNodeComboBox(self), QMRMLNodeComboBox(self)
+        segmentations.nodeTypes = ["vtkMRMLSegmentationNode"]
+        volumes.nodeTypes, volumes.noneEnabled = ["vtkMRMLScalarVolumeNode"], True
+        self.keep(logic=logic, segmentations=segmentations, volumes=volumes, node=None, shown=None, observers=[])
+        self.keep(viewObservations=False, shortcuts=False)
+        connect(segmentations, "currentNodeChanged(vtkMRMLNode*)", self._onSegmentationChosen)
+        connect(volumes, "currentNodeChanged(vtkMRMLNode*)", self._onVolumeChosen)
 
     segmentationNodeSelectorVisible = Modelled(bool, True)
     sourceVolumeNodeSelectorVisible = Modelled(bool, True)
     switchToSegmentationsButtonVisible = Modelled(bool, True)
     addRemoveSegmentButtonsVisible = Modelled(bool, True)
-    specifyGeometryButtonVisible = Modelled(bool, True)
-    show3DButtonVisible = Modelled(bool, True)
-    maskingSectionVisible = Modelled(bool, True)
-    unorderedEffectsVisible = Modelled(bool, True)
     autoShowSourceVolumeNode = Modelled(bool, True)
-    jumpToSelectedSegmentEnabled = Modelled(bool)
-    undoEnabled = Modelled(bool, True)
-    readOnly = Modelled(bool)
-    effectColumnCount = Modelled(int, 2)
     maximumNumberOfUndoStates = Modelled(
         int, 10, changed=lambda self, number: self._logic.SetMaximumNumberOfUndoStates(number)
     )
 
     def setMRMLScene(self, scene):
         """The scene that is edited."""
-        if self._logic.GetMRMLScene() is not scene:
-            self._logic.SetMRMLApplicationLogic(slicer.app.applicationLogic())
-            self._logic.SetMRMLScene(scene)
+        if scene is self.mrmlScene():
+            return
+        for tag in self._observers:
+            self.mrmlScene().RemoveObserver(tag)
+        for selector in (self._segmentations, self._volumes):
+            wasBlocked = selector.blockSignals(True)
+            selector.setMRMLScene(scene)
+            selector.blockSignals(wasBlocked)
         super().setMRMLScene(scene)
+        self._logic.SetMRMLApplicationLogic(slicer.app.applicationLogic())
+        self._logic.SetMRMLScene(scene)
+        self._logic.SetVerbose(True)
+        self.updateWidgetFromMRML()
+        events = {"EndCloseEvent": "updateWidgetFromMRML", "EndBatchProcessEvent": "_onBatchEnded"}
+        self.keep(
+            observers=[
+                scene.AddObserver(getattr(scene, event), whileAlive(self, method)) for event, method in events.items()
+            ]
+            if scene is not None
+            else []
+        )
 
     def setMRMLSegmentEditorNode(self, node):
         """The node with the editor's choices."""
-        if self.mrmlScene() is None and node is not None:
-            raise RuntimeError("qMRMLSegmentEditorWidget: set the scene before the editor node")
+        if node is self._node:
+            return
+        if self._node is not None:
+            self._node.RemoveObserver(self._nodeTag)
+        self.keep(node=node)
         self._logic.SetSegmentEditorNode(node)
+        if node is not None:
+            self.keep(nodeTag=node.AddObserver("ModifiedEvent", whileAlive(self, "updateWidgetFromMRML")))
+            self.updateWidgetFromMRML()
 
     def mrmlSegmentEditorNode(self):
         """The node with the editor's choices, or None."""
-        return self._logic.GetSegmentEditorNode()
+        return self._node
 
     def setSegmentationNode(self, node):
         """The segmentation that is edited, or None."""
-        if self.mrmlSegmentEditorNode() is None:
-            if node is None:
-                return
-            raise RuntimeError("qMRMLSegmentEditorWidget: set the editor node before the segmentation")
-        if node is self._logic.GetSegmentationNode():
-            return
-        self._logic.SetSegmentationNode(node)
-        self.setActiveEffect(None)
-        self.segmentationNodeChanged.emit(node)
+        if node is not self._logic.GetSegmentationNode():
+            self._logic.SetSegmentationNode(node)
+            self.setActiveEffect(None)
 
     def segmentationNode(self):
-        """The segmentation that is edited, or None."""
-        return self._logic.GetSegmentationNode() if self.mrmlSegmentEditorNode() is not None else None
+        """The selector's segmentation, or None."""
+        return self._segmentations.currentNode()
 
     def setSourceVolumeNode(self, node):
         """The volume under the segmentation, or None."""
-        if node is not None and self.segmentationNode() is None:
-            raise RuntimeError("qMRMLSegmentEditorWidget: set the segmentation before the source volume")
-        if self.mrmlSegmentEditorNode() is None:
-            return
         self._logic.SetSourceVolumeNode(node)
-        self.sourceVolumeNodeChanged.emit(node)
 
     def sourceVolumeNode(self):
         """The volume under the segmentation, or None."""
-        return self._logic.GetSourceVolumeNode() if self.mrmlSegmentEditorNode() is not None else None
+        return self._logic.GetSourceVolumeNode()
 
-    def currentSegmentID(self):
-        """ID of the segment that is edited."""
-        return self.mrmlSegmentEditorNode().GetSelectedSegmentID() or ""
+    def updateWidgetFromMRML(self):
+        """Shows the editor node's choices; a segmentation that is shown anew brings its reference volume with it."""
+        scene = self.mrmlScene()
+        if scene is None or self._node is None or scene.IsClosing() or scene.IsBatchProcessing():
+            return
+        node = self._logic.GetSegmentationNode()
+        wasBlocked = self._segmentations.blockSignals(True)
+        self._segmentations.setCurrentNode(node)
+        self._segmentations.blockSignals(wasBlocked)
+        if node is not self._shown:
+            self.keep(shown=node)
+            if node is not None:
+                self._volumes.setCurrentNode(node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()))
+        wasBlocked = self._volumes.blockSignals(True)
+        self._volumes.setCurrentNode(self._logic.GetSourceVolumeNode())
+        self._volumes.blockSignals(wasBlocked)
 
-    def setCurrentSegmentID(self, segmentID):
-        """The segment that is edited."""
-        self.mrmlSegmentEditorNode().SetSelectedSegmentID(segmentID)
-        self.currentSegmentIDChanged.emit(segmentID)
+    def _onSegmentationChosen(self, node):
+        if self.mrmlScene() is not None and not self.mrmlScene().IsBatchProcessing():
+            self.setSegmentationNode(node)
 
-    def availableEffectNames(self):
-        """Names of the effects."""
-        return EFFECTS
+    def _onVolumeChosen(self, node):
+        if self.mrmlScene() is not None and not self.mrmlScene().IsBatchProcessing():
+            self.setSourceVolumeNode(node)
 
-    def effectByName(self, name):
-        """An effect, of which only the name is modelled; None where there is none of that name."""
-        return SimpleNamespace(name=name) if name in EFFECTS else None
+    def _onBatchEnded(self):
+        if self._node is not None:
+            if self._node.GetSegmentationNode() is not self._segmentations.currentNode():
+                self.setSegmentationNode(self._segmentations.currentNode())
+            if self._node.GetSourceVolumeNode() is not self._volumes.currentNode():
+                self.setSourceVolumeNode(self._volumes.currentNode())
+        self.updateWidgetFromMRML()
 
     def setActiveEffect(self, effect):
         """Starts an effect, or ends it with None."""
-        self.keep(effect=effect)
+        if self._node is not None:
+            self._node.SetActiveEffectName(effect.name if effect is not None else "")
 
     def setActiveEffectByName(self, name):
         """Starts an effect; an unknown name ends the current one."""
-        self.setActiveEffect(self.effectByName(name))
+        self.setActiveEffect(SimpleNamespace(name=name) if name in EFFECTS else None)
 
     def activeEffect(self):
-        """The current effect, or None."""
-        return self._effect
-
-    def setEffectNameOrder(self, names):
-        """Which effects come first."""
-        self.keep(order=tuple(names))
-
-    def effectNameOrder(self):
-        """Which effects come first."""
-        return vars(self).get("_order", ())
+        """The current effect, of which only the name is modelled, or None."""
+        name = self._node.GetActiveEffectName() if self._node is not None else ""
+        return SimpleNamespace(name=name) if name else None
 
     def saveStateForUndo(self):
         """Remembers the segmentation as it is."""
@@ -162,9 +176,6 @@ class QMRMLSegmentEditorWidget(QMRMLWidget):
     def uninstallKeyboardShortcuts(self):
         """Gives the keys back."""
         self.keep(shortcuts=False)
-
-    def updateWidgetFromMRML(self):
-        """The stand-in reads its nodes whenever it is asked."""
 
 
 def editorState(widget) -> SimpleNamespace:
