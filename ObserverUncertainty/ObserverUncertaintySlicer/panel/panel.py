@@ -47,8 +47,8 @@ class Panel(VTKObservationMixin):
         self.resourcePath = resourcePath
         self._bars: list[JobBar] = []
         self._updating = True  # until every section is connected
-        # A reload makes a new panel without entering it again.
-        self.isEntered = slicer.util.selectedModule() == logic.moduleName
+        # A reload makes a new panel without entering it again; without a main window nobody sees it.
+        self.isEntered = slicer.util.mainWindow() is not None and slicer.util.selectedModule() == logic.moduleName
         self._timer = qt.QTimer()
         self._timer.setInterval(POLL_MILLISECONDS)
         self._timer.connect("timeout()", self._poll)

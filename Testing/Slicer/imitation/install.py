@@ -96,14 +96,14 @@ class Slicer:
         # Qt catches what a slot raises; PySide6 hands it to this hook.
         sys.excepthook = lambda _type, error, _trace: self.slotErrors.append(error)
 
-    def openModule(self, moduleFile):
-        """Loads a scripted module and opens its panel, as the application does.
+    def loadModule(self, moduleFile):
+        """Loads a scripted module and makes its panel, which nobody looks at.
 
         Args:
             moduleFile: The imported module file (see the fixture of that name), or its path.
 
         Returns:
-            The module's widget, set up and entered.
+            The module's widget, set up.
         """
         path = Path(getattr(moduleFile, "__file__", moduleFile))
         module = sys.modules.get(path.stem) or importModuleFile(path)
@@ -112,7 +112,11 @@ class Slicer:
         self._opened.append(path.stem)
         representation.reload()
         self.app.startupCompleted.emit()
-        return self.enter(path.stem)
+        return getattr(slicer.modules, f"{path.stem}Widget")
+
+    def openModule(self, moduleFile):
+        """Loads a module and goes to its panel; returns its widget, set up and entered."""
+        return self.enter(self.loadModule(moduleFile).moduleName)
 
     def enter(self, name):
         """The user comes to the module."""
