@@ -67,6 +67,10 @@ def trainModel(
     """
     cohort = Cohort.open(manifestPath, cases)  # wrong input is told at once, not by a job that fails
     base = PRESETS[preset] if preset else TrainingSettings()
+    begun = begun_training(modelPath) if resume else None
+    if begun is not None:
+        # Where the memory was too small, the training that is gone on with made its batches smaller by itself.
+        settings = {"batch_size": begun.get("batch_size", base.batch_size), **settings}
     request = TrainRequest(
         manifest=str(Path(manifestPath).resolve()),
         model=str(Path(modelPath).resolve()),
@@ -77,8 +81,8 @@ def trainModel(
         overwrite=overwrite,
         resample=resample,
     )
-    if resume:
-        _requireSameTraining(request, cohort)
+    if begun is not None:
+        _requireSameTraining(request, cohort, begun)
     how = _("train without fusion on {cohort}")
     if request.settings.fusion is not FusionMethod.NONE:
         how = _("train with fusion {fusion} on {cohort}")
@@ -121,11 +125,8 @@ def _modelFolder(artifacts: Mapping[str, Path]) -> Path:
     return artifacts["model"]
 
 
-def _requireSameTraining(request: TrainRequest, cohort: Cohort) -> None:
+def _requireSameTraining(request: TrainRequest, cohort: Cohort, begun: Mapping[str, Any]) -> None:
     """Refuse to go on with a training that began otherwise; the worker compares the images and contours as well."""
-    begun = begun_training(request.model)
-    if begun is None:
-        return
     now = {**asdict(request.settings), "cohort": cohort.name, "label": cohort.manifest.label}
     device = _deviceType(request.device)
     if device is not None:

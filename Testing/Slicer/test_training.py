@@ -64,6 +64,22 @@ def test_a_cancelled_training_resumes_where_it_stopped(workerPython, manifest, t
     assert resumed.wait(60).finished
 
 
+def test_a_training_that_made_its_batches_smaller_is_gone_on_with_so(workerPython, manifest, tmp_path):
+    job = trainModel(manifest, tmp_path / "model", epochs=1, batch_size=2, device="cpu", **TINY)
+    job.result()
+    resumed = trainModel(manifest, tmp_path / "model", epochs=1, device="cpu", resume=True, **TINY)
+    assert resumed.job.request.settings.batch_size == 2
+    assert resumed.result() == tmp_path / "model"
+
+
+def test_a_training_that_began_otherwise_is_refused_before_a_job_is_made(workerPython, manifest, tmp_path):
+    trainModel(manifest, tmp_path / "model", epochs=1, device="cpu", **TINY).result()
+    jobs = sorted((tmp_path / "jobs").iterdir())
+    with pytest.raises(InputError, match=r"(?s)batch_size: 4, now 8.*Epochs: 1, now 2.*begin again"):
+        trainModel(manifest, tmp_path / "model", epochs=2, batch_size=8, device="cpu", resume=True, **TINY)
+    assert sorted((tmp_path / "jobs").iterdir()) == jobs
+
+
 def test_cases_and_settings_reach_the_model(workerPython, manifest, tmp_path):
     trainModel(manifest, tmp_path / "model", epochs=1, cases=["p2"], seed=5, loss="dice", device="cpu", **TINY).result()
     training = readCard(tmp_path / "model").description.training
