@@ -23,8 +23,9 @@ from compare_case import (
     ras,
 )
 
+from ObserverUncertaintySlicer.compareViews import compare
 from ObserverUncertaintySlicer.display import differenceColors, entropyColors
-from ObserverUncertaintySlicer.layout import ORIENTATIONS, compare
+from ObserverUncertaintySlicer.layout import ORIENTATIONS
 
 SIZE = (400, 360)
 GREY_LEVEL = 255 * GREY / 200

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import slicer
+import slicer.util
 import vtk
 from rater_scenes import addTransform, affine, rotation
 
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.geometry import Grid
-from ObserverUncertaintySlicer.sliceRanking import rankedSlices
+from ObserverUncertaintySlicer.sliceRanking import mostUncertainPoint, normalOfOrientation, rankedSlices
+from ObserverUncertaintySlicer.sliceViews import nearestView, normalOf
 from ObserverUncertaintySlicer.volumes import addVolume
 
 ORIENTATIONS = ("Axial", "Sagittal", "Coronal")
@@ -25,15 +28,24 @@ def volumeWith(grid, spots, name="entropy"):
     return addVolume(entropy, grid, name)
 
 
-def distanceFromView(scene, orientation, offset, grid, k, j, i):
-    """How far in mm a voxel's centre is from a slice view's plane, by the view itself."""
+def positionOf(grid, k, j, i):
+    """The centre (RAS, mm) of a voxel, by the grid's own rule."""
+    return (grid.index_to_physical() @ [i, j, k, 1])[:3] * (-1, -1, 1)
+
+
+def distanceFromNode(view, ras):
+    """How far in mm a place is from a slice view's plane, by the view itself."""
+    toView = vtk.vtkMatrix4x4()
+    vtk.vtkMatrix4x4.Invert(view.GetSliceToRAS(), toView)
+    return toView.MultiplyPoint([*ras, 1])[2]
+
+
+def distanceFromView(scene, orientation, offset, grid, *place):
+    """The same for a view of an orientation that shows an offset."""
     view = scene.AddNewNodeByClass("vtkMRMLSliceNode")
     view.SetOrientation(orientation)
     view.SetSliceOffset(offset)
-    lps = grid.index_to_physical() @ [i, j, k, 1]
-    toView = vtk.vtkMatrix4x4()
-    vtk.vtkMatrix4x4.Invert(view.GetSliceToRAS(), toView)
-    return toView.MultiplyPoint([-lps[0], -lps[1], lps[2], 1])[2]
+    return distanceFromNode(view, positionOf(grid, *place))
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
@@ -122,3 +134,106 @@ def test_a_volume_that_is_no_entropy_is_refused_by_name(scene, value):
     volume = volumeWith(Grid((5, 5, 5)), [((2, 2, 2), value)], "T1 image")
     with pytest.raises(InputError, match="T1 image"):
         rankedSlices(volume)
+
+
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_the_normal_of_an_orientation_is_the_one_that_a_views_offset_counts_along(scene, orientation):
+    view = scene.AddNewNodeByClass("vtkMRMLSliceNode")
+    view.SetOrientation(orientation)
+    np.testing.assert_allclose(normalOf(view), normalOfOrientation(orientation), atol=1e-9)
+
+
+def test_an_orientation_that_no_view_has_is_refused_with_those_there_are(scene):
+    volume = volumeWith(Grid((5, 5, 5)), [((2, 2, 2), 0.5)])
+    with pytest.raises(InputError, match="Oblique is no orientation; expected one of Sagittal, Coronal, Axial"):
+        rankedSlices(volume, "Oblique")
+
+
+def test_along_a_tilted_volumes_own_normal_its_slices_are_ranked_and_not_cut_across(scene):
+    """Two places of one slice are one; along the straight axis they are two."""
+    axes = rotation(30, (0.0, 1.0, 0.0))
+    grid = Grid((60, 20, 20), (1.0, 1.0, 1.0), direction=tuple(axes.ravel()))
+    volume = volumeWith(grid, [((10, 10, 8), 0.9), ((10, 10, 48), 0.6)])
+    view = scene.AddNewNodeByClass("vtkMRMLSliceNode")
+    view.RotateToVolumePlane(volume)
+    (found,) = rankedSlices(volume, normalOf(view))
+    assert found.score == pytest.approx(1.5e-3)
+    assert found.index == 10
+    view.SetSliceOffset(found.offset)
+    for place in ((10, 10, 8), (10, 10, 48)):
+        assert distanceFromNode(view, positionOf(grid, *place)) == pytest.approx(0, abs=1e-6)
+    assert len(rankedSlices(volume, "Axial")) == 2
+    opposite = rankedSlices(volume, np.negative(normalOf(view)))
+    assert [(ranked.index, ranked.offset) for ranked in opposite] == [(10, pytest.approx(-found.offset))]
+
+
+def test_the_position_is_the_voxel_of_highest_entropy_in_the_slice(scene):
+    axes = rotation(20, (1.0, 1.0, 0.0))
+    grid = Grid((30, 32, 40), (1.0, 1.2, 2.0), (7.0, -3.0, 12.0), tuple(axes.ravel()))
+    spots = [((8, slice(4, 20), slice(4, 20)), 0.4), ((8, 6, 17), 0.7), ((30, 20, 21), 0.95)]
+    volume = volumeWith(grid, spots)
+    view = scene.AddNewNodeByClass("vtkMRMLSliceNode")
+    view.RotateToVolumePlane(volume)
+    first, second = rankedSlices(volume, normalOf(view))
+    np.testing.assert_allclose(first.position, positionOf(grid, 8, 6, 17), atol=1e-5)
+    np.testing.assert_allclose(second.position, positionOf(grid, 30, 20, 21), atol=1e-5)
+    for ranked in (first, second):
+        view.JumpSliceByCentering(*ranked.position)
+        assert view.GetSliceOffset() == pytest.approx(ranked.offset)
+
+
+def shownView(scene, name, orientation="Axial"):
+    view = scene.AddNewNodeByClass("vtkMRMLSliceNode", name)
+    view.SetLayoutName(name)
+    view.SetOrientation(orientation)
+    view.SetMappedInLayout(1)
+    return view
+
+
+def turn(view, degrees, axis):
+    toRas = np.eye(4)
+    toRas[:3, :3] = rotation(degrees, axis)
+    before = slicer.util.arrayFromVTKMatrix(view.GetSliceToRAS())
+    view.GetSliceToRAS().DeepCopy((toRas @ before).ravel())
+    view.UpdateMatrices()
+
+
+def test_the_nearest_view_is_by_its_normal_whatever_it_is_called(scene):
+    axial, coronal = shownView(scene, "A"), shownView(scene, "C", "Coronal")
+    turn(axial, 12, (1.0, 0.0, 0.0))
+    turn(coronal, 12, (1.0, 0.0, 0.0))
+    assert {axial.GetOrientation(), coronal.GetOrientation()} == {"Reformat"}
+    assert nearestView(normalOfOrientation("Axial")) is axial
+    assert nearestView(-normalOfOrientation("Coronal")) is coronal
+    assert nearestView(normalOfOrientation("Sagittal")) is None
+
+
+def test_a_view_that_is_turned_further_than_45_degrees_or_is_not_shown_is_nobodys(scene):
+    axial = shownView(scene, "A")
+    turn(axial, 44, (1.0, 0.0, 0.0))
+    assert nearestView(normalOfOrientation("Axial")) is axial
+    turn(axial, 2, (1.0, 0.0, 0.0))
+    assert nearestView(normalOfOrientation("Axial")) is None
+    assert nearestView(normalOfOrientation("Coronal")) is axial
+    axial.SetMappedInLayout(0)
+    assert nearestView(normalOfOrientation("Coronal")) is None
+
+
+def test_one_noisy_voxel_is_not_the_most_uncertain_place(scene):
+    array = np.zeros((30, 40, 50), np.float32)
+    array[5, 5, 5] = 1.0
+    array[20:26, 10:16, 30:36] = 0.6
+    direction = (0, 1, 0, 1, 0, 0, 0, 0, -1)  # x and y exchanged, slices downwards
+    volume = addVolume(array, Grid((50, 40, 30), (2.0, 1.0, 3.0), (5.0, -7.0, 11.0), direction), "Noisy")
+    right, anterior, superior = mostUncertainPoint(volume)
+    # LPS: left = origin + j * 1, posterior = origin + i * 2, superior = origin - k * 3; RAS flips the first two.
+    assert -(5 + 15) <= right <= -(5 + 10)
+    assert 7 - 2 * 35 <= anterior <= 7 - 2 * 30
+    assert 11 - 3 * 25 <= superior <= 11 - 3 * 20
+
+
+def test_the_most_uncertain_place_follows_a_parent_transform(scene):
+    volume = volumeWith(Grid((20, 20, 30)), [((12, 4, 6), 0.8)])
+    before = np.array(mostUncertainPoint(volume))
+    volume.SetAndObserveTransformNodeID(addTransform(affine(np.eye(3), (10.0, 20.0, -5.0))).GetID())
+    np.testing.assert_allclose(np.array(mostUncertainPoint(volume)) - before, (10, 20, -5))
