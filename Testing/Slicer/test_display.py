@@ -18,7 +18,15 @@ from ObserverUncertaintySlicer.display import (
     showLegend,
     showRaterOutlines,
 )
-from ObserverUncertaintySlicer.outlines import OUTLINE_THICKNESS, hideSegmentations, showSegmentations
+from ObserverUncertaintySlicer.outlines import (
+    OUTLINE_THICKNESS,
+    hideAllSegmentations,
+    hideSegmentation,
+    hideSegmentations,
+    showAsOutline,
+    showSegmentations,
+)
+from ObserverUncertaintySlicer.raters import RATER_COLORS, Rater, giveOwnColors
 
 
 def tableOf(colorNode):
@@ -183,7 +191,11 @@ def test_outlining_other_raters_takes_the_earlier_outlines_away(case, view):
     assert not outline.GetSegmentVisibility("first")
     assert outline.GetSegmentVisibility("second")
     assert showRaterOutlines([], [view]) == []
-    assert case.segmentation.GetNumberOfDisplayNodes() == 1
+    assert not outline.GetVisibility()
+    assert case.segmentation.GetDisplayNode().GetVisibility()
+    # Hidden and used again, since Slicer keeps a pointer to it as long as the segmentation is there.
+    assert showRaterOutlines(case.raters, [view]) == [outline]
+    assert outline.GetVisibility()
 
 
 def test_without_views_the_raters_are_outlined_everywhere(case):
@@ -203,11 +215,13 @@ def test_segmentations_are_hidden_in_some_views_and_shown_again(case, view, redV
     for display in (users, limited):
         assert not display.IsDisplayableInView(view.GetID())
         assert display.IsDisplayableInView(redView.GetID())
-    showRaterOutlines(case.raters, [view])
+    (outline,) = showRaterOutlines(case.raters, [view])
+    hideSegmentations([view])
+    assert outline.IsDisplayableInView(view.GetID())
     showSegmentations()
     assert users.GetNumberOfViewNodeIDs() == 0
     assert list(limited.GetViewNodeIDs()) == [view.GetID(), redView.GetID()]
-    assert case.segmentation.GetNumberOfDisplayNodes() == 1
+    assert not outline.GetVisibility()
 
 
 def test_segmentations_can_be_hidden_where_there_is_no_other_view(case, view):
@@ -215,6 +229,76 @@ def test_segmentations_can_be_hidden_where_there_is_no_other_view(case, view):
     assert not case.segmentation.GetDisplayNode().IsDisplayableInView(view.GetID())
     showSegmentations()
     assert case.segmentation.GetDisplayNode().IsDisplayableInView(view.GetID())
+
+
+def test_a_working_copy_stays_where_other_segmentations_are_hidden(case, view):
+    case.segmentation.SetAttribute("ObserverUncertainty.Role", "WorkingCopy")
+    hideSegmentations([view])
+    assert case.segmentation.GetDisplayNode().IsDisplayableInView(view.GetID())
+    assert case.segmentation.GetDisplayNode().GetNumberOfViewNodeIDs() == 0
+
+
+def test_a_segmentation_is_shown_as_an_outline_without_filling(case):
+    display = case.segmentation.GetDisplayNode()
+    display.SetVisibility(False)
+    showAsOutline(case.segmentation, 3)
+    assert display.GetVisibility()
+    assert display.GetVisibility2DOutline()
+    assert not display.GetVisibility2DFill()
+    assert display.GetSliceIntersectionThickness() == 3
+
+
+def test_a_hidden_segmentation_is_visible_nowhere_and_keeps_its_display_nodes(case, view):
+    (outline,) = showRaterOutlines(case.raters, [view])
+    assert hideSegmentation(case.segmentation)
+    assert [display.GetVisibility() for display in (case.segmentation.GetDisplayNode(), outline)] == [0, 0]
+    assert not hideSegmentation(case.segmentation)
+    assert case.segmentation.GetNumberOfDisplayNodes() == 2
+    bare = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "without a display node")
+    assert not hideSegmentation(bare)
+
+
+def test_all_segmentations_but_a_cases_own_are_hidden_and_named(case, view, scene):
+    labelmap = labelmapRater(case)
+    showRaterOutlines([*case.raters, labelmap], [view])
+    other, hidden = (scene.AddNewNodeByClass("vtkMRMLSegmentationNode", name) for name in ("another", "hidden"))
+    for node in (other, hidden):
+        node.CreateDefaultDisplayNodes()
+    hidden.GetDisplayNode().SetVisibility(False)
+    assert hideAllSegmentations(but=[other]) == ["Case raters"]  # the labelmap's copy is nobody's to know
+    visible = {
+        display.GetDisplayableNode().GetName()
+        for display in slicer.util.getNodesByClass("vtkMRMLSegmentationDisplayNode")
+        if display.GetVisibility()
+    }
+    assert visible == {"another"}
+    assert hideAllSegmentations() == ["another"]
+
+
+def test_an_outlined_labelmap_takes_its_copy_along_when_it_is_deleted(case, view, scene):
+    labelmap = labelmapRater(case)
+    (everywhere,) = showRaterOutlines([labelmap])
+    assert everywhere.GetVisibility()
+    showRaterOutlines([labelmap], [view])
+    # What is outlined everywhere outlives the comparison.
+    showSegmentations()
+    assert everywhere.GetVisibility()
+    assert everywhere.GetDisplayableNode() is not None
+    scene.RemoveNode(labelmap)
+    showRaterOutlines(case.raters)
+    assert scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 1
+    assert scene.GetNumberOfNodesByClass("vtkMRMLSegmentationDisplayNode") == 1
+
+
+def test_labelmaps_are_outlined_under_names_and_in_colours_of_their_own(case, scene):
+    first, second = labelmapRater(case, "mask"), labelmapRater(case, "mask")
+    giveOwnColors([Rater(first), Rater(second)])
+    displays = showRaterOutlines([first, second])
+    segments = [display.GetDisplayableNode().GetSegmentation().GetNthSegment(0) for display in displays]
+    assert [segment.GetName() for segment in segments] == ["mask", "mask (2)"]
+    assert [segment.GetColor() for segment in segments] == list(RATER_COLORS[:2])
+    showRaterOutlines([second])
+    assert [display.GetVisibility() for display in displays] == [0, 1]
 
 
 def labelmapRater(case, name="Rater in a labelmap"):
