@@ -9,6 +9,7 @@ import numpy as np
 
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintySlicer.compareViews import presentViews
+from ObserverUncertaintySlicer.display import hideLegends
 from ObserverUncertaintySlicer.host import application
 from ObserverUncertaintySlicer.outlines import hideAllSegmentations, showRaterOutlines
 from ObserverUncertaintySlicer.raters import Rater, commonGrid, raterMasks
@@ -30,6 +31,7 @@ def showCase(case: LoadedCase) -> list[str]:
     views = presentViews()
     if views is not None:
         views.restoreLayout()
+    hideLegends()
     hidden = hideAllSegmentations(but=[rater.node for rater in case.raters])
     image = next(iter(case.sequences.values()), None)
     if image is not None:

@@ -15,7 +15,7 @@ import vtk
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintySlicer import layout
 from ObserverUncertaintySlicer.disagreement import requireOneGrid
-from ObserverUncertaintySlicer.display import DEFAULT_THRESHOLD, showAsDifference, showAsEntropy, showLegend
+from ObserverUncertaintySlicer.display import DEFAULT_THRESHOLD, LEGENDS, showAsDifference, showAsEntropy, showLegend
 from ObserverUncertaintySlicer.host import processEvents
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.layout import ORIENTATIONS, ROWS, rowLabel
@@ -23,7 +23,15 @@ from ObserverUncertaintySlicer.outlines import hideSegmentations, showRaterOutli
 from ObserverUncertaintySlicer.raters import asRaters
 from ObserverUncertaintySlicer.sliceLinks import SliceLinks
 from ObserverUncertaintySlicer.sliceRanking import mostUncertainPoint
-from ObserverUncertaintySlicer.sliceViews import centreOn, compositeNodeOf, fillView, normalOf, rowSliceNode, rowVolumes
+from ObserverUncertaintySlicer.sliceViews import (
+    centreOn,
+    compositeNodeOf,
+    fillView,
+    normalOf,
+    ordinarySliceNodes,
+    rowSliceNode,
+    rowVolumes,
+)
 from ObserverUncertaintySlicer.viewWidgets import fitControllers, keptWindowSize
 from ObserverUncertaintySlicer.volumes import voxelsOf
 
@@ -253,12 +261,12 @@ def resume() -> CompareViews | None:
 
 def _fill(views: CompareViews) -> None:
     fitControllers(views.sliceNodes)
-    titles = (_("Predictive\nentropy\n(bits)"), _("Expert\nentropy\n(bits)"), _("Predictive\n- expert\n(bits)"))
-    for row, (overlay, title) in enumerate(zip(views.overlays, titles, strict=False)):
+    for row, (overlay, title) in enumerate(zip(views.overlays, LEGENDS.values(), strict=False)):
         rowNodes = views.sliceNodes[row * len(ORIENTATIONS) :][: len(ORIENTATIONS)]
         for sliceNode in rowNodes:
             fillView(sliceNode, views.background, overlay)
-        showLegend(overlay, title, rowNodes)
+        # A legend is drawn only where its volume is, which may be in an ordinary view too.
+        showLegend(overlay, title, [*rowNodes, *ordinarySliceNodes()])
 
 
 def _requireOpacity(opacity: float) -> None:

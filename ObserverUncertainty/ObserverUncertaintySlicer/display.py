@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import slicer
+import slicer.util
 
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintySlicer.colors import differenceColors, entropyColors
 from ObserverUncertaintySlicer.host import tr as _
-from ObserverUncertaintySlicer.outlines import showRaterOutlines
+from ObserverUncertaintySlicer.outlines import ROLE_ATTRIBUTE, showRaterOutlines
 from ObserverUncertaintySlicer.volumes import voxelsOf
 
 if TYPE_CHECKING:
@@ -17,14 +18,23 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DEFAULT_THRESHOLD",
+    "LEGENDS",
     "differenceColors",
     "entropyColors",
+    "hideLegends",
     "showAsDifference",
     "showAsEntropy",
     "showAsProbability",
     "showLegend",
     "showRaterOutlines",
 ]
+
+LEGENDS = {
+    "PredictiveEntropy": _("Predictive\nentropy\n(bits)"),
+    "ExpertEntropy": _("Expert\nentropy\n(bits)"),
+    "EntropyDifference": _("Predictive\n- expert\n(bits)"),
+}
+"""Titles of the colour legends by the role of a volume, in the order of the comparison's rows."""
 
 DEFAULT_THRESHOLD = 0.05
 """Entropy in bits below which nothing is drawn: less than that of one vote in 180."""
@@ -85,6 +95,7 @@ def showLegend(volumeNode, title: str, viewNodes: Iterable | None = None):
     """
     earlier = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(volumeNode)
     if earlier is not None:
+        earlier.SetVisibility(False)  # of one that is removed while it is visible, the picture stays
         slicer.mrmlScene.RemoveNode(earlier)
     legend = slicer.vtkSlicerColorLogic.AddDefaultColorLegendDisplayNode(volumeNode)
     wasModifying = legend.StartModify()
@@ -107,6 +118,17 @@ def showLegend(volumeNode, title: str, viewNodes: Iterable | None = None):
     finally:
         legend.EndModify(wasModifying)
     return legend
+
+
+def hideLegends() -> None:
+    """Hide the legends of all entropies and differences.
+
+    Slicer may go on drawing one in a view that shows its volume no longer.
+    """
+    for legend in slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode"):
+        volume = legend.GetDisplayableNode()
+        if volume is not None and volume.GetAttribute(ROLE_ATTRIBUTE) in LEGENDS:
+            legend.SetVisibility(False)
 
 
 def _showOnScale(volumeNode, colors, lowest: float, highest: float, threshold: float | None) -> None:

@@ -74,16 +74,20 @@ def fillView(sliceNode, background, overlay) -> None:
         composite.EndModify(wasModifying)
 
 
+def ordinarySliceNodes() -> list[Any]:
+    """The slice nodes of all views but the comparison's."""
+    tags = {viewTag(row, orientation) for row in ROWS for orientation in ORIENTATIONS}
+    return [node for node in slicer.util.getNodesByClass("vtkMRMLSliceNode") if node.GetLayoutName() not in tags]
+
+
 def showOverImage(overlay, opacity: float, background=None) -> None:
     """Show an overlay in the ordinary slice views, over what they show or over another background.
 
     No labelmap covers it there. The views of the comparison are left alone: their rows are labelled with what they
     show.
     """
-    tags = {viewTag(row, orientation) for row in ROWS for orientation in ORIENTATIONS}
-    for composite in slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode"):
-        if composite.GetLayoutName() in tags:
-            continue
+    for sliceNode in ordinarySliceNodes():
+        composite = compositeNodeOf(sliceNode)
         if background is not None:
             composite.SetBackgroundVolumeID(background.GetID())
         composite.SetForegroundVolumeID(overlay.GetID())

@@ -10,8 +10,9 @@ import slicer
 
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintySlicer import correction
+from ObserverUncertaintySlicer.compareViews import presentViews
 from ObserverUncertaintySlicer.correction import WorkingCopy
-from ObserverUncertaintySlicer.display import showAsEntropy
+from ObserverUncertaintySlicer.display import LEGENDS, showAsEntropy, showLegend
 from ObserverUncertaintySlicer.fileNames import asFileName
 from ObserverUncertaintySlicer.host import saveSetting, setting, waitCursor
 from ObserverUncertaintySlicer.host import tr as _
@@ -21,7 +22,7 @@ from ObserverUncertaintySlicer.panel.leaving import mayLeaveWorkingCopy
 from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.raters import Rater, raterNames
 from ObserverUncertaintySlicer.sliceRanking import RankedSlice, normalOfOrientation
-from ObserverUncertaintySlicer.sliceViews import jumpAllViews, nearestView, normalOf, showOverImage
+from ObserverUncertaintySlicer.sliceViews import jumpAllViews, nearestView, normalOf, ordinarySliceNodes, showOverImage
 
 EDITOR_TAG = "ObserverUncertaintyEditor"
 LIVE_MILLISECONDS = 300
@@ -331,6 +332,9 @@ class CorrectSection(Section):
             return
         showAsEntropy(entropy, self.parameters.threshold)
         showOverImage(entropy, self.parameters.opacity, self.parameters.reference)
+        role = "ExpertEntropy" if entropy is self.parameters.expertEntropy else "PredictiveEntropy"
+        if presentViews() is None:  # the comparison has legends of its own
+            showLegend(entropy, LEGENDS[role], ordinarySliceNodes())
 
     def _follow(self, node) -> None:
         """Observe the content of the working copy, and no other's any more."""

@@ -10,14 +10,14 @@ import qt
 from ObserverUncertaintyLib.errors import ObserverUncertaintyError
 from ObserverUncertaintyLib.fusion import FusionMethod
 from ObserverUncertaintySlicer.disagreement import staplePerformance
-from ObserverUncertaintySlicer.display import showAsEntropy
+from ObserverUncertaintySlicer.display import LEGENDS, showAsEntropy, showLegend
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
 from ObserverUncertaintySlicer.panel.contents import ContentWatch, Key, gridKey, raterKey, volumeKey
 from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.panel.tables import fitHeight, setCell, setUpTable
 from ObserverUncertaintySlicer.raters import commonGrid, raterMask, ratersOfNode
-from ObserverUncertaintySlicer.sliceViews import showOverImage
+from ObserverUncertaintySlicer.sliceViews import ordinarySliceNodes, showOverImage
 from ObserverUncertaintySlicer.texts import textsOf
 from ObserverUncertaintySlicer.volumes import gridOfVolume, voxelsOf
 
@@ -149,6 +149,7 @@ class DisagreementSection(Section):
             self._computeEntropy()
             showAsEntropy(parameters.expertEntropy, parameters.threshold)
             showOverImage(parameters.expertEntropy, parameters.opacity)
+            showLegend(parameters.expertEntropy, LEGENDS["ExpertEntropy"], ordinarySliceNodes())
         self.panel.update()
 
     def letGo(self) -> None:
