@@ -29,13 +29,15 @@ if TYPE_CHECKING:
 RATER_COLORS = (
     (0.34, 0.86, 1.00),
     (0.00, 0.75, 0.35),
-    (1.00, 1.00, 1.00),
     (0.25, 0.45, 1.00),
     (0.65, 0.95, 0.75),
     (0.00, 0.50, 0.50),
     (0.65, 0.65, 0.95),
 )
-"""Colours that stay readable on the entropy scale, which runs from purple through orange to yellow, and on grey."""
+"""Colours that stay readable on the entropy scale, which runs from purple through orange to yellow, and on grey.
+
+White, which would too, is the fused contour's.
+"""
 
 _COLOR_ATTRIBUTE = "ObserverUncertainty.Color"
 # Slicer's own name for a segment that nobody named; two names that differ only in their number tell nothing apart.

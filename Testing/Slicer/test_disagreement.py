@@ -20,7 +20,7 @@ from ObserverUncertaintySlicer.disagreement import (
     staplePerformance,
 )
 from ObserverUncertaintySlicer.hierarchy import addFolder, placeUnder
-from ObserverUncertaintySlicer.raters import Rater, raterMask, ratersOfNode
+from ObserverUncertaintySlicer.raters import RATER_COLORS, Rater, raterMask, ratersOfNode
 from ObserverUncertaintySlicer.texts import textsOf
 from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume, gridOfVolume
 
@@ -52,6 +52,22 @@ def test_a_fusion_equals_the_librarys(case, method):
     np.testing.assert_array_equal(scenes.segmentArray(node, onlySegment(node), reference), expected)
     assert node.GetAttribute("ObserverUncertainty.Role") == "FusedRaters"
     assert node.GetNodeReference("referenceImageGeometryRef") is reference
+
+
+def test_a_fusion_is_named_after_its_case_and_shown_as_an_outline_in_white(case):
+    reference, raters, _masks = case
+    node = fuseRaters(ratersOfNode(raters), "majority", reference, caseName="Anna")
+    assert node.GetName() == "Anna Majority vote of 3 raters"
+    assert fuseRaters(ratersOfNode(raters)[:2], "union", reference, node).GetName() == "T1c Union of 2 raters"
+    assert fuseRaters(ratersOfNode(raters), "staple").GetName() == "Raters STAPLE of 3 raters"
+    assert fuseRaters(ratersOfNode(raters), "mean", reference, caseName="Anna").GetNodeReference(
+        "RaterMean"
+    ).GetName() == ("Anna Mean above one half of 3 raters: mean")
+    display = node.GetDisplayNode()
+    assert display.GetVisibility2DOutline()
+    assert not display.GetVisibility2DFill()
+    color = node.GetSegmentation().GetSegment(onlySegment(node)).GetColor()
+    assert all(np.linalg.norm(np.subtract(color, other)) > 0.25 for other in RATER_COLORS)
 
 
 def test_without_a_reference_volume_the_raters_own_grid_is_used(case):
@@ -246,21 +262,21 @@ def test_fusion_entropy_and_performance_come_back_from_a_scene_file(case, tmp_pa
     fuseRaters(ratersOfNode(raters), "staple", reference)
     soft = fuseRaters(ratersOfNode(raters), "mean", reference)
     expertEntropy(ratersOfNode(raters), reference)
-    before = staplePerformance(slicer.mrmlScene.GetFirstNodeByName("STAPLE of 3 raters"))
+    before = staplePerformance(slicer.mrmlScene.GetFirstNodeByName("T1c STAPLE of 3 raters"))
     assert slicer.mrmlScene.WriteToMRB(str(tmp_path / "case.mrb"))
     slicer.mrmlScene.Clear(0)
     assert not Rater(soft).isAlive
     assert slicer.mrmlScene.ReadFromMRB(str(tmp_path / "case.mrb"), True)
 
     reference = slicer.mrmlScene.GetFirstNodeByName("T1c")
-    fused = slicer.mrmlScene.GetFirstNodeByName("STAPLE of 3 raters")
+    fused = slicer.mrmlScene.GetFirstNodeByName("T1c STAPLE of 3 raters")
     assert staplePerformance(fused) == before
     np.testing.assert_array_equal(
         raterMask((fused, onlySegment(fused)), scenes.OBLIQUE)[0], fusion.fuse(masks, "staple")
     )
     entropyNode = slicer.mrmlScene.GetFirstNodeByName("T1c expert entropy")
     np.testing.assert_allclose(arrayOfVolume(entropyNode), entropy.expert_entropy(masks), atol=1e-7)
-    soft = slicer.mrmlScene.GetFirstNodeByName("Mean above one half of 3 raters")
+    soft = slicer.mrmlScene.GetFirstNodeByName("T1c Mean above one half of 3 raters")
     np.testing.assert_array_equal(arrayOfVolume(soft.GetNodeReference("RaterMean")), fusion.mean(masks))
     # What came back can be updated like before: the roles, the segment and the raters are known again.
     raters = slicer.mrmlScene.GetFirstNodeByName("Raters")

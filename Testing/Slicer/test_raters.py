@@ -17,8 +17,10 @@ from ObserverUncertaintySlicer.raters import (
     Rater,
     asRaters,
     commonGrid,
+    giveOwnColors,
     raterMask,
     raterMasks,
+    raterNames,
     ratersOfNode,
     raterStatistics,
 )
@@ -61,7 +63,7 @@ def test_segments_and_labelmaps_of_several_nodes_mix():
     labelmap = scenes.addLabelmap(reference, masks[2], "Third", label=7)
     found = raterMasks([(first, "rater0"), Rater(second, "rater0"), labelmap], scenes.OBLIQUE)
     np.testing.assert_array_equal(found.masks, masks)
-    assert found.names == ("Rater 0", "Second/Rater 0", "Third")
+    assert found.names == ("First", "Second", "Third")
 
 
 @GRIDS
@@ -197,7 +199,7 @@ def test_empty_segments_and_labelmaps_are_allowed_and_said():
     labelmap = scenes.addLabelmap(reference, np.zeros(scenes.PLAIN.shape, bool), "Zeros")
     found = raterMasks([*ratersOfNode(node), *ratersOfNode(erased), labelmap], scenes.PLAIN)
     assert found.masks.any(axis=(1, 2, 3)).tolist() == [True, False, False, False]
-    assert [warning.split(" drew nothing")[0] for warning in found.warnings] == ["Dr. Empty", "Rater 0", "Zeros"]
+    assert [warning.split(" drew nothing")[0] for warning in found.warnings] == ["Dr. Empty", "Erased", "Zeros"]
 
 
 def sphere(centre, radius):
@@ -339,20 +341,110 @@ def test_a_labelmap_with_several_labels_is_refused():
         raterMask(node, scenes.PLAIN)
 
 
-def test_a_rater_has_its_segments_or_its_labels_colour():
+def test_a_rater_has_its_segments_colour_or_the_one_that_its_labelmap_was_given():
     reference = scenes.addReference(scenes.PLAIN)
     node = scenes.addSegmentation(reference, scenes.threeRaters(scenes.PLAIN))
     node.GetSegmentation().GetSegment("rater1").SetColor(0.25, 0.5, 0.75)
     assert Rater(node, "rater1").color == (0.25, 0.5, 0.75)
-    labelmap = scenes.addLabelmap(reference, scenes.threeRaters(scenes.PLAIN)[0], label=2)
-    colors = slicer.mrmlScene.AddNode(slicer.vtkMRMLColorTableNode())
-    colors.SetTypeToUser()
-    colors.SetNumberOfColors(3)
-    colors.SetColor(2, "two", 0.1, 0.9, 0.4, 1.0)
-    labelmap.GetDisplayNode().SetAndObserveColorNodeID(colors.GetID())
-    assert Rater(labelmap).color == pytest.approx((0.1, 0.9, 0.4), abs=1 / 255)
-    labelmap.SetAndObserveDisplayNodeID(None)
-    assert Rater(labelmap).color == RATER_COLORS[0]
+    Rater(node, "rater1").setColor((0.5, 0.25, 1.0))
+    assert node.GetSegmentation().GetSegment("rater1").GetColor() == (0.5, 0.25, 1.0)
+    labelmap = Rater(scenes.addLabelmap(reference, scenes.threeRaters(scenes.PLAIN)[0], label=2))
+    display = labelmap.node.GetDisplayNode()
+    before = display.GetMTime()
+    assert labelmap.color == RATER_COLORS[0]
+    labelmap.setColor((0.1, 0.9, 0.4))
+    assert labelmap.color == pytest.approx((0.1, 0.9, 0.4))
+    assert display.GetMTime() == before
+
+
+def addNamed(node, *names):
+    """A segmentation with empty segments of these names, as raters."""
+    segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", node)
+    for number, name in enumerate(names):
+        segmentation.GetSegmentation().AddEmptySegment(f"{node}{number}", name)
+    return ratersOfNode(segmentation)
+
+
+def addLabelmapRater(name):
+    return Rater(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", name))
+
+
+def test_names_that_tell_raters_apart_stay_as_they_are():
+    raters = [*addNamed("case", "Anna", "Ben"), *addNamed("other", "Cleo"), addLabelmapRater("Segment_1")]
+    assert raterNames(raters) == ["Anna", "Ben", "Cleo", "Segment_1"]
+
+
+def test_raters_that_nobody_named_are_called_after_their_files():
+    raters = [rater for name in ("mask_a", "mask_b", "mask_c") for rater in addNamed(name, "Segment_1")]
+    assert raterNames(raters) == ["mask_a", "mask_b", "mask_c"]
+    assert raterNames(raters[:1]) == ["mask_a"]
+    assert raterNames(addNamed("drawn", "segment 3")) == ["drawn"]
+
+
+def test_of_several_in_one_segmentation_node_and_segment_are_named():
+    raters = addNamed("drawn", "Segment_1", "Segment_2", "Anna")
+    assert raterNames(raters) == ["drawn/Segment_1", "drawn/Segment_2", "Anna"]
+
+
+def test_raters_of_one_name_are_called_after_their_segmentations():
+    raters = [*addNamed("monday", "GTV", "CTV"), *addNamed("friday", "GTV")]
+    assert raterNames(raters) == ["monday/GTV", "CTV", "friday"]
+    assert raterNames([*addNamed("expert", "mask"), addLabelmapRater("mask")]) == ["expert", "mask"]
+
+
+def test_raters_whose_segmentations_have_one_name_too_are_numbered():
+    raters = [rater for _ in range(3) for rater in addNamed("case", "Segment_1")]
+    assert raterNames(raters) == ["case", "case (2)", "case (3)"]
+    assert raterNames([addLabelmapRater("seg"), addLabelmapRater("seg")]) == ["seg", "seg (2)"]
+    twins = addNamed("case", "GTV", "GTV")
+    assert raterNames(twins) == ["case/GTV", "case/GTV (2)"]
+
+
+def test_notes_and_masks_carry_the_names_that_tell_raters_apart():
+    reference = scenes.addReference(scenes.PLAIN)
+    masks = scenes.threeRaters(scenes.PLAIN)
+    raters = [
+        rater
+        for mask, name in zip(masks, ("mask_a", "mask_b", "mask_c"), strict=True)
+        for rater in ratersOfNode(scenes.addSegmentation(reference, mask[None], name, ["Segment_1"]))
+    ]
+    found = raterMasks(raters, scenes.OBLIQUE)
+    assert found.names == ("mask_a", "mask_b", "mask_c")
+    assert [note.partition(" was ")[0] for note in found.notes] == ["mask_a", "mask_b", "mask_c"]
+    assert raterMask(raters[1], scenes.OBLIQUE)[1].startswith("mask_b was resampled")
+
+
+def test_raters_of_one_colour_get_one_each_and_others_keep_theirs():
+    same = [rater for name in "abc" for rater in addNamed(name, "Segment_1")]
+    for rater in same:
+        rater.setColor((0.5, 0.68, 0.5))
+    own = addNamed("d", "Anna")[0]
+    own.setColor((0.9, 0.1, 0.1))
+    labelmaps = [addLabelmapRater("e"), addLabelmapRater("f")]
+    giveOwnColors([*same, own, *labelmaps])
+    colors = [rater.color for rater in (*same, own, *labelmaps)]
+    assert colors[0] == (0.5, 0.68, 0.5)
+    assert colors[3] == (0.9, 0.1, 0.1)
+    for number, color in enumerate(colors):
+        assert all(np.linalg.norm(np.subtract(color, other)) >= 0.25 for other in colors[:number])
+    giveOwnColors([*same, own, *labelmaps])
+    assert [rater.color for rater in (*same, own, *labelmaps)] == colors
+
+
+def test_new_raters_make_way_for_those_that_are_there():
+    (present,), (new,) = addNamed("a", "Anna"), addNamed("b", "Ben")
+    for rater in (present, new):
+        rater.setColor(RATER_COLORS[0])
+    giveOwnColors([new], [present])
+    assert present.color == RATER_COLORS[0]
+    assert new.color == RATER_COLORS[1]
+
+
+def test_more_raters_than_colours_have_all_a_colour():
+    raters = [addLabelmapRater(f"rater {number}") for number in range(2 * len(RATER_COLORS))]
+    giveOwnColors(raters)
+    assert {rater.color for rater in raters} == set(RATER_COLORS)
+    assert all(rater.node.GetAttribute("ObserverUncertainty.Color") for rater in raters)
 
 
 def test_a_segment_is_replaced_while_overlapping_ones_stay():
