@@ -33,6 +33,7 @@ RATER_COLORS = (
     (0.65, 0.95, 0.75),
     (0.00, 0.50, 0.50),
     (0.65, 0.65, 0.95),
+    (0.00, 1.00, 0.80),
 )
 """Colours that stay readable on the entropy scale, which runs from purple through orange to yellow, and on grey.
 

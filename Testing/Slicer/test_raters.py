@@ -431,6 +431,11 @@ def test_raters_of_one_colour_get_one_each_and_others_keep_theirs():
     assert [rater.color for rater in (*same, own, *labelmaps)] == colors
 
 
+def test_the_raters_colours_are_told_from_one_another():
+    for number, color in enumerate(RATER_COLORS):
+        assert all(np.linalg.norm(np.subtract(color, other)) > 0.25 for other in RATER_COLORS[:number])
+
+
 def test_new_raters_make_way_for_those_that_are_there():
     (present,), (new,) = addNamed("a", "Anna"), addNamed("b", "Ben")
     for rater in (present, new):
