@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import qt
 
-MINIMUM_WIDTH = 380
-"""Of every section, in pixels: room for the widest row of buttons and for the segment editor's tools."""
+MINIMUM_WIDTH = 350
+"""Of every section, in pixels: room for the widest row of buttons; the options of an effect of the editor want more."""
 
 _INDICATOR = 44
 """What a collapsible button draws beside its title, in pixels."""

