@@ -177,18 +177,58 @@ def test_the_selected_sequence_is_made_reference_or_removed(section):
     assert slicer.mrmlScene.IsNodePresent(t1)
 
 
-def test_the_case_name_is_kept_and_never_empty(section):
+def test_the_case_name_is_the_one_that_was_typed_or_else_the_references_greyed(section):
     edit = section.ui.caseNameEdit
+    assert (edit.text, edit.placeholderText) == ("", "case")
+    add(section, addSequence("pat07 T1"))
+    assert (edit.text, edit.placeholderText) == ("", "pat07 T1")
     edit.text = " pat 07 "
     edit.editingFinished.emit()
-    assert section.parameters.caseName == "pat 07"
+    assert section.parameters.caseName == edit.text == "pat 07"
     edit.text = ""
     edit.editingFinished.emit()
-    assert section.parameters.caseName == "case"
-    assert edit.text == "case"
+    assert section.parameters.caseName == "pat07 T1"
+    assert (edit.text, edit.placeholderText) == ("", "pat07 T1")
 
 
 # Raters
+
+
+def test_added_raters_get_names_and_colours_of_their_own_and_are_outlined(section, scene):
+    green = (0.5, 0.68, 0.5)  # what Slicer gives the first segment of every file
+    nodes = [addRaters({"Segment_1": mask}, f"mask_{name}") for name, mask in RATERS.items()]
+    for node in nodes:
+        node.GetSegmentation().GetNthSegment(0).SetColor(green)
+        node.GetDisplayNode().SetVisibility2DFill(True)
+        addAllRaters(section, node)
+    assert [row[1] for row in cells(section.ui.ratersTable)] == ["mask_anna", "mask_ben", "mask_cara"]
+    colors = [rater.color for rater in section.parameters.raters]
+    assert colors[0] == green
+    assert len(set(colors)) == 3
+    for node in nodes:
+        assert node.GetDisplayNode().GetVisibility2DOutline()
+        assert not node.GetDisplayNode().GetVisibility2DFill()
+    assert section.ui.ratersTable.item(1, 1).toolTip() == "Segment_1 of mask_ben"
+
+
+def test_an_added_labelmap_is_outlined_and_its_opaque_layer_taken_away(section, scene):
+    image, other = addSequence("case T1"), slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "atlas")
+    labels = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "mask")
+    source = addVolume(RATERS["ben"], GRID, "source")
+    slicer.modules.volumes.logic().CreateLabelVolumeFromVolume(scene, labels, source)
+    red, green, yellow = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    for composite, layer in ((red, labels), (green, labels), (yellow, other)):
+        composite.SetBackgroundVolumeID(image.GetID())
+        composite.SetLabelVolumeID(layer.GetID())
+    addAllRaters(section, labels)
+    assert [composite.GetLabelVolumeID() for composite in (red, green, yellow)] == [None, None, other.GetID()]
+    assert red.GetBackgroundVolumeID() == image.GetID()
+    (display,) = slicer.util.getNodesByClass("vtkMRMLSegmentationDisplayNode")
+    assert display.GetVisibility()
+    assert display.GetDisplayableNode().GetSegmentation().GetNthSegment(0).GetName() == "mask"
+    section.ui.ratersTable.selectRow(0)
+    section.ui.removeRaterButton.click()
+    assert not display.GetVisibility()
 
 
 def test_raters_are_shown_with_volume_colour_and_pairwise_dice(slicerApplication, section):
@@ -525,6 +565,63 @@ def test_a_new_case_lets_go_of_the_results_of_the_one_before(slicerApplication, 
     assert panel.parameters.fusedSegmentation is not fused
     assert slicer.mrmlScene.IsNodePresent(fused)
     assert slicer.mrmlScene.IsNodePresent(volume)
+
+
+def visibleSegmentations():
+    """Names of the segmentations that are drawn anywhere."""
+    displays = slicer.util.getNodesByClass("vtkMRMLSegmentationDisplayNode")
+    return {display.GetDisplayableNode().GetName() for display in displays if display.GetVisibility()}
+
+
+def otherCase(name="other"):
+    node = addRaters({"x": box(1, 4), "y": box(2, 4)}, f"{name} raters")
+    return LoadedCase(name, {"T1": addSequence(f"{name} T1")}, ratersOfNode(node))
+
+
+def test_a_new_case_hides_every_contour_of_the_one_before_and_says_so(slicerApplication, panel, section):
+    section.loading.apply(otherCase("Anna"))
+    settle(slicerApplication, panel.disagreement)
+    panel.correct.ui.startButton.click()
+    fused = panel.parameters.fusedSegmentation.GetName()
+    copy = panel.parameters.workingCopy.GetName()
+    assert visibleSegmentations() == {"Anna raters", fused, copy}
+    section.loading.apply(otherCase("Ben"))
+    assert visibleSegmentations() == {"Ben raters"}
+    text = section.ui.loadedLabel.text
+    assert text.startswith("Hidden, since they may be another patient's: ")
+    assert set(text.partition(": ")[2].split(", ")) == {"Anna raters", fused, copy}
+    assert "start" not in text
+    settle(slicerApplication, panel.disagreement)
+    assert visibleSegmentations() == {"Ben raters", panel.parameters.fusedSegmentation.GetName()}
+    assert panel.parameters.fusedSegmentation.GetName() == "Ben Majority vote of 2 raters"
+
+
+def test_a_case_loaded_again_is_drawn_again_over_nothing_else(panel, section):
+    anna, ben = otherCase("Anna"), otherCase("Ben")
+    for case in (anna, ben, anna):
+        section.loading.apply(case)
+        assert visibleSegmentations() == {case.raters[0].node.GetName()}
+    assert section.ui.loadedLabel.text == "Hidden, since they may be another patient's: Ben raters"
+
+
+def test_a_sample_case_that_comes_when_another_case_is_there_is_hidden_and_left_aside(panel, section):
+    section.loading._before = section.loading._present()  # as a click on its button leaves it
+    section.loading.apply(otherCase("Anna"))
+    section.loading.bar.finished(otherCase("sample"))
+    panel.update()
+    assert panel.parameters.caseName == "Anna"
+    assert visibleSegmentations() == {"Anna raters"}
+    assert "The sample case is there, hidden" in section.ui.sampleLabel.text
+    assert not section.ui.sampleLabel.isHidden()
+
+
+def test_a_sample_case_that_comes_to_the_case_that_it_was_asked_for_takes_its_place(panel, section):
+    section.loading.apply(otherCase("Anna"))
+    section.loading._before = section.loading._present()
+    section.loading.bar.finished(otherCase("sample"))
+    assert panel.parameters.caseName == "sample"
+    assert visibleSegmentations() == {"sample raters"}
+    assert section.ui.sampleLabel.text == ""
 
 
 # Alignment and the sample case: real jobs in another process

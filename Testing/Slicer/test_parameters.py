@@ -122,3 +122,16 @@ def test_a_saved_and_reopened_scene_shows_the_same_state(filled, scene, tmp_path
     ]
     assert reopened.expertEntropy.GetName() == "flair"
     assert (reopened.samples, reopened.fusionMethod) == (7, FusionMethod.STAPLE)
+
+
+def test_a_case_without_a_name_is_called_after_its_reference(parameters, filled):
+    empty = Parameters(slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode"))
+    assert (empty.givenCaseName, empty.caseName) == ("", "case")
+    assert (filled.givenCaseName, filled.caseName) == ("", "t1")
+    filled.reference.SetName("pat07 T1")
+    assert filled.caseName == "pat07 T1"
+    filled.caseName = "Anna"
+    assert (filled.givenCaseName, filled.caseName) == ("Anna", "Anna")
+    filled.caseName = ""
+    slicer.mrmlScene.RemoveNode(filled.reference)
+    assert filled.caseName == "flair"
