@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-library test-slicer test-desktop lint format study-brain-growth experiment-synthetic experiment-cavity sample-model bench clean
+.PHONY: demo test test-library test-slicer test-desktop screenshots lint format study-brain-growth experiment-synthetic experiment-cavity sample-model bench clean
 
 # The main job: simulate, train without fusion and with majority vote, predict, compare. A second call continues.
 demo: $(VENV)/.installed
@@ -36,6 +36,13 @@ test-desktop: $(VENV)/.installed
 	$(BIN)/python Testing/Desktop/run.py --slicer '$(SLICER)' --walk $(WALK) --seed $(SEED) \
 		$(if $(ONLY),--only $(ONLY)) $(if $(REPLAY),--replay '$(REPLAY)') \
 		--worker-python '$(or $(OBSERVER_UNCERTAINTY_PYTHON),$(CURDIR)/$(BIN)/python)'
+
+# The pictures of README and catalogue, taken in the application.
+screenshots: $(VENV)/.installed
+	@test -n '$(SLICER)' || { echo 'Which Slicer? make screenshots SLICER=path/to/Slicer'; exit 1; }
+	$(BIN)/python Testing/Desktop/run.py --slicer '$(SLICER)' --room screenshots --pictures build/screenshots \
+		--worker-python '$(or $(OBSERVER_UNCERTAINTY_PYTHON),$(CURDIR)/$(BIN)/python)'
+	cp build/screenshots/*.png Resources/Screenshots
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

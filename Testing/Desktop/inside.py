@@ -56,7 +56,7 @@ class Maker:
         desktop.settle(1)
         self._write(event="start", problems=[f"when Slicer started:\n{error}" for error in desktop.errors()])
         self._say("first check")
-        module = importlib.import_module(f"checks.{self.task['topic']}")
+        module = importlib.import_module(f"{self.task['room']}.{self.task['topic']}")
         for number, name in enumerate(self.task["checks"]):
             check = getattr(module, PREFIX + name)
             if number and getattr(check, "newSlicer", False):

@@ -27,7 +27,7 @@ CHECKOUT = HERE.parents[1]
 
 def main() -> int:
     options = parseOptions()
-    chosen = chosenChecks(options.only)
+    chosen = chosenChecks(options.room, options.only)
     pictures = options.pictures.resolve()
     replay = options.replay.read_text(encoding="utf-8") if options.replay else ""  # it may lie among the pictures
     shutil.rmtree(pictures, ignore_errors=True)
@@ -43,6 +43,7 @@ def main() -> int:
                     "seed": options.seed,
                     "replay": replay,
                     "slicer": options.slicer,
+                    "room": options.room,
                 }
                 session = Session(options.slicer, options.worker_python, topic, home, pictures / topic, display, task)
                 for outcome in session.make(names):
@@ -59,6 +60,7 @@ def main() -> int:
 def parseOptions() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Runs the checks in the real Slicer application.")
     parser.add_argument("--slicer", required=True, help="the Slicer application, 5.10 or newer")
+    parser.add_argument("--room", default="checks", help="the folder beside this file: checks, or screenshots")
     parser.add_argument("--only", nargs="*", default=[], help="topics, or topic.check, in place of everything")
     parser.add_argument("--walk", type=int, default=150, help="actions of the random walk")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random walk")
@@ -74,9 +76,9 @@ def parseOptions() -> argparse.Namespace:
     return options
 
 
-def chosenChecks(only: list[str]) -> dict[str, list[str]]:
+def chosenChecks(room: str, only: list[str]) -> dict[str, list[str]]:
     """The checks to make, by topic; those that were asked for must exist."""
-    everything = {path.stem: declaredChecks(path) for path in sorted((HERE / "checks").glob("*.py"))}
+    everything = {path.stem: declaredChecks(path) for path in sorted((HERE / room).glob("*.py"))}
     if not only:
         return everything
     chosen: dict[str, list[str]] = {}

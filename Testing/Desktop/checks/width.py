@@ -53,7 +53,7 @@ def check_no_step_wants_more_than_the_narrowest_panel(desktop):
     desktop.panel.correct.ui.startButton.click()
     for section in desktop.panel.sections:
         section.ui.sectionButton.collapsed = False
-    # With an effect chosen Slicer's own options want up to 535 pixels; they are squeezed until the user widens the panel.
+    # With an effect chosen Slicer's own options want up to 535 pixels; they are squeezed until the panel is wider.
     wanted = {s.uiName: s.ui.sectionButton.layout().minimumSize().width() for s in desktop.panel.sections}
     assert max(wanted.values()) <= MINIMUM_WIDTH, wanted
 
