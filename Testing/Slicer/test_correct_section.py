@@ -7,15 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import slicer
-from section_case import GRID, RATERS, VOXEL_ML, box, fill, segmentOf, waitFor
+import slicer.util
+from imitation.segment_editor import editorState
+from rater_scenes import rotation
+from section_case import GRID, RATERS, VOXEL_ML, addRaters, box, fill, segmentOf, waitFor
 
 from ObserverUncertaintyLib.formats import read_mask, write_image
 from ObserverUncertaintyLib.geometry import Grid
 from ObserverUncertaintySlicer import host
 from ObserverUncertaintySlicer.caseFiles import LoadedCase
 from ObserverUncertaintySlicer.correction import workingCopyOf
-from ObserverUncertaintySlicer.segments import addSegmentation, setSegment
+from ObserverUncertaintySlicer.parameters import RaterChoice
+from ObserverUncertaintySlicer.raters import ratersOfNode
+from ObserverUncertaintySlicer.segments import addSegment, addSegmentation, setSegment
 from ObserverUncertaintySlicer.sliceRanking import rankedSlices
+from ObserverUncertaintySlicer.sliceViews import normalOf
 from ObserverUncertaintySlicer.volumes import addVolume
 
 
@@ -48,6 +54,17 @@ def start(section, title="model's segmentation"):
     return section.parameters.workingCopy
 
 
+def choose(section, row):
+    """Choose a source as the user does."""
+    section.ui.sourceCombo.currentIndex = row
+    section.ui.sourceCombo.activated.emit(row)
+
+
+def settleLive(application, section):
+    """Wait until the figures are those of the last edit."""
+    waitFor(application, lambda: not section._live.active, 5)
+
+
 def edit(node, mask):
     setSegment(node, node.GetSegmentation().GetNthSegmentID(0), mask, GRID)
 
@@ -77,12 +94,75 @@ def test_the_models_contour_is_offered_first_unless_the_user_chose_another(ready
     assert ready.ui.sourceCombo.currentText == "rater ben"
 
 
-def test_the_editor_gets_the_copy_before_the_image(ready):
+def threeOfOneName(panel):
+    """Three raters as three masks come in that were loaded as segmentations: of one name in nodes of one name."""
+    nodes = [addRaters({"Segment_1": mask}, "mask") for mask in RATERS.values()]
+    panel.parameters.raterChoices = [RaterChoice(ratersOfNode(node)[0]) for node in nodes]
+    return nodes
+
+
+def test_a_rater_is_held_by_its_node_and_segment_and_never_by_its_name(ready, panel):
+    threeOfOneName(panel)
+    titles = [ready.ui.sourceCombo.itemText(n) for n in range(ready.ui.sourceCombo.count)]
+    assert titles[1:] == ["rater mask", "rater mask (2)", "rater mask (3)"]
+    choose(ready, 3)
+    # Whatever rebuilds the list: a fusion, a new prediction, a renamed one, a rater fewer.
+    panel.parameters.fusedSegmentation = panel.logic.fuseRaters(panel.parameters.raters, "union")
+    panel.parameters.segmentation = addSegmentation(RATERS["ben"], GRID, "model", "cavity", (0, 0, 1))
+    panel.parameters.fusedSegmentation.SetName("renamed")
+    panel.update()
+    assert ready.ui.sourceCombo.currentText == "rater mask (3)"
+    panel.parameters.raterChoices = panel.parameters.raterChoices[1:]
+    assert ready.ui.sourceCombo.currentText == "rater mask (2)"
+    ready.ui.startButton.click()
+    np.testing.assert_array_equal(segmentOf(panel.parameters.workingCopy), RATERS["cara"])
+
+
+def test_a_copy_of_an_unnamed_rater_says_whose_it_is(ready, panel):
+    addRaters({"Segment_1": RATERS["ben"]}, "dr_b")
+    panel.parameters.raterChoices = [RaterChoice(ratersOfNode(slicer.util.getNode("dr_b"))[0])]
+    choose(ready, 1)
+    ready.ui.startButton.click()
+    assert panel.parameters.workingCopy.GetName() == "dr_b (working copy)"
+
+
+def test_the_editor_is_on_the_copy_over_the_image_and_offers_nothing_else(ready):
     copy = start(ready)
     editor = ready.ui.editor
     assert editor.enabled
     assert editor.segmentationNode() is copy
     assert editor.sourceVolumeNode() is ready.parameters.reference
+    for part in (
+        "segmentationNodeSelectorVisible",
+        "sourceVolumeNodeSelectorVisible",
+        "switchToSegmentationsButtonVisible",
+        "addRemoveSegmentButtonsVisible",
+        "autoShowSourceVolumeNode",
+    ):
+        assert not getattr(editor, part)
+
+
+def test_a_copy_is_an_outline_and_what_would_cover_the_entropy_is_none(ready, panel):
+    copy = start(ready)
+    display = copy.GetDisplayNode()
+    assert display.GetVisibility2DOutline()
+    assert not display.GetVisibility2DFill()
+    assert display.GetSliceIntersectionThickness() == 3
+    ready.ui.authorEdit.text = "Anna"
+    ready.ui.saveButton.click()
+    assert not panel.parameters.lastCorrection.GetDisplayNode().GetVisibility()
+
+
+def test_the_keys_of_the_editor_do_not_hold_while_another_step_is_typed_into(ready, panel):
+    start(ready)
+    assert editorState(ready.ui.editor).shortcuts
+    slicer.app.focusChanged.emit(None, panel.case.ui.caseNameEdit)
+    assert not editorState(ready.ui.editor).shortcuts
+    slicer.app.focusChanged.emit(panel.case.ui.caseNameEdit, ready.ui.commentEdit)
+    assert editorState(ready.ui.editor).shortcuts
+    panel.exit()
+    slicer.app.focusChanged.emit(None, ready.ui.commentEdit)
+    assert not editorState(ready.ui.editor).shortcuts
 
 
 def test_the_figures_follow_the_edit(ready, slicerApplication):
@@ -90,6 +170,21 @@ def test_the_figures_follow_the_edit(ready, slicerApplication):
     edit(copy, box(10, 15))
     waitFor(slicerApplication, lambda: "Dice with the start 0.667" in ready.ui.liveLabel.text, 5)
     assert f"{500 * VOXEL_ML:.2f} mL (start {1000 * VOXEL_ML:.2f} mL)" in ready.ui.liveLabel.text
+
+
+def test_figures_that_cannot_be_computed_are_told_beside_the_figures_and_in_no_box(ready, slicerApplication):
+    copy = start(ready)
+    segmentID = copy.GetSegmentation().GetNthSegmentID(0)
+    copy.GetSegmentation().RemoveSegment(segmentID)
+    waitFor(slicerApplication, lambda: "Undo its deletion" in ready.ui.liveLabel.text, 5)
+    for _ in range(3):
+        ready.panel.update()
+        settleLive(slicerApplication, ready)
+    assert slicerApplication.dialogs.messages == []
+    assert copy.GetName() in ready.ui.liveLabel.text
+    addSegment(copy, "x", (1, 0, 0))
+    settleLive(slicerApplication, ready)
+    assert slicerApplication.dialogs.messages == []
 
 
 def test_what_was_done_to_the_source_stands_below_the_figures(ready, panel):
@@ -103,26 +198,73 @@ def test_what_was_done_to_the_source_stands_below_the_figures(ready, panel):
     assert "resampled" in ready.ui.liveLabel.text.splitlines()[1]
 
 
-def test_next_and_previous_go_through_the_ranked_slices(ready):
-    view = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceNode")
-    view.SetOrientation("Axial")
-    expected = [ranked.offset for ranked in rankedSlices(ready.parameters.predictiveEntropy, "Axial")]
+def sliceView(name):
+    return slicer.util.getNode(f"vtkMRMLSliceNode{name}")
+
+
+def offsetAlong(view, ras):
+    """Where a place (RAS, mm) lies along a view's normal."""
+    return float(np.dot(normalOf(view), ras))
+
+
+def turnedViews(degrees):
+    """The application's three views, turned about the axis from right to left."""
+    turned = np.eye(4)
+    turned[:3, :3] = rotation(degrees, (1.0, 0.0, 0.0))
+    views = [sliceView(name) for name in ("Red", "Yellow", "Green")]
+    for view in views:
+        view.GetSliceToRAS().DeepCopy((turned @ slicer.util.arrayFromVTKMatrix(view.GetSliceToRAS())).ravel())
+        view.UpdateMatrices()
+    return views
+
+
+def test_next_and_previous_go_through_the_ranked_slices_in_every_view(ready):
+    red, yellow, green = (sliceView(name) for name in ("Red", "Yellow", "Green"))
+    expected = rankedSlices(ready.parameters.predictiveEntropy, "Axial")
     assert len(expected) == 2
-    offsets = []
-    for button in (ready.ui.nextButton, ready.ui.nextButton, ready.ui.nextButton, ready.ui.previousButton):
-        button.click()
-        offsets.append(view.GetSliceOffset())
-    assert offsets == pytest.approx([expected[0], expected[1], expected[0], expected[1]])
-    assert ready.ui.sliceLabel.text.startswith("2 of 2 uncertain places, axial")
+    for button, number in (("next", 0), ("next", 1), ("next", 0), ("previous", 1)):
+        getattr(ready.ui, f"{button}Button").click()
+        place = expected[number].position
+        assert red.GetSliceOffset() == pytest.approx(expected[number].offset)
+        for view in (red, yellow, green):
+            assert view.GetSliceOffset() == pytest.approx(offsetAlong(view, place))
+            # Centred: the place lies in the middle of the view.
+            origin = [view.GetSliceToRAS().GetElement(row, 3) for row in range(3)]
+            np.testing.assert_allclose(origin, place, atol=1e-6)
+    assert ready.ui.sliceLabel.text == f"2 of 2 uncertain places, axial {expected[1].offset:.1f} mm"
+
+
+def test_the_steps_work_where_the_views_are_turned(ready):
+    views = turnedViews(8)
+    assert {view.GetOrientation() for view in views[::2]} == {"Reformat"}
+    expected = rankedSlices(ready.parameters.predictiveEntropy, normalOf(views[0]))
+    ready.ui.nextButton.click()
+    for view in views:
+        assert view.GetSliceOffset() == pytest.approx(offsetAlong(view, expected[0].position))
+    count, offset = len(expected), views[0].GetSliceOffset()
+    assert ready.ui.sliceLabel.text == f"1 of {count} uncertain places, axial {offset:.1f} mm"
+    # Turned otherwise meanwhile, the slices are ranked anew.
+    turnedViews(-20)
+    ready.ui.nextButton.click()
+    again = rankedSlices(ready.parameters.predictiveEntropy, normalOf(views[0]))
+    assert views[0].GetSliceOffset() == pytest.approx(offsetAlong(views[0], again[0].position))
+    assert ready.ui.sliceLabel.text.startswith("1 of ")
+
+
+def test_where_no_shown_view_has_the_orientation_it_says_so_and_moves_none(ready):
+    layout = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+    layout.SetViewArrangement(layout.SlicerLayoutOneUpGreenSliceView)
+    before = sliceView("Green").GetSliceOffset()
+    ready.ui.nextButton.click()
+    assert ready.ui.sliceLabel.text.startswith("No view moved: the layout shows no axial slice view.")
+    assert sliceView("Green").GetSliceOffset() == before
 
 
 def test_the_ranking_can_be_of_another_direction_or_of_the_experts(ready, panel):
-    sagittal = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSliceNode")
-    sagittal.SetOrientation("Sagittal")
     ready.ui.orientationCombo.currentIndex = 1
     ready.ui.nextButton.click()
     expected = rankedSlices(ready.parameters.predictiveEntropy, "Sagittal")[0].offset
-    assert sagittal.GetSliceOffset() == pytest.approx(expected)
+    assert sliceView("Yellow").GetSliceOffset() == pytest.approx(expected)
     panel.parameters.expertEntropy = addVolume(np.zeros(GRID.shape, np.float32), GRID, "no disagreement")
     ready.ui.rankCombo.currentIndex = 1
     ready.ui.nextButton.click()
@@ -307,16 +449,19 @@ def test_changes_that_were_saved_as_corrected_are_left_without_a_question(ready,
     assert slicerApplication.dialogs.messages == []
 
 
-def test_the_sample_case_made_in_the_background_asks_too(ready, panel, slicerApplication):
-    import qt
-
+def test_a_sample_case_that_comes_while_correcting_asks_nothing_and_takes_nothings_place(
+    ready, panel, slicerApplication
+):
+    panel.case.loading._before = panel.case.loading._present()  # as a click on its button leaves it
     copy = start(ready)
     edit(copy, box(10, 15))
     reference = panel.parameters.reference
-    slicerApplication.dialogs.answer("message", qt.QMessageBox.Cancel)
     panel.case.loading.bar.finished(LoadedCase("sample", {"T1": addVolume(np.ones(GRID.shape), GRID, "sample T1")}, []))
     assert panel.parameters.workingCopy is copy
     assert panel.parameters.reference is reference
+    assert ready.ui.editor.segmentationNode() is copy
+    assert slicerApplication.dialogs.messages == []
+    assert "hidden" in panel.case.ui.sampleLabel.text
 
 
 def test_another_case_starts_without_the_correction_of_the_one_before(ready, panel):
@@ -331,12 +476,32 @@ def test_another_case_starts_without_the_correction_of_the_one_before(ready, pan
     assert slicer.mrmlScene.IsNodePresent(saved)
 
 
+def test_a_comment_is_on_its_own_copy_and_on_no_other(ready, panel, slicerApplication):
+    import qt
+
+    start(ready)
+    ready.ui.commentEdit.text = "left border moved"
+    panel.update()
+    assert ready.ui.commentEdit.text == "left border moved"
+    slicerApplication.dialogs.answer("message", qt.QMessageBox.Ok)
+    edit(panel.parameters.workingCopy, box(10, 15))
+    start(ready)
+    assert ready.ui.commentEdit.text == ""
+    ready.ui.commentEdit.text = "another"
+    panel.case.loading.apply(LoadedCase("Ben", {"T1": addVolume(np.ones(GRID.shape), GRID, "Ben T1")}, []))
+    assert ready.ui.commentEdit.text == ""
+
+
 def test_leaving_the_module_stops_the_effect_and_coming_back_goes_on(ready, panel):
     copy = start(ready)
+    ready.ui.editor.setActiveEffectByName("Paint")
+    assert ready.ui.editor.activeEffect().name == "Paint"
     panel.exit()
     assert ready.ui.editor.activeEffect() is None
+    assert not editorState(ready.ui.editor).viewObservations
     panel.enter()
     assert ready.ui.editor.segmentationNode() is copy
+    assert editorState(ready.ui.editor).viewObservations
 
 
 def test_a_deleted_working_copy_is_simply_gone(ready):
