@@ -16,6 +16,7 @@ EXCUSED = {
     "ResolveUnresolvedItems: Failed to process": "loading a scene with folders over another such scene",
     "ResolveSubjectHierarchy: Failed to merge subject hierarchy nodes": "the same: Slicer builds the hierarchy anew",
     "vtkSubjectHierarchyItem::DataNodeCache item was missing": "an item of a hierarchy that was built anew",
+    "getOwnerPluginForSubjectHierarchyItem(vtkIdType) : Item": "a folder that is made in such a hierarchy",
 }
 
 _LEVELS = ("Error", "Critical", "Fatal")

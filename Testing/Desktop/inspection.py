@@ -96,10 +96,14 @@ class Inspection:
         return faults
 
     def _width(self) -> str:
-        width, views = self.desktop.panelWidth, self.desktop.window.centralWidget()
-        if slicer.util.selectedModule() != MODULE or abs(width - self.panelWidth) <= _WIDTH_TOLERANCE:
+        window, width = self.desktop.window, self.desktop.panelWidth
+        # Slicer's own data probe lies in the same dock, and has the scene file's whole name as its title.
+        probe = slicer.util.findChild(window, "DataProbeCollapsibleWidget")
+        expected = max(self.panelWidth, probe.minimumSizeHint.width())
+        if slicer.util.selectedModule() != MODULE or abs(width - expected) <= _WIDTH_TOLERANCE:
             return ""
-        if width < self.panelWidth and views.width <= views.minimumSizeHint.width():
+        views = window.centralWidget()
+        if width < expected and views.width <= views.minimumSizeHint.width():
             return ""  # the views' own minimum leaves no more room on this screen
         return f"the panel is {width} pixels wide; the user made it {self.panelWidth}"
 
@@ -115,9 +119,11 @@ class Inspection:
         editor, copy = panel.correct.ui.editor, panel.parameters.workingCopy
         node = editor.mrmlSegmentEditorNode()
         edited = node.GetSegmentationNode() if node is not None else None
+        if slicer.util.selectedModule() != MODULE:
+            return ""
         if edited is not None and edited is not copy:
             return f"the editor works on {edited.GetName()}, the working copy is {copy and copy.GetName()}"
-        if copy is not None and slicer.util.selectedModule() == MODULE and not (editor.enabled and edited is copy):
+        if copy is not None and not (editor.enabled and edited is copy):
             return f"there is the working copy {copy.GetName()}, and the editor cannot edit it"
         return ""
 
