@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
-from section_case import GRID, RATERS, addRaters, fill
+from section_case import GRID, RATERS, addRaters, addSequence, fill, waitFor
 
 from ObserverUncertaintyLib.entropy import expert_entropy
 from ObserverUncertaintyLib.metrics import weighted_mean_entropy
-from ObserverUncertaintySlicer.panel.compare import readScores
+from ObserverUncertaintySlicer.caseFiles import LoadedCase
+from ObserverUncertaintySlicer.compareViews import compare, presentViews
 from ObserverUncertaintySlicer.segments import addSegmentation
 from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume
 
@@ -150,21 +151,87 @@ def test_the_jump_buttons_go_to_the_place_of_most_uncertainty(ready):
     assert EXPERT[index].max() > 0.9
 
 
-def test_a_node_deleted_in_use_closes_the_views(ready):
+def layoutNode():
+    return slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+
+
+def test_an_entropy_that_is_deleted_ends_the_comparison_and_the_panel_says_so(ready):
+    before = layoutNode().GetViewArrangement()
     ready.ui.compareButton.click()
     slicer.mrmlScene.RemoveNode(ready.parameters.predictiveEntropy)
     assert ready.views is None
     assert ready.state() == "Needs the model's entropy (step 4)."
+    assert layoutNode().GetViewArrangement() == before
+    assert not ready.ui.backButton.enabled
 
 
-def test_closing_the_scene_lets_go_of_the_views(ready):
+def test_closing_the_scene_ends_the_comparison_and_the_next_case_fills_ordinary_views(ready, panel):
+    before = layoutNode().GetViewArrangement()
     ready.ui.compareButton.click()
-    slicer.mrmlScene.Clear()
+    slicer.mrmlScene.Clear(0)
     assert ready.views is None
     assert ready.state() == "Needs a volume (step 1)."
+    assert layoutNode().GetViewArrangement() == before
+    assert not ready.ui.backButton.enabled
+    panel.case.loading.apply(LoadedCase("Ben", {"T1": addSequence("Ben T1")}, []))
+    assert layoutNode().GetViewArrangement() == before
+
+
+def test_another_case_ends_the_comparison(ready, panel):
+    before = layoutNode().GetViewArrangement()
+    ready.ui.compareButton.click()
+    panel.case.loading.apply(LoadedCase("Ben", {"T1": addSequence("Ben T1")}, []))
+    assert ready.views is None
+    assert presentViews() is None
+    assert layoutNode().GetViewArrangement() == before
+    assert ready.state() == "Needs the expert entropy (step 2)."
+
+
+def test_a_new_result_is_shown_in_the_place_of_the_one_before_at_the_same_place(ready, slicerApplication):
+    ready.ui.compareButton.click()
+    ready.views.jumpTo((3.0, 5.0, 7.0))
+    again = addVolume(PREDICTIVE * 0.5, GRID, "predicted again")
+    ready.parameters.predictiveEntropy = again
+    waitFor(slicerApplication, lambda: ready.views.volumes[1] is again, 5)
+    np.testing.assert_allclose(ready.views.place, (3.0, 5.0, 7.0), atol=1e-6)
+
+
+def test_a_comparison_that_a_script_laid_out_is_left_alone_and_can_be_ended(ready, panel):
+    other = addVolume(EXPERT, GRID, "a script's own")
+    views = compare(panel.parameters.reference, other, panel.parameters.expertEntropy, [])
+    panel.update()
+    panel.parameters.predictiveEntropy = addVolume(PREDICTIVE, GRID, "predicted again")
+    assert presentViews() is views
+    assert ready.ui.backButton.enabled
+    ready.ui.backButton.click()
+    assert not views.isOpen
+    assert ready.state() == "ready"
+
+
+def test_a_comparison_of_a_loaded_scene_is_complete_and_can_be_left(ready, panel, scene, tmp_path):
+    before = layoutNode().GetViewArrangement()
+    ready.ui.compareButton.click()
+    assert scene.WriteToMRB(str(tmp_path / "comparing.mrb"))
+    scene.Clear(0)
+    assert layoutNode().GetViewArrangement() == before
+    assert scene.ReadFromMRB(str(tmp_path / "comparing.mrb"), True)
+    assert ready.state() == "shown"
+    assert ready.views.volumes == [
+        panel.parameters.reference,
+        panel.parameters.predictiveEntropy,
+        panel.parameters.expertEntropy,
+    ]
+    assert "".join(node.GetLayoutLabel() for node in ready.views.sliceNodes) == "PPPEEE"
+    ready.ui.opacitySlider.value = 0.35
+    assert {round(node.GetForegroundOpacity(), 3) for node in composites(ready)} == {0.35}
+    ready.ui.backButton.click()
+    assert layoutNode().GetViewArrangement() == before
+    assert ready.state() == "ready"
 
 
 def test_cohort_scores_become_a_chart(ready, tmp_path):
+    from ObserverUncertaintySlicer.panel.compare import readScores
+
     file = tmp_path / "scores.csv"
     file.write_text("case,wme,dice_majority\na,0.6,0.8\nb,,0.7\nc,0.5,0.9\n", encoding="utf-8")
     assert not ready.ui.cohortChartButton.enabled
@@ -192,4 +259,18 @@ def test_raters_of_another_node_are_outlined_too(ready, panel):
 
     panel.parameters.raterChoices = [*panel.parameters.raterChoices, RaterChoice(ratersOfNode(other)[0])]
     ready.ui.compareButton.click()
-    assert ready.views is not None
+    outlined = {
+        display.GetDisplayableNode().GetName()
+        for display in slicer.util.getNodesByClass("vtkMRMLSegmentationDisplayNode")
+        if display.GetVisibility() and display.IsDisplayableInView(ready.views.sliceNodes[0].GetID())
+    }
+    assert outlined == {"case raters", "other raters"}
+
+
+def test_the_working_copy_is_shown_in_the_comparison_and_other_segmentations_are_not(ready, panel):
+    ready.ui.compareButton.click()
+    panel.correct.ui.startButton.click()
+    ready.ui.compareButton.click()
+    view = ready.views.sliceNodes[0].GetID()
+    assert panel.parameters.workingCopy.GetDisplayNode().IsDisplayableInView(view)
+    assert not panel.parameters.segmentation.GetDisplayNode().IsDisplayableInView(view)

@@ -92,6 +92,7 @@ class Slicer:
         self.packages = packages
         self.slotErrors: list[BaseException] = []
         self._opened: list[str] = []
+        self._sceneObservations: list[int] = []
         self._ordinaryHook = sys.excepthook
         # Qt catches what a slot raises; PySide6 hands it to this hook.
         sys.excepthook = lambda _type, error, _trace: self.slotErrors.append(error)
@@ -111,7 +112,8 @@ class Slicer:
         setattr(slicer.modules, path.stem.lower(), representation.module)
         self._opened.append(path.stem)
         representation.reload()
-        self.app.startupCompleted.emit()
+        with self._sceneObservationsKept():
+            self.app.startupCompleted.emit()
         return getattr(slicer.modules, f"{path.stem}Widget")
 
     def openModule(self, moduleFile):
@@ -127,6 +129,21 @@ class Slicer:
         """The user goes to another module."""
         slicer.util.mainWindow().moduleSelector().selectModule("Another")
 
+    @contextlib.contextmanager
+    def _sceneObservationsKept(self) -> Iterator[None]:
+        """The tests' one scene outlives the application, whose modules observe theirs as long as they are there."""
+        scene, tags = slicer.mrmlScene, self._sceneObservations
+
+        def addObserver(*arguments):
+            tags.append(type(scene).AddObserver(scene, *arguments))
+            return tags[-1]
+
+        scene.AddObserver = addObserver
+        try:
+            yield
+        finally:
+            del scene.AddObserver
+
     def processEvents(self):
         """Runs what waits in Qt's event loop, deleted objects included."""
         self.app.processEvents()
@@ -141,6 +158,8 @@ class Slicer:
             self.processEvents()
         finally:
             sys.excepthook = self._ordinaryHook
+            for tag in self._sceneObservations:
+                slicer.mrmlScene.RemoveObserver(tag)
 
 
 class ScriptedModule:
