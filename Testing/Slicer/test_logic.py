@@ -169,11 +169,28 @@ def test_nothing_of_torch_is_imported_here(logic):
     assert "torch" not in sys.modules
 
 
-def test_the_self_test_passes(workerPython, logic, moduleFile, tmp_path, monkeypatch):
-    from ObserverUncertaintySlicer import sampleData, selfTest
+def test_the_self_test_passes_by_the_logic_alone(workerPython, logic, tmp_path, monkeypatch, vtkMessages):
+    from ObserverUncertaintySlicer import sampleData
+    from ObserverUncertaintySlicer.selfTest import walk
 
     monkeypatch.setattr(sampleData, "dataFolder", lambda: tmp_path / "data")
-    monkeypatch.setattr(selfTest, "missingPackages", list)  # the worker's Python has them
+    monkeypatch.setattr(walk, "missingPackages", list)  # the worker's Python has them
     told = []
-    selfTest.runSelfTest(logic, told.append)
-    assert told[-1] == "All steps passed"
+    # Slicer's own, of slice views that are turned as the sample's image is.
+    with vtkMessages.expectErrors("invalid orientation preset name: Reformat"):
+        lines = walk.runSelfTest(logic, told.append)
+    assert [line for line in lines if not line.startswith("ok: ")] == []
+    assert len(lines) == 20
+    assert told[-1] == "Saving, closing and loading the scene"
+
+
+def test_without_torch_the_self_test_says_what_it_did_not_make(logic, tmp_path, monkeypatch):
+    from ObserverUncertaintySlicer import sampleData
+    from ObserverUncertaintySlicer.selfTest import walk
+
+    monkeypatch.setattr(sampleData, "dataFolder", lambda: tmp_path / "data")
+    monkeypatch.setattr(walk, "missingPackages", lambda: ["torch"])
+    lines = walk.runSelfTest(logic, lambda _text: None)
+    assert [line for line in lines if not line.startswith("ok: ")] == [
+        "not made: the model's steps, for torch is not installed"
+    ]

@@ -102,11 +102,11 @@ class ByLogic:
 
     def saveScene(self, file: Path) -> bool:
         """Save the scene; whether that worked."""
-        return bool(slicer.util.saveScene(str(file)))
+        return bool(slicer.mrmlScene.WriteToMRB(str(file)))
 
     def loadScene(self, file: Path) -> None:
         """Load a scene, and find its case again."""
-        slicer.util.loadScene(str(file))
+        slicer.mrmlScene.ReadFromMRB(str(file), True)
         case = sceneCases()[-1]
         self.sequences, self.raters = dict(case.sequences), list(case.raters)
         self._expert = slicer.util.getNode(f"{self.reference.GetName()} expert entropy")
