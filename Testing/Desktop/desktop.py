@@ -16,6 +16,7 @@ from errors import ErrorWatch
 
 MODULE = "ObserverUncertainty"
 SCREEN_MARGIN = 60
+MAXIMIZE_SECONDS = 5
 POLL_SECONDS = 0.01
 
 
@@ -64,12 +65,13 @@ class Desktop:
 
     def fillScreen(self) -> None:
         """Make the main window as large as the screen."""
-        self.window.showMaximized()
-        self.settle()
         free = self.window.screen().availableGeometry
-        if self.window.width < free.width() - SCREEN_MARGIN:  # without a window manager nothing maximises
+        end = time.monotonic() + MAXIMIZE_SECONDS
+        self.window.showMaximized()
+        self.wait(lambda: self.window.width > free.width() - SCREEN_MARGIN or time.monotonic() > end)
+        if self.window.width <= free.width() - SCREEN_MARGIN:  # without a window manager nothing maximises
             self.window.setGeometry(0, 0, free.width(), free.height())
-            self.settle()
+        self.settle()
 
     @property
     def panelWidth(self) -> int:
