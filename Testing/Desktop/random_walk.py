@@ -34,6 +34,7 @@ class Walk:
 
     Attributes:
         faults: what must not be, and after which action.
+        actions: what it does.
         reached: in how many actions there was what the later steps need.
 
     Args:
@@ -49,7 +50,7 @@ class Walk:
         self._log = log.open("w", encoding="utf-8", buffering=1)
         self._cases = Path(desktop.task["cohort"]).parent
         self._work = Path(tempfile.mkdtemp(prefix="walk"))
-        self._actions = Actions(desktop, self._work)
+        self.actions = Actions(desktop, self._work)
         self._random = Random(seed)
         self._number = 0
         desktop.panelWidth = _WIDTHS[1]
@@ -61,7 +62,7 @@ class Walk:
         """Walk on by so many random actions."""
         for _ in range(count):
             self._begin(self._number + 1)
-            name, argument = self._actions.next(self._random, self._number == 1)
+            name, argument = self.actions.next(self._random, self._number == 1)
             self._step(name, argument)
         self._log.write(f"# {dict(self.reached)}\n")
 
@@ -85,7 +86,7 @@ class Walk:
         self._limitWork()
         self.inspection.acting = True
         try:
-            self._actions.all[name].do(argument, random)
+            self.actions.all[name].do(argument, random)
         except Exception:
             self._note(Fault("error", traceback.format_exc()))
         finally:
