@@ -32,7 +32,8 @@ def main() -> int:
     replay = options.replay.read_text(encoding="utf-8") if options.replay else ""  # it may lie among the pictures
     shutil.rmtree(pictures, ignore_errors=True)
     began, outcomes = time.monotonic(), []
-    with tempfile.TemporaryDirectory(prefix="desktop", ignore_cleanup_errors=True) as temporary:
+    # A user's name may have any letter, and a folder's a blank.
+    with tempfile.TemporaryDirectory(prefix="Jörg Müller ", ignore_cleanup_errors=True) as temporary:
         home = Path(temporary)
         makeCohort(options.worker_python, home / "cohort")
         with screen(pictures) as display:

@@ -14,6 +14,9 @@ WIDTH = 400
 """Of the module's panel in pixels, which everything must fit into."""
 
 
+CANCEL_SECONDS = 30
+
+
 def _manifest(desktop) -> str:
     """Of two tiny cases of two raters, written once."""
     from ObserverUncertaintyLib.cases import Case
@@ -314,3 +317,28 @@ def check_nothing_long_widens_the_steps_of_models_and_jobs(desktop):
     panel.jobList._say("")
     panel.model.ui.modelPath.currentPath = ""
     panel.update()
+
+
+def check_cancelled_work_ends_and_a_training_goes_on(desktop):
+    desktop.loadCase("case01")
+    _run(desktop, 900)
+    bar = desktop.panel.uncertainty.bar
+    desktop.wait(lambda: bar.job.job.progress.done > 0, what="the first sample")
+    desktop.panel.uncertainty.ui.runButton.click()
+    desktop.wait(lambda: not bar.isRunning, CANCEL_SECONDS, "the end of the prediction")
+    assert str(desktop.panel.uncertainty.ui.runLabel.text).startswith("Cancelled.")
+    folder = desktop.shared / "cancelled model"
+    _prepareTraining(desktop, folder, 2000)
+    ui, training = desktop.panel.model.ui, desktop.panel.model.training.bar
+    ui.trainButton.click()
+    desktop.wait(lambda: len(training.job.job.losses) > 0, what="the first epoch")
+    ui.trainButton.click()
+    desktop.wait(lambda: not training.isRunning, CANCEL_SECONDS, "the end of the training")
+    assert str(folder) in str(ui.trainLabel.text).replace("\u200b", ""), ui.trainLabel.text
+    # With the same settings it goes on where it stopped.
+    ui.trainButton.click()
+    desktop.wait(lambda: training.job.job.progress.done > 0, what="the next epoch")
+    log = training.job.job.log
+    desktop.wait(lambda: log.is_file(), what="the log")
+    ui.trainButton.click()
+    desktop.wait(lambda: not training.isRunning, CANCEL_SECONDS, "the end of the training")
