@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,18 @@ from ObserverUncertaintyLib.errors import InputError
 
 GRID_TOLERANCE = 0.01
 """Corners may differ by this fraction of the smallest spacing: NIfTI and NRRD of one grid differ by micrometres."""
+
+SHEAR_TOLERANCE = 0.1
+"""Axes off the right angle are taken for rounding where that moves no corner by more than this fraction of a voxel."""
+
+_ROUNDED = 1e-4
+"""Directions may be off the length 1 by this much: files round them."""
+
+_ROUNDED_VOLUME = 1e-6
+"""A voxel's volume may be off the product of its spacing by this fraction before it counts as sheared."""
+
+_MOST_VOXELS = 1 << 30
+"""Of a grid that is enlarged to hold all raters: more would not fit into a usual computer's memory."""
 
 _INTERPOLATORS = {
     "linear": sitk.sitkLinear,
@@ -36,7 +49,8 @@ class Grid:
         size: number of voxels along i, j, k.
         spacing: mm between voxel centres along i, j, k.
         origin: LPS position in mm of the centre of voxel (0, 0, 0).
-        direction: the 3x3 direction matrix, row by row; its columns are the unit vectors of i, j, k.
+        direction: the 3x3 direction matrix, row by row; its columns are the unit vectors of i, j, k, which need not be
+            perpendicular.
         dimension: 2 or 3, the number of axes the file has.
     """
 
@@ -50,16 +64,18 @@ class Grid:
     def from_sitk(cls, image: sitk.Image) -> Grid:
         """Read the grid of a 2-D or 3-D SimpleITK image."""
         if image.GetDimension() == 3:
-            return cls(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection())
+            return _with_unit_axes(cls(image.GetSize(), image.GetSpacing(), image.GetOrigin(), image.GetDirection()))
         if image.GetDimension() != 2:
             raise InputError(f"The image has {image.GetDimension()} axes; a 2-D image or a 3-D volume is needed.")
         a, b, c, d = image.GetDirection()
-        return cls(
-            (*image.GetSize(), 1),
-            (*image.GetSpacing(), 1.0),
-            (*image.GetOrigin(), 0.0),
-            (a, b, 0.0, c, d, 0.0, 0.0, 0.0, 1.0),
-            dimension=2,
+        return _with_unit_axes(
+            cls(
+                (*image.GetSize(), 1),
+                (*image.GetSpacing(), 1.0),
+                (*image.GetOrigin(), 0.0),
+                (a, b, 0.0, c, d, 0.0, 0.0, 0.0, 1.0),
+                dimension=2,
+            )
         )
 
     @property
@@ -71,7 +87,9 @@ class Grid:
     @property
     def voxel_volume_ml(self) -> float:
         """The volume of one voxel in mL; for a 2-D image the slice is counted as 1 mm thick."""
-        return float(np.prod(self.spacing)) / 1000.0
+        upright = float(np.prod(self.spacing))
+        sheared = abs(float(np.linalg.det(np.reshape(self.direction, (3, 3)))))
+        return (upright if abs(sheared - 1) <= _ROUNDED_VOLUME else upright * sheared) / 1000.0
 
     @property
     def orientation(self) -> str:
@@ -119,20 +137,46 @@ class Grid:
         )
 
 
+def _with_unit_axes(grid: Grid) -> Grid:
+    """The same grid, with what its direction's columns are longer or shorter than 1 moved into the spacing."""
+    axes = np.reshape(grid.direction, (3, 3))
+    lengths = np.linalg.norm(axes, axis=0)
+    if np.abs(lengths - 1).max() <= _ROUNDED:
+        return grid
+    return replace(
+        grid,
+        spacing=tuple((lengths * grid.spacing).tolist()),
+        direction=tuple((axes / lengths).ravel().tolist()),
+    )
+
+
+def straightened(grid: Grid) -> Grid:
+    """The nearest grid whose axes are perpendicular, with its voxel (0, 0, 0) in the same place."""
+    left, _, right = np.linalg.svd(np.reshape(grid.direction, (3, 3)))
+    return replace(grid, direction=tuple((left @ right).ravel().tolist()))
+
+
+def shear(grid: Grid) -> float:
+    """How far a corner moves if the axes are made perpendicular, as a fraction of the smallest spacing."""
+    return corner_distance(grid, straightened(grid)) / smallest_spacing(grid)
+
+
 def same_grid(a: Grid, b: Grid, tolerance: float = GRID_TOLERANCE) -> bool:
     """Whether two grids have the same size and every corner within `tolerance` of the smallest spacing."""
     if a.size != b.size:
         return False
-    return _corner_distance(a, b) <= tolerance * _smallest_spacing(a, b)
+    return corner_distance(a, b) <= tolerance * smallest_spacing(a, b)
 
 
-def _corner_distance(a: Grid, b: Grid) -> float:
+def corner_distance(a: Grid, b: Grid) -> float:
+    """The largest distance in mm between the same corners of two grids."""
     return float(np.linalg.norm(a.corners() - b.corners(), axis=1).max())
 
 
-def _smallest_spacing(a: Grid, b: Grid) -> float:
+def smallest_spacing(*grids: Grid) -> float:
+    """The smallest distance in mm between neighbouring voxels of the grids."""
     # The third spacing of a 2-D image is made up.
-    return min(a.spacing[: a.dimension] + b.spacing[: b.dimension])
+    return min(spacing for grid in grids for spacing in grid.spacing[: grid.dimension])
 
 
 def require_same_grid(expected: Grid, expected_name: str, found: Grid, found_name: str, advice: str) -> None:
@@ -141,8 +185,8 @@ def require_same_grid(expected: Grid, expected_name: str, found: Grid, found_nam
         return
     # Two grids can differ by less than the digits that are shown.
     apart = (
-        f"  Their corners lie up to {_corner_distance(expected, found):.4g} mm apart; at most "
-        f"{GRID_TOLERANCE * _smallest_spacing(expected, found):.4g} mm is taken as one grid.\n"
+        f"  Their corners lie up to {corner_distance(expected, found):.4g} mm apart; at most "
+        f"{GRID_TOLERANCE * smallest_spacing(expected, found):.4g} mm is taken as one grid.\n"
         if expected.size == found.size
         else ""
     )
@@ -160,15 +204,18 @@ def resample(
     target: Grid,
     interpolation: str,
     transform: sitk.Transform | None = None,
+    outside: float = 0.0,
 ) -> NDArray[Any]:
-    """Resample an array from one grid to another; voxels outside the source become 0.
+    """Resample an array from one grid to another.
 
     Args:
         array: shape (k, j, i) on `source`; bool stays bool, every other type becomes float32.
         source: the array's grid.
         target: the wanted grid.
-        interpolation: "linear" for images; "nearest" or "label-gaussian" (smoother borders) for masks.
+        interpolation: "linear" for images; "nearest" or "label-gaussian" (smoother borders) for masks. A mask whose
+            voxels are the target's, in another order of axes or in a part of it, is taken over as it is.
         transform: maps points of `target` to points of `source` in mm LPS; the identity if None.
+        outside: value of the voxels that the source does not cover.
 
     Returns:
         The array on the target grid, shape (k, j, i).
@@ -183,11 +230,84 @@ def resample(
         )
     moving = source.to_sitk(array if is_mask else array.astype(np.float32))
     reference = target.to_sitk(np.zeros(target.shape, np.uint8))
+    if is_mask and transform is None and _same_lattice(source, target):
+        interpolation = "nearest"
     if transform is None:
         transform = sitk.Transform(target.dimension, sitk.sitkIdentity)
-    result = sitk.GetArrayFromImage(sitk.Resample(moving, reference, transform, _INTERPOLATORS[interpolation], 0.0))
+    result = sitk.GetArrayFromImage(sitk.Resample(moving, reference, transform, _INTERPOLATORS[interpolation], outside))
     result = result.reshape(target.shape)
     return result > 0 if is_mask else result
+
+
+def _same_lattice(a: Grid, b: Grid) -> bool:
+    """Whether voxels of one grid coincide with voxels of the other, as if both continued without end."""
+    between = np.linalg.solve(b.index_to_physical(), a.index_to_physical())
+    whole = np.rint(between)
+    axes = np.abs(whole[:3, :3])
+    if not ((axes.sum(axis=0) == 1).all() and (axes.sum(axis=1) == 1).all()):
+        return False
+    return bool(np.abs(_corner_indices(a.size) @ (between - whole).T).max() <= GRID_TOLERANCE)
+
+
+def _corner_indices(size: tuple[int, ...], margin: float = 0.0) -> NDArray[np.float64]:
+    """The indices (i, j, k, 1) of a box's corners, shape (8, 4)."""
+    sides = ((-margin, n - 1 + margin) for n in size)
+    return np.array([(*corner, 1) for corner in itertools.product(*sides)], float)
+
+
+def uncovered_share(source: Grid, target: Grid, transform: sitk.Transform | None = None) -> float:
+    """The fraction of a grid's voxels that lie outside another; `transform` as for `resample`."""
+    return 1.0 - float(resample(np.ones(source.shape, bool), source, target, "nearest", transform).mean())
+
+
+def outside_ml(mask: NDArray[np.bool_], source: Grid, target: Grid) -> float:
+    """The volume in mL of a mask's voxels that lie outside another grid.
+
+    Args:
+        mask: bool, shape (k, j, i).
+        source: the mask's grid.
+        target: the other grid.
+    """
+    indices = np.argwhere(mask)[:, ::-1]
+    to_target = np.linalg.solve(target.index_to_physical(), source.index_to_physical())
+    places = indices @ to_target[:3, :3].T + to_target[:3, 3]
+    reach = 0.5 + GRID_TOLERANCE
+    outside = ((places < -reach) | (places > np.array(target.size) - 1 + reach)).any(axis=1)
+    return int(outside.sum()) * source.voxel_volume_ml
+
+
+def covering(grid: Grid, masks: Iterable[tuple[NDArray[np.bool_], Grid]]) -> Grid:
+    """A grid, enlarged by whole voxels where that is needed to hold all voxels of masks on other grids.
+
+    Args:
+        grid: the grid to enlarge.
+        masks: bool, shape (k, j, i), each with its grid.
+
+    Raises:
+        InputError: the grid would become larger than a computer's memory, since a mask lies far away.
+    """
+    low, high = np.zeros(3), np.array(grid.size) - 1.0
+    for mask, source in masks:
+        if outside_ml(mask, source, grid) == 0.0:
+            continue
+        drawn = np.argwhere(mask)[:, ::-1]
+        first = drawn.min(axis=0)
+        corners = _corner_indices(tuple(drawn.max(axis=0) - first + 1), margin=0.5)
+        places = np.add(corners, [*first, 0]) @ np.linalg.solve(grid.index_to_physical(), source.index_to_physical()).T
+        low = np.minimum(low, np.ceil(places.min(axis=0)[:3] + GRID_TOLERANCE))
+        high = np.maximum(high, np.floor(places.max(axis=0)[:3] - GRID_TOLERANCE))
+    if grid.dimension == 2:
+        low[2], high[2] = 0, 0
+    if not low.any() and (high == np.array(grid.size) - 1).all():
+        return grid
+    i, j, k = (int(n) for n in high - low + 1)
+    if i * j * k > _MOST_VOXELS:
+        raise InputError(
+            f"The masks lie so far apart that a grid of {i} x {j} x {k} voxels would be needed to hold all; expected "
+            "masks of one patient and one place. Check that they belong together."
+        )
+    x, y, z = (grid.index_to_physical() @ [*low, 1])[:3].tolist()
+    return replace(grid, size=(i, j, k), origin=(x, y, z))
 
 
 _OPPOSITE = dict(zip("LRPASI", "RLAPIS", strict=True))

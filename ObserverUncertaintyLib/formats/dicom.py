@@ -1,12 +1,13 @@
 """DICOM series: one folder, one stack of parallel, equally spaced slices.
 
-ITK stacks whatever it is given: it hides a missing slice by stretching the spacing and leaves out damaged files.
+ITK stacks whatever it is given: it hides a missing slice by stretching the spacing, leaves out damaged files, and takes
+1 mm and the patient's axes where a header's voxel size and orientation are missing or make no sense.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.formats.errors import InvalidImageError, UnreadableFileError
+from ObserverUncertaintyLib.formats.geometry_fields import NO_PLACE
 from ObserverUncertaintyLib.formats.itk import StoredImage, itk_errors
 from ObserverUncertaintyLib.geometry import Grid
 
@@ -21,6 +23,17 @@ SLICE_TOLERANCE = 0.1
 """A slice may lie off its place in an even stack by this fraction of the spacing: scanners round positions."""
 
 _HEADER_BYTES = 1024
+
+_ORIENTATION_TOLERANCE = 0.01
+"""Of a direction's cosines: GDCM makes rounded ones perpendicular, which changes them by less."""
+
+_PIXEL_SPACINGS = {
+    "0028|0030": "PixelSpacing",
+    "0018|1164": "ImagerPixelSpacing",
+    "0018|2010": "NominalScannedPixelSpacing",
+    "3002|0011": "ImagePlanePixelSpacing",
+}
+"""Which of them GDCM reads depends on the kind of image."""
 
 _CONTOUR_OBJECTS = {
     b"1.2.840.10008.5.1.4.1.1.481.3": "a DICOM RTSTRUCT",
@@ -31,7 +44,10 @@ _CONTOUR_OBJECTS = {
 
 @dataclass(frozen=True)
 class _Slice:
-    """One file's place: `origin` in mm LPS, `direction` row by row, `size` and `spacing` (mm) in the plane."""
+    """One file's place: `origin` in mm LPS, `direction` row by row, `size` and `spacing` (mm) in the plane.
+
+    `has_place` tells whether the file itself gives position and orientation; `thickness` is 0 if it gives none.
+    """
 
     path: Path
     size: tuple[int, ...]
@@ -39,6 +55,8 @@ class _Slice:
     origin: tuple[float, ...]
     direction: tuple[float, ...]
     components: int
+    has_place: bool
+    thickness: float
 
 
 def is_dicom_file(path: Path) -> bool:
@@ -84,7 +102,19 @@ def read_series(folder: Path, uid: str | None = None) -> StoredImage:
         reader.SetOutputPixelType(sitk.sitkFloat32)
         reader.SetFileNames([str(item.path) for item in slices])
         image = reader.Execute()
+    if len(slices) == 1:
+        return _lone_slice(image, slices[0])
     return StoredImage(sitk.GetArrayFromImage(image), Grid.from_sitk(image))
+
+
+def _lone_slice(image: sitk.Image, item: _Slice) -> StoredImage:
+    """A series of one slice: ITK makes it 1 mm thick, and no neighbour shows whether it has a place at all."""
+    grid, warnings = Grid.from_sitk(image), [] if item.has_place else [NO_PLACE]
+    if item.thickness:
+        grid = replace(grid, spacing=(*grid.spacing[:2], item.thickness))
+    else:
+        warnings.append("the file's header gives no slice thickness; 1 mm is taken, so volumes may be wrong")
+    return StoredImage(sitk.GetArrayFromImage(image), grid, warnings=tuple(warnings))
 
 
 def _choose(folder: Path, series: dict[str, list[Path]], uid: str | None) -> str:
@@ -147,20 +177,71 @@ def _read_slice(path: Path) -> _Slice:
             f"{path}: the file holds {size[-1]} frames; expected one slice per DICOM file. Convert the multi-frame "
             "object to NIfTI or NRRD, for example with 3D Slicer or dcm2niix."
         )
-    return _Slice(
+    item = _Slice(
         path,
         size[:2],
         reader.GetSpacing()[:2],
         reader.GetOrigin(),
         reader.GetDirection(),
         reader.GetNumberOfComponents(),
+        has_place=all(_numbers(reader, tag) for tag in ("0020|0032", "0020|0037")),
+        thickness=max([0.0, *_numbers(reader, "0018|0050")]),
     )
+    _require_pixel_spacing(reader, item)
+    _require_usable_orientation(reader, item)
+    return item
+
+
+def _numbers(reader: sitk.ImageFileReader, tag: str) -> list[float]:
+    """The numbers of a field; none if it is missing, or if they are no finite numbers."""
+    try:
+        numbers = [float(text) for text in reader.GetMetaData(tag).split("\\")] if reader.HasMetaDataKey(tag) else []
+    except ValueError:
+        return []
+    return numbers if np.isfinite(numbers).all() else []
+
+
+def _require_pixel_spacing(reader: sitk.ImageFileReader, item: _Slice) -> None:
+    for tag in _PIXEL_SPACINGS:
+        stated = _numbers(reader, tag)
+        if len(stated) == 2 and min(stated) > 0 and np.allclose(stated[::-1], item.spacing, rtol=1e-3, atol=0):
+            return
+    found = [
+        f"{name} {reader.GetMetaData(tag).strip() or '(empty)'}"
+        for tag, name in _PIXEL_SPACINGS.items()
+        if reader.HasMetaDataKey(tag)
+    ]
+    raise InvalidImageError(
+        f"{item.path}: the header gives no usable voxel size ({'; '.join(found) or 'PixelSpacing is missing'}); "
+        "expected the pixels' size in mm, without which volumes and distances would be made up. Export the series "
+        "again with PixelSpacing (some tools that remove names remove it too), or save it as .nrrd with its true voxel "
+        "size."
+    )
+
+
+def _require_usable_orientation(reader: sitk.ImageFileReader, item: _Slice) -> None:
+    """Raise InvalidImageError if GDCM has put the patient's axes in the place of an orientation that makes no sense."""
+    stated = _numbers(reader, "0020|0037")
+    if not reader.HasMetaDataKey("0020|0037") or not reader.GetMetaData("0020|0037").strip():
+        return
+    taken = np.reshape(item.direction, (3, 3))[:, :2].T.ravel()
+    if len(stated) != 6 or not np.allclose(stated, taken, atol=_ORIENTATION_TOLERANCE):
+        raise InvalidImageError(
+            f"{item.path}: the header gives {reader.GetMetaData('0020|0037').strip()} as ImageOrientationPatient; "
+            "expected two perpendicular directions of length 1. Export the series again as it was scanned."
+        )
 
 
 def _sorted_stack(folder: Path, slices: Sequence[_Slice]) -> list[_Slice]:
     """Sort the slices along their normal and raise InvalidImageError unless they form one even stack."""
     first = slices[0]
     for item in slices:
+        if len(slices) > 1 and not item.has_place:
+            raise _not_a_stack(
+                folder,
+                f"{item.path.name} gives no position or no orientation (ImagePositionPatient, ImageOrientationPatient)",
+                "slices that say where they lie",
+            )
         if item.components != 1:
             raise InvalidImageError(
                 f"{item.path}: the file holds {item.components} values per voxel (a colour image); expected one. "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,14 @@ from ObserverUncertaintyLib.formats.metaimage import read_metaimage
 from ObserverUncertaintyLib.formats.nifti import read_nifti
 from ObserverUncertaintyLib.formats.nrrd import read_nrrd
 from ObserverUncertaintyLib.formats.references import EXTENSIONS, extension, split_reference
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.geometry import (
+    GRID_TOLERANCE,
+    SHEAR_TOLERANCE,
+    Grid,
+    corner_distance,
+    shear,
+    straightened,
+)
 
 _READERS: dict[str, Callable[[Path], StoredImage]] = {
     ".nii.gz": read_nifti,
@@ -35,10 +42,12 @@ class Volume:
     Attributes:
         array: float32, finite, shape (k, j, i).
         grid: the voxel grid.
+        warnings: what the user should know about the place and the size of the voxels.
     """
 
     array: NDArray[np.float32]
     grid: Grid
+    warnings: tuple[str, ...] = ()
 
 
 def read_image(path: str | Path) -> Volume:
@@ -67,7 +76,7 @@ def read_image(path: str | Path) -> Volume:
             f"{file}: {bad} of {array.size} voxels are NaN, infinite or beyond the range of float32; expected a finite "
             "number in every voxel. Find out where they come from; if they mark the background, replace them by 0."
         )
-    return Volume(array, stored.grid)
+    return Volume(array, stored.grid, stored.warnings)
 
 
 def read_stored(path: Path, uid: str | None = None) -> StoredImage:
@@ -77,6 +86,10 @@ def read_stored(path: Path, uid: str | None = None) -> StoredImage:
         UnreadableFileError: if the file is damaged, incomplete or of a kind that is not read.
         InvalidImageError: if it holds several volumes.
     """
+    return _without_rounded_shear(_read(path, uid))
+
+
+def _read(path: Path, uid: str | None) -> StoredImage:
     try:
         if path.is_dir():
             return read_series(path, uid)
@@ -91,6 +104,21 @@ def read_stored(path: Path, uid: str | None = None) -> StoredImage:
             f"{path}: the file cannot be opened ({error.strerror or error}); expected a readable file. Check its "
             "permissions and that its disk is connected."
         ) from error
+
+
+def _without_rounded_shear(stored: StoredImage) -> StoredImage:
+    """Make axes perpendicular that only rounding has put off the right angle; a real shear is kept as it is.
+
+    One rule for all formats: what NIfTI cannot hold is either so small or so large that it is refused on writing.
+    """
+    if not GRID_TOLERANCE < shear(stored.grid) <= SHEAR_TOLERANCE:
+        return stored
+    grid = straightened(stored.grid)
+    moved = corner_distance(stored.grid, grid)
+    text = (
+        f"the axes of the voxel grid are not quite perpendicular; made so, which moves voxels by up to {moved:.2g} mm"
+    )
+    return replace(stored, grid=grid, warnings=(*stored.warnings, text))
 
 
 def not_finite(array: NDArray[np.generic]) -> int:

@@ -25,11 +25,13 @@ class StoredImage:
         array: the stored type, shape (k, j, i), or (k, j, i, component) where a voxel has several values.
         grid: the voxel grid.
         segment_fields: the file's own fields that start with "Segment", as Slicer writes them; no others.
+        warnings: what the user should know about the place and the size of the voxels.
     """
 
     array: NDArray[Any]
     grid: Grid
     segment_fields: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 class _Quiet:

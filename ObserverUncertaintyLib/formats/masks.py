@@ -18,6 +18,9 @@ from ObserverUncertaintyLib.geometry import Grid
 
 _SHOWN_VALUES = 5
 
+_ROUNDED = 1e-5
+"""Non-zero values of a floating-point mask that differ by less than this fraction are one value."""
+
 
 @dataclass(frozen=True)
 class Mask:
@@ -27,11 +30,13 @@ class Mask:
         name: the segment's name, else the file's name without extension, or the DICOM folder's name.
         array: bool, shape (k, j, i); it may be empty.
         grid: the voxel grid.
+        warnings: what the user should know about the place and the size of the voxels.
     """
 
     name: str
     array: NDArray[np.bool_]
     grid: Grid
+    warnings: tuple[str, ...] = ()
 
 
 def read_masks(reference: str | Path) -> list[Mask]:
@@ -49,7 +54,7 @@ def read_masks(reference: str | Path) -> list[Mask]:
     path, selection = split_reference(reference)
     if path.is_dir():
         stored = read_stored(path, selection)
-        return [Mask(path.resolve().name, _binary(path, stored), stored.grid)]
+        return [Mask(path.resolve().name, _binary(path, stored), stored.grid, stored.warnings)]
     stored = read_stored(path)
     segments = list_segments(path, stored)
     if not segments:
@@ -58,10 +63,10 @@ def read_masks(reference: str | Path) -> list[Mask]:
                 f"{path}: '#{selection}' picks a segment, but the file has none; expected a segmentation saved by 3D "
                 "Slicer (.seg.nrrd). Leave the '#' and what follows it out to read the file as one mask."
             )
-        return [Mask(stem(path), _binary(path, stored), stored.grid)]
+        return [Mask(stem(path), _binary(path, stored), stored.grid, stored.warnings)]
     if selection is not None:
         segments = [pick_segment(path, segments, selection)]
-    return [Mask(segment.name, segment_mask(stored, segment), stored.grid) for segment in segments]
+    return [Mask(segment.name, segment_mask(stored, segment), stored.grid, stored.warnings) for segment in segments]
 
 
 def read_mask(reference: str | Path) -> Mask:
@@ -93,14 +98,21 @@ def _binary(path: Path, stored: StoredImage) -> NDArray[np.bool_]:
         )
     mask: NDArray[np.bool_] = stored.array != 0
     values = stored.array[mask]
-    if values.size and np.any(values != values[0]):
+    if values.size and np.any(values != values[0]) and not _differ_by_rounding(values):
         raise _not_binary(path, values)
     return mask
 
 
+def _differ_by_rounding(values: NDArray[Any]) -> bool:
+    if not np.issubdtype(values.dtype, np.floating):
+        return False
+    low, high = float(values.min()), float(values.max())
+    return high - low <= _ROUNDED * max(abs(low), abs(high))
+
+
 def _not_binary(path: Path, values: NDArray[Any]) -> InvalidMaskError:
     distinct = np.unique(values)
-    shown = ", ".join(f"{value:g}" for value in distinct[:_SHOWN_VALUES])
+    shown = ", ".join(f"{value:.7g}" for value in distinct[:_SHOWN_VALUES])
     more = f" and {len(distinct) - _SHOWN_VALUES} more" if len(distinct) > _SHOWN_VALUES else ""
     return InvalidMaskError(
         f"{path}: the file holds {len(distinct)} different non-zero values ({shown}{more}); expected a binary mask "

@@ -1,11 +1,14 @@
-"""MetaImage files (.mha, .mhd), whose damaged data SimpleITK reads, or refuses with a misleading reason."""
+"""MetaImage files (.mha, .mhd): SimpleITK reads damaged data and NaN, or refuses them with a misleading reason."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ObserverUncertaintyLib.formats.errors import UnreadableFileError
+from ObserverUncertaintyLib.formats.geometry_fields import NO_VOXEL_SIZE, require_millimetres
 from ObserverUncertaintyLib.formats.integrity import damaged, decompressed_size, require_data_file
 from ObserverUncertaintyLib.formats.itk import StoredImage, read_with_itk
 
@@ -23,6 +26,8 @@ _BYTES = {
     "MET_FLOAT": 4,
     "MET_DOUBLE": 8,
 }
+_SPACING = ("ElementSpacing", "ElementSize")
+_PLACE = ("Offset", "Position", "Origin", "TransformMatrix", "Rotation", "Orientation")
 _LONGEST_LINE = 1 << 20
 
 
@@ -31,7 +36,7 @@ def read_metaimage(path: Path) -> StoredImage:
 
     Raises:
         UnreadableFileError: if the file is no MetaImage file, or is damaged or incomplete.
-        InvalidImageError: if the file holds several volumes.
+        InvalidImageError: if the file holds several volumes, or is measured in other units than mm.
     """
     fields, data_offset = _read_header(path)
     data_name = fields["ElementDataFile"]
@@ -39,7 +44,21 @@ def read_metaimage(path: Path) -> StoredImage:
     data_file = path if is_attached else require_data_file(path, data_name)
     if fields.get("BinaryData", "True").lower() == "true":
         _require_complete(path, fields, data_file, data_offset if is_attached else 0)
-    return read_with_itk(path)
+    _require_finite_geometry(path, fields)
+    require_millimetres(path, [fields.get("DistanceUnits", "")])
+    stored = read_with_itk(path)
+    return stored if any(name in fields for name in _SPACING) else replace(stored, warnings=(NO_VOXEL_SIZE,))
+
+
+def _require_finite_geometry(path: Path, fields: Mapping[str, str]) -> None:
+    """Raise UnreadableFileError for a number that cannot be; ITK takes 0 for it."""
+    for name in (*_SPACING, *_PLACE):
+        try:
+            bad = [text for text in fields.get(name, "").split() if not math.isfinite(float(text))]
+        except ValueError as error:
+            raise damaged(path, f"its header gives no numbers as {name} ({error})") from error
+        if bad:
+            raise damaged(path, f"its header gives {fields[name]} as {name}")
 
 
 def _read_header(path: Path) -> tuple[dict[str, str], int]:

@@ -1,10 +1,15 @@
-"""NRRD files (.nrrd, .nhdr), whose compressed data SimpleITK reads without looking at the checksum."""
+"""NRRD files (.nrrd, .nhdr): SimpleITK looks at no checksum of compressed data, and takes what is missing for 1 mm."""
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ObserverUncertaintyLib.formats.errors import UnreadableFileError
+from ObserverUncertaintyLib.formats.geometry_fields import NO_PLACE, NO_VOXEL_SIZE, require_millimetres
 from ObserverUncertaintyLib.formats.integrity import decompressed_size, require_data_file
 from ObserverUncertaintyLib.formats.itk import StoredImage, read_with_itk
 
@@ -16,7 +21,7 @@ def read_nrrd(path: Path) -> StoredImage:
 
     Raises:
         UnreadableFileError: if the file is no NRRD file, or is damaged or incomplete.
-        InvalidImageError: if the file holds several volumes.
+        InvalidImageError: if the file holds several volumes, or is measured in other units than mm.
     """
     fields, data_offset = _read_header(path)
     data_name = fields.get("data file", fields.get("datafile"))
@@ -28,7 +33,19 @@ def read_nrrd(path: Path) -> StoredImage:
             for _ in range(int(fields.get("line skip", "0"))):
                 file.readline()
             decompressed_size(path, file)
-    return read_with_itk(path)
+    for name in ("space units", "units"):
+        require_millimetres(path, re.findall(r'"([^"]*)"', fields.get(name, "")))
+    stored = read_with_itk(path)
+    return replace(stored, warnings=_missing_geometry(fields, stored.grid.dimension))
+
+
+def _missing_geometry(fields: Mapping[str, str], dimension: int) -> tuple[str, ...]:
+    if "space directions" in fields:
+        return () if fields["space directions"].count("(") >= dimension else (NO_VOXEL_SIZE,)
+    known = [spacing for spacing in fields.get("spacings", "").split() if math.isfinite(float(spacing))]
+    if len(known) < dimension:
+        return (NO_VOXEL_SIZE,)
+    return (NO_PLACE,) if dimension == 3 else ()
 
 
 def _read_header(path: Path) -> tuple[dict[str, str], int]:

@@ -16,7 +16,7 @@ from ObserverUncertaintyLib.formats.errors import UnwritableFileError
 from ObserverUncertaintyLib.formats.gzip_blocks import compress_gzip
 from ObserverUncertaintyLib.formats.itk import quiet, short_reason
 from ObserverUncertaintyLib.formats.references import extension
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.geometry import GRID_TOLERANCE, Grid, corner_distance, shear, straightened
 
 WRITTEN_EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha")
 """Formats of one file: a header and a data file (.nhdr, .mhd) cannot be moved into place in one step."""
@@ -35,7 +35,8 @@ def write_image(path: Path, array: NDArray[Any], grid: Grid, *, compress: bool =
         compress: false for files that are read again at once, where compressing would take the most time.
 
     Raises:
-        InputError: if the extension is not one that is written; nothing is written then.
+        InputError: if the extension is not one that is written, or its format cannot hold the grid; nothing is written
+            then.
         UnwritableFileError: if writing fails.
     """
     path = Path(path)
@@ -49,6 +50,7 @@ def write_image(path: Path, array: NDArray[Any], grid: Grid, *, compress: bool =
             f"{path}: files with this extension are not written; expected one of {', '.join(WRITTEN_EXTENSIONS)}. "
             "Change the file's extension."
         )
+    require_writable_grid(path, grid)
     image = grid.to_sitk(array.astype(np.uint8 if array.dtype in (np.bool_, np.uint8) else np.float32))
     image.SetMetaData("ITK_FileNotes", NOTE)
     try:
@@ -64,6 +66,19 @@ def write_image(path: Path, array: NDArray[Any], grid: Grid, *, compress: bool =
             f"{path}: the file cannot be written: {short_reason(error)}. Expected a folder that can be written to, "
             "with enough free space; check both, or choose another folder."
         ) from error
+
+
+def require_writable_grid(path: Path, grid: Grid) -> None:
+    """Raise InputError if a file's format cannot hold the grid: ITK's NIfTI knows perpendicular axes only."""
+    if extension(path) not in (".nii.gz", ".nii") or shear(grid) <= GRID_TOLERANCE:
+        return
+    moved = corner_distance(grid, straightened(grid))
+    raise InputError(
+        f"{path}: the voxel grid is sheared (its axes are not perpendicular, as after a scan with tilted gantry); in a "
+        f"NIfTI file its voxels would lie up to {moved:.2g} mm elsewhere. Expected a grid with perpendicular axes, or "
+        "a name that ends in .nrrd or .mha. Resample the images and masks in 3D Slicer (module Resample Image), or "
+        "change the extension where you choose it."
+    )
 
 
 def _write_compressed_nifti(image: sitk.Image, path: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,9 +15,12 @@ from ObserverUncertaintyLib.geometry import (
     Grid,
     GridMismatchError,
     Reorientation,
+    covering,
+    outside_ml,
     require_same_grid,
     resample,
     same_grid,
+    uncovered_share,
 )
 
 CODES = [
@@ -234,10 +238,61 @@ def test_label_gaussian_smooths_single_voxels_away_but_keeps_a_body():
     mask = np.zeros((9, 9, 9), bool)
     mask[1:6, 1:6, 1:6] = True
     mask[8, 8, 8] = True
-    found = resample(mask, Grid((9, 9, 9)), Grid((9, 9, 9)), "label-gaussian")
+    found = resample(mask, Grid((9, 9, 9)), shifted(Grid((9, 9, 9)), 0.05, 0, 0), "label-gaussian")
     assert not found[8, 8, 8]
     assert found[2:5, 2:5, 2:5].all()
     assert not found[~mask].any()
+
+
+@pytest.mark.parametrize("code", ["RAS", "PIR", "SRA", "LPI"])
+@pytest.mark.parametrize("interpolation", ["nearest", "label-gaussian"])
+def test_a_mask_that_is_only_turned_stays_as_drawn(code, interpolation):
+    mask = noise(OBLIQUE) > 0.5
+    turn = Reorientation.to(OBLIQUE, code)
+    np.testing.assert_array_equal(resample(turn.apply(mask), turn.target, OBLIQUE, interpolation), mask)
+    part = Grid((3, 4, 2), OBLIQUE.spacing, tuple(OBLIQUE.index_to_physical()[:3] @ [2, 1, 3, 1]), OBLIQUE.direction)
+    expected = np.zeros_like(mask)
+    expected[3:5, 1:5, 2:5] = mask[3:5, 1:5, 2:5]
+    np.testing.assert_array_equal(resample(mask[3:5, 1:5, 2:5], part, OBLIQUE, interpolation), expected)
+
+
+def test_a_voxel_s_volume_is_that_of_its_edges():
+    sheared = Grid((3, 3, 3), (1, 1, 2), direction=(1, 0.6, 0, 0, 0.8, 0, 0, 0, 1))
+    assert sheared.voxel_volume_ml == pytest.approx(0.8 * 2 / 1000)
+    assert OBLIQUE.voxel_volume_ml == 0.5 * 0.75 * 3.0 / 1000
+
+
+def test_directions_that_are_not_of_length_1_belong_to_the_spacing():
+    image = sitk.Image([3, 4, 5], sitk.sitkUInt8)
+    image.SetDirection((2, 0, 0, 0, 1, 0, 0, 0, 0.5))
+    image.SetSpacing((1, 2, 3))
+    grid = Grid.from_sitk(image)
+    assert (grid.spacing, grid.direction) == ((2, 2, 1.5), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+
+
+def test_what_lies_outside_a_grid_is_measured():
+    mask = np.ones(STRAIGHT.shape, bool)
+    assert outside_ml(mask, STRAIGHT, STRAIGHT) == 0
+    assert outside_ml(mask, STRAIGHT, shifted(STRAIGHT, 0.3, 0, 0)) == pytest.approx(6 * 5 * STRAIGHT.voxel_volume_ml)
+    assert outside_ml(mask & False, STRAIGHT, shifted(STRAIGHT, 99, 0, 0)) == 0
+    assert uncovered_share(STRAIGHT, shifted(STRAIGHT, 0.5, 0, 0)) == pytest.approx(1 / 7)
+
+
+@pytest.mark.parametrize("code", ["LPS", "RAS", "SRA"])
+def test_a_grid_is_enlarged_by_whole_voxels_to_cover_masks_on_others(code):
+    whole = noise(OBLIQUE) > 0.5
+    turn = Reorientation.to(OBLIQUE, code)
+    part = Grid((2, 2, 2), OBLIQUE.spacing, tuple(OBLIQUE.index_to_physical()[:3] @ [3, 2, 1, 1]), OBLIQUE.direction)
+    found = covering(part, [(turn.apply(whole), turn.target)])
+    there = resample(turn.apply(whole), turn.target, found, "nearest")
+    assert there.sum() == whole.sum()
+    assert outside_ml(whole, OBLIQUE, found) == 0
+    assert covering(OBLIQUE, [(whole[1:3], replace(OBLIQUE, size=(7, 6, 2)))]) == OBLIQUE
+
+
+def test_a_grid_is_not_enlarged_without_end():
+    with pytest.raises(InputError, match="so far apart"):
+        covering(STRAIGHT, [(np.ones(STRAIGHT.shape, bool), shifted(STRAIGHT, 1e5, 1e5, 0))])
 
 
 def test_whole_numbers_become_float32():

@@ -43,6 +43,7 @@ def write_series() -> WriteSeries:
         positions: list[str] | None = None,
         orientations: dict[int, str] | None = None,
         slopes: dict[int, str] | None = None,
+        further_tags: dict[str, str] | None = None,
     ) -> list[Path]:
         folder.mkdir(exist_ok=True, parents=True)
         writer = sitk.ImageFileWriter()
@@ -67,7 +68,7 @@ def write_series() -> WriteSeries:
             if slope:
                 tags |= {"0028|0100": "16", "0028|0101": "16", "0028|0102": "15", "0028|0103": "1"}
                 tags |= {"0028|1052": "0", "0028|1053": slope}
-            for tag, value in tags.items():
+            for tag, value in (tags | (further_tags or {})).items():
                 image.SetMetaData(tag, value)
             file = folder / f"{uid}_{(k * 7) % 11:02d}.dcm"
             writer.SetFileName(str(file))

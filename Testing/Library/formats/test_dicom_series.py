@@ -198,3 +198,73 @@ def test_contour_objects_are_named_and_lead_to_slicer(test_data, tmp_path, file,
     for given in (tmp_path / "contours.dcm", tmp_path):
         with pytest.raises(UnreadableFileError, match=rf"contours\.dcm: this is a {kind}.*Load it in 3D Slicer"):
             read_mask(given)
+
+
+PIXEL_SPACING = b"\x28\x00\x30\x00"
+POSITION = b"\x20\x00\x32\x00"
+ORIENTATION = b"\x20\x00\x37\x00"
+
+
+def hide(files: list[Path], tag: bytes) -> None:
+    """Rename a field of DICOM files to one of the same group that nobody reads, as if it were missing."""
+    for file in files:
+        before, after = file.read_bytes().split(tag)
+        file.write_bytes(before + tag[:2] + b"\x2f\x00" + after)
+
+
+def restate(files: list[Path], tag: bytes, value: str) -> None:
+    """Put another text, no longer than the old one, into a field of DICOM files without explicit types."""
+    for file in files:
+        before, after = file.read_bytes().split(tag)
+        length = int.from_bytes(after[:4], "little")
+        assert len(value) <= length
+        file.write_bytes(before + tag + after[:4] + value.encode().ljust(length) + after[4 + length :])
+
+
+def test_a_series_without_voxel_size_is_refused(tmp_path, write_series, values):
+    hide(write_series(tmp_path / "mr", values), PIXEL_SPACING)
+    with pytest.raises(InvalidImageError, match=r"PixelSpacing is missing.*made up"):
+        read_image(tmp_path / "mr")
+
+
+@pytest.mark.parametrize("stated", ["0\\0", "-1\\1", "a\\b", ""])
+def test_a_voxel_size_that_cannot_be_is_refused(tmp_path, write_series, values, stated):
+    restate(write_series(tmp_path / "mr", values), PIXEL_SPACING, stated)
+    with pytest.raises(InvalidImageError, match="no usable voxel size"):
+        read_image(tmp_path / "mr")
+
+
+@pytest.mark.parametrize("stated", [r"1\0\0\1\0\0", r"2\0\0\0\2\0", r"1\0\0\.1\1\0", r"0\0\0\0\0\0", r"nan\0"])
+def test_an_orientation_that_cannot_be_is_refused(tmp_path, write_series, values, stated):
+    orientations = dict.fromkeys(range(len(values)), r"1\0\0\0\1\0")
+    restate(write_series(tmp_path / "mr", values, orientations=orientations), ORIENTATION, stated)
+    with pytest.raises(InvalidImageError, match="ImageOrientationPatient"):
+        read_image(tmp_path / "mr")
+
+
+def test_a_rounded_orientation_is_taken(tmp_path, write_series, values):
+    turned = dict.fromkeys(range(len(values)), r"0.99985\0.01745\0\-0.01745\0.99985\0")
+    files = write_series(tmp_path / "mr", values, orientations=turned)
+    restate(files, ORIENTATION, r"0.9998\0.0175\0\-0.0174\0.9999\0")
+    read_image(tmp_path / "mr")
+
+
+@pytest.mark.parametrize("tag", [POSITION, ORIENTATION])
+def test_slices_that_do_not_say_where_they_lie_are_refused(tmp_path, write_series, values, tag):
+    hide(write_series(tmp_path / "mr", values)[:1], tag)
+    with pytest.raises(InvalidImageError, match="no position or no orientation"):
+        read_image(tmp_path / "mr")
+
+
+def test_a_single_slice_is_as_thick_as_its_header_says(tmp_path, write_series, values):
+    write_series(tmp_path / "mr", values[:1], further_tags={"0018|0050": "5"})
+    volume = read_image(tmp_path / "mr")
+    assert volume.grid.spacing == (0.5, 0.75, 5)
+    assert volume.warnings == ()
+
+
+def test_a_single_slice_without_thickness_or_place_is_warned_about(tmp_path, write_series, values):
+    files = write_series(tmp_path / "mr", values[:1])
+    assert ["no slice thickness" in warning for warning in read_image(tmp_path / "mr").warnings] == [True]
+    hide(files, ORIENTATION)
+    assert "neither position nor orientation" in read_image(tmp_path / "mr").warnings[0]

@@ -33,6 +33,20 @@ def test_any_one_value_inside_makes_a_mask(tmp_path, truth, name, value, dtype):
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_values_that_differ_by_rounding_are_one(tmp_path, truth, name):
+    values = np.where(truth, np.float32(1), 0).astype(np.float32)
+    values[:2] *= np.float32(0.99999994)
+    np.testing.assert_array_equal(read_mask(save(tmp_path / name, values)).array, truth)
+
+
+def test_values_that_are_two_look_different_in_the_text(tmp_path, truth):
+    values = np.where(truth, np.float32(1), 0).astype(np.float32)
+    values[:2] *= np.float32(0.9999)
+    with pytest.raises(InvalidMaskError, match=r"\(0\.9999, 1\)"):
+        read_mask(save(tmp_path / "a.nrrd", values))
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_an_empty_mask_is_read(tmp_path, name):
     (mask,) = read_masks(save(tmp_path / name, np.zeros((4, 5, 6), np.uint8)))
     assert mask.array.shape == (4, 5, 6)

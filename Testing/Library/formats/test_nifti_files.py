@@ -203,16 +203,6 @@ def test_a_pair_of_header_and_image_files_is_refused(tmp_path, values):
         read_image(tmp_path / "a.nii")
 
 
-def test_a_sheared_transform_is_refused_in_one_line_without_the_temporary_file(tmp_path, values):
-    sheared = np.eye(4)
-    sheared[0, 1] = 0.3
-    path = save(tmp_path / "a.nii", values, affine=sheared)
-    with pytest.raises(UnreadableFileError, match="orthonormal") as caught:
-        read_image(path)
-    assert "\n" not in str(caught.value)
-    assert "header.nii" not in str(caught.value)
-
-
 @pytest.mark.parametrize("size", [0.0, np.nan, np.inf])
 def test_a_voxel_size_that_cannot_be_is_refused(tmp_path, values, size):
     path = patch(save(tmp_path / "a.nii", values), 80, struct.pack("<f", size))
