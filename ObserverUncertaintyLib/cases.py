@@ -231,6 +231,7 @@ class _Loader:
             else:
                 self._refuse(f"image {sequence} ({files[sequence]})", volume.grid)
             arrays.append(resample(volume.array, volume.grid, self.grid, "linear", transform))
+        self._warn_of_blank(dict(zip(volumes, arrays, strict=True)))
         self._warn_of_poor_overlap(dict(zip(volumes, arrays, strict=True)))
         return np.stack(arrays)
 
@@ -256,6 +257,14 @@ class _Loader:
 
     def _refuse(self, what: str, grid: Grid) -> None:
         require_same_grid(self.grid, f"{self.case}: {self.reference}", grid, f"{self.case}: {what}", _RESAMPLE_ADVICE)
+
+    def _warn_of_blank(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
+        for sequence, array in arrays.items():
+            if array.min() == array.max():
+                self.warnings.append(
+                    f"{self.case}: image {sequence} has the same value everywhere ({array.flat[0]:g}): it shows "
+                    "nothing. Look at its file; it may have been exported wrongly"
+                )
 
     def _warn_of_poor_overlap(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
         if len(arrays) < 2:

@@ -12,6 +12,10 @@ class InputError(ObserverUncertaintyError):
     """
 
 
+class UnwritableFileError(InputError):
+    """A file could not be written, most often because its disk is full or its folder is write-protected."""
+
+
 class DeviceError(ObserverUncertaintyError):
     """The computing device is absent or ran out of memory; the text says what to try."""
 

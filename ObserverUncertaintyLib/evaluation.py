@@ -1,12 +1,13 @@
 """Scoring predicted probabilities against the raters, case by case and in summary.
 
-Only `<case>/probability.nii.gz` is read, so that any tool's output can be scored.
+Of a prediction only `<case>/probability.nii.gz` is needed, so that any tool's output can be scored; a report beside it
+tells which model and images it belongs to.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,8 @@ from ObserverUncertaintyLib import fusion, metrics, multi_rater_metrics
 from ObserverUncertaintyLib.cases import Case, Cohort, LoadOptions
 from ObserverUncertaintyLib.entropy import binary_entropy, expert_entropy
 from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.files import PROBABILITY_FILE, REPORT_FILE
+from ObserverUncertaintyLib.files import MADE_FROM, PROBABILITY_FILE, REPORT_FILE
+from ObserverUncertaintyLib.fingerprints import image_digest
 from ObserverUncertaintyLib.formats import read_image
 from ObserverUncertaintyLib.geometry import require_same_grid
 from ObserverUncertaintyLib.progress import Progress
@@ -38,10 +40,12 @@ class Evaluation:
     Attributes:
         cases: one row a case, all with the same keys in the same order.
         summary: for each score its mean, standard deviation over cases and n, undefined values left out.
+        warnings: what the user should know about the predictions as a whole, such as that several models made them.
     """
 
     cases: list[Row]
     summary: dict[str, dict[str, float]]
+    warnings: tuple[str, ...] = ()
 
 
 def evaluate(
@@ -66,11 +70,13 @@ def evaluate(
         progress.message(f"{len(cohort) - len(predicted)} of {len(cohort)} cases have no prediction and are left out")
     progress.start("evaluate", len(predicted))
     rows = []
+    origins: dict[str, _Origin] = {}
     for name in predicted:
         progress.check_cancelled()
         case = cohort.load(name, options)
         row = score_case(case, read_probability(folder / name / PROBABILITY_FILE, case))
-        row["warnings"] = list(dict.fromkeys(row["warnings"] + _prediction_warnings(folder / name / REPORT_FILE)))
+        origins[name] = _Origin.read(folder / name / REPORT_FILE)
+        row["warnings"] = list(dict.fromkeys([*row["warnings"], *origins[name].warnings_for(case)]))
         for warning in row["warnings"]:
             progress.warning(warning)
         rows.append(row)
@@ -81,7 +87,10 @@ def evaluate(
             "Name two raters or more in [raters]."
         )
     rows = _same_columns(rows)
-    return Evaluation(rows, summarise(rows))
+    warnings = _warnings_of_all(folder, origins)
+    for warning in warnings:
+        progress.warning(warning)
+    return Evaluation(rows, summarise(rows), warnings)
 
 
 def read_probability(path: Path, case: Case) -> NDArray[np.float32]:
@@ -95,15 +104,92 @@ def read_probability(path: Path, case: Case) -> NDArray[np.float32]:
     return np.clip(volume.array, 0.0, 1.0)
 
 
-def _prediction_warnings(report: Path) -> list[str]:
-    """What the prediction was warned about, such as a case of the training set; other tools write no report."""
-    try:
-        content = json.loads(report.read_text(encoding="utf-8"))
-        return [str(warning) for warning in content["warnings"]]
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{report} cannot be read: {error!r}. Predict the case again, or delete this file.") from error
+@dataclass(frozen=True)
+class _Origin:
+    """What reports beside a prediction say of its making; other tools write none.
+
+    Attributes:
+        reports: one, or one a model of several that predicted together.
+    """
+
+    reports: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def read(cls, file: Path) -> _Origin:
+        """Read a report; raises InputError for one that is there and cannot be read."""
+        try:
+            content = dict(json.loads(file.read_text(encoding="utf-8")))
+            reports = tuple(dict(each) for each in content.get("models", [content]))
+            if all(isinstance(report["warnings"], list) for report in reports):
+                return cls(reports)
+            raise TypeError("warnings are no list")
+        except FileNotFoundError:
+            return cls(())
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{file} cannot be read: {error!r}. Predict the case again, or delete this file."
+            ) from error
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """Fingerprints of the models' weights."""
+        return tuple(str(report.get("weights")) for report in self.reports)
+
+    @property
+    def settings(self) -> str:
+        """What a prediction's numbers depend on besides."""
+        return "; ".join(
+            ", ".join(f"{key} {report[key]}" for key in ("samples", "dropout_masks", "economy") if key in report)
+            for report in self.reports
+        )
+
+    @property
+    def carries_no_fingerprint(self) -> bool:
+        """Whether an earlier version wrote a report."""
+        return any(MADE_FROM not in report for report in self.reports)
+
+    def warnings_for(self, case: Case) -> list[str]:
+        """What the prediction was warned about, and whether it belongs to other images than the case's."""
+        warnings = [str(warning) for report in self.reports for warning in report["warnings"]]
+        for report in self.reports:
+            found, sequences = report.get(MADE_FROM, {}), report.get("sequences", ())
+            if not set(sequences) <= set(case.sequences) or "images" not in found:
+                continue
+            if found["images"] != image_digest(case.with_sequences(sequences)):
+                warnings.append(
+                    f"{case.name}: its prediction was made from other images than the cohort's, or from images that "
+                    "were resampled or registered otherwise; predict it again"
+                )
+        return warnings
+
+
+def _warnings_of_all(folder: Path, origins: Mapping[str, _Origin]) -> tuple[str, ...]:
+    """What is wrong with averaging these predictions."""
+    warnings = []
+    for what, groups in (
+        ("models", _grouped({name: " + ".join(each[:8] for each in o.models) for name, o in origins.items()})),
+        ("settings", _grouped({name: origin.settings for name, origin in origins.items() if origin.reports})),
+    ):
+        if len(groups) > 1:
+            listing = "; ".join(f"{key or 'unknown'}: {', '.join(names)}" for key, names in groups.items())
+            warnings.append(
+                f"{folder} holds predictions of {len(groups)} {what}, and every mean is over all of them ({listing}). "
+                "Unless this is meant, as in a cross-validation, predict all cases alike, or score fewer cases"
+            )
+    old = [name for name, origin in origins.items() if origin.carries_no_fingerprint]
+    if old:
+        warnings.append(
+            f"{len(old)} of {len(origins)} predictions carry no fingerprint, since an earlier version made them: "
+            "whether they belong to these images cannot be checked"
+        )
+    return tuple(warnings)
+
+
+def _grouped(keys: Mapping[str, str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for name, key in keys.items():
+        groups.setdefault(key, []).append(name)
+    return groups
 
 
 def score_case(case: Case, probability: NDArray[np.float32]) -> Row:

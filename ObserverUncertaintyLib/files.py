@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.errors import InputError, UnwritableFileError
 
 PROBABILITY_FILE = "probability.nii.gz"
 """A prediction's mean foreground probability, `<case>/probability.nii.gz`: all that scoring needs."""
@@ -17,20 +17,40 @@ PROBABILITY_FILE = "probability.nii.gz"
 REPORT_FILE = "prediction.json"
 """What `predict` reports beside it: settings, notes and warnings."""
 
+MADE_FROM = "made_from"
+"""In that report: fingerprints of the images, their grid and the model, and the settings."""
+
 
 @contextmanager
 def written_atomically(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; move it into place when the block ends well, delete it otherwise.
 
     The temporary name keeps the file's ending, since some writers choose the format by it.
+
+    Raises:
+        UnwritableFileError: the system does not let the file be written, such as on a full disk.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{os.getpid()}-{path.name}")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            temporary.replace(path)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a failure of the system in the block into an UnwritableFileError that names the file."""
     try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        raise UnwritableFileError(
+            f"{path}: the file cannot be written: {error.strerror or error}. Expected a folder that can be written to, "
+            "with enough free space; check both, or choose another folder."
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ObserverUncertaintyLib.cases import Case
 from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.files import write_json, written_atomically
+from ObserverUncertaintyLib.files import write_json, writing, written_atomically
+from ObserverUncertaintyLib.fingerprints import content_digest
 from ObserverUncertaintyLib.preprocessing import (
     Crop,
     IntensityNorm,
@@ -76,6 +77,8 @@ class ModelDescription:
         training: how it was trained (cohort, raters, fusion, seed, epochs, loss per epoch, ...), for the record.
         library_version: version of this library that trained it.
         created: date of training, ISO 8601.
+        weights_digest: fingerprint of the weights' file; None before they are written, and in a model that an earlier
+            version wrote.
     """
 
     sequences: tuple[str, ...]
@@ -86,6 +89,13 @@ class ModelDescription:
     training: dict[str, Any]
     library_version: str
     created: str
+    weights_digest: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """A fingerprint of all but the weights that decides a prediction."""
+        deciding = (list(self.sequences), self.architecture, asdict(self.preprocessing))
+        return content_digest(deciding)
 
     def unet_settings(self) -> UNetSettings:
         """The architecture as settings of the U-Net."""
@@ -168,6 +178,7 @@ class ModelDescription:
             training=dict(content["training"]),
             library_version=content["library_version"],
             created=content["created"],
+            weights_digest=content.get("weights_digest"),
         )
 
 
@@ -208,20 +219,32 @@ def begun_training(folder: str | Path) -> dict[str, Any] | None:
     if not settings.is_file():
         return None
     try:
-        content: dict[str, Any] = json.loads(settings.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        content: dict[str, Any] = dict(json.loads(settings.read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError) as error:
         raise ModelError(f"{settings} cannot be read: {error}. Begin again, or choose another folder.") from error
     return content
 
 
-def save_model(folder: Path, network: UNet, description: ModelDescription) -> None:
-    """Write a model's folder; the description comes last, so that a folder with one is complete."""
+def save_model(folder: Path, network: UNet, description: ModelDescription) -> ModelDescription:
+    """Write a model's folder; the description comes last, so that a folder with one is complete.
+
+    Returns:
+        The description with the weights' fingerprint.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
+    path = folder / WEIGHTS_FILE
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    with written_atomically(folder / WEIGHTS_FILE) as temporary:
-        save_file(state, temporary)
+    with written_atomically(path) as temporary:
+        try:
+            save_file(state, temporary)
+        except SafetensorError as error:  # all that it says of a full disk
+            raise OSError(str(error)) from error
+    with writing(path):
+        description = replace(description, weights_digest=file_digest(path))
     write_json(folder / DESCRIPTION_FILE, description.to_json())
+    return description
 
 
 def load_model(folder: str | Path, device: torch.device | str = "cpu") -> tuple[UNet, ModelDescription]:
@@ -236,6 +259,7 @@ def load_model(folder: str | Path, device: torch.device | str = "cpu") -> tuple[
     from ObserverUncertaintyLib.network.unet import UNet
 
     description = read_description(folder)
+    require_own_weights(folder, description)
     path = Path(folder) / WEIGHTS_FILE
     try:
         network = UNet(description.unet_settings())
@@ -245,6 +269,33 @@ def load_model(folder: str | Path, device: torch.device | str = "cpu") -> tuple[
             f"{path} holds no weights for the network of {DESCRIPTION_FILE}: {error}. Copy the model again."
         ) from error
     return network.to(device).eval(), description
+
+
+def require_own_weights(folder: str | Path, description: ModelDescription) -> None:
+    """Refuse a model whose weights are missing, damaged or another's; one without their fingerprint is let pass."""
+    path = Path(folder) / WEIGHTS_FILE
+    try:
+        found = file_digest(path)
+    except OSError as error:
+        raise ModelError(
+            f"{path} cannot be read: {error.strerror or error}. Copy the model again, or train it again."
+        ) from error
+    if description.weights_digest not in (None, found):
+        raise ModelError(
+            f"{path} holds other weights than those that {DESCRIPTION_FILE} was written with: its fingerprint is "
+            f"{found}, expected {description.weights_digest}. It is damaged or another model's; copy both files of one "
+            "model again."
+        )
+
+
+def fingerprint_warning(folder: str | Path, description: ModelDescription) -> str | None:
+    """What to say of a model that an earlier version wrote, whose weights cannot be known for its own."""
+    if description.weights_digest is not None:
+        return None
+    return (
+        f"{Path(folder) / DESCRIPTION_FILE} carries no fingerprint of the weights, since an earlier version wrote it: "
+        "whether they are this model's cannot be checked"
+    )
 
 
 def file_digest(path: Path) -> str:

@@ -15,20 +15,40 @@ from torch import nn
 
 from ObserverUncertaintyLib.cases import Case
 from ObserverUncertaintyLib.devices import choose_device, choose_precision, describe_device
+from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.files import (
+    MADE_FROM,
     REPORT_FILE,
+    other_settings,
     prepare_output_folder,
     refuse_other_settings,
     write_json,
+    writing,
 )
+from ObserverUncertaintyLib.fingerprints import grid_digest, image_digest
 from ObserverUncertaintyLib.formats import write_image
 from ObserverUncertaintyLib.inference import OnSample, Prediction, predict
-from ObserverUncertaintyLib.model_file import NOTICE, WEIGHTS_FILE, ModelDescription, file_digest, load_model
+from ObserverUncertaintyLib.model_file import (
+    NOTICE,
+    WEIGHTS_FILE,
+    ModelDescription,
+    file_digest,
+    fingerprint_warning,
+    load_model,
+)
 from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.settings import PredictionSettings
-from ObserverUncertaintyLib.training_data import image_digest
 
 _SETTINGS_FILE = "settings.json"
+_MAPS = ("probability", "segmentation", "predictive_entropy", "expected_entropy", "mutual_information")
+_CHANGES = {
+    "images": "its images are not those that it was predicted from",
+    "grid": "its images lie elsewhere, or have another spacing",
+    "weights": "it was predicted by another model",
+    "model": "it was predicted by another model",
+    "settings": "it was predicted with other settings",
+}
+"""What it means that a part of `MADE_FROM` differs."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +84,8 @@ def predict_cases(
         settings: what decides the predictions.
         device: "auto", "cpu", "cuda:N" or "mps".
         skull_stripped: whether the images show the brain only, if known.
-        resume: keep the cases that are complete and predict the others; the model and settings must be the same.
+        resume: keep the cases that are complete and were made from the same images, and predict the others; the model
+            and settings must be the same. What is predicted again for another reason is told as a warning.
         overwrite: predict into a folder that holds files.
         progress: is told of every batch, and can cancel.
 
@@ -77,26 +98,33 @@ def predict_cases(
     chosen = choose_device(device)
     network, description = load_model(model, chosen)
     prepare_output_folder(folder, resume=resume, overwrite=overwrite)
-    weights = file_digest(Path(model) / WEIGHTS_FILE)
-    record = {**asdict(settings), "weights": weights}
+    weights = description.weights_digest or file_digest(Path(model) / WEIGHTS_FILE)
+    if (unknown := fingerprint_warning(model, description)) is not None:
+        progress.warning(unknown)
+    record = {**asdict(settings), "weights": weights, "model": description.digest}
     _require_same_settings(folder, record, overwrite)
-    left = []
-    for name in case_names:
-        if resume and (folder / name / REPORT_FILE).exists():
-            progress.message(f"{name} is complete already")
-        else:
-            left.append(name)
     # While a case is computed, the next one is read and the one before is written. Leaving waits for what is written.
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
         saved: Future[Any] | None = None
-        upcoming = reader.submit(load, left[0]) if left else None
-        for number, name in enumerate(left):
+        upcoming = reader.submit(load, case_names[0]) if case_names else None
+        for number, name in enumerate(case_names):
             assert upcoming is not None
             case = upcoming.result()
-            (folder / name / REPORT_FILE).unlink(missing_ok=True)
-            upcoming = reader.submit(load, left[number + 1]) if number + 1 < len(left) else None
+            upcoming = reader.submit(load, case_names[number + 1]) if number + 1 < len(case_names) else None
+            made_from = _made_from(case, description, weights, settings)
+            if resume and _is_complete(folder / name, made_from, progress):
+                progress.message(f"{name} is complete already")
+                continue
+            _remove_prediction(folder / name)
             prediction, report = predict_case(
-                network, description, case, settings, weights=weights, skull_stripped=skull_stripped, progress=progress
+                network,
+                description,
+                case,
+                settings,
+                weights=weights,
+                made_from=made_from,
+                skull_stripped=skull_stripped,
+                progress=progress,
             )
             # Only now, so that a first call with wrong input leaves nothing behind.
             write_json(folder / _SETTINGS_FILE, record)
@@ -105,6 +133,7 @@ def predict_cases(
             saved = writer.submit(save_prediction, folder / name, case, prediction, report)
         if saved is not None:
             saved.result()
+    _warn_of_others(folder, case_names, weights, progress)
     return PredictionRun(folder, tuple(case_names), describe_device(chosen), time.monotonic() - started)
 
 
@@ -115,6 +144,7 @@ def predict_case(
     settings: PredictionSettings,
     *,
     weights: str,
+    made_from: dict[str, Any] | None = None,
     skull_stripped: bool | None = None,
     progress: Progress | None = None,
     on_sample: OnSample | None = None,
@@ -127,6 +157,7 @@ def predict_case(
         case: the case.
         settings: what decides the prediction.
         weights: digest of the model's weights, for the report.
+        made_from: the report's fingerprints, if they are known already.
         skull_stripped: whether the images show the brain only, if known.
         progress: is told of every batch, and can cancel.
         on_sample: is told of every sample; see `inference.predict`.
@@ -147,8 +178,10 @@ def predict_case(
         on_sample=on_sample,
     )
     device = next(network.parameters()).device
-    report = _report(case, prediction, description, settings)
+    made_from = made_from or _made_from(case, description, weights, settings)
+    report = _report(case, prediction, description, settings, made_from["images"])
     report["weights"] = weights
+    report[MADE_FROM] = made_from
     report["device"] = describe_device(device)
     report["precision_used"] = choose_precision(settings.precision, device).value
     report["seconds"] = round(time.monotonic() - started, 2)
@@ -167,13 +200,15 @@ def save_prediction(
     Returns:
         The files by name: the maps', and "report".
     """
-    maps = {
-        "probability": prediction.probability,
-        "segmentation": prediction.segmentation,
-        "predictive_entropy": prediction.uncertainty.predictive,
-        "expected_entropy": prediction.uncertainty.expected,
-        "mutual_information": prediction.uncertainty.mutual_information,
-    }
+    uncertainty = prediction.uncertainty
+    arrays = (
+        prediction.probability,
+        prediction.segmentation,
+        uncertainty.predictive,
+        uncertainty.expected,
+        uncertainty.mutual_information,
+    )
+    maps = dict(zip(_MAPS, arrays, strict=True))
     files = {name: folder / f"{name}{extension}" for name in maps}
     with ThreadPoolExecutor() as writers:  # compressing takes the time, and threads share it
         for written in [writers.submit(write_image, files[name], values, case.grid) for name, values in maps.items()]:
@@ -183,10 +218,10 @@ def save_prediction(
 
 
 def _report(
-    case: Case, prediction: Prediction, description: ModelDescription, settings: PredictionSettings
+    case: Case, prediction: Prediction, description: ModelDescription, settings: PredictionSettings, images: str
 ) -> dict[str, Any]:
     warnings = list(case.warnings + prediction.warnings)
-    if image_digest(case.with_sequences(description.sequences)) in description.training["case_images"]:
+    if images in description.training["case_images"]:
         warnings.append(f"{case.name} was in the model's training set: its scores say nothing about new cases")
     segmented = prediction.segmentation
     if not segmented.any():
@@ -207,7 +242,86 @@ def _report(
     }
 
 
+def _made_from(case: Case, description: ModelDescription, weights: str, settings: PredictionSettings) -> dict[str, Any]:
+    """What a prediction depends on; a case without the model's sequences is refused."""
+    description.check_case(case)
+    return {
+        "images": image_digest(case.with_sequences(description.sequences)),
+        "grid": grid_digest(case.grid),
+        "weights": weights,
+        "model": description.digest,
+        "settings": asdict(settings),
+    }
+
+
+def _is_complete(folder: Path, made_from: dict[str, Any], progress: Progress) -> bool:
+    """Whether a case's folder holds a whole prediction made from the same; says why one does not serve."""
+    if not (folder / REPORT_FILE).exists():
+        return False
+    try:
+        report = dict(json.loads((folder / REPORT_FILE).read_text(encoding="utf-8")))
+        before = report.get(MADE_FROM)
+        known = dict(before if before is not None else {"weights": report["weights"]})
+    except (OSError, KeyError, TypeError, ValueError):
+        progress.warning(f"{folder.name} is predicted again: its {REPORT_FILE} cannot be read")
+        return False
+    lost = [name for name in _MAPS if not _is_there(folder / f"{name}.nii.gz")]
+    if lost:
+        progress.warning(f"{folder.name} is predicted again: {', '.join(lost)} is missing or empty")
+        return False
+    # What an earlier version did not note is compared no further.
+    now = made_from if before is not None else {"weights": made_from["weights"]}
+    parts = dict.fromkeys(key.partition(".")[0] for key in other_settings(known, now))
+    changed = dict.fromkeys(_CHANGES[part] for part in parts if part in _CHANGES)
+    if changed:
+        progress.warning(f"{folder.name} is predicted again: {', and '.join(changed)}")
+        return False
+    if before is None:
+        progress.warning(
+            f"{folder.name} is kept, but carries no fingerprint, since an earlier version predicted it: whether its "
+            "images are the same cannot be checked"
+        )
+    return True
+
+
+def _remove_prediction(folder: Path) -> None:
+    """Remove what was predicted before: it must not be taken for this call's if that is interrupted."""
+    for name in (REPORT_FILE, *(f"{name}.nii.gz" for name in _MAPS)):
+        with writing(folder / name):
+            (folder / name).unlink(missing_ok=True)
+
+
+def _is_there(file: Path) -> bool:
+    return file.is_file() and file.stat().st_size > 0
+
+
+def _warn_of_others(folder: Path, case_names: Sequence[str], weights: str, progress: Progress) -> None:
+    """Tell of predictions of another model that lie in the folder from earlier calls."""
+    others = []
+    for report in sorted(folder.rglob(REPORT_FILE)):
+        name = report.parent.relative_to(folder).as_posix()
+        try:
+            found = dict(json.loads(report.read_text(encoding="utf-8"))).get("weights")
+        except (OSError, TypeError, ValueError):
+            continue
+        if name not in case_names and found != weights:
+            others.append(name)
+    if others:
+        progress.warning(
+            f"{folder} also holds predictions of another model, from an earlier call: {', '.join(others)}. Predict "
+            "these cases too, or delete their folders, before scores are averaged"
+        )
+
+
 def _require_same_settings(folder: Path, record: dict[str, Any], overwrite: bool) -> None:
     path = folder / _SETTINGS_FILE
-    if path.exists() and not overwrite:
-        refuse_other_settings(folder, json.loads(path.read_text(encoding="utf-8")), record)
+    if not path.exists() or overwrite:
+        return
+    try:
+        before: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read ({error}), so it is not known with which settings the predictions beside it were "
+            "made. Delete this file to compare each prediction by itself, give another folder, or overwrite."
+        ) from error
+    refuse_other_settings(folder, {"model": record["model"], **before}, record)

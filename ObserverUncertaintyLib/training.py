@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from ObserverUncertaintyLib import __version__
 from ObserverUncertaintyLib.cases import Case
-from ObserverUncertaintyLib.checkpoint import Checkpoint
+from ObserverUncertaintyLib.checkpoint import Checkpoint, refuse_other_training
 from ObserverUncertaintyLib.devices import (
     autocast,
     choose_device,
@@ -33,14 +33,18 @@ from ObserverUncertaintyLib.devices import (
     out_of_memory_advice,
 )
 from ObserverUncertaintyLib.errors import InputError, ObserverUncertaintyError
-from ObserverUncertaintyLib.files import prepare_output_folder, refuse_other_settings
+from ObserverUncertaintyLib.files import prepare_output_folder
+from ObserverUncertaintyLib.fingerprints import case_digest, grid_digest, image_digest
 from ObserverUncertaintyLib.fusion import FusionMethod
 from ObserverUncertaintyLib.model_file import (
     DESCRIPTION_FILE,
     WEIGHTS_FILE,
     Expectations,
     ModelDescription,
+    begun_training,
+    fingerprint_warning,
     read_description,
+    require_own_weights,
     save_model,
 )
 from ObserverUncertaintyLib.network.convolution import lay_out_for_training
@@ -49,7 +53,7 @@ from ObserverUncertaintyLib.preprocessing import Preprocessing
 from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.settings import Augmentation, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.targets import draw_labels
-from ObserverUncertaintyLib.training_data import SliceSet, case_digest, expectations, image_digest, prepare_slices
+from ObserverUncertaintyLib.training_data import SliceSet, expectations, prepare_slices
 from ObserverUncertaintyLib.training_step import TrainingSteps, make_optimiser, training_loss
 
 _DATA_SHARE = 0.25
@@ -57,6 +61,9 @@ _DATA_SHARE = 0.25
 
 _STEPS_BETWEEN_LOSSES = 16
 """On a GPU, which stands still while its loss is read."""
+
+_LATER_KEYS = ("grids", "sequences", "skull_stripped")
+"""Of what decides a training: earlier versions did not note them."""
 
 _MEMORY_ADVICE = "Choose a smaller batch size, fewer filters, or another device."
 
@@ -123,12 +130,16 @@ def train(
     _check(cases, settings)
     chosen = choose_device(device)
     prepare_output_folder(folder, resume=resume, overwrite=overwrite)
-    record = _record(cases, validation, settings, cohort_name, label, chosen)
+    record = _record(cases, validation, settings, cohort_name, label, skull_stripped, chosen)
     if overwrite:
         _remove_model(folder)
+    _refuse_other_cases(folder, cases, record)
     if (folder / DESCRIPTION_FILE).exists():
         finished = read_description(folder)
-        refuse_other_settings(folder, {key: finished.training.get(key) for key in record}, record)
+        _warn_of_unknown(refuse_other_training(folder, finished.training, record, _LATER_KEYS), folder, progress)
+        require_own_weights(folder, finished)
+        if (warning := fingerprint_warning(folder, finished)) is not None:
+            progress.warning(warning)
         progress.message(f"{folder} is trained already; there is nothing to resume")
         return TrainingResult(folder, finished, describe_device(chosen), time.monotonic() - started)
     if settings.fusion is FusionMethod.NONE and all(len(case.rater_names) < 2 for case in cases):
@@ -142,7 +153,7 @@ def train(
     with out_of_memory_advice(chosen, _MEMORY_ADVICE):
         run.train()
     description = _describe(cases[0].sequences, label, expects, run, {**record, "simulated": simulated})
-    save_model(folder, run.network, description)
+    description = save_model(folder, run.network, description)
     run.checkpoint.remove()
     return TrainingResult(folder, description, describe_device(chosen), time.monotonic() - started)
 
@@ -317,15 +328,20 @@ class _Run:
 
     def _take_up_checkpoint(self, record: dict[str, Any]) -> None:
         """Check that a resumed run has the settings it began with, and load its last state."""
-        if not self.checkpoint.begin(record):
+        unknown = self.checkpoint.begin(record, _LATER_KEYS)
+        if unknown is None:
             return
+        _warn_of_unknown(unknown, self.folder, self.progress)
         if not self.checkpoint.exists:
             self.progress.message("no epoch was complete: training begins at the first one")
             return
         state = self.checkpoint.load(self.device)
-        self.network.load_state_dict(state["network"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.losses, self.validation_losses = state["losses"], state["validation_losses"]
+        try:
+            self.network.load_state_dict(state["network"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            self.losses, self.validation_losses = list(state["losses"]), list(state["validation_losses"])
+        except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise self.checkpoint.damaged(error) from error
         self.progress.message(f"resumed after epoch {len(self.losses)} of {self.settings.epochs}")
 
 
@@ -350,6 +366,7 @@ def _record(
     settings: TrainingSettings,
     cohort_name: str,
     label: str,
+    skull_stripped: bool | None,
     device: torch.device,
 ) -> dict[str, Any]:
     """What decides the weights: a resumed run must agree with it in everything. Names of cases are left out."""
@@ -363,8 +380,37 @@ def _record(
         "cases": [case_digest(case) for case in cases],
         "case_images": [image_digest(case) for case in cases],
         "validation_cases": [case_digest(case) for case in validation],
+        "grids": [grid_digest(case.grid) for case in (*cases, *validation)],
+        "sequences": list(cases[0].sequences),
+        "skull_stripped": skull_stripped,
         "device_type": device.type,
     }
+
+
+def _refuse_other_cases(folder: Path, cases: Sequence[Case], record: dict[str, Any]) -> None:
+    """Name the cases that are not as they were when a training began; all other differences are told elsewhere."""
+    before = begun_training(folder) or {}
+    if len(before.get("cases", ())) != len(cases):
+        return
+    known = [key for key in ("cases", "grids") if len(before.get(key, ())) >= len(cases)]
+    changed = [
+        case.name
+        for number, case in enumerate(cases)
+        if any(before[key][number] != record[key][number] for key in known)
+    ]
+    if changed and before.get("cohort") == record["cohort"]:
+        raise InputError(
+            f"{folder} cannot be resumed: of its {len(cases)} cases, the images or masks of {', '.join(changed)} are "
+            "not those that it began with. Give the files as they were, another folder, or overwrite to begin again."
+        )
+
+
+def _warn_of_unknown(unknown: Sequence[str], folder: Path, progress: Progress) -> None:
+    if unknown:
+        progress.warning(
+            f"{folder} was begun by an earlier version, which kept no fingerprint of {', '.join(unknown)}: whether "
+            "they are the same cannot be checked"
+        )
 
 
 def _describe(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -120,20 +119,6 @@ def prepare_slices(
         warnings=tuple(warnings),
     )
     return slices, replace(preprocessing, minimum_size=preprocessing.minimum_size or size)
-
-
-def case_digest(case: Case) -> str:
-    """A fingerprint of a case's images and masks that tells neither its name nor its content."""
-    digest = hashlib.sha256()
-    for array in (case.images, case.raters):
-        digest.update(repr((array.shape, array.dtype.str)).encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()[:32]
-
-
-def image_digest(case: Case) -> str:
-    """A fingerprint of a case's images alone, to recognise a training case when it is predicted."""
-    return hashlib.sha256(np.ascontiguousarray(case.images).tobytes()).hexdigest()[:32]
 
 
 def _pad_labels(labels: NDArray[Any], count: int) -> NDArray[Any]:

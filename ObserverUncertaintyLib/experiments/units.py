@@ -15,14 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ObserverUncertaintyLib.errors import Cancelled, InputError, ObserverUncertaintyError
-from ObserverUncertaintyLib.files import refuse_other_settings, write_json, write_text
+from ObserverUncertaintyLib.errors import Cancelled, InputError, ObserverUncertaintyError, UnwritableFileError
+from ObserverUncertaintyLib.files import refuse_other_settings, write_json, write_text, writing
+from ObserverUncertaintyLib.fingerprints import differences
 from ObserverUncertaintyLib.jobs.processes import identity
 from ObserverUncertaintyLib.progress import Progress
 
 RESULT_FILE = "result.json"
 SETTINGS_FILE = "settings.json"
 ERROR_FILE = "error.txt"
+_DATA = "data"
 _CLAIM_FILE = "claim.json"
 _REFRESH_SECONDS = 30.0
 _ABANDONED_SECONDS = 600.0
@@ -73,29 +75,71 @@ class UnitsRun:
             )
 
 
-def keep_settings(folder: Path, content: Mapping[str, Any], extendable: Sequence[str]) -> None:
+def keep_settings(
+    folder: Path,
+    content: Mapping[str, Any],
+    extendable: Sequence[str],
+    *,
+    data: Mapping[str, Mapping[str, str]] | None = None,
+    progress: Progress | None = None,
+) -> None:
     """Note a study's settings in its folder.
 
     Args:
         folder: the study's folder.
         content: the settings, as plain values.
         extendable: names of those that hold several values, of which later calls may add others.
+        data: each case's fingerprints, of a study whose cases could change meanwhile.
+        progress: is told if the study was begun by an earlier version, which noted no fingerprints.
 
     Raises:
-        InputError: the folder holds a study with other settings, or a damaged note of them.
+        InputError: the folder holds a study with other settings or of other data, a damaged note of them, or results
+            without one.
     """
     fixed = {key: value for key, value in content.items() if key not in extendable}
     asked = {key: list(content[key]) for key in extendable}
+    noted = {} if data is None else {_DATA: {case: dict(digests) for case, digests in data.items()}}
     path = folder / SETTINGS_FILE
     if path.exists():
         try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-            earlier = {key: before.pop(key) for key in extendable}
-        except (ValueError, KeyError) as error:
+            before = dict(json.loads(path.read_text(encoding="utf-8")))
+            earlier = {key: list(before.pop(key)) for key in extendable}
+            data_before = before.pop(_DATA, None)
+            known = None if data_before is None else {case: dict(digests) for case, digests in data_before.items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path} cannot be read ({error}). Give another folder.") from error
         refuse_other_settings(folder, before, fixed, overwritable=False)
+        if data is not None and known is not None:
+            _refuse_other_data(folder, known, data)
+            noted = {_DATA: known | noted[_DATA]}
+        elif data is not None:
+            # Not noted now either: what is done already may be of other files.
+            noted = {}
+            (progress or Progress()).warning(
+                f"{folder} was begun by an earlier version, which kept no fingerprints of its cases: whether their "
+                "files are the same cannot be checked"
+            )
         asked = {key: list(dict.fromkeys([*earlier[key], *asked[key]])) for key in extendable}
-    write_json(path, {**asked, **fixed})
+    elif any(folder.rglob(RESULT_FILE)):
+        raise InputError(
+            f"{folder} holds results, but no {SETTINGS_FILE} that says of which study. Put it back, or give another "
+            "folder."
+        )
+    write_json(path, {**asked, **fixed, **noted})
+
+
+def _refuse_other_data(
+    folder: Path, before: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]
+) -> None:
+    # A case that could not be read on one of both occasions is none of those that changed.
+    changed = {case: differences(before[case], digests) for case, digests in now.items() if case in before}
+    told = [f"  {case}: {', '.join(texts)}" for case, texts in changed.items() if texts]
+    if told:
+        raise InputError(
+            f"{folder} was begun with other data, so it cannot be resumed. Changed since then:\n"
+            + "\n".join(told)
+            + "\nGive the files as they were, or another folder to begin again."
+        )
 
 
 def run_units(
@@ -110,6 +154,9 @@ def run_units(
         run: does one unit in its folder, and writes `RESULT_FILE` there last. An `ObserverUncertaintyError` is kept in
             the unit's folder and does not stop the others; a later call tries again.
         progress: is told of the work, and can cancel.
+
+    Raises:
+        UnwritableFileError: the disk is full, for this unit as for all others.
     """
     left = {unit.name: unit for unit in units}
     done = {name for name in left if (folder / name / RESULT_FILE).exists()}
@@ -129,7 +176,7 @@ def run_units(
             run(unit, folder / unit.name, part)
             (folder / unit.name / ERROR_FILE).unlink(missing_ok=True)
             done.add(unit.name)
-        except Cancelled:
+        except (Cancelled, UnwritableFileError):
             raise
         except ObserverUncertaintyError as error:
             failed[unit.name] = str(error)
@@ -157,17 +204,18 @@ def _next(folder: Path, units: Sequence[Unit], done: set[str], failed: dict[str,
 
 def _claim(folder: Path) -> bool:
     """Take a unit if nobody works on it."""
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / _CLAIM_FILE
     content = {"pid": os.getpid(), "identity": identity(os.getpid()), "machine": platform.node()}
-    if path.exists() and not _is_abandoned(path):
-        return False
-    path.unlink(missing_ok=True)
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            json.dump(content, file)
-    except FileExistsError:  # another process was faster
-        return False
+    with writing(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        if path.exists() and not _is_abandoned(path):
+            return False
+        path.unlink(missing_ok=True)
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                json.dump(content, file)
+        except FileExistsError:  # another process was faster
+            return False
     return True
 
 

@@ -1,14 +1,11 @@
 """What can be wrong with an image file."""
 
 from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.errors import UnwritableFileError as UnwritableFileError
 
 
 class UnreadableFileError(InputError):
     """The file is missing, damaged, incomplete or of a kind that is not read."""
-
-
-class UnwritableFileError(InputError):
-    """A file could not be written, most often because its disk is full or its folder is write-protected."""
 
 
 class InvalidImageError(InputError):

@@ -59,13 +59,15 @@ def do(request: Request, folder: Path, reporter: Reporter) -> None:
 def _predict(request: PredictRequest, result: Path, reporter: Reporter) -> None:
     from ObserverUncertaintyLib.cases import load_case
     from ObserverUncertaintyLib.inference import Prediction
-    from ObserverUncertaintyLib.model_file import WEIGHTS_FILE, file_digest, load_model
+    from ObserverUncertaintyLib.model_file import WEIGHTS_FILE, file_digest, fingerprint_warning, load_model
     from ObserverUncertaintyLib.prediction_folder import predict_case, save_prediction
     from ObserverUncertaintyLib.settings import PredictionSettings
 
     network, description = load_model(request.model, _device(request.device))
     case = load_case(request.case_name, request.images, {})
-    weights = file_digest(Path(request.model) / WEIGHTS_FILE)
+    weights = description.weights_digest or file_digest(Path(request.model) / WEIGHTS_FILE)
+    if (unknown := fingerprint_warning(request.model, description)) is not None:
+        reporter.warning(unknown)
 
     def predict(batch_size: int | None) -> tuple[Prediction, dict[str, Any]]:
         settings = PredictionSettings(request.samples, request.seed, batch_size, dropout_masks=request.dropout_masks)

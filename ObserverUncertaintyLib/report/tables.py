@@ -28,10 +28,11 @@ def prepare_score_files(path: Path, *, overwrite: bool) -> None:
 
 
 def write_scores(path: Path, evaluation: Evaluation) -> tuple[Path, Path]:
-    """Write scores as CSV (a row a case) and JSON (cases and summary); undefined ones are blank and null."""
+    """Write scores as CSV (a row a case) and JSON (also summary and warnings); undefined ones are blank and null."""
     csv_path, json_path = score_files(path)
     write_csv(csv_path, [{**row, "warnings": "; ".join(row["warnings"])} for row in evaluation.cases])
-    write_json(json_path, {"cases": without_nan(evaluation.cases), "summary": without_nan(evaluation.summary)})
+    content = {"cases": evaluation.cases, "summary": evaluation.summary, "warnings": evaluation.warnings}
+    write_json(json_path, without_nan(content))
     return csv_path, json_path
 
 

@@ -30,7 +30,7 @@ LAYERS = """
     devices  targets
     settings
     preprocessing
-    simulation
+    simulation  fingerprints
     cases
     alignment  manifest
     fusion  formats  entropy  multi_rater_metrics

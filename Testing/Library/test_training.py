@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch.nn import functional
 
 from ObserverUncertaintyLib.cases import Case
-from ObserverUncertaintyLib.errors import Cancelled, InputError
+from ObserverUncertaintyLib.errors import Cancelled, InputError, UnwritableFileError
 from ObserverUncertaintyLib.fusion import FusionMethod, Tie
 from ObserverUncertaintyLib.jobs import Progress
 from ObserverUncertaintyLib.model_file import begun_training
@@ -177,7 +177,7 @@ def test_a_broken_checkpoint_write_leaves_the_last_one(tmp_path: Path, monkeypat
             raise OSError("no space left")
 
     monkeypatch.setattr(torch, "save", fails_the_second_time)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(UnwritableFileError, match=r"state\.pt: the file cannot be written: no space"):
         train(discs(2), tmp_path, SMALL)
     files = sorted(file.name for file in (tmp_path / "checkpoint").iterdir())
     assert files == ["settings.json", "state.pt"]

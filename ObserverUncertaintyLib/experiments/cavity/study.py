@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +32,20 @@ from ObserverUncertaintyLib.experiments.cavity.tables import (
     scores_of_seed,
     summary_rows,
 )
-from ObserverUncertaintyLib.experiments.cavity.work import CavityWork, case_folder, study_tasks
+from ObserverUncertaintyLib.experiments.cavity.work import (
+    MODEL_FOLDER,
+    CavityWork,
+    Task,
+    case_folder,
+    predicted_by,
+    study_tasks,
+)
 from ObserverUncertaintyLib.experiments.ray_units import Cluster, run_units_on_ray
 from ObserverUncertaintyLib.experiments.units import RESULT_FILE, keep_settings, read_result, run_units
 from ObserverUncertaintyLib.files import PROBABILITY_FILE, prepare_output_folder, write_text
+from ObserverUncertaintyLib.fingerprints import file_digests
 from ObserverUncertaintyLib.fusion import FusionMethod
+from ObserverUncertaintyLib.model_file import read_description
 from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.report.cavity_figures import wme_by_dice_group
 from ObserverUncertaintyLib.report.figures import comparison_figure
@@ -113,11 +122,12 @@ def run_cavity(
     given = None if manifest is None else _usable(Cohort.open(manifest))
     split_into_folds(given.case_names if given else case_names(settings.patients), settings.folds, 0)
     prepare_output_folder(folder, resume=resume, overwrite=None)
-    _keep_settings(folder, settings, given)
+    _keep_settings(folder, settings, given, progress)
     cohorts = {seed: given or _simulated(folder, settings, seed, processes, progress) for seed in settings.seeds}
     tasks = {task.name: task for task in study_tasks(settings, cohorts)}
     mine = {name: task for name, task in tasks.items() if only_folds is None or task.fold + 1 in only_folds}
     units = [task.unit(settings) for task in mine.values()]
+    _remove_outdated(folder, tasks, progress)
     if cluster is None:
         outcome = run_units(folder, "cavity", units, CavityWork(folder, settings, tasks, device, threads), progress)
     else:
@@ -158,14 +168,54 @@ def _simulated(folder: Path, settings: CavityStudySettings, seed: int, processes
     return Cohort.open(manifest)
 
 
-def _keep_settings(folder: Path, settings: CavityStudySettings, given: Cohort | None) -> None:
+def _keep_settings(folder: Path, settings: CavityStudySettings, given: Cohort | None, progress: Progress) -> None:
     """Note what decides the results; seeds and arms may be added later."""
     content = asdict(settings)
     if given:
         # What decides simulated patients decides nothing here.
         del content["patients"], content["scanner"]
         content |= {"cohort": given.name, "cases": list(given.case_names)}
-    keep_settings(folder, content, ("seeds", "arms"))
+    keep_settings(
+        folder, content, ("seeds", "arms"), data=_fingerprints(given, progress) if given else None, progress=progress
+    )
+
+
+def _fingerprints(cohort: Cohort, progress: Progress) -> dict[str, dict[str, str]]:
+    """Each case's fingerprints; those of one that cannot be read are left out, since its units will tell."""
+    progress.start("look at the cases", len(cohort))
+    found = {}
+    for name in cohort.case_names:
+        progress.check_cancelled()
+        try:
+            found[name] = file_digests(cohort.manifest.files(name))
+        except InputError as error:
+            progress.warning(f"{name}: {error}")
+        progress.advance(1, name)
+    return found
+
+
+def _remove_outdated(folder: Path, tasks: Mapping[str, Task], progress: Progress) -> None:
+    """Take away predictions that another model made than now lies in the study, so that they are made again."""
+
+    @cache
+    def present(training: str) -> str | None:
+        try:
+            return read_description(folder / training / MODEL_FOLDER).weights_digest
+        except InputError:
+            return None
+
+    for task in tasks.values():
+        result = folder / task.name / RESULT_FILE
+        if task.case is None or not result.exists():
+            continue
+        made_by = predicted_by(folder / task.name)
+        # Models are large: whoever deleted one whose training is done keeps what it predicted.
+        if any(
+            present(name) not in (None, weights) or not (folder / name / RESULT_FILE).exists()
+            for name, weights in zip(task.models, made_by, strict=False)
+        ):
+            progress.warning(f"{task.name} is done again: another model predicted it than the study's of now")
+            result.unlink(missing_ok=True)
 
 
 def _finished(folder: Path, names: Mapping[str, object]) -> list[Result]:

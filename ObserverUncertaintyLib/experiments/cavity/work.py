@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -185,7 +186,7 @@ class CavityWork:
                 description,
                 case,
                 PredictionSettings(count, task.seed + number, self.settings.prediction_batch),
-                weights=file_digest(model / WEIGHTS_FILE),
+                weights=description.weights_digest or file_digest(model / WEIGHTS_FILE),
                 skull_stripped=cohort.manifest.skull_stripped,
                 progress=_Share(progress, count),
                 on_sample=distance.add,
@@ -201,6 +202,15 @@ class CavityWork:
         warnings = list(dict.fromkeys([*scores.pop("warnings"), *given]))
         scores["ged"] = distance.squared()
         return {"scores": without_nan(scores), "warnings": warnings, "rater_dice": without_nan(_rater_dice(case))}
+
+
+def predicted_by(folder: Path) -> list[str]:
+    """Fingerprints of the weights that predicted a unit's case; none if its report does not tell."""
+    try:
+        report = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
+        return [each["weights"] for each in report.get("models", [report])]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
 
 
 def _rater_dice(case: Case) -> dict[str, float]:
