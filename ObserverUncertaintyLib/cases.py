@@ -14,15 +14,29 @@ from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.alignment import register_rigid
 from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.foreground import foreground
+from ObserverUncertaintyLib.foreground import background_value, foreground
 from ObserverUncertaintyLib.formats import Mask, read_image, read_mask, read_masks
-from ObserverUncertaintyLib.geometry import Grid, require_same_grid, resample, same_grid
+from ObserverUncertaintyLib.geometry import (
+    Grid,
+    covering,
+    outside_ml,
+    require_same_grid,
+    resample,
+    same_grid,
+    uncovered_share,
+)
 from ObserverUncertaintyLib.manifest import Manifest, ManifestError, read_manifest
 from ObserverUncertaintyLib.metrics import dice
 from ObserverUncertaintyLib.progress import Progress
 
 MINIMUM_CONTENT_OVERLAP = 0.5
 """Below this Dice of two sequences' foregrounds a warning says that they may not be aligned."""
+
+UNCOVERED_SHARE = 0.01
+"""From this fraction of the grid on a warning says that a sequence does not cover it."""
+
+CHANGED_VOLUME = 0.1
+"""A warning says when resampling changes a mask's volume by more than this fraction."""
 
 _COMPARED_PIXELS = 100
 """Rows and columns of which the foregrounds are compared, about."""
@@ -177,6 +191,8 @@ def _case_from_masks(
     first = next(iter(masks))
     loader = _Loader(name, first, options, sources)
     loader.grid = masks[first].grid
+    if options.resample:
+        loader.enlarge_grid(masks)
     raters = loader.raters(masks)
     true_mask = None if truth is None else loader.mask("truth", read_mask(truth), str(truth))
     return Case(
@@ -215,6 +231,7 @@ class _Loader:
         self.grid = fixed.grid
         arrays = []
         for sequence, volume in volumes.items():
+            self.warnings.extend(f"{self.case}: image {sequence}: {warning}" for warning in volume.warnings)
             if sequence == self.reference or (same_grid(self.grid, volume.grid) and not self.options.register):
                 arrays.append(volume.array)
                 continue
@@ -230,10 +247,24 @@ class _Loader:
                 self.notes.append(f"{self.case}: image {sequence} was resampled linearly to {self.reference}'s grid")
             else:
                 self._refuse(f"image {sequence} ({files[sequence]})", volume.grid)
-            arrays.append(resample(volume.array, volume.grid, self.grid, "linear", transform))
+            outside = background_value(volume.array)
+            self._warn_of_smaller_view(sequence, uncovered_share(volume.grid, self.grid, transform), outside)
+            arrays.append(resample(volume.array, volume.grid, self.grid, "linear", transform, outside))
         self._warn_of_blank(dict(zip(volumes, arrays, strict=True)))
         self._warn_of_poor_overlap(dict(zip(volumes, arrays, strict=True)))
         return np.stack(arrays)
+
+    def enlarge_grid(self, masks: Mapping[str, Mask]) -> None:
+        """Enlarge the first mask's grid where others reach beyond it, as cropped segmentations do."""
+        others = [(mask.array, mask.grid) for mask in masks.values() if mask.grid.dimension == self.grid.dimension]
+        enlarged = covering(self.grid, others)
+        if enlarged != self.grid:
+            before, after = (" x ".join(map(str, grid.size)) for grid in (self.grid, enlarged))
+            self.notes.append(
+                f"{self.case}: {self.reference}'s grid was enlarged from {before} to {after} voxels, to hold all that "
+                "the others drew"
+            )
+            self.grid = enlarged
 
     def raters(self, masks: Mapping[str, Mask]) -> NDArray[np.bool_]:
         """Every rater's mask on the reference's grid, shape (rater, k, j, i)."""
@@ -243,17 +274,44 @@ class _Loader:
     def mask(self, role: str, mask: Mask, file: str) -> NDArray[np.bool_]:
         """One mask on the reference's grid."""
         array = mask.array
+        self.warnings.extend(f"{self.case}: {role}: {warning}" for warning in mask.warnings)
         if not same_grid(self.grid, mask.grid):
             if not self.options.resample:
                 self._refuse(f"{role} ({file})", mask.grid)
             method = self.options.mask_interpolation
             array = resample(mask.array, mask.grid, self.grid, method)
             self.notes.append(f"{self.case}: {role} was resampled ({method}) to {self.reference}'s grid")
-            if mask.array.any() and not array.any():
-                self.warnings.append(f"{self.case}: {role} is empty on {self.reference}'s grid, though its file is not")
+            self._warn_of_lost_voxels(role, mask, array)
         if not mask.array.any():
             self.warnings.append(f"{self.case}: {role} drew nothing (empty mask)")
         return array
+
+    def _warn_of_lost_voxels(self, role: str, mask: Mask, array: NDArray[np.bool_]) -> None:
+        drawn = np.count_nonzero(mask.array) * mask.grid.voxel_volume_ml
+        outside = outside_ml(mask.array, mask.grid, self.grid)
+        left = np.count_nonzero(array) * self.grid.voxel_volume_ml
+        grid = f"{self.reference}'s grid"
+        if drawn and not left:
+            self.warnings.append(
+                f"{self.case}: {role} is empty on {grid}, though its file is not: of {drawn:.3g} mL drawn "
+                f"{outside:.3g} mL lie outside"
+            )
+        elif outside:
+            self.warnings.append(
+                f"{self.case}: {outside:.3g} of the {drawn:.3g} mL that {role} drew lie outside {grid} and are lost"
+            )
+        if left and abs(left - (drawn - outside)) > CHANGED_VOLUME * (drawn - outside):
+            self.warnings.append(
+                f"{self.case}: {role} has {left:.3g} mL on {grid}, {drawn - outside:.3g} mL as drawn: it is too small "
+                "for this grid, or for the way of resampling"
+            )
+
+    def _warn_of_smaller_view(self, sequence: str, share: float, value: float) -> None:
+        if share >= UNCOVERED_SHARE:
+            self.warnings.append(
+                f"{self.case}: image {sequence} does not cover {100 * share:.0f} % of {self.reference}'s grid; its "
+                f"background value {value:g} stands there"
+            )
 
     def _refuse(self, what: str, grid: Grid) -> None:
         require_same_grid(self.grid, f"{self.case}: {self.reference}", grid, f"{self.case}: {what}", _RESAMPLE_ADVICE)

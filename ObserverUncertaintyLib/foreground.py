@@ -38,6 +38,11 @@ def foreground(image: NDArray[np.float32]) -> NDArray[np.bool_]:
     return _large_filled_parts(content) if content.any() else np.ones(image.shape, dtype=bool)
 
 
+def background_value(image: NDArray[np.float32]) -> float:
+    """What stands around what an image shows: 0 if that marks the outside, else the lowest value, such as CT's air."""
+    return 0.0 if _zero_marks_outside(image) else float(image.min())
+
+
 def _zero_marks_outside(values: NDArray[np.float32]) -> bool:
     """Whether most of the slices' edge voxels are exactly 0, as skull stripping and resampling leave them."""
     edges = [values[:, [0, -1], :].ravel(), values[:, :, [0, -1]].ravel()]

@@ -146,6 +146,7 @@ def _train(request: TrainRequest, reporter: Reporter) -> None:
 
 def _register(request: RegisterRequest, result: Path, reporter: Reporter) -> None:
     from ObserverUncertaintyLib.alignment import register_rigid
+    from ObserverUncertaintyLib.foreground import background_value
     from ObserverUncertaintyLib.formats import read_image, write_image
     from ObserverUncertaintyLib.geometry import resample
     from ObserverUncertaintyLib.model_file import NOTICE
@@ -159,7 +160,8 @@ def _register(request: RegisterRequest, result: Path, reporter: Reporter) -> Non
         reporter.check_cancelled()
         moving = read_image(file)
         alignment = register_rigid(moving.array, moving.grid, fixed.array, fixed.grid)
-        moved = resample(moving.array, moving.grid, fixed.grid, "linear", alignment.transform)
+        outside = background_value(moving.array)
+        moved = resample(moving.array, moving.grid, fixed.grid, "linear", alignment.transform, outside)
         found[sequence] = {
             "rotation_degrees": alignment.rotation_degrees,
             "translation_mm": alignment.translation_mm,

@@ -228,7 +228,61 @@ def test_a_mask_that_resampling_empties_is_warned_about(tmp_path):
     mask = np.ones(GRID.shape, bool)
     images = {"T1": save(tmp_path / "t1.nrrd", head())}
     loaded = load_case("p1", images, {"anna": save(tmp_path / "a.nrrd", mask, far)}, options=RESAMPLE)
-    assert loaded.warnings == ("p1: rater anna is empty on T1's grid, though its file is not",)
+    expected = "p1: rater anna is empty on T1's grid, though its file is not: of 14.4 mL drawn 14.4 mL lie outside"
+    assert expected in loaded.warnings
+
+
+@pytest.mark.parametrize("with_image", [True, False])
+def test_what_a_rater_drew_beyond_the_grid_is_told_or_kept(tmp_path, with_image):
+    anna, ben = ball(x=-3), ball(x=3)
+    files = {}
+    for name, mask in (("anna", anna), ("ben", ben)):
+        where = np.argwhere(mask)
+        low, high = where.min(axis=0), where.max(axis=0) + 1
+        part = mask[tuple(slice(a, b) for a, b in zip(low, high, strict=True))]
+        origin = tuple((GRID.index_to_physical() @ [*low[::-1], 1])[:3].tolist())
+        files[name] = save(tmp_path / f"{name}.nrrd", part, replace(GRID, size=part.shape[::-1], origin=origin))
+    if with_image:
+        small = replace(GRID, size=(12, 20, 12))
+        image = save(tmp_path / "t1.nrrd", head(small), small)
+        loaded = load_case("p1", {"T1": image}, files, options=RESAMPLE)
+        lost = np.count_nonzero(ben[..., 12:]) * GRID.voxel_volume_ml
+        drawn = np.count_nonzero(ben) * GRID.voxel_volume_ml
+        expected = f"p1: {lost:.3g} of the {drawn:.3g} mL that rater ben drew lie outside T1's grid and are lost"
+        assert expected in loaded.warnings
+        return
+    for loaded in (load_case("p1", {}, files, options=RESAMPLE), load_raters(list(files.values()), RESAMPLE)):
+        assert np.count_nonzero(loaded.raters[0] | loaded.raters[1]) == np.count_nonzero(anna | ben)
+        assert loaded.raters.sum(axis=(1, 2, 3)).tolist() == [np.count_nonzero(anna), np.count_nonzero(ben)]
+        assert "anna's grid was enlarged from 13 x 11 x 7 to 19 x 11 x 7 voxels" in loaded.notes[0]
+        assert loaded.warnings == ()
+
+
+def test_a_structure_too_small_for_the_grid_is_warned_about(tmp_path):
+    coarse = replace(GRID, size=(6, 5, 12), spacing=(4.0, 5.0, 2.0))
+    mask = np.zeros(GRID.shape, bool)
+    mask[3:6, 8:11, 8:11] = True
+    images = {"T1": save(tmp_path / "t1.nrrd", head(coarse), coarse)}
+    loaded = load_case("p1", images, {"anna": save(tmp_path / "a.nrrd", mask)}, options=RESAMPLE)
+    assert any("rater anna has 0.12 mL on T1's grid, 0.0675 mL as drawn" in warning for warning in loaded.warnings)
+
+
+def test_outside_a_smaller_view_stands_air_and_it_is_told(tmp_path):
+    ct = np.where(ball(), 40, -1000).astype(np.float32)
+    small = replace(GRID, size=(18, 20, 12), origin=(-9.0, 7.5, 30.0))
+    files = {"T1": save(tmp_path / "t1.nrrd", head()), "CT": save(tmp_path / "ct.nrrd", ct[..., 3:21], small)}
+    loaded = load_case("p1", files, {}, options=RESAMPLE)
+    np.testing.assert_array_equal(loaded.image("CT"), ct)
+    assert "p1: image CT does not cover 25 % of T1's grid; its background value -1000 stands there" in loaded.warnings
+
+
+def test_what_a_files_header_says_badly_is_told_with_the_case(tmp_path):
+    path = tmp_path / "a.mha"
+    sitk.WriteImage(GRID.to_sitk(ball()), str(path))
+    path.write_bytes(path.read_bytes().replace(b"ElementSpacing", b"Element_pacing"))
+    images = {"T1": save(tmp_path / "t1.nrrd", head(), replace(GRID, spacing=(1.0, 1.0, 1.0)))}
+    (warning,) = load_case("p1", images, {"anna": path}).warnings
+    assert warning.startswith("p1: rater anna: the file's header gives no voxel size")
 
 
 def test_sequences_that_show_different_places_are_warned_about(tmp_path):
