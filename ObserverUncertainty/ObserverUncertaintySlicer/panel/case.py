@@ -133,7 +133,7 @@ class CaseSection(Section):
                         )
                     )
             gridOfVolume(node)
-            self.parameters.sequences = {**sequences, name: node}
+            self.loading.replaceSequences({**sequences, name: node})
             self.onVolumeChosen(node)
 
     def onSequenceItemChanged(self, item) -> None:
@@ -152,7 +152,8 @@ class CaseSection(Section):
     def onRemoveSequence(self) -> None:
         """Take the selected sequence out of the case; its volume stays in the scene."""
         selected = self._sequences.selected
-        self.parameters.sequences = {name: node for name, node in self.parameters.sequences.items() if name != selected}
+        sequences = self.parameters.sequences
+        self.loading.replaceSequences({name: node for name, node in sequences.items() if name != selected})
 
     def onMakeReference(self) -> None:
         """Put the selected sequence first."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
 from ObserverUncertaintySlicer.caseDisplay import showCase
 from ObserverUncertaintySlicer.caseFiles import LoadedCase, manifestCases
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
-from ObserverUncertaintySlicer.outlines import hideSegmentation
+from ObserverUncertaintySlicer.outlines import hideAllSegmentations, hideSegmentation
 from ObserverUncertaintySlicer.panel.alignmentCheck import AlignmentCheck
 from ObserverUncertaintySlicer.panel.fileDialogs import chosenCase, chosenCaseFolder, chosenManifest
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
@@ -17,9 +18,8 @@ from ObserverUncertaintySlicer.panel.leaving import hasUnsavedWork, mayLeaveWork
 from ObserverUncertaintySlicer.parameters import RaterChoice
 from ObserverUncertaintySlicer.sampleData import keptSampleCase
 
-_RESULTS = (
-    "fusedSegmentation",
-    "expertEntropy",
+_OF_RATERS = ("fusedSegmentation", "expertEntropy")
+_OF_IMAGES = (
     "probability",
     "segmentation",
     "predictiveEntropy",
@@ -60,7 +60,7 @@ class CaseLoading:
             parameters.caseName = case.name
             parameters.sequences = dict(case.sequences)
             parameters.raterChoices = [RaterChoice(rater) for rater in case.raters]
-            for name in _RESULTS:
+            for name in (*_OF_RATERS, *_OF_IMAGES):
                 setattr(parameters, name, None)
         finally:
             parameters.node.EndModify(wasModifying)
@@ -72,6 +72,29 @@ class CaseLoading:
         self.text = "\n".join(lines)
         self.section.forgetFailures()
         self.panel.update()
+
+    def replaceSequences(self, sequences: dict[str, Any]) -> None:
+        """Make these the case's sequences; without the reference so far, what was made of it is the case's no longer.
+
+        It may be another patient's. It stays in the scene, hidden.
+        """
+        parameters = self.panel.parameters
+        belongs = parameters.reference in sequences.values()
+        results = [] if belongs else [name for name in _OF_IMAGES if getattr(parameters, name) is not None]
+        if results and not mayLeaveWorkingCopy(parameters):
+            return
+        wasModifying = parameters.node.StartModify()
+        try:
+            parameters.sequences = sequences
+            for name in results:
+                setattr(parameters, name, None)
+        finally:
+            parameters.node.EndModify(wasModifying)
+        if results:
+            hidden = hideAllSegmentations(but=[rater.node for rater in parameters.raters])
+            text = _("The results so far are in the scene, and no longer this case's: its reference is another.")
+            self.text = " ".join([text, _("Hidden: {names}").format(names=", ".join(hidden))] if hidden else [text])
+            self.panel.update()
 
     def onLoadFolder(self) -> None:
         """Load a folder of images and masks."""

@@ -47,7 +47,7 @@ class CompareSection(Section):
         ui.metricsButton.connect("clicked()", self.onMetrics)
         self._cohortScores = PathField(ui.cohortScoresPath, self.onCohortPathChanged)
         ui.cohortChartButton.connect("clicked()", self.onCohortChart)
-        self._again.connect("timeout()", self.onCompare)
+        self._again.connect("timeout()", self._showAgain)
 
     def update(self) -> None:
         """Show what can be compared."""
@@ -182,6 +182,15 @@ class CompareSection(Section):
             views.restoreLayout()
         elif views is self._own:
             self._again.start()
+
+    def _showAgain(self) -> None:
+        try:
+            with waitCursor():
+                self._show()
+        except InputError:  # a click will tell why; a message out of a timer would be in the way of the brush
+            if self.views is not None:
+                self.views.restoreLayout()
+        self.panel.update()
 
     def _show(self) -> None:
         parameters = self.parameters

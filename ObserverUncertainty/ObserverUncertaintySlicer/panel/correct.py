@@ -108,7 +108,7 @@ class CorrectSection(Section):
             self._closeEditor()
         elif hasCopy and self.panel.isEntered and not self._isOnCopy():
             self._openEditor()
-        ui.editor.enabled = hasCopy
+        ui.editor.enabled = hasCopy and self._isOnCopy()
         author = parameters.correctionAuthor or setting("Author")
         if ui.authorEdit.text != author:
             ui.authorEdit.text = author
@@ -310,8 +310,8 @@ class CorrectSection(Section):
         editor.setSegmentationNode(copy.node)
         editor.setSourceVolumeNode(self.parameters.reference)
         editor.setupViewObservations()
-        editor.installKeyboardShortcuts()
         self._isOpen = True
+        self._onFocusChanged(None, slicer.app.focusWidget())
 
     def _closeEditor(self) -> None:
         self.exit()
@@ -319,9 +319,10 @@ class CorrectSection(Section):
 
     def _onFocusChanged(self, _old, new) -> None:
         """The editor's keys hold for the whole window, but not where they are typed into another step."""
-        if not self._isOpen or new is None:
+        if not self._isOpen:
             return
-        if any(section.widget.isAncestorOf(new) for section in self.panel.sections if section is not self):
+        others = [section.widget for section in self.panel.sections if section is not self]
+        if new is not None and any(widget.isAncestorOf(new) for widget in others):
             self.ui.editor.uninstallKeyboardShortcuts()
         else:
             self.ui.editor.installKeyboardShortcuts()

@@ -86,15 +86,14 @@ def check_a_segment_that_was_removed_is_told_beside_the_figures(desktop):
 
 
 def check_keys_of_the_editor_do_not_act_where_one_types_into_another_step(desktop):
-    slicer.app.setActiveWindow(desktop.window)  # without a window manager no window has the keyboard
     desktop.loadCase("case01")
     none = _shortcuts(desktop)
     desktop.panel.correct.ui.startButton.click()
     desktop.wait(lambda: _shortcuts(desktop) > none, what="the editor's keys")
-    desktop.panel.disagreement.ui.liveCheck.setFocus()
+    _focus(desktop, desktop.panel.disagreement.ui.liveCheck)
     # Otherwise Space on a check box would start an effect.
     desktop.wait(lambda: _shortcuts(desktop) == none, what="the keys to be given back to another step")
-    desktop.panel.correct.ui.commentEdit.setFocus()
+    _focus(desktop, desktop.panel.correct.ui.commentEdit)
     desktop.wait(lambda: _shortcuts(desktop) > none, what="the editor's keys again")
     slicer.util.selectModule("Data")
     desktop.wait(lambda: _shortcuts(desktop) == none, what="the keys to be given back to another module")
@@ -153,6 +152,19 @@ def _tilt(desktop, degrees):
         moved.SetAndObserveTransformNodeID(node.GetID())
     assert math.degrees(math.acos(transform.GetMatrix().GetElement(2, 2))) > degrees / 2
     desktop.settle()
+
+
+def _focus(desktop, widget):
+    """Give a widget the keyboard, which without a window manager no window has by itself."""
+
+    def hasFocus():
+        slicer.app.setActiveWindow(desktop.window)
+        widget.setFocus()
+        slicer.app.processEvents()
+        focused = slicer.app.focusWidget()
+        return focused is not None and focused.objectName == widget.objectName
+
+    desktop.wait(hasFocus, what=f"the focus of {widget.objectName}")
 
 
 def _shortcuts(desktop):

@@ -125,3 +125,27 @@ def _requireSame(desktop, expected, when):
         assert not different, (
             f"{different} pixels of {view} differ {when}: {np.argwhere(found[view] != expected[view])[:3]}"
         )
+
+
+def check_another_reference_lets_go_of_the_results_of_the_one_before(desktop):
+    """With images by Slicer's own readers nothing is loaded as a case: the sequences are exchanged one by one."""
+    desktop.loadCase(SECOND)
+    other = desktop.panel.parameters.reference
+    desktop.loadCase(FIRST)
+    desktop.showComparison()
+    ui, parameters = desktop.panel.case.ui, desktop.panel.parameters
+    result = parameters.segmentation
+    assert result.GetDisplayNode().GetVisibility()
+    desktop.panel.compare.ui.backButton.click()
+    ui.volumeSelector.setCurrentNode(other)
+    ui.nameCombo.setCurrentText("T1 of another")
+    ui.addSequenceButton.click()
+    assert parameters.segmentation is result, "the reference is still the same"
+    ui.sequencesTable.selectRow(0)
+    ui.removeSequenceButton.click()
+    desktop.settle()
+    assert parameters.predictiveEntropy is None
+    assert parameters.segmentation is None
+    assert not result.GetDisplayNode().GetVisibility()
+    assert "no longer this case's" in str(ui.loadedLabel.text)
+    assert slicer.mrmlScene.IsNodePresent(result)
