@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +16,11 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.alignment import register_rigid
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.errors import InputError, in_work
 from ObserverUncertaintyLib.foreground import background_value, foreground
 from ObserverUncertaintyLib.formats import Mask, read_image, read_mask, read_masks
+from ObserverUncertaintyLib.formats.marks import ResultKind, result_kind
+from ObserverUncertaintyLib.formats.references import Source, split_reference, stem
 from ObserverUncertaintyLib.geometry import (
     Grid,
     covering,
@@ -25,7 +30,7 @@ from ObserverUncertaintyLib.geometry import (
     same_grid,
     uncovered_share,
 )
-from ObserverUncertaintyLib.manifest import Manifest, ManifestError, read_manifest
+from ObserverUncertaintyLib.manifest import CaseFiles, Manifest, ManifestError, read_manifest, refuse_shared_files
 from ObserverUncertaintyLib.metrics import dice
 from ObserverUncertaintyLib.progress import Progress
 
@@ -40,6 +45,12 @@ CHANGED_VOLUME = 0.1
 
 _COMPARED_PIXELS = 100
 """Rows and columns of which the foregrounds are compared, about."""
+
+_RESULTS = {
+    ResultKind.FUSED: "a fused mask",
+    ResultKind.ENTROPY: "a map of the raters' entropy",
+    ResultKind.PREDICTED: "a model's prediction",
+}
 
 _RESAMPLE_ADVICE = "Give the files of one grid, or let this one be resampled onto the other's."
 
@@ -134,13 +145,18 @@ def load_case(
         options: what may be resampled or registered.
 
     Raises:
-        InputError: a file is missing, unreadable, not a mask, or lies on another grid.
+        InputError: a file is missing, unreadable, not a mask, lies on another grid, is two things at once, or is a
+            result among drawings.
     """
+    sources = {rater: str(file) for rater, file in raters.items()}
+    files = CaseFiles(name, {sequence: str(file) for sequence, file in images.items()}, sources)
+    refuse_shared_files(name, {**files.by_role(), **({} if truth is None else {"truth": truth})})
     masks = {rater: read_mask(file) for rater, file in raters.items()}
+    _refuse_results(name, masks, sources)
     if not images:
-        return _case_from_masks(name, masks, options, {rater: str(file) for rater, file in raters.items()}, truth)
+        return _case_from_masks(name, masks, options, sources, truth)
     reference = reference or next(iter(images))
-    loader = _Loader(name, reference, options, {rater: str(file) for rater, file in raters.items()})
+    loader = _Loader(name, reference, options, sources)
     arrays = loader.images(images)
     case = Case(
         name=name,
@@ -162,21 +178,71 @@ def load_raters(files: Sequence[str | Path], options: LoadOptions = LoadOptions(
         options: what may be resampled; the first mask's grid is the case's grid.
 
     Raises:
-        InputError: a file is missing, unreadable, not a mask, or lies on another grid.
+        InputError: a file is missing, unreadable, not a mask, lies on another grid, is given twice, or is a result
+            among drawings; or the files' segments are several structures of each rater.
     """
+    refuse_shared_files("raters", {f"rater {number}": file for number, file in enumerate(files, 1)})
+    read = [(file, read_masks(file)) for file in files]
+    warnings = _warn_of_structures(read)
+    shared = Counter(mask.name for _file, found in read for mask in found)
     masks: dict[str, Mask] = {}
     sources: dict[str, str] = {}
-    for file in files:
-        for mask in read_masks(file):
-            name = _unused_name(mask.name, Path(file), masks)
+    for file, found in read:
+        path, _selection = split_reference(file)
+        for mask in found:
+            name = mask.name
+            if shared[name] > 1 and name != stem(path):
+                name = stem(path) if len(found) == 1 else f"{stem(path)} {name}"
+            name = _unused_name(name, path, masks)
             masks[name], sources[name] = mask, str(file)
-    return _case_from_masks("raters", masks, options, sources)
+    _refuse_results("raters", masks, sources)
+    case = _case_from_masks("raters", masks, options, sources)
+    return replace(case, warnings=warnings + case.warnings)
+
+
+def _warn_of_structures(read: Sequence[tuple[str | Path, list[Mask]]]) -> tuple[str, ...]:
+    """Refuse segments of several files that share their names: these are structures, and no raters."""
+    several = [(file, [mask.name for mask in found]) for file, found in read if len(found) > 1]
+    if len(read) < 2 or not several:
+        return ()
+    in_files = Counter(name for _file, found in read for name in {mask.name.casefold() for mask in found})
+    for file, names in several:
+        if any(in_files[name.casefold()] > 1 for name in names):
+            raise InputError(
+                f"{file} holds {len(names)} segments ({', '.join(names)}), and another file has one of the same name: "
+                "these are structures, not raters. Fuse one structure at a time: pick it in each file, as in "
+                f"{Path(file).name}#{names[0]}"
+            )
+    return tuple(
+        f"raters: {', '.join(names)} are segments of one file, and each is taken as a rater; if they are structures, "
+        "pick one of them with '#' and its name"
+        for _file, names in several
+    )
+
+
+def _refuse_results(case: str, masks: Mapping[str, Mask], sources: Mapping[str, str]) -> None:
+    """Refuse what was computed among what was drawn; results alone may be compared and fused like drawings."""
+    kinds = {rater: result_kind(sources[rater], mask.array) for rater, mask in masks.items()}
+    results = {rater: kind for rater, kind in kinds.items() if kind is not None}
+    if not results or len(results) == len(masks):
+        return
+    rater, kind = next(iter(results.items()))
+    raise InputError(
+        f"{case}: {sources[rater]} is no rater's drawing, but {_RESULTS[kind]}, a result of this program; beside those "
+        "who drew it would count as one more rater. Leave it out. To compare a result with raters, evaluate it; a mask "
+        "that is known to be true is the manifest's truth."
+    )
 
 
 def _unused_name(name: str, file: Path, taken: Mapping[str, Mask]) -> str:
     """A rater's name that no other has: two files may be called alike in different folders."""
-    candidates = [name, f"{file.absolute().parent.name}/{name}", *(f"{name} ({n})" for n in range(2, 99))]
-    return next(candidate for candidate in candidates if candidate not in taken)
+
+    def candidates() -> Iterator[str]:
+        yield name
+        yield f"{file.absolute().parent.name}/{name}"
+        yield from (f"{name} ({number})" for number in count(2))
+
+    return next(candidate for candidate in candidates() if candidate not in taken)
 
 
 def _case_from_masks(
@@ -284,6 +350,10 @@ class _Loader:
             self._warn_of_lost_voxels(role, mask, array)
         if not mask.array.any():
             self.warnings.append(f"{self.case}: {role} drew nothing (empty mask)")
+        elif mask.array.all():
+            self.warnings.append(
+                f"{self.case}: {role} marks every voxel; the file may be an image of one value, and no mask"
+            )
         return array
 
     def _warn_of_lost_voxels(self, role: str, mask: Mask, array: NDArray[np.bool_]) -> None:
@@ -355,12 +425,19 @@ class Cohort:
         known = manifest.case_names()
         unknown = [case for case in cases or () if case not in known]
         if unknown:
+            looks = {unicodedata.normalize("NFC", case) for case in known}
+            alike = [case for case in unknown if unicodedata.normalize("NFC", case) in looks]
             raise ManifestError(
                 f"{manifest.path}: no such case: {', '.join(unknown)}. The cohort has: {', '.join(known)}."
+                + (f" {alike[0]} only looks alike: it is written in another Unicode form." if alike else "")
             )
+        repeated = sorted(case for case, times in Counter(cases or ()).items() if times > 1)
+        if repeated:
+            raise ManifestError(f"{manifest.path}: chosen more than once: {', '.join(repeated)}. Name each case once.")
         self.case_names = known if cases is None else tuple(cases)
         # Every pattern is resolved before long work begins, so that the last case's missing file is found first.
         self._files = {case: manifest.files(case) for case in self.case_names}
+        self._refuse_shared_files(known)
         # All cases count, not only the chosen ones: a rater may well have drawn none of those.
         for rater in manifest.raters:
             if not any(manifest.rater_file(case, rater) for case in known):
@@ -373,6 +450,25 @@ class Cohort:
                 f'{manifest.path}: the truth has no file in any case: "{manifest.truth}" matches nothing. Check truth '
                 "in [cohort]."
             )
+
+    def _refuse_shared_files(self, known: Sequence[str]) -> None:
+        """Refuse a file that a chosen case shares with any other: one of the two is read as another patient's."""
+        owners: dict[tuple[object, ...], list[tuple[str, str, str, Source]]] = {}
+        for case in dict.fromkeys((*self.case_names, *known)):
+            try:
+                files = self._files.get(case) or self.manifest.files(case)
+            except ManifestError:
+                continue  # another case's trouble
+            for role, file in files.by_role().items():
+                source = Source.of(file)
+                for other, other_role, other_file, other_source in owners.get(source.identity, ()):
+                    if other != case and other in self._files and source.overlaps(other_source):
+                        also = "" if file == other_file else f" and {other_file}, which are one file"
+                        raise ManifestError(
+                            f"{self.manifest.path}: {other} ({other_role}) and {case} ({role}) are given the same "
+                            f"file: {file}{also}. No file belongs to two cases; check the patterns, links and cases."
+                        )
+                owners.setdefault(source.identity, []).append((case, role, file, source))
 
     @classmethod
     def open(cls, manifest: str | Path, cases: Sequence[str] | None = None) -> Cohort:
@@ -392,22 +488,28 @@ class Cohort:
         """The sequences' names in channel order."""
         return tuple(self.manifest.images)
 
+    def files(self, case: str) -> CaseFiles:
+        """The files of one of the cases."""
+        return self._files[case]
+
     def load_images(self, case: str, options: LoadOptions = LoadOptions()) -> Case:
         """Load one case of the cohort without its raters and truth, as prediction needs it."""
         files = self._files[case]
-        return load_case(case, files.images, {}, reference=self.manifest.reference, options=options)
+        with in_work(f"case {case}"):
+            return load_case(case, files.images, {}, reference=self.manifest.reference, options=options)
 
     def load(self, case: str, options: LoadOptions = LoadOptions()) -> Case:
         """Load one case of the cohort; raises InputError for files that cannot be used as they are."""
         files = self._files[case]
-        loaded = load_case(
-            case,
-            files.images,
-            files.raters,
-            truth=files.truth,
-            reference=self.manifest.reference,
-            options=options,
-        )
+        with in_work(f"case {case}"):
+            loaded = load_case(
+                case,
+                files.images,
+                files.raters,
+                truth=files.truth,
+                reference=self.manifest.reference,
+                options=options,
+            )
         missing = tuple(f"{case}: rater {rater} has no file for this case" for rater in files.missing_raters)
         if self.manifest.truth and files.truth is None:
             missing += (f"{case}: the truth has no file for this case",)

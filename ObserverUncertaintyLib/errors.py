@@ -1,4 +1,10 @@
-"""The errors this library raises on purpose; everything else is a bug."""
+"""The errors this library raises on purpose; everything else is a bug, and says what was in work."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_IN_WORK = "in work: "
 
 
 class ObserverUncertaintyError(Exception):
@@ -22,3 +28,21 @@ class DeviceError(ObserverUncertaintyError):
 
 class Cancelled(ObserverUncertaintyError):  # noqa: N818  (an outcome the user asked for, not a failure)
     """The user asked the work to stop; what was complete so far is kept."""
+
+
+@contextmanager
+def in_work(what: str | Path) -> Iterator[None]:
+    """Let an error that nobody foresaw say which file or case was in work when it came; `works_of` reads it."""
+    try:
+        yield
+    except ObserverUncertaintyError:
+        raise
+    except Exception as error:
+        error.add_note(f"{_IN_WORK}{what}")
+        raise
+
+
+def works_of(error: BaseException) -> list[str]:
+    """The files and cases that were in work when an error came, the innermost first."""
+    notes = getattr(error, "__notes__", [])
+    return list(dict.fromkeys(note.removeprefix(_IN_WORK) for note in notes if note.startswith(_IN_WORK)))

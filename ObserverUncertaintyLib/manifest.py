@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import fnmatch
 import glob
+import os
 import re
 import tomllib
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.files import expand_home, why_absent
+from ObserverUncertaintyLib.formats.references import Source
 
 _COHORT_KEYS = {
     "name": str,
@@ -49,6 +55,32 @@ class CaseFiles:
     raters: dict[str, str]
     missing_raters: tuple[str, ...] = ()
     truth: str | None = None
+
+    def by_role(self) -> dict[str, str]:
+        """Every file reference by what it is to the case, such as "image T1", "rater anna" or "truth"."""
+        images = {f"image {name}": file for name, file in self.images.items()}
+        raters = {f"rater {name}": file for name, file in self.raters.items()}
+        return {**images, **raters, **({} if self.truth is None else {"truth": self.truth})}
+
+
+def refuse_shared_files(case: str, roles: Mapping[str, str | Path]) -> None:
+    """Refuse one file that is two things to a case, known by the file itself and not by its name.
+
+    Args:
+        case: the case's name, for the text.
+        roles: file references by what they are to the case, such as "rater anna".
+
+    Raises:
+        InputError: two roles have the same file, or the same segment of one.
+    """
+    sources = {role: Source.of(file) for role, file in roles.items()}
+    for (role, file), (other_role, other_file) in combinations(roles.items(), 2):
+        if sources[role].overlaps(sources[other_role]):
+            where = str(file) if str(file) == str(other_file) else f"{file} and {other_file}, which are one file"
+            raise InputError(
+                f"{case}: {role} and {other_role} are the same file: {where}. Each needs a file of its own; correct "
+                "the one that was copied, or leave it out."
+            )
 
 
 @dataclass(frozen=True)
@@ -90,6 +122,8 @@ class Manifest:
             names = self._names_in_pattern(pattern, self.cases)
         else:
             folders = self._glob(self.root, self.cases)
+            for folder in folders:
+                self._refuse_broken_link(folder, "cases")
             names = {folder.relative_to(self.root).as_posix() for folder in folders if folder.is_dir()}
         if not names:
             raise ManifestError(
@@ -108,13 +142,18 @@ class Manifest:
                 "Check the pattern in [images], or list the cases that are complete in cases = [...]."
             )
         raters = {rater: self.rater_file(case, rater) for rater in self.raters}
-        return CaseFiles(
+        files = CaseFiles(
             name=case,
             images=images,
             raters={rater: found for rater, found in raters.items() if found is not None},
             missing_raters=tuple(rater for rater, found in raters.items() if found is None),
             truth=self.truth_file(case),
         )
+        try:
+            refuse_shared_files(case, files.by_role())
+        except InputError as error:
+            raise ManifestError(f"{self.path}: {error}") from None
+        return files
 
     def missing_images(self, case: str) -> tuple[str, ...]:
         """The sequences that a case lacks; without them it cannot be loaded."""
@@ -143,29 +182,80 @@ class Manifest:
         """The one file (with its #segment) that a pattern means for a case, or None."""
         file_pattern, hash_sign, segment = pattern.partition("#")
         path = self._path(case, file_pattern)
-        if not _WILDCARDS.search(file_pattern):
-            return f"{path}{hash_sign}{segment}" if path.exists() else None
-        if "{case}" in file_pattern:
-            matches = self._glob(self.root, file_pattern.replace("{case}", glob.escape(case)))
-        else:
-            matches = self._glob(self.root / case, file_pattern)
+        try:
+            if not _WILDCARDS.search(file_pattern):
+                found = path if path.exists() else None
+            else:
+                found = self._resolve_wildcards(case, file_pattern, role)
+            reason = why_absent(path) if found is None else None
+        except OSError as error:
+            raise ManifestError(
+                f"{self.path}: {role} of case {case} cannot be looked for at {path} ({error.strerror or error}). Check "
+                "the pattern, and that you may open the folder."
+            ) from error
+        if reason is not None:
+            raise ManifestError(f"{self.path}: {role} of case {case} is not at {path}: {reason}.")
+        return None if found is None else f"{found}{hash_sign}{segment}"
+
+    def _resolve_wildcards(self, case: str, pattern: str, role: str) -> Path | None:
+        """The one file that a pattern with wildcards matches for a case and that is no other case's, or None."""
+        matches = self._matches(case, pattern)
+        if "{case}" in pattern:
+            # "P1*" matches the file of P10 too, whose name says more.
+            shown = [match.as_posix() for match in matches]
+            for other in self._known_cases if matches else ():
+                if other == case or case not in other or not any(other in path for path in shown):
+                    continue
+                theirs = self._matches(other, pattern)
+                matches = [match for match in matches if match not in theirs]
         if len(matches) > 1:
             listing = "\n".join(f"  {match}" for match in matches)
             raise ManifestError(
                 f'{self.path}: the pattern "{pattern}" of {role} matches {len(matches)} files for case {case}:\n'
                 f"{listing}\nMake the pattern match one file for each case."
             )
-        return f"{matches[0]}{hash_sign}{segment}" if matches else None
+        if not matches:
+            return None
+        self._refuse_broken_link(matches[0], f"{role} of case {case}")
+        if "{case}" in pattern and _number_goes_on(case, pattern, matches[0].as_posix()):
+            raise ManifestError(
+                f'{self.path}: the pattern "{pattern}" of {role} matches for case {case} only {matches[0]}, whose '
+                f"number goes on, so that it seems to be of another case. Write what follows the name, as in "
+                f'"{pattern.replace("{case}*", "{case}_*")}", or move the file away.'
+            )
+        return matches[0]
+
+    @cached_property
+    def _known_cases(self) -> tuple[str, ...]:
+        try:
+            return self.case_names()
+        except ManifestError:
+            return ()
+
+    def _matches(self, case: str, pattern: str) -> list[Path]:
+        if "{case}" in pattern:
+            return self._glob(self.root, pattern.replace("{case}", glob.escape(case)))
+        return self._glob(self.root / case, pattern)
+
+    def _refuse_broken_link(self, path: Path, what: str) -> None:
+        if path.is_symlink() and not path.exists():
+            raise ManifestError(f"{self.path}: {what}: {why_absent(path)}.")
 
     def _glob(self, folder: Path, pattern: str) -> list[Path]:
-        """The paths that a pattern matches, sorted; it starts from the folder unless it is absolute."""
+        """The paths that a pattern matches, sorted; it starts from the folder unless it is absolute.
+
+        As in a shell, a wildcard stands for no hidden file: those are of the system or of an interrupted copy.
+        """
         anchor = Path(pattern).anchor
         if anchor:
             folder, pattern = Path(anchor), pattern[len(anchor) :]
         try:
-            return sorted(folder.glob(pattern))
+            found = sorted(folder.glob(pattern))
         except ValueError as error:
             raise ManifestError(f'{self.path}: "{pattern}" is not a pattern that can be searched: {error}.') from error
+        if any(part.startswith(".") for part in Path(pattern).parts):
+            return found
+        return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
     def _names_in_pattern(self, pattern: str, cases: str) -> set[str]:
         """The case names for which files exist, read off the first image's pattern."""
@@ -220,12 +310,12 @@ def read_manifest(path: str | Path) -> Manifest:
     return Manifest(
         path=path,
         name=cohort["name"],
-        root=(path.parent / cohort.get("root", ".")).resolve(),
+        root=Path(os.path.realpath(path.parent / expand_home(cohort.get("root", ".")))),
         cases=_case_names(path, cohort["cases"]),
         label=cohort.get("label", "structure"),
         images=images,
         raters=_patterns(path, content, "raters"),
-        truth=cohort.get("truth"),
+        truth=None if cohort.get("truth") is None else expand_home(cohort["truth"]),
         reference=reference,
         skull_stripped=cohort.get("skull_stripped"),
         simulated=cohort.get("simulated", False),
@@ -246,7 +336,8 @@ def _patterns(path: Path, content: Mapping[str, Any], table: str) -> dict[str, s
     for name, pattern in patterns.items():
         if not isinstance(pattern, str) or not pattern:
             raise ManifestError(f"{path}: {name} in [{table}] must be a file pattern in quotes, not {pattern!r}.")
-    return patterns
+    _refuse_look_alikes(path, patterns, f"[{table}]")
+    return {name: expand_home(pattern) for name, pattern in patterns.items()}
 
 
 def _case_names(path: Path, cases: str | list[Any]) -> str | tuple[str, ...]:
@@ -262,7 +353,37 @@ def _case_names(path: Path, cases: str | list[Any]) -> str | tuple[str, ...]:
     repeated = sorted({name for name in cases if cases.count(name) > 1})
     if repeated:
         raise ManifestError(f"{path}: cases lists {', '.join(repeated)} more than once.")
+    _refuse_look_alikes(path, cases, "cases")
     return tuple(cases)
+
+
+def _refuse_look_alikes(path: Path, names: Iterable[str], where: str) -> None:
+    """Refuse two names that a reader cannot tell apart: in results they would be one."""
+    seen: set[str] = set()
+    for name in names:
+        looks = unicodedata.normalize("NFC", name)
+        if looks in seen:
+            raise ManifestError(
+                f"{path}: {where} has two names that look alike ({name}) and differ only in their Unicode form. Rename "
+                "one of them."
+            )
+        seen.add(looks)
+
+
+def _number_goes_on(case: str, pattern: str, found: str) -> bool:
+    """Whether the case's name, where it stands in a file's path, is part of a longer number: P1 in P10_ben.nii.gz."""
+    before, _, after = pattern.partition("{case}")
+    places = [place.span() for place in re.finditer(re.escape(case), found)]
+    if not places:
+        return False
+    goes_on = [
+        (case[-1:].isdigit() and after[:1] in ("*", "?", "[") and found[end : end + 1].isdigit())
+        or (
+            case[:1].isdigit() and before[-1:] in ("*", "?", "]") and re.search(r"[1-9]\d*$", found[:start]) is not None
+        )
+        for start, end in places
+    ]
+    return all(goes_on)
 
 
 def _is_below(name: str) -> bool:

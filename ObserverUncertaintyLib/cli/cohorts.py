@@ -10,8 +10,9 @@ from typing import Annotated
 import typer
 
 from ObserverUncertaintyLib.cli.console import ConsoleProgress, print_result
-from ObserverUncertaintyLib.cli.options import Device, Json, Overwrite, Processes, Resume
+from ObserverUncertaintyLib.cli.options import Device, Json, Overwrite, Processes, Resume, path
 from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.files import identity
 from ObserverUncertaintyLib.memory import processes_that_fit
 
 simulate = typer.Typer(help="Simulate cohorts with several raters.", no_args_is_help=True, rich_markup_mode=None)
@@ -24,7 +25,7 @@ def _simulate() -> None:
 
 @simulate.command()
 def cavities(
-    out: Annotated[Path, typer.Option(help="Folder for the cohort; its manifest is cohort.toml.")],
+    out: Annotated[Path, typer.Option(parser=path, help="Folder for the cohort; its manifest is cohort.toml.")],
     cases: Annotated[int, typer.Option(min=1, help="Number of patients.")] = 12,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same cohort.")] = 0,
     spacing: Annotated[float, typer.Option(help="Voxel size within an axial slice, in mm.")] = 1.5,
@@ -32,8 +33,9 @@ def cavities(
     anatomy: Annotated[
         list[Path] | None,
         typer.Option(
+            parser=path,
             help="Folder of a real patient's skull-stripped images (T1.nii.gz, FLAIR.nrrd, ...) instead of the brain "
-            "template; may be given several times, and the cases take them in turn."
+            "template; may be given several times, and the cases take them in turn.",
         ),
     ] = None,
     processes: Processes = None,
@@ -57,6 +59,12 @@ def cavities(
     from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
     from ObserverUncertaintyLib.simulation.real_brain import read_real_brain
 
+    for folder in anatomy or ():
+        if any(identity(above) == identity(out) for above in (folder, *folder.absolute().parents)):
+            raise InputError(
+                f"{out} would be written into, but the anatomy {folder} lies in it and is never written over. Give "
+                "another folder."
+            )
     settings = replace(CavitySettings(), in_plane_spacing_mm=spacing, slice_thickness_mm=thickness)
     brains = [read_real_brain(folder) for folder in anatomy or ()]
     if len({brain.sequences for brain in brains}) > 1:
@@ -84,7 +92,7 @@ def cavities(
 
 @simulate.command()
 def shapes(
-    out: Annotated[Path, typer.Option(help="Folder for the cohort; its manifest is cohort.toml.")],
+    out: Annotated[Path, typer.Option(parser=path, help="Folder for the cohort; its manifest is cohort.toml.")],
     cases: Annotated[int, typer.Option(min=1, help="Number of samples.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same cohort.")] = 0,
     width: Annotated[int, typer.Option(min=16, help="Pixels in a row and in a column.")] = 256,
@@ -120,7 +128,7 @@ def shapes(
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")],
+    out: Annotated[Path, typer.Option(parser=path, help="Folder for everything the demo makes.")],
     seed: Annotated[int, typer.Option(min=0, help="Of the cohort, the training and the dropout masks.")] = 0,
     device: Device = "auto",
     resume: Resume = False,

@@ -11,7 +11,7 @@ import typer
 
 from ObserverUncertaintyLib.cases import MaskInterpolation
 from ObserverUncertaintyLib.cli.console import ConsoleProgress, print_result
-from ObserverUncertaintyLib.cli.options import Device, Json, Masks, Register, Resample, Resume, load_options
+from ObserverUncertaintyLib.cli.options import Device, Json, Masks, Register, Resample, Resume, load_options, path
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.experiments.cavity.arms import ARMS, read_arm
 from ObserverUncertaintyLib.experiments.cavity.settings import PRESETS, Preset
@@ -30,7 +30,7 @@ def _experiment() -> None:
 
 @experiment.command()
 def synthetic(
-    out: Annotated[Path, typer.Option(help="Folder for samples, models, tables and figures.")],
+    out: Annotated[Path, typer.Option(parser=path, help="Folder for samples, models, tables and figures.")],
     parts: Annotated[
         str, typer.Option(help="What to do, of table1, extras and sweeps, separated by commas.")
     ] = "table1",
@@ -127,9 +127,9 @@ def synthetic(
 
 @experiment.command()
 def cavity(
-    out: Annotated[Path, typer.Option(help="Folder for models, predictions, tables and figures.")],
+    out: Annotated[Path, typer.Option(parser=path, help="Folder for models, predictions, tables and figures.")],
     manifest: Annotated[
-        Path | None, typer.Argument(help="The cohort's manifest, a .toml file (see docs/data.md).")
+        Path | None, typer.Argument(parser=path, help="The cohort's manifest, a .toml file (see docs/data.md).")
     ] = None,
     simulate: Annotated[bool, typer.Option("--simulate", help="Simulated patients instead of a manifest.")] = False,
     preset: Annotated[

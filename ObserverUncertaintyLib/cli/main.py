@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import platform
 import sys
+import tempfile
+import traceback
 from typing import Annotated
 
 import typer
 
 from ObserverUncertaintyLib import __version__
 from ObserverUncertaintyLib.cli import cohorts, experiments, models, raters
-from ObserverUncertaintyLib.errors import Cancelled, InputError, ObserverUncertaintyError
+from ObserverUncertaintyLib.errors import Cancelled, InputError, ObserverUncertaintyError, works_of
 from ObserverUncertaintyLib.memory import keep_freed_memory
 
 app = typer.Typer(
@@ -56,6 +60,40 @@ def main() -> None:
         _fail(str(error), 1)
     except ObserverUncertaintyError as error:
         _fail(f"error: {error}", 1)
+    except OSError as error:
+        # What the system says of a file is about the user's files, not about the program.
+        _fail(_unforeseen(error), 1 if error.filename is None else 2)
+    except Exception as error:  # noqa: BLE001  (the one place that catches what nobody foresaw)
+        _fail(_unforeseen(error), 1)
+
+
+def _unforeseen(error: Exception) -> str:
+    """What a user is told of an error that nobody foresaw: what was in work, and where the traceback lies."""
+    files = [str(file) for file in (getattr(error, "filename", None),) if file is not None]
+    works = list(dict.fromkeys([*files, *works_of(error)]))
+    place = f" at {', in '.join(works)}" if works else ""
+    if isinstance(error, OSError) and files:
+        what = (
+            f"error: {place.removeprefix(' at ')}: {error.strerror or error}. Check the file, its folder and the disk."
+        )
+    elif isinstance(error, MemoryError):
+        what = f"error: the memory is not enough{place}. Close other programs, or give smaller images."
+    else:
+        what = f"error: this should not have happened{place}: {type(error).__name__}: {error}"
+    return f"{what}\n{_log(error)}"
+
+
+def _log(error: Exception) -> str:
+    """Keep the traceback in a file of its own, and say where it lies."""
+    text = "".join(traceback.format_exception(error))
+    about = f"observer-uncertainty {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    try:
+        handle, name = tempfile.mkstemp(prefix="observer-uncertainty-", suffix=".log")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(f"{about}\n{' '.join(sys.argv)}\n\n{text}")
+    except OSError:
+        return text
+    return f"What helps to find the reason is in {name}; it names files of yours."
 
 
 def _fail(text: str, code: int) -> None:

@@ -22,9 +22,14 @@ from ObserverUncertaintyLib.cli.options import (
     Resume,
     case_list,
     load_options,
+    path,
 )
 from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.files import REPORT_FILE, refuse_inputs_as_outputs, refuse_long_names
+from ObserverUncertaintyLib.formats.marks import predicted_files
+from ObserverUncertaintyLib.formats.references import split_reference
 from ObserverUncertaintyLib.fusion import FusionMethod, Tie
+from ObserverUncertaintyLib.manifest import CaseFiles
 from ObserverUncertaintyLib.preprocessing import Crop, IntensityNorm, SliceAxis
 from ObserverUncertaintyLib.report.tables import prepare_score_files, score_table, without_nan, write_scores
 from ObserverUncertaintyLib.settings import (
@@ -46,7 +51,7 @@ _DEFAULTS = TrainingSettings()
 def train(
     manifest: Manifest,
     fusion: Annotated[FusionMethod, typer.Option(help="What training sees as label; none draws one rater at random.")],
-    out: Annotated[Path, typer.Option(help="Folder for the model.")],
+    out: Annotated[Path, typer.Option(parser=path, help="Folder for the model.")],
     cases: Cases = None,
     validation_cases: Annotated[
         str | None, typer.Option(help="Cases whose loss is recorded after each epoch; they decide nothing.")
@@ -143,8 +148,16 @@ def train(
         precision=precision,
     )
     chosen = choose_device(device)
-    validation_names = case_list(validation_cases)
-    cohort = Cohort.open(manifest, case_list(cases)).without(validation_names or ())
+    training_names, validation_names = case_list(cases), case_list(validation_cases)
+    if both := [name for name in training_names or () if name in (validation_names or ())]:
+        raise InputError(
+            f"{', '.join(both)}: in --cases and in --validation-cases. A case is trained on or validated on, not both; "
+            "leave it out of one of the two."
+        )
+    validation = Cohort.open(manifest, validation_names) if validation_names else None
+    cohort = Cohort.open(manifest, training_names).without(validation_names or ())
+    if not cohort.case_names:
+        raise InputError("--validation-cases names every case, so that none is left to train on. Leave some out.")
     options = load_options(resample, masks, register)
     with ConsoleProgress().running() as progress:
         result = train_model(
@@ -155,7 +168,7 @@ def train(
             label=cohort.manifest.label,
             skull_stripped=cohort.manifest.skull_stripped,
             simulated=cohort.manifest.simulated,
-            validation=Cohort.open(manifest, validation_names).load_all(options, progress) if validation_names else (),
+            validation=validation.load_all(options, progress) if validation else (),
             device=str(chosen),
             resume=resume,
             overwrite=overwrite,
@@ -175,10 +188,10 @@ def train(
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="Folder of the trained model.")],
-    out: Annotated[Path, typer.Option(help="Folder for the predictions, one sub-folder a case.")],
+    model: Annotated[Path, typer.Argument(parser=path, help="Folder of the trained model.")],
+    out: Annotated[Path, typer.Option(parser=path, help="Folder for the predictions, one sub-folder a case.")],
     manifest: Annotated[
-        Path | None, typer.Argument(help="The cohort's manifest; raters are not needed. Or give --image.")
+        Path | None, typer.Argument(parser=path, help="The cohort's manifest; raters are not needed. Or give --image.")
     ] = None,
     image: Annotated[
         list[str] | None, typer.Option(help="An image of a single case, as SEQUENCE=FILE; once a sequence.")
@@ -231,9 +244,15 @@ def predict(
     images = _images(image or [])
     if not re.fullmatch(r"[^/\\]+", name) or name in (".", ".."):
         raise InputError(f'--name "{name}" becomes a folder below --out, so it must be a plain name.')
+    refuse_long_names(Path(name))
     if (manifest is None) == (not images):
         raise InputError("Give either a manifest, or the images of one case as --image SEQUENCE=FILE.")
     cohort = Cohort.open(manifest, case_list(cases)) if manifest else None
+    refuse_inputs_as_outputs([out], {"the model": model})
+    given = {case: cohort.files(case) for case in cohort.case_names} if cohort else {name: _single(name, images)}
+    for case, files in given.items():
+        # With --overwrite the maps may take the names of files that lie in the case's folder.
+        refuse_inputs_as_outputs(predicted_files(out / case), _read_files(files))
 
     def load(case: str) -> Case:
         return cohort.load_images(case, options) if cohort else load_case(case, images, {}, options=options)
@@ -270,9 +289,13 @@ def predict(
 
 
 def evaluate(
-    predictions: Annotated[Path, typer.Argument(help="Folder with CASE/probability.nii.gz, from predict or any tool.")],
+    predictions: Annotated[
+        Path, typer.Argument(parser=path, help="Folder with CASE/probability.nii.gz, from predict or any tool.")
+    ],
     manifest: Manifest,
-    out: Annotated[Path, typer.Option(help="The scores: FILE.csv or FILE.json; the other is written beside it.")],
+    out: Annotated[
+        Path, typer.Option(parser=path, help="The scores: FILE.csv or FILE.json; the other is written beside it.")
+    ],
     cases: Cases = None,
     resample: Resample = False,
     masks: Masks = MaskInterpolation.NEAREST,
@@ -290,6 +313,9 @@ def evaluate(
 
     prepare_score_files(out, overwrite=overwrite)
     cohort = Cohort.open(manifest, case_list(cases))
+    reports = {f"the report of case {case}": predictions / case / REPORT_FILE for case in cohort.case_names}
+    read = {"the manifest": manifest, "the predictions' settings": predictions / "settings.json", **reports}
+    refuse_inputs_as_outputs([out.with_suffix(".csv"), out.with_suffix(".json")], read)
     with ConsoleProgress().running() as progress:
         evaluation = evaluate_folder(predictions, cohort, load_options(resample, masks, register), progress)
     csv_path, json_path = write_scores(out, evaluation)
@@ -297,6 +323,14 @@ def evaluate(
     report = {"csv": str(csv_path), "json": str(json_path), "cases": len(evaluation.cases), "summary": summary}
     text = f"{score_table(evaluation)}\n\nwritten to {csv_path} and {json_path}"
     print_result(report, text, as_json)
+
+
+def _single(name: str, images: dict[str, Path]) -> CaseFiles:
+    return CaseFiles(name, {sequence: str(file) for sequence, file in images.items()}, {})
+
+
+def _read_files(files: CaseFiles) -> dict[str, Path]:
+    return {role: split_reference(file)[0] for role, file in files.by_role().items()}
 
 
 def _images(given: list[str]) -> dict[str, Path]:
@@ -307,7 +341,7 @@ def _images(given: list[str]) -> dict[str, Path]:
             raise InputError(f'--image "{text}" is not SEQUENCE=FILE, such as T1=t1.nii.gz.')
         if match[1] in images:
             raise InputError(f"--image names the sequence {match[1]} twice.")
-        images[match[1]] = Path(match[2])
+        images[match[1]] = path(match[2])
     return images
 
 

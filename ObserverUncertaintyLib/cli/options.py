@@ -8,8 +8,16 @@ from typing import Annotated
 import typer
 
 from ObserverUncertaintyLib.cases import LoadOptions, MaskInterpolation
+from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.files import expand_home
 
-Manifest = Annotated[Path, typer.Argument(help="The cohort's manifest, a .toml file (see docs/data.md).")]
+
+def path(text: str) -> Path:
+    """A path as it was given, with the home folder for a ~ that the shell left, as in --out=~/x."""
+    return Path(expand_home(text))
+
+
+Manifest = Annotated[Path, typer.Argument(parser=path, help="The cohort's manifest, a .toml file (see docs/data.md).")]
 Cases = Annotated[
     str | None, typer.Option(help="Only these cases of the manifest, separated by commas.", metavar="A,B,C")
 ]
@@ -41,5 +49,10 @@ def load_options(resample: bool, masks: MaskInterpolation, register: bool = Fals
 
 
 def case_list(text: str | None) -> list[str] | None:
-    """Split a list of cases given as a,b,c."""
-    return None if text is None else [name.strip() for name in text.split(",") if name.strip()]
+    """Split a list of cases given as a,b,c; raises InputError for an empty one, which would mean no case."""
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise InputError(f'"{text}" names no case. Give names separated by commas, or leave the option out.')
+    return names

@@ -11,17 +11,20 @@ import typer
 from ObserverUncertaintyLib import fusion, metrics
 from ObserverUncertaintyLib.cases import Case, MaskInterpolation, load_raters
 from ObserverUncertaintyLib.cli.console import print_result
-from ObserverUncertaintyLib.cli.options import Json, Masks, Overwrite, Resample, load_options
+from ObserverUncertaintyLib.cli.options import Json, Masks, Overwrite, Resample, load_options, path
 from ObserverUncertaintyLib.entropy import expert_entropy
 from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.files import prepare_output_file
+from ObserverUncertaintyLib.files import expand_home, prepare_output_file
 from ObserverUncertaintyLib.formats import write_image, write_mask
+from ObserverUncertaintyLib.formats.marks import ResultKind
+from ObserverUncertaintyLib.formats.references import split_reference
 from ObserverUncertaintyLib.report.tables import aligned, number, without_nan
 
 Raters = Annotated[
     list[str],
     typer.Argument(
         metavar="RATER...",
+        parser=expand_home,
         help="Two masks or more on one grid (NIfTI, NRRD, MetaImage, DICOM folder). A .seg.nrrd with several "
         "segments is several raters; FILE.seg.nrrd#NAME picks one.",
     ),
@@ -31,7 +34,9 @@ Raters = Annotated[
 def fuse(
     raters: Raters,
     method: Annotated[fusion.FusionMethod, typer.Option(help="How to fuse.", show_choices=True)],
-    out: Annotated[Path, typer.Option(help="The fused mask (uint8 0/1; float32 for mean), such as fused.nii.gz.")],
+    out: Annotated[
+        Path, typer.Option(parser=path, help="The fused mask (uint8 0/1; float32 for mean), such as fused.nii.gz.")
+    ],
     tie: Annotated[
         fusion.Tie, typer.Option(help="What majority makes of an even split of an even number of raters.")
     ] = fusion.Tie.BACKGROUND,
@@ -55,16 +60,16 @@ def fuse(
     """  # noqa: D301
     if method is fusion.FusionMethod.NONE:
         raise InputError("--method none keeps the raters apart, so there is nothing to write. Give another method.")
-    _prepare(out, overwrite)
+    _prepare(out, raters, overwrite)
     case = _load(raters, resample, masks)
     performance = None
     if method is fusion.FusionMethod.STAPLE:
         performance = fusion.staple(case.raters, region=staple_region)
     fused = performance.segmentation if performance else fusion.fuse(case.raters, method, tie)
     if fused.dtype == bool:
-        write_mask(out, fused, case.grid)
+        write_mask(out, fused, case.grid, kind=ResultKind.FUSED)
     else:
-        write_image(out, fused, case.grid)
+        write_image(out, fused, case.grid, kind=ResultKind.FUSED)
     rows = _rater_rows(case)
     if performance:
         for row, sensitivity, specificity in zip(rows, performance.sensitivity, performance.specificity, strict=True):
@@ -83,7 +88,9 @@ def fuse(
 
 def disagreement(
     raters: Raters,
-    out: Annotated[Path, typer.Option(help="The entropy map (float32, 0 to 1 bit), such as entropy.nii.gz.")],
+    out: Annotated[
+        Path, typer.Option(parser=path, help="The entropy map (float32, 0 to 1 bit), such as entropy.nii.gz.")
+    ],
     resample: Resample = False,
     masks: Masks = MaskInterpolation.NEAREST,
     overwrite: Overwrite = False,
@@ -95,11 +102,11 @@ def disagreement(
     Example:
       observer-uncertainty disagreement segmentation.seg.nrrd --out expert_entropy.nii.gz
     """  # noqa: D301
-    _prepare(out, overwrite)
+    _prepare(out, raters, overwrite)
     case = _load(raters, resample, masks)
     votes = fusion.Votes.of(case.raters)
     entropy = expert_entropy(votes)
-    write_image(out, entropy.astype(np.float32), case.grid)
+    write_image(out, entropy.astype(np.float32), case.grid, kind=ResultKind.ENTROPY)
     pairs = metrics.pairwise_dice(votes)
     disputed = entropy > 0
     result = {
@@ -122,8 +129,9 @@ def disagreement(
     print_result(without_nan(result), text, as_json)
 
 
-def _prepare(out: Path, overwrite: bool) -> None:
-    prepare_output_file(out, overwrite=overwrite)
+def _prepare(out: Path, raters: list[str], overwrite: bool) -> None:
+    inputs = {f"rater {number}": split_reference(file)[0] for number, file in enumerate(raters, 1)}
+    prepare_output_file(out, overwrite=overwrite, inputs=inputs)
 
 
 def _load(files: list[str], resample: bool, masks: MaskInterpolation) -> Case:

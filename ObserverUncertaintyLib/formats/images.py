@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ObserverUncertaintyLib.errors import in_work
 from ObserverUncertaintyLib.formats.dicom import contour_object, contour_object_error, is_dicom_file, read_series
 from ObserverUncertaintyLib.formats.errors import InvalidImageError, UnreadableFileError
 from ObserverUncertaintyLib.formats.itk import StoredImage, require_scalar
@@ -86,7 +87,8 @@ def read_stored(path: Path, uid: str | None = None) -> StoredImage:
         UnreadableFileError: if the file is damaged, incomplete or of a kind that is not read.
         InvalidImageError: if it holds several volumes.
     """
-    return _without_rounded_shear(_read(path, uid))
+    with in_work(path):
+        return _without_rounded_shear(_read(path, uid))
 
 
 def _read(path: Path, uid: str | None) -> StoredImage:

@@ -107,8 +107,12 @@ def require_scalar(path: Path, image: StoredImage) -> None:
         )
 
 
-def read_with_itk(path: Path) -> StoredImage:
+def read_with_itk(path: Path, reader_name: str) -> StoredImage:
     """Read a 2-D or 3-D file, or a 4-D one that holds a single volume, in its stored type.
+
+    Args:
+        path: the file.
+        reader_name: ITK's name of the reader, which by itself would not know an ending in upper case.
 
     Raises:
         UnreadableFileError: if SimpleITK cannot read the file.
@@ -117,6 +121,7 @@ def read_with_itk(path: Path) -> StoredImage:
     with itk_errors(path):
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(path))
+        reader.SetImageIO(reader_name)
         reader.ReadImageInformation()
         size = reader.GetSize()
     require_one_volume(path, size)

@@ -46,7 +46,7 @@ def read_metaimage(path: Path) -> StoredImage:
         _require_complete(path, fields, data_file, data_offset if is_attached else 0)
     _require_finite_geometry(path, fields)
     require_millimetres(path, [fields.get("DistanceUnits", "")])
-    stored = read_with_itk(path)
+    stored = read_with_itk(path, "MetaImageIO")
     return stored if any(name in fields for name in _SPACING) else replace(stored, warnings=(NO_VOXEL_SIZE,))
 
 

@@ -35,7 +35,7 @@ def read_nrrd(path: Path) -> StoredImage:
             decompressed_size(path, file)
     for name in ("space units", "units"):
         require_millimetres(path, re.findall(r'"([^"]*)"', fields.get(name, "")))
-    stored = read_with_itk(path)
+    stored = read_with_itk(path, "NrrdImageIO")
     return replace(stored, warnings=_missing_geometry(fields, stored.grid.dimension))
 
 

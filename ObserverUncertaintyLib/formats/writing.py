@@ -15,6 +15,7 @@ from ObserverUncertaintyLib.files import written_atomically
 from ObserverUncertaintyLib.formats.errors import UnwritableFileError
 from ObserverUncertaintyLib.formats.gzip_blocks import compress_gzip
 from ObserverUncertaintyLib.formats.itk import quiet, short_reason
+from ObserverUncertaintyLib.formats.marks import ResultKind, mark
 from ObserverUncertaintyLib.formats.references import extension
 from ObserverUncertaintyLib.geometry import GRID_TOLERANCE, Grid, corner_distance, shear, straightened
 
@@ -25,7 +26,9 @@ NOTE = "ObserverUncertainty: research use only, not a medical device"
 """Stands in the header of every file, where viewers show it (NIfTI's `descrip`, 80 characters)."""
 
 
-def write_image(path: Path, array: NDArray[Any], grid: Grid, *, compress: bool = True) -> None:
+def write_image(
+    path: Path, array: NDArray[Any], grid: Grid, *, compress: bool = True, kind: ResultKind | None = None
+) -> None:
     """Write an image, compressed where the format allows it unless told not to; a grid of dimension 2 gives a 2-D file.
 
     Args:
@@ -33,6 +36,7 @@ def write_image(path: Path, array: NDArray[Any], grid: Grid, *, compress: bool =
         array: shape (k, j, i); bool and uint8 are written as uint8, every other type as float32.
         grid: the array's voxel grid.
         compress: false for files that are read again at once, where compressing would take the most time.
+        kind: what a result was computed as, which its header says then; None for what somebody drew or scanned.
 
     Raises:
         InputError: if the extension is not one that is written, or its format cannot hold the grid; nothing is written
@@ -52,7 +56,7 @@ def write_image(path: Path, array: NDArray[Any], grid: Grid, *, compress: bool =
         )
     require_writable_grid(path, grid)
     image = grid.to_sitk(array.astype(np.uint8 if array.dtype in (np.bool_, np.uint8) else np.float32))
-    image.SetMetaData("ITK_FileNotes", NOTE)
+    image.SetMetaData("ITK_FileNotes", NOTE if kind is None else mark(kind, array))
     try:
         with written_atomically(path) as temporary, quiet():
             if extension(path) == ".nii.gz":
@@ -100,13 +104,14 @@ def _require_all_voxels(image: sitk.Image, nifti: Path) -> None:
         raise OSError(errno.ENOSPC, f"only {nifti.stat().st_size} of {expected} bytes were written")
 
 
-def write_mask(path: Path, mask: NDArray[np.bool_], grid: Grid) -> None:
+def write_mask(path: Path, mask: NDArray[np.bool_], grid: Grid, *, kind: ResultKind | None = None) -> None:
     """Write a mask as uint8 with 1 inside the structure.
 
     Args:
         path: the file; its extension names the format and its folder is created.
         mask: bool, shape (k, j, i).
         grid: the mask's voxel grid.
+        kind: what a result was computed as, which its header says then; None for what somebody drew.
 
     Raises:
         InputError: if the extension is not one that is written; nothing is written then.
@@ -114,4 +119,4 @@ def write_mask(path: Path, mask: NDArray[np.bool_], grid: Grid) -> None:
     """
     if mask.dtype != np.bool_:
         raise ValueError(f"a mask must be bool, not {mask.dtype}")
-    write_image(path, mask, grid)
+    write_image(path, mask, grid, kind=kind)
