@@ -21,13 +21,15 @@ from ObserverUncertaintyLib.entropy import binary_entropy, expert_entropy
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.files import MADE_FROM, PROBABILITY_FILE, REPORT_FILE
 from ObserverUncertaintyLib.fingerprints import image_digest
-from ObserverUncertaintyLib.formats import read_image
+from ObserverUncertaintyLib.formats import read_image, read_mask
 from ObserverUncertaintyLib.geometry import require_same_grid
 from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.votes import Votes
 
 UNSURE_EVERYWHERE = 0.3
 """Mean entropy in bits where all raters agree, from which on a warning says so; trained models stay below 0.1."""
+
+_ON_CASES_GRID = "A prediction must lie on the case's own grid; predict the case again."
 
 Row = dict[str, Any]
 """One case's scores: `case`, numbers (NaN where undefined) and `warnings`."""
@@ -74,8 +76,9 @@ def evaluate(
     for name in predicted:
         progress.check_cancelled()
         case = cohort.load(name, options)
-        row = score_case(case, read_probability(folder / name / PROBABILITY_FILE, case))
         origins[name] = _Origin.read(folder / name / REPORT_FILE)
+        probability = read_probability(folder / name / PROBABILITY_FILE, case)
+        row = score_case(case, probability, origins[name].not_looked_at(folder / name, case))
         row["warnings"] = list(dict.fromkeys([*row["warnings"], *origins[name].warnings_for(case)]))
         for warning in row["warnings"]:
             progress.warning(warning)
@@ -96,8 +99,7 @@ def evaluate(
 def read_probability(path: Path, case: Case) -> NDArray[np.float32]:
     """Read a foreground probability on the case's grid; raises InputError if it is none or lies elsewhere."""
     volume = read_image(path)
-    advice = "A probability must lie on the case's own grid; predict the case again."
-    require_same_grid(case.grid, f"case {case.name}", volume.grid, str(path), advice)
+    require_same_grid(case.grid, f"case {case.name}", volume.grid, str(path), _ON_CASES_GRID)
     low, high = float(volume.array.min()), float(volume.array.max())
     if low < -1e-6 or high > 1 + 1e-6:
         raise InputError(f"{path} holds values from {low:.4g} to {high:.4g}; a probability lies between 0 and 1.")
@@ -148,6 +150,15 @@ class _Origin:
         """Whether an earlier version wrote a report."""
         return any(MADE_FROM not in report for report in self.reports)
 
+    def not_looked_at(self, folder: Path, case: Case) -> NDArray[np.bool_] | None:
+        """Where the network saw nothing, shape (k, j, i); None if that is nowhere, or not said."""
+        file = self.reports[0].get("not_looked_at") if len(self.reports) == 1 else None
+        if file is None:
+            return None
+        mask = read_mask(folder / str(file))
+        require_same_grid(case.grid, f"case {case.name}", mask.grid, str(folder / str(file)), _ON_CASES_GRID)
+        return mask.array
+
     def warnings_for(self, case: Case) -> list[str]:
         """What the prediction was warned about, and whether it belongs to other images than the case's."""
         warnings = [str(warning) for report in self.reports for warning in report["warnings"]]
@@ -192,12 +203,14 @@ def _grouped(keys: Mapping[str, str]) -> dict[str, list[str]]:
     return groups
 
 
-def score_case(case: Case, probability: NDArray[np.float32]) -> Row:
+def score_case(case: Case, probability: NDArray[np.float32], not_looked_at: NDArray[np.bool_] | None = None) -> Row:
     """Score one case.
 
     Args:
         case: the case with its raters, at least one.
         probability: foreground probability, shape (k, j, i), in [0, 1].
+        not_looked_at: where the network saw nothing, shape (k, j, i); what raters marked there is scored as missed,
+            and told.
 
     Returns:
         `case`, the scores (see docs/method.md; NaN where undefined), `raters` (their number) and `warnings`.
@@ -222,6 +235,16 @@ def score_case(case: Case, probability: NDArray[np.float32]) -> Row:
     scores["volume_crps_ml"] = multi_rater_metrics.volume_crps(probability, votes, case.grid.voxel_volume_ml)
     scores["volume_ml"] = np.count_nonzero(segmented) * case.grid.voxel_volume_ml
     scores["volume_ml_majority"] = np.count_nonzero(fused) * case.grid.voxel_volume_ml
+    if not_looked_at is not None:
+        marked = case.raters.any(axis=0)
+        unseen = np.count_nonzero(marked & not_looked_at) * case.grid.voxel_volume_ml
+        scores["volume_ml_not_looked_at"] = unseen
+        if unseen:
+            warnings.append(
+                f"{case.name}: {unseen:.3g} of the {np.count_nonzero(marked) * case.grid.voxel_volume_ml:.3g} mL that "
+                "raters marked lie outside the part that the network looked at; there probability and entropy are 0 "
+                "for that reason alone, and they are scored so"
+            )
     scores["raters"] = len(case.rater_names)
     if len(case.rater_names) < 2:
         warnings.append(f"{case.name} has one rater: there is no disagreement, so its WME is left blank")

@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 from scipy import ndimage
+
+_BELOW_AIR = -1200.0
+"""Below this no CT value is true: air is -1000, and noise and rounding lower it by less than this."""
+
+_AIR = -1000.0
+
+_PADDED_SHARE = 0.01
+"""Of an image's voxels, how many must have its lowest value before that can be a scanner's padding."""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What an image shows.
+
+    Attributes:
+        main: the brain, head or body, its holes filled; see `foreground`. Shape (k, j, i).
+        aside: what stands out from the empty space elsewhere, in parts of less than a tenth of the largest: an arm
+            beside the trunk, a table, noise.
+    """
+
+    main: NDArray[np.bool_]
+    aside: NDArray[np.bool_]
 
 
 def foreground(image: NDArray[np.float32]) -> NDArray[np.bool_]:
@@ -22,11 +46,16 @@ def foreground(image: NDArray[np.float32]) -> NDArray[np.bool_]:
         Shape (k, j, i); True on the brain of a skull-stripped image, on the head or body of another, up to two voxels
         too wide where the air is noisy; all True where nothing stands out, as in a constant image.
     """
+    return shown_content(image).main
+
+
+def shown_content(image: NDArray[np.float32]) -> Content:
+    """What `foreground` finds, and what it leaves aside."""
     finite = np.isfinite(image)
     lowest = float(image[finite].min()) if finite.any() else 0.0
     values = np.where(finite, image, np.float32(lowest))
     if not np.any(values > lowest):
-        return np.ones(image.shape, dtype=bool)
+        return _everything(image)
     if _zero_marks_outside(values):
         content = values != 0
         # A normalised brain reaches below its zero background, where a threshold would cut it in half.
@@ -35,7 +64,32 @@ def foreground(image: NDArray[np.float32]) -> NDArray[np.bool_]:
     else:
         content = _above_background(values)
     content &= finite
-    return _large_filled_parts(content) if content.any() else np.ones(image.shape, dtype=bool)
+    return _large_filled_parts(content) if content.any() else _everything(image)
+
+
+def _everything(image: NDArray[np.float32]) -> Content:
+    return Content(np.ones(image.shape, dtype=bool), np.zeros(image.shape, dtype=bool))
+
+
+def without_padding(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Put air in the place of a CT scanner's padding, a value that marks what lies outside its field of view.
+
+    Such a value (-2000, -3024, -32768) is far below that of air, so that air would be taken for what the image shows.
+
+    Returns:
+        The image itself if it has no padding.
+    """
+    lowest = float(image.min())
+    if lowest >= _BELOW_AIR:
+        return image
+    impossible = image < _BELOW_AIR
+    padded = np.count_nonzero(image <= lowest + 1)
+    # Interpolation leaves a seam of values between the padding and air; an image that has such values of its own, such
+    # as a phase image, has more of them than of its lowest.
+    if padded < _PADDED_SHARE * image.size or np.count_nonzero(impossible) > 1.5 * padded or impossible.all():
+        return image
+    air = np.float32(max(_AIR, float(image[~impossible].min())))
+    return np.where(impossible, air, image)
 
 
 def background_value(image: NDArray[np.float32]) -> float:
@@ -63,7 +117,7 @@ def _above_background(values: NDArray[np.float32]) -> NDArray[np.bool_]:
     return np.asarray(smooth > triangle.GetThreshold())
 
 
-def _large_filled_parts(content: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def _large_filled_parts(content: NDArray[np.bool_]) -> Content:
     """Drop specks, keep every part of a tenth of the largest one or more (two legs are two), fill holes slicewise."""
     opened = _opened_slicewise(content)
     whole = opened if opened.any() else content
@@ -72,9 +126,10 @@ def _large_filled_parts(content: NDArray[np.bool_]) -> NDArray[np.bool_]:
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
     kept = (sizes >= 0.1 * sizes.max()) & (sizes > 0)
-    filled = np.zeros_like(whole)
+    filled, aside = np.zeros_like(whole), np.zeros_like(whole)
     filled[box] = _filled_slicewise(kept[labels])
-    return filled
+    aside[box] = whole[box] & ~filled[box]
+    return Content(filled, aside)
 
 
 def _opened_slicewise(content: NDArray[np.bool_]) -> NDArray[np.bool_]:

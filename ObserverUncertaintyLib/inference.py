@@ -40,6 +40,8 @@ class Prediction:
         uncertainty: predictive entropy and its two parts in bits.
         samples: number of Monte Carlo samples.
         batch_size: slices that were computed at a time.
+        not_looked_at: bool, shape (k, j, i), where the network saw nothing, and probability and entropies are 0 for
+            that reason alone; None if it saw everything.
         notes: what was done to the case (resampled to the model's grid).
         warnings: how the case is unlike the training images.
     """
@@ -48,6 +50,7 @@ class Prediction:
     uncertainty: Uncertainty
     samples: int
     batch_size: int
+    not_looked_at: NDArray[np.bool_] | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -110,6 +113,7 @@ def predict(
     warnings = description.check_case(case, skull_stripped)
     device = next(network.parameters()).device
     prepared = description.preprocessing.prepare(case.with_sequences(description.sequences))
+    warnings += prepared.warnings
     path, images = prepared.path, torch.from_numpy(prepared.images)
     notes = []
     if path.interpolates:
@@ -125,7 +129,9 @@ def predict(
             notes.append(f"{case.name}: {100 * work:.0f} % of the work of {samples} samples of everything was done")
         else:
             mean, uncertainty = draw.everything()
-    return Prediction(mean, uncertainty, samples, batch_size, tuple(notes), tuple(warnings))
+    return Prediction(
+        mean, uncertainty, samples, batch_size, path.not_looked_at, notes=tuple(notes), warnings=tuple(warnings)
+    )
 
 
 @dataclass(frozen=True)

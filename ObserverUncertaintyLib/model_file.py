@@ -172,6 +172,7 @@ class ModelDescription:
                 spacing=None if spacing is None else (spacing[0], spacing[1]),
                 crop=Crop(preprocessing["crop"]),
                 intensity_norm=IntensityNorm(preprocessing["intensity_norm"]),
+                replace_padding=preprocessing.get("replace_padding", False),
                 minimum_size=None if size is None else (size[0], size[1]),
             ),
             expects=Expectations(**{**expects, "in_plane_spacing": tuple(expects["in_plane_spacing"])}),

@@ -18,6 +18,7 @@ from ObserverUncertaintyLib.devices import choose_device, choose_precision, desc
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.files import (
     MADE_FROM,
+    PROBABILITY_FILE,
     REPORT_FILE,
     other_settings,
     prepare_output_folder,
@@ -27,6 +28,7 @@ from ObserverUncertaintyLib.files import (
 )
 from ObserverUncertaintyLib.fingerprints import grid_digest, image_digest
 from ObserverUncertaintyLib.formats import write_image
+from ObserverUncertaintyLib.formats.writing import require_writable_grid
 from ObserverUncertaintyLib.inference import OnSample, Prediction, predict
 from ObserverUncertaintyLib.model_file import (
     NOTICE,
@@ -41,6 +43,9 @@ from ObserverUncertaintyLib.settings import PredictionSettings
 
 _SETTINGS_FILE = "settings.json"
 _MAPS = ("probability", "segmentation", "predictive_entropy", "expected_entropy", "mutual_information")
+_NOT_LOOKED_AT = "not_looked_at"
+"""A further mask, and the report's entry that names its file: where the network saw nothing. None if it saw all."""
+
 _CHANGES = {
     "images": "its images are not those that it was predicted from",
     "grid": "its images lie elsewhere, or have another spacing",
@@ -111,6 +116,7 @@ def predict_cases(
             assert upcoming is not None
             case = upcoming.result()
             upcoming = reader.submit(load, case_names[number + 1]) if number + 1 < len(case_names) else None
+            require_writable_grid(folder / name / PROBABILITY_FILE, case.grid)
             made_from = _made_from(case, description, weights, settings)
             if resume and _is_complete(folder / name, made_from, progress):
                 progress.message(f"{name} is complete already")
@@ -198,7 +204,7 @@ def save_prediction(
     """Write a prediction's maps on the case's grid; the report comes last, so that a folder with one is complete.
 
     Returns:
-        The files by name: the maps', and "report".
+        The files by name: the maps', "report", and "not_looked_at" if there is such a place.
     """
     uncertainty = prediction.uncertainty
     arrays = (
@@ -208,12 +214,15 @@ def save_prediction(
         uncertainty.expected,
         uncertainty.mutual_information,
     )
-    maps = dict(zip(_MAPS, arrays, strict=True))
+    maps: dict[str, np.ndarray[Any, Any]] = dict(zip(_MAPS, arrays, strict=True))
+    if prediction.not_looked_at is not None:
+        maps[_NOT_LOOKED_AT] = prediction.not_looked_at
     files = {name: folder / f"{name}{extension}" for name in maps}
     with ThreadPoolExecutor() as writers:  # compressing takes the time, and threads share it
         for written in [writers.submit(write_image, files[name], values, case.grid) for name, values in maps.items()]:
             written.result()
-    write_json(folder / REPORT_FILE, report)
+    unseen = files[_NOT_LOOKED_AT].name if _NOT_LOOKED_AT in files else None
+    write_json(folder / REPORT_FILE, {**report, _NOT_LOOKED_AT: unseen})
     return {**files, "report": folder / REPORT_FILE}
 
 
@@ -223,7 +232,7 @@ def _report(
     warnings = list(case.warnings + prediction.warnings)
     if images in description.training["case_images"]:
         warnings.append(f"{case.name} was in the model's training set: its scores say nothing about new cases")
-    segmented = prediction.segmentation
+    segmented, unseen = prediction.segmentation, prediction.not_looked_at
     if not segmented.any():
         warnings.append(f"{case.name}: the segmentation is empty")
     return {
@@ -235,6 +244,7 @@ def _report(
         "batch_size": prediction.batch_size,
         "sequences": list(description.sequences),
         "volume_ml": round(float(np.count_nonzero(segmented)) * case.grid.voxel_volume_ml, 4),
+        "not_looked_at_ml": 0.0 if unseen is None else float(np.count_nonzero(unseen)) * case.grid.voxel_volume_ml,
         "mean_entropy": float(prediction.uncertainty.predictive.mean()),
         "entropy_unit": "bits: 0 is sure, 1 is the most unsure",
         "notes": list(case.notes + prediction.notes),
@@ -265,7 +275,8 @@ def _is_complete(folder: Path, made_from: dict[str, Any], progress: Progress) ->
     except (OSError, KeyError, TypeError, ValueError):
         progress.warning(f"{folder.name} is predicted again: its {REPORT_FILE} cannot be read")
         return False
-    lost = [name for name in _MAPS if not _is_there(folder / f"{name}.nii.gz")]
+    written = (*_MAPS, _NOT_LOOKED_AT) if report.get(_NOT_LOOKED_AT) else _MAPS
+    lost = [name for name in written if not _is_there(folder / f"{name}.nii.gz")]
     if lost:
         progress.warning(f"{folder.name} is predicted again: {', '.join(lost)} is missing or empty")
         return False
@@ -286,7 +297,7 @@ def _is_complete(folder: Path, made_from: dict[str, Any], progress: Progress) ->
 
 def _remove_prediction(folder: Path) -> None:
     """Remove what was predicted before: it must not be taken for this call's if that is interrupted."""
-    for name in (REPORT_FILE, *(f"{name}.nii.gz" for name in _MAPS)):
+    for name in (REPORT_FILE, *(f"{name}.nii.gz" for name in (*_MAPS, _NOT_LOOKED_AT))):
         with writing(folder / name):
             (folder / name).unlink(missing_ok=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ObserverUncertaintyLib.cases import Case
-from ObserverUncertaintyLib.foreground import foreground
+from ObserverUncertaintyLib.foreground import Content, shown_content, without_padding
 from ObserverUncertaintyLib.geometry import Grid, Reorientation, resample
 
 SPACING_TOLERANCE = 0.05
@@ -21,6 +22,10 @@ SPACING_TOLERANCE = 0.05
 
 CROP_MARGIN = 8
 """Pixels kept around the brain or body on each side."""
+
+
+ASIDE_SHARE = 0.03
+"""A warning says when what an image shows outside the crop is this fraction of the brain or body, or more."""
 
 
 class SliceAxis(StrEnum):
@@ -67,6 +72,7 @@ class Preprocessing:
             the same over the whole image, for pictures without an empty background.
         minimum_size: (rows, columns) that smaller slices are widened to by repeating their border, so that the network
             sees the image's edge as far from the brain as in training; None widens nothing.
+        replace_padding: whether air stands for a CT scanner's padding; false in models of earlier versions.
     """
 
     slice_axis: SliceAxis = SliceAxis.AXIAL
@@ -74,22 +80,48 @@ class Preprocessing:
     crop: Crop = Crop.FOREGROUND
     intensity_norm: IntensityNorm = IntensityNorm.ZSCORE
     minimum_size: tuple[int, int] | None = None
+    replace_padding: bool = True
 
-    def prepare(self, case: Case) -> PreparedCase:
-        """Bring a case's images to the model's grid, cropped and normalised."""
+    def prepare(self, case: Case, keep: NDArray[np.bool_] | None = None) -> PreparedCase:
+        """Bring a case's images to the model's grid, cropped and normalised.
+
+        Args:
+            case: the case.
+            keep: voxels that the crop must hold, shape (k, j, i), such as those that raters marked.
+        """
         path = self._grid_path(case.grid)
+        warnings: list[str] = []
         # Turned first: the same patient stored with other axes must give the very same numbers.
         turned = [np.ascontiguousarray(path.oriented.apply(image)) for image in case.images]
         inside = np.zeros(path.oriented.target.shape, bool)
         with ThreadPoolExecutor() as threads:
-            for content in threads.map(foreground, turned):
-                inside |= content
+            turned = self._without_padding(case, turned, warnings)
+            contents = list(threads.map(shown_content, turned))
+            for content in contents:
+                inside |= content.main
             if self.crop is Crop.FOREGROUND:
-                crop, border = _box_with_margin(path.to_plane(inside))
-                path = replace(path, crop=crop, border=border)
+                path = _cropped(path, path.to_plane(inside))
+                warnings += _warn_of_content_aside(case, path, inside, contents)
+                if keep is not None:
+                    path, found = _holding(path, inside, keep)
+                    warnings += [f"{case.name}: {text}" for text in found]
             seen = threads.map(lambda image: path.cut(path.to_plane(self._normalise(image, inside))), turned)
-            prepared = PreparedCase(np.stack(list(seen), axis=1), path)
+            prepared = PreparedCase(np.stack(list(seen), axis=1), path, tuple(warnings))
         return prepared.widened(self.minimum_size) if self.minimum_size else prepared
+
+    def _without_padding(
+        self, case: Case, images: list[NDArray[np.float32]], warnings: list[str]
+    ) -> list[NDArray[np.float32]]:
+        replaced = [without_padding(image) for image in images]
+        padded = [name for name, old, new in zip(case.sequences, images, replaced, strict=True) if new is not old]
+        if self.replace_padding or not padded:
+            return replaced
+        warnings.append(
+            f"{case.name}: {', '.join(padded)} has values far below air around the scanned part (padding), which a "
+            "model of this version takes for air, but this one does not: unless it was trained on such images, the "
+            "result may be wrong. Replace the padding by -1000, or train the model again"
+        )
+        return images
 
     def _grid_path(self, grid: Grid) -> GridPath:
         oriented = _one_slice(grid) if grid.dimension == 2 else Reorientation.to(grid, _ORIENTATION[self.slice_axis])
@@ -139,6 +171,15 @@ class GridPath:
         """What the network sees of an image on `plane`; the border repeats the image's outermost pixels."""
         return np.pad(image[self.crop], ((0, 0), *self.border), mode="edge").astype(np.float32, copy=False)
 
+    @property
+    def not_looked_at(self) -> NDArray[np.bool_] | None:
+        """Where on the case's grid (k, j, i) the network sees nothing; None if it sees everything."""
+        seen = np.zeros(self.plane.shape, bool)
+        seen[self.crop] = True
+        if self.interpolates:
+            seen = resample(seen, self.plane, self.oriented.target, "nearest")
+        return None if seen.all() else self.oriented.undo(~seen)
+
     def label_to_model(self, label: NDArray[Any]) -> NDArray[Any]:
         """A mask, or a raters' mean in [0, 1], on the case's grid (k, j, i) as shape (slice, row, column).
 
@@ -172,10 +213,12 @@ class PreparedCase:
     Attributes:
         images: float32, shape (slice, sequence, row, column), normalised.
         path: the way back to the case's grid.
+        warnings: what the user should know about what the network sees.
     """
 
     images: NDArray[np.float32]
     path: GridPath
+    warnings: tuple[str, ...] = ()
 
     def widened(self, size: tuple[int, int]) -> PreparedCase:
         """The same case with slices of at least (rows, columns), the content in their middle, the border repeated."""
@@ -184,7 +227,7 @@ class PreparedCase:
         (above, below), (left, right) = self.path.border
         border = ((above + rows[0], below + rows[1]), (left + columns[0], right + columns[1]))
         images = np.pad(self.images, ((0, 0), (0, 0), rows, columns), mode="edge")
-        return PreparedCase(images, replace(self.path, border=border))
+        return replace(self, images=images, path=replace(self.path, border=border))
 
 
 def in_plane_spacing(grid: Grid, slice_axis: SliceAxis) -> tuple[float, float]:
@@ -229,19 +272,63 @@ def _whole(grid: Grid) -> tuple[slice, slice, slice]:
     return (slice(0, slices), slice(0, rows), slice(0, columns))
 
 
-def _box_with_margin(
-    inside: NDArray[np.bool_],
-) -> tuple[tuple[slice, slice, slice], tuple[tuple[int, int], tuple[int, int]]]:
-    """The bounding box of the brain or body with the margin in-plane, and the part of the margin beyond the image.
+def _cropped(path: GridPath, inside: NDArray[np.bool_], keep: NDArray[np.bool_] | None = None) -> GridPath:
+    """The path with a crop to the brain or body on the model's grid, and its margin in the plane.
 
-    Slices without any brain or body are left out.
+    Slices without any brain or body are left out. The crop is widened only where it does not hold `keep`.
     """
     found: list[Any] = ndimage.find_objects(inside.astype(np.uint8))
-    slices, rows, columns = found[0]
-    (rows, row_border), (columns, column_border) = (
-        _grown(side, length) for side, length in zip((rows, columns), inside.shape[1:], strict=True)
-    )
-    return (slices, rows, columns), (row_border, column_border)
+    slices, *plane = found[0]
+    kept: list[Any] = ndimage.find_objects(keep.astype(np.uint8)) if keep is not None else []
+    marked = kept[0] if kept else found[0]
+    sides = []
+    for side, wanted, length in zip(plane, marked[1:], inside.shape[1:], strict=True):
+        grown, border = _grown(side, length)
+        sides.append((grown, border) if _holds(grown, wanted) else _grown(_joined(side, wanted), length))
+    (rows, row_border), (columns, column_border) = sides
+    return replace(path, crop=(_joined(slices, marked[0]), rows, columns), border=(row_border, column_border))
+
+
+def _holds(side: slice, other: slice) -> bool:
+    return bool(side.start <= other.start and other.stop <= side.stop)
+
+
+def _joined(side: slice, other: slice) -> slice:
+    return slice(min(side.start, other.start), max(side.stop, other.stop))
+
+
+def _holding(path: GridPath, inside: NDArray[np.bool_], keep: NDArray[np.bool_]) -> tuple[GridPath, list[str]]:
+    """The path with its crop widened to hold what raters marked, and what to say of that."""
+    wanted = path.to_plane(path.oriented.apply(keep))
+    volume = path.plane.voxel_volume_ml
+    total, held = np.count_nonzero(wanted) * volume, np.count_nonzero(wanted[path.crop]) * volume
+    if total == held:
+        return path, []
+    return _cropped(path, path.to_plane(inside), wanted), [
+        f"{total - held:.3g} of the {total:.3g} mL that raters marked lie outside the brain or body that was found; "
+        "the crop was widened to hold them. In a new case nobody shows the model where to look: it may be better to "
+        "train it without crop"
+    ]
+
+
+def _warn_of_content_aside(
+    case: Case, path: GridPath, inside: NDArray[np.bool_], contents: Sequence[Content]
+) -> list[str]:
+    """What to say if an image shows much beside the brain or body, where the network does not look."""
+    aside = np.logical_or.reduce([content.aside for content in contents]) & ~inside
+    if np.count_nonzero(aside) < ASIDE_SHARE * np.count_nonzero(inside):
+        return []
+    outside = np.array(path.to_plane(aside))
+    outside[path.crop] = False
+    volume = path.plane.voxel_volume_ml
+    missed, body = np.count_nonzero(outside) * volume, np.count_nonzero(path.to_plane(inside)) * volume
+    if missed < ASIDE_SHARE * body:
+        return []
+    return [
+        f"{case.name}: the images show {missed:.3g} mL outside the part that the network looks at, beside "
+        f"{body:.3g} mL of the brain or body that was found: a structure there is not segmented. A model that was "
+        "trained without crop looks everywhere"
+    ]
 
 
 def _grown(side: slice, length: int) -> tuple[slice, tuple[int, int]]:

@@ -25,6 +25,9 @@ from ObserverUncertaintyLib.preprocessing import (
 )
 from ObserverUncertaintyLib.targets import training_labels
 
+LEFT_VOLUME = 0.5
+"""A warning says when less than this fraction of what the labels mark is left on the model's grid."""
+
 
 @dataclass(frozen=True)
 class SliceSet:
@@ -90,7 +93,8 @@ def prepare_slices(
 ) -> tuple[SliceSet, Preprocessing]:
     """Bring cases to the model's grid and stack their slices, all widened to one size.
 
-    Slices without any brain or body are left out where the crop is "foreground": there is nothing to learn from them.
+    Where the crop is "foreground", it is widened to hold all that raters marked, and slices without any brain or body
+    are left out: there is nothing to learn from them.
 
     Returns:
         The slices, and the preprocessing with that size as its `minimum_size` if it had none.
@@ -101,15 +105,14 @@ def prepare_slices(
     for case in cases:
         if not case.rater_names:
             raise InputError(f"{case.name} has no rater's mask, so nothing can be learned from it.")
-    prepared = [preprocessing.prepare(case) for case in cases]
+    prepared = [preprocessing.prepare(case, np.asarray(case.raters.any(axis=0))) for case in cases]
     size = common_size(prepared, depth)
     prepared = [case.widened(size) for case in prepared]
     labels, warnings = [], []
     for case, seen in zip(cases, prepared, strict=True):
         offered = training_labels(case.raters, fusion, tie)
         on_model_grid = np.stack([seen.path.label_to_model(label) for label in offered], axis=1)
-        if np.count_nonzero(offered) and not np.count_nonzero(on_model_grid):
-            warnings.append(f"{case.name}: every label lies outside the brain or body that was found; try without crop")
+        warnings += [*seen.warnings, *_warn_of_vanished(case, seen, offered, on_model_grid)]
         labels.append(on_model_grid if on_model_grid.dtype == np.float32 else on_model_grid.astype(np.uint8))
     most = max(array.shape[1] for array in labels)
     slices = SliceSet(
@@ -119,6 +122,20 @@ def prepare_slices(
         warnings=tuple(warnings),
     )
     return slices, replace(preprocessing, minimum_size=preprocessing.minimum_size or size)
+
+
+def _warn_of_vanished(case: Case, seen: PreparedCase, offered: NDArray[Any], on_model_grid: NDArray[Any]) -> list[str]:
+    """What to say of structures that are too small for the pixels of the model's grid."""
+    plane = seen.path.plane
+    marked = float(offered.sum(dtype=np.float64)) * case.grid.voxel_volume_ml
+    left = float(on_model_grid.sum(dtype=np.float64)) * plane.voxel_volume_ml
+    if left >= LEFT_VOLUME * marked:
+        return []
+    return [
+        f"{case.name}: of {marked:.3g} mL that the labels mark {left:.3g} mL are left on the model's pixels of "
+        f"{plane.spacing[1]:.3g} x {plane.spacing[0]:.3g} mm: the structure is too small for them. Train with a "
+        "smaller spacing"
+    ]
 
 
 def _pad_labels(labels: NDArray[Any], count: int) -> NDArray[Any]:

@@ -13,7 +13,7 @@ from cohorts import disc_case, write_discs
 from ObserverUncertaintyLib.cases import Cohort
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.evaluation import evaluate, score_case, summarise
-from ObserverUncertaintyLib.formats import write_image
+from ObserverUncertaintyLib.formats import write_image, write_mask
 from ObserverUncertaintyLib.fusion import mean
 from ObserverUncertaintyLib.geometry import Grid, GridMismatchError
 from ObserverUncertaintyLib.report.tables import prepare_score_files, write_scores
@@ -157,3 +157,26 @@ def test_output_names_are_checked_before_any_work(tmp_path: Path) -> None:
 def test_a_2d_case_is_scored_on_its_own_grid(cohort: Cohort) -> None:
     assert isinstance(cohort.load("case01").grid, Grid)
     assert cohort.load("case01").grid.dimension == 2
+
+
+def test_what_the_network_did_not_look_at_is_scored_and_told(tmp_path: Path, cohort: Cohort) -> None:
+    name = cohort.case_names[0]
+    case = cohort.load(name)
+    write_probability(tmp_path, cohort, name)
+    unseen = np.zeros(case.grid.shape, bool)
+    unseen[..., :16] = True
+    write_mask(tmp_path / name / "not_looked_at.nii.gz", unseen, case.grid)
+    report = {"warnings": [], "not_looked_at": "not_looked_at.nii.gz"}
+    (tmp_path / name / "prediction.json").write_text(json.dumps(report), encoding="utf-8")
+    (row,) = evaluate(tmp_path, cohort).cases
+    missed = np.count_nonzero(case.raters.any(axis=0) & unseen) * case.grid.voxel_volume_ml
+    assert row["volume_ml_not_looked_at"] == pytest.approx(missed)
+    expected = f"{missed:.3g} of the "
+    assert any(expected in text and "outside the part that the network looked at" in text for text in row["warnings"])
+    write_mask(tmp_path / name / "not_looked_at.nii.gz", ~case.raters.any(axis=0), case.grid)
+    (row,) = evaluate(tmp_path, cohort).cases
+    assert row["volume_ml_not_looked_at"] == 0
+    assert not any("looked at" in text for text in row["warnings"])
+    (tmp_path / name / "not_looked_at.nii.gz").unlink()
+    with pytest.raises(InputError, match="not_looked_at"):
+        evaluate(tmp_path, cohort)

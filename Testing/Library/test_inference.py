@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,14 +13,16 @@ from torch import nn
 
 from ObserverUncertaintyLib.cases import Case
 from ObserverUncertaintyLib.entropy import binary_entropy
-from ObserverUncertaintyLib.errors import Cancelled
+from ObserverUncertaintyLib.errors import Cancelled, InputError
+from ObserverUncertaintyLib.formats import read_image, read_mask
 from ObserverUncertaintyLib.geometry import Grid, Reorientation
 from ObserverUncertaintyLib.inference import predict
 from ObserverUncertaintyLib.jobs import Progress
 from ObserverUncertaintyLib.model_file import ModelDescription, load_model
+from ObserverUncertaintyLib.prediction_folder import predict_cases
 from ObserverUncertaintyLib.preprocessing import Crop
 from ObserverUncertaintyLib.sampling import reference_samples
-from ObserverUncertaintyLib.settings import Economy, Precision, TrainingSettings
+from ObserverUncertaintyLib.settings import Economy, Precision, PredictionSettings, TrainingSettings
 from ObserverUncertaintyLib.training import train
 
 Model = tuple[nn.Module, ModelDescription]
@@ -127,6 +130,34 @@ def test_outside_the_crop_nothing_is_predicted(tmp_path: Path) -> None:
     assert outside.any()
     assert not prediction.probability[outside].any()
     assert not prediction.uncertainty.predictive[outside].any()
+    assert prediction.not_looked_at is not None
+    assert np.array_equal(prediction.not_looked_at, outside)
+
+
+def test_a_folder_says_where_the_network_did_not_look(tmp_path: Path) -> None:
+    cases = [replace(case, images=np.where(case.raters[-1], case.images, 0)) for case in discs(2, slices=4, size=56)]
+    train(cases, tmp_path / "model", TrainingSettings(epochs=1, depth=1, filters=4))
+    names = {case.name: case for case in cases}
+    predict_cases(tmp_path / "model", list(names), names.__getitem__, tmp_path / "out", PredictionSettings(samples=2))
+    for name, case in names.items():
+        report = json.loads((tmp_path / "out" / name / "prediction.json").read_text(encoding="utf-8"))
+        mask = read_mask(tmp_path / "out" / name / report["not_looked_at"])
+        assert mask.grid == case.grid
+        assert report["not_looked_at_ml"] == pytest.approx(np.count_nonzero(mask.array) * case.grid.voxel_volume_ml)
+        assert not read_image(tmp_path / "out" / name / "predictive_entropy.nii.gz").array[mask.array].any()
+
+
+def test_a_case_whose_grid_a_prediction_cannot_be_written_on_is_refused_at_once(tmp_path: Path) -> None:
+    case = disc_case(9, slices=4)
+    sheared = replace(case, grid=replace(case.grid, direction=(1, 0.2, 0, 0, 0.98, 0, 0, 0, 1)))
+    train([case, disc_case(8, slices=4)], tmp_path / "model", TrainingSettings(epochs=1, depth=1, filters=4))
+    with pytest.raises(InputError, match="sheared"):
+        predict_cases(tmp_path / "model", ["case10"], lambda _: sheared, tmp_path / "out")
+    assert not list((tmp_path / "out").rglob("*.nii.gz"))
+
+
+def test_a_network_that_sees_everything_has_no_place_where_it_did_not_look(model: Model) -> None:
+    assert predict(*model, disc_case(9, slices=4), samples=2).not_looked_at is None
 
 
 def test_cancel_is_heard_between_batches(model: Model) -> None:

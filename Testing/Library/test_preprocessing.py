@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
 from ObserverUncertaintyLib.cases import Case
+from ObserverUncertaintyLib.fusion import FusionMethod, Tie
 from ObserverUncertaintyLib.geometry import Grid
 from ObserverUncertaintyLib.preprocessing import (
     CROP_MARGIN,
@@ -15,6 +18,7 @@ from ObserverUncertaintyLib.preprocessing import (
     in_plane_spacing,
     slice_distance,
 )
+from ObserverUncertaintyLib.training_data import prepare_slices
 
 
 def brain_in_air(shape: tuple[int, int, int] = (20, 60, 50)) -> np.ndarray:
@@ -166,3 +170,81 @@ def test_a_structure_on_one_slice_survives_another_in_plane_spacing() -> None:
     area = path.label_to_model(mask).sum(axis=(1, 2)) * 0.7 * 0.7
     assert np.flatnonzero(area).tolist() == [9 - path.crop[0].start]
     assert area.sum() == pytest.approx(15 * 15, rel=0.05)
+
+
+def trunk_and_arm() -> tuple[np.ndarray, np.ndarray]:
+    _, j, i = np.indices((3, 64, 128))
+    return ((j - 32) / 26) ** 2 + ((i - 30) / 24) ** 2 <= 1, (j - 32) ** 2 + (i - 110) ** 2 <= 36
+
+
+def test_the_crop_is_widened_to_hold_what_raters_marked_and_that_is_told() -> None:
+    trunk, arm = trunk_and_arm()
+    case = case_on(100.0 * (trunk | arm), Grid((128, 64, 3), (1, 1, 3)))
+    mark = np.zeros_like(arm)
+    mark[1, 30:34, 108:112] = True
+    narrow = Preprocessing().prepare(case)
+    assert not narrow.path.label_to_model(mark).any()
+    assert "mL outside the part that the network looks at" in narrow.warnings[0]
+    wide = Preprocessing().prepare(case, mark)
+    assert np.array_equal(wide.path.to_case(wide.path.label_to_model(mark)), mark)
+    assert "0.048 of the 0.048 mL that raters marked lie outside the brain or body" in wide.warnings[-1]
+    inside = trunk & (np.hypot(*(np.indices((64, 128)) - [[[32]], [[30]]])) < 5)
+    kept = Preprocessing().prepare(case, inside)
+    assert (kept.path, kept.warnings) == (narrow.path, narrow.warnings)
+    np.testing.assert_array_equal(kept.images, narrow.images)
+
+
+def test_slices_beyond_the_brain_are_kept_where_raters_marked_something() -> None:
+    image = brain_in_air()
+    mark = np.zeros(image.shape, bool)
+    mark[18, 30, 20] = True
+    case = case_on(image, Grid((50, 60, 20)))
+    assert not image[18].any()
+    path = Preprocessing().prepare(case, mark).path
+    assert path.crop[0].stop == 19
+    assert path.crop[1:] == Preprocessing().prepare(case).path.crop[1:]
+    assert np.array_equal(path.to_case(path.label_to_model(mark)), mark)
+
+
+@pytest.mark.parametrize("spacing", [None, (1.7, 1.3)])
+@pytest.mark.parametrize("code", ["LPS", "PIR"])
+def test_where_the_network_does_not_look_is_known_on_the_cases_grid(spacing: tuple | None, code: str) -> None:
+    turned = sitk.DICOMOrient(sitk.GetImageFromArray(brain_in_air()), code)
+    image, grid = sitk.GetArrayFromImage(turned), Grid.from_sitk(turned)
+    path = Preprocessing(spacing=spacing).prepare(case_on(image, grid)).path
+    unseen = path.not_looked_at
+    assert unseen is not None
+    ones = path.to_case(np.ones(path.shape, np.float32))
+    assert not ones[unseen].any() or spacing is not None
+    assert ones[~unseen].all()
+    assert Preprocessing(crop=Crop.NONE).prepare(case_on(image, grid)).path.not_looked_at is None
+
+
+@pytest.mark.parametrize("padding", [-2000, -3024])
+def test_a_scanners_padding_changes_nothing(padding: float) -> None:
+    _, j, i = np.indices((3, 96, 96))
+    circle = np.hypot(j - 47.5, i - 47.5) <= 47
+    body = np.hypot((j - 48) / 30, (i - 48) / 36) <= 1
+    values = np.where(body, 40, -1000) + np.random.default_rng(0).normal(0, 8, body.shape)
+    grid = Grid((96, 96, 3))
+    plain, padded = (case_on(np.where(circle, values, around), grid) for around in (-1000, padding))
+    expected = Preprocessing().prepare(plain)
+    found = Preprocessing().prepare(padded)
+    np.testing.assert_array_equal(found.images, expected.images)
+    assert (found.path, found.warnings) == (expected.path, ())
+    (warning,) = Preprocessing(replace_padding=False).prepare(padded).warnings
+    assert "T1 has values far below air" in warning
+    assert Preprocessing(replace_padding=False).prepare(plain).warnings == ()
+
+
+def test_training_loses_no_voxel_of_a_rater_to_the_crop_and_says_what_its_pixels_lose() -> None:
+    trunk, arm = trunk_and_arm()
+    _, j, i = np.indices(trunk.shape)
+    marks = np.stack([(j - 32) ** 2 + (i - 110) ** 2 <= 9, (j - 32) ** 2 + (i - 30) ** 2 <= 25])
+    case = replace(case_on(100.0 * (trunk | arm), Grid((128, 64, 3), (1, 1, 3))), rater_names=("a", "b"), raters=marks)
+    slices, _ = prepare_slices([case], Preprocessing(), 1, FusionMethod.NONE, Tie.BACKGROUND)
+    assert slices.labels.sum(dim=(0, 2, 3)).tolist() == marks.sum(axis=(1, 2, 3)).tolist()
+    assert any("the crop was widened" in warning for warning in slices.warnings)
+    small = replace(case, raters=np.stack([(j == 32) & (i == 30), (j == 40) & (i == 30)]))
+    slices, _ = prepare_slices([small], Preprocessing(spacing=(3.0, 3.0)), 1, FusionMethod.NONE, Tie.BACKGROUND)
+    assert any("too small for them" in warning for warning in slices.warnings)
