@@ -217,7 +217,7 @@ class Manifest:
         if not matches:
             return None
         self._refuse_broken_link(matches[0], f"{role} of case {case}")
-        if "{case}" in pattern and _number_goes_on(case, pattern, matches[0].as_posix()):
+        if "{case}" in pattern and _number_goes_on(case, pattern, self._shown(matches[0], pattern)):
             raise ManifestError(
                 f'{self.path}: the pattern "{pattern}" of {role} matches for case {case} only {matches[0]}, whose '
                 f"number goes on, so that it seems to be of another case. Write what follows the name, as in "
@@ -257,17 +257,19 @@ class Manifest:
             return found
         return [path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
 
+    def _shown(self, found: Path, pattern: str) -> str:
+        """A found path as its pattern would have it: relative to root, unless the pattern is absolute."""
+        return (found if Path(pattern).is_absolute() else found.relative_to(self.root)).as_posix()
+
     def _names_in_pattern(self, pattern: str, cases: str) -> set[str]:
         """The case names for which files exist, read off the first image's pattern."""
         file_pattern = Path(pattern.partition("#")[0]).as_posix()
-        before, *after = file_pattern.split("{case}")
-        translated = [fnmatch.translate(part).removeprefix("(?s:").removesuffix(r")\Z") for part in (before, *after)]
+        translated = _translated_parts(file_pattern)
         # A second {case} in one pattern must repeat the name that the first one caught.
         expression = translated[0] + "(?P<case>[^/]+)" + "(?P=case)".join(translated[1:])
         names = set()
         for found in self._glob(self.root, file_pattern.replace("{case}", cases)):
-            shown = found if Path(file_pattern).is_absolute() else found.relative_to(self.root)
-            match = re.fullmatch(expression, shown.as_posix())
+            match = re.fullmatch(expression, self._shown(found, file_pattern))
             if match and fnmatch.fnmatchcase(match["case"], cases):
                 names.add(match["case"])
         return names
@@ -372,18 +374,20 @@ def _refuse_look_alikes(path: Path, names: Iterable[str], where: str) -> None:
 
 def _number_goes_on(case: str, pattern: str, found: str) -> bool:
     """Whether the case's name, where it stands in a file's path, is part of a longer number: P1 in P10_ben.nii.gz."""
-    before, _, after = pattern.partition("{case}")
-    places = [place.span() for place in re.finditer(re.escape(case), found)]
-    if not places:
+    if re.search(r"\d\{case\}|\{case\}\d", pattern):
         return False
-    goes_on = [
-        (case[-1:].isdigit() and after[:1] in ("*", "?", "[") and found[end : end + 1].isdigit())
-        or (
-            case[:1].isdigit() and before[-1:] in ("*", "?", "]") and re.search(r"[1-9]\d*$", found[:start]) is not None
-        )
-        for start, end in places
-    ]
-    return all(goes_on)
+    parts = _translated_parts(pattern)
+    # Leading zeros make no other number.
+    alone = (r"(?<!\d)0*" if case[:1].isdigit() else "") + re.escape(case) + (r"(?!\d)" if case[-1:].isdigit() else "")
+    return (
+        re.fullmatch(re.escape(case).join(parts), found) is not None and re.fullmatch(alone.join(parts), found) is None
+    )
+
+
+def _translated_parts(pattern: str) -> list[str]:
+    """What stands before, between and after each {case} of a pattern, as regular expressions."""
+    parts = Path(pattern).as_posix().split("{case}")
+    return [fnmatch.translate(part).removeprefix("(?s:").removesuffix(r")\Z") for part in parts]
 
 
 def _is_below(name: str) -> bool:

@@ -22,6 +22,9 @@ from ObserverUncertaintyLib.formats.references import split_reference, stem
 PREDICTED_MAPS = ("probability", "segmentation", "predictive_entropy", "expected_entropy", "mutual_information")
 """The maps of a prediction, by the names of their files beside its report."""
 
+NOT_LOOKED_AT = "not_looked_at"
+"""The mask beside them, where there is a place that the network did not look at."""
+
 _MARK = re.compile(rb"ObserverUncertainty ([a-z]{1,9}) ([0-9a-f]{8}): ")
 _NAME_IN_SLICER = re.compile(r"\bof \d+ raters\b")
 _HEADER = 1 << 13
@@ -53,7 +56,7 @@ def result_kind(reference: str | Path, mask: NDArray[np.bool_]) -> ResultKind | 
     found = _MARK.search(_start(path))
     if found and found[1].decode() in list(ResultKind) and int(found[2], 16) == _checksum(mask):
         return ResultKind(found[1].decode())
-    if found is None and stem(path) in PREDICTED_MAPS and (path.parent / REPORT_FILE).is_file():
+    if found is None and stem(path) in (*PREDICTED_MAPS, NOT_LOOKED_AT) and (path.parent / REPORT_FILE).is_file():
         return ResultKind.PREDICTED
     if _NAME_IN_SLICER.search(stem(path)):
         return ResultKind.FUSED
@@ -62,7 +65,7 @@ def result_kind(reference: str | Path, mask: NDArray[np.bool_]) -> ResultKind | 
 
 def predicted_files(folder: Path) -> list[Path]:
     """The files of one case's prediction in its folder."""
-    return [*(folder / f"{name}.nii.gz" for name in PREDICTED_MAPS), folder / REPORT_FILE]
+    return [*(folder / f"{name}.nii.gz" for name in (*PREDICTED_MAPS, NOT_LOOKED_AT)), folder / REPORT_FILE]
 
 
 def _checksum(array: NDArray[Any]) -> int:

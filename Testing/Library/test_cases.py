@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 from ObserverUncertaintyLib.cases import Case, Cohort, LoadOptions, MaskInterpolation, load_case, load_raters
 from ObserverUncertaintyLib.errors import Cancelled, InputError
 from ObserverUncertaintyLib.formats import InvalidMaskError, UnreadableFileError, write_image, write_mask
+from ObserverUncertaintyLib.formats.marks import ResultKind
 from ObserverUncertaintyLib.geometry import Grid, GridMismatchError, same_grid
 from ObserverUncertaintyLib.jobs import Progress
 from ObserverUncertaintyLib.manifest import ManifestError
@@ -303,9 +304,117 @@ def test_a_missing_file_is_an_input_error_that_names_it(tmp_path, what):
 
 
 def test_an_image_is_no_mask(tmp_path):
-    image = save(tmp_path / "t1.nrrd", head())
+    image, copy = save(tmp_path / "t1.nrrd", head()), save(tmp_path / "copy.nrrd", head())
     with pytest.raises(InvalidMaskError, match="different non-zero values"):
-        load_case("p1", {"T1": image}, {"anna": image})
+        load_case("p1", {"T1": image}, {"anna": copy})
+
+
+def test_a_mask_of_every_voxel_is_warned_about(tmp_path):
+    image, full = save(tmp_path / "t1.nrrd", head()), save(tmp_path / "full.nrrd", np.ones(GRID.shape, bool))
+    assert load_case("p1", {"T1": image}, {"anna": full}).warnings == (
+        "p1: rater anna marks every voxel; the file may be an image of one value, and no mask",
+    )
+
+
+# --- one thing for each role
+
+
+def one_name(file: Path) -> Path:
+    return file
+
+
+def relative_name(file: Path) -> Path:
+    return file.parent / ".." / file.parent.name / file.name
+
+
+def link(file: Path) -> Path:
+    name = file.with_name(f"link-{file.name}")
+    name.symlink_to(file.name)
+    return name
+
+
+def hard_link(file: Path) -> Path:
+    name = file.with_name(f"hard-{file.name}")
+    name.hardlink_to(file)
+    return name
+
+
+ALIASES = [one_name, relative_name, link, hard_link]
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+@pytest.mark.parametrize("roles", ["two images", "two raters", "image and rater", "rater and truth"])
+def test_one_file_in_two_roles_is_refused_under_whatever_name(tmp_path, alias, roles):
+    image, mask = save(tmp_path / "t1.nrrd", head()), save(tmp_path / "anna.nrrd", ball())
+    first, second, truth = {"T1": image}, {"anna": mask}, None
+    if roles == "two images":
+        first["T2"] = alias(image)
+    elif roles == "two raters":
+        second["ben"] = alias(mask)
+    elif roles == "image and rater":
+        second["ben"] = alias(image)
+    else:
+        truth = alias(mask)
+    with pytest.raises(InputError, match=r"p1: .* are the same file"):
+        load_case("p1", first, second, truth=truth)
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+def test_one_file_given_twice_is_not_two_raters(tmp_path, alias):
+    file = save(tmp_path / "anna.nrrd", ball())
+    with pytest.raises(InputError, match="rater 1 and rater 3 are the same file"):
+        load_raters([file, save(tmp_path / "ben.nrrd", ball(x=2)), alias(file)])
+
+
+def test_a_file_and_its_segment_are_one_thing_and_two_segments_are_two(tmp_path):
+    file = save_segments(tmp_path / "drawn.seg.nrrd", {"Anna": ball(x=-7, radius=4), "Ben": ball(x=7, radius=4)})
+    assert load_raters([f"{file}#Anna", f"{file}#Ben"]).rater_names == ("Anna", "Ben")
+    with pytest.raises(InputError, match="same file"):
+        load_raters([file, f"{file}#Ben"])
+
+
+def test_structures_of_several_raters_are_not_raters(tmp_path):
+    structures = {"tumour": ball(x=-7, radius=4), "oedema": ball(x=7, radius=4)}
+    files = [save_segments(tmp_path / f"{name}.seg.nrrd", structures) for name in ("anna", "ben")]
+    with pytest.raises(
+        InputError, match=r"anna\.seg\.nrrd holds 2 segments \(tumour, oedema\).*anna\.seg\.nrrd#tumour"
+    ):
+        load_raters(files)
+    assert load_raters([f"{file}#tumour" for file in files]).rater_names == ("anna", "ben")
+
+
+def test_segments_taken_as_raters_beside_other_files_are_warned_about(tmp_path):
+    file = save_segments(tmp_path / "anna.seg.nrrd", {"tumour": ball(x=-7, radius=4), "oedema": ball(x=7, radius=4)})
+    loaded = load_raters([file, save(tmp_path / "ben.nrrd", ball())])
+    (warning,) = loaded.warnings
+    assert "tumour, oedema are segments of one file" in warning
+    assert loaded.rater_names == ("tumour", "oedema", "ben")
+
+
+def test_a_hundred_files_of_one_name_in_folders_of_one_name_have_names_of_their_own(tmp_path):
+    files = [save(tmp_path / f"{n:03}" / "masks" / "seg.nrrd", ball()) for n in range(110)]
+    assert len(set(load_raters(files).rater_names)) == 110
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_a_result_is_known_among_drawings_in_every_format(tmp_path, ending):
+    drawn, fused = save(tmp_path / "anna.nrrd", ball()), tmp_path / f"x{ending}"
+    write_mask(fused, ball(x=1), GRID, kind=ResultKind.FUSED)
+    with pytest.raises(InputError, match="is no rater's drawing, but a fused mask"):
+        load_raters([drawn, fused])
+    with pytest.raises(InputError, match=r"p1: .*is no rater's drawing"):
+        load_case("p1", {"T1": save(tmp_path / "t1.nrrd", head())}, {"anna": drawn, "ben": fused})
+    # Alone, or as a reference, a result is what it is.
+    image = {"T1": tmp_path / "t1.nrrd"}
+    assert load_case("p1", image, {"fused": fused}).rater_names == ("fused",)
+    assert load_case("p1", image, {"anna": drawn}, truth=fused).truth is not None
+
+
+def test_results_may_be_fused_with_each_other(tmp_path):
+    files = [tmp_path / "model1.nrrd", tmp_path / "model2.nrrd"]
+    for number, file in enumerate(files):
+        write_mask(file, ball(x=number), GRID, kind=ResultKind.PREDICTED)
+    assert load_raters(files).warnings == ()
 
 
 def test_without_images_the_first_raters_grid_counts(tmp_path):
@@ -393,6 +502,40 @@ def test_a_rater_who_is_missing_in_one_case_is_warned_about_there(tmp_path):
     second = cohort.load("p2")
     assert second.rater_names == ("ben",)
     assert second.warnings == ("p2: rater anna has no file for this case",)
+
+
+@pytest.mark.parametrize("alias", [link, hard_link])
+def test_a_file_of_two_cases_is_refused_also_where_the_other_is_not_chosen(tmp_path, alias):
+    manifest = save_cohort(tmp_path, {"p1": ["anna"], "p2": ["anna"], "p3": ["anna"]})
+    (tmp_path / "p2" / "anna.nrrd").unlink()
+    alias(tmp_path / "p1" / "anna.nrrd").rename(tmp_path / "p2" / "anna.nrrd")
+    if alias is link:
+        (tmp_path / "p2" / "anna.nrrd").unlink()
+        (tmp_path / "p2" / "anna.nrrd").symlink_to("../p1/anna.nrrd")
+    for cases in (None, ["p1"], ["p2", "p3"]):
+        with pytest.raises(
+            ManifestError, match=r"p[12] \(rater anna\) and p[12] \(rater anna\) are given the same file"
+        ):
+            Cohort.open(manifest, cases)
+    assert Cohort.open(manifest, ["p3"]).case_names == ("p3",)
+
+
+def test_one_folder_under_two_names_is_one_case_named_twice(tmp_path):
+    manifest = save_cohort(tmp_path, {"p1": ["anna"]})
+    (tmp_path / "p2").symlink_to("p1")
+    with pytest.raises(ManifestError, match=r"p1 .* and p2 .* are given the same file"):
+        Cohort.open(manifest)
+
+
+def test_a_case_is_chosen_once(tmp_path):
+    with pytest.raises(ManifestError, match="chosen more than once: p1"):
+        Cohort.open(save_cohort(tmp_path, {"p1": ["anna"], "p2": ["anna"]}), ["p1", "p2", "p1"])
+
+
+def test_a_chosen_case_that_only_looks_alike_is_told(tmp_path):
+    manifest = save_cohort(tmp_path, {"pJu\u0308rgen": ["anna"]})
+    with pytest.raises(ManifestError, match="another Unicode form"):
+        Cohort.open(manifest, ["pJ\u00fcrgen"])
 
 
 def test_a_rater_who_is_missing_in_every_case_is_an_error(tmp_path):

@@ -219,6 +219,132 @@ def test_a_pattern_that_matches_two_files_lists_both(tmp_path):
     assert "t1_b.nii.gz\n" in str(caught.value)
 
 
+# --- another's, broken and look-alike files
+
+
+BEN = 'ben = "ben/{case}*.nii.gz"'
+
+
+def flat_cohort(folder: Path, cases: str, files: list[str]) -> Manifest:
+    """Images and ben's masks in a folder each, named after the case."""
+    touch(*(folder / name for name in files))
+    return manifest(folder, cohort(cases, images='T1 = "img/{case}_T1.nii.gz"', raters=BEN))
+
+
+def test_a_file_belongs_to_the_case_whose_name_says_more(tmp_path):
+    files = ["img/P1_T1.nii.gz", "img/P10_T1.nii.gz", "ben/P10_ben.nii.gz"]
+    found = flat_cohort(tmp_path, '"*"', files)
+    assert found.files("P1").missing_raters == ("ben",)
+    assert found.files("P10").raters == {"ben": str(tmp_path / "ben" / "P10_ben.nii.gz")}
+    touch(tmp_path / "ben" / "P1_ben.nii.gz")
+    assert found.files("P1").raters == {"ben": str(tmp_path / "ben" / "P1_ben.nii.gz")}
+
+
+def test_a_file_whose_number_goes_on_is_of_another_case_also_where_that_is_not_listed(tmp_path):
+    found = flat_cohort(tmp_path, '["P1", "P2"]', ["img/P1_T1.nii.gz", "img/P2_T1.nii.gz", "ben/P10_ben.nii.gz"])
+    with pytest.raises(ManifestError, match=r"rater ben matches for case P1 only .*P10_ben.*\{case\}_\*"):
+        found.files("P1")
+    assert found.files("P2").missing_raters == ("ben",)
+
+
+@pytest.mark.parametrize(
+    ("case", "pattern", "file", "goes_on"),
+    [
+        ("P1", "{case}*", "P10.nii", True),
+        ("P1", "{case}*", "P1.nii", False),
+        ("P1", "{case}*", "P1b.nii", False),
+        ("P1", "{case}_*", "P1_0.nii", False),
+        ("P1", "P10/{case}*", "P10/P1.nii", False),
+        ("P1", "**/{case}_*.nii", "P1_x.nii", False),
+        ("P1", "{case}2*.nii", "P12.nii", False),
+        ("1", "*{case}.nii", "21.nii", True),
+        ("1", "*{case}.nii", "001.nii", False),
+        ("anna", "{case}*", "annabel.nii", False),
+    ],
+)
+def test_where_a_number_goes_on(tmp_path, case, pattern, file, goes_on):
+    touch(tmp_path / file, tmp_path / "img" / f"{case}.nii")
+    text = cohort(f'["{case}"]', images='T1 = "img/{case}.nii"', raters=f'ben = "{pattern}"')
+    if goes_on:
+        with pytest.raises(ManifestError, match="number goes on"):
+            manifest(tmp_path, text).files(case)
+    else:
+        assert "ben" in manifest(tmp_path, text).files(case).raters
+
+
+def test_hidden_files_and_folders_are_matched_by_no_wildcard(tmp_path):
+    touch(
+        *(tmp_path / "p1" / name for name in ("t1.nii.gz", "a.nii.gz", "._a.nii.gz")), tmp_path / ".git" / "t1.nii.gz"
+    )
+    found = manifest(tmp_path, cohort('"*"', raters='anna = "*a.nii.gz"'))
+    assert found.case_names() == ("p1",)
+    assert found.files("p1").raters == {"anna": str(tmp_path / "p1" / "a.nii.gz")}
+
+
+@pytest.mark.parametrize("pattern", ["b.nii.gz", "b*.nii.gz", "sub/b.nii.gz"])
+def test_a_broken_link_is_not_a_rater_who_drew_nothing(tmp_path, pattern):
+    touch(tmp_path / "p1" / "t1.nii.gz")
+    (tmp_path / "p1" / ("sub" if "/" in pattern else "b.nii.gz")).symlink_to("../annex/b.nii.gz")
+    with pytest.raises(
+        ManifestError, match=r"rater ben of case p1.*is a broken link: it points to \.\./annex/b\.nii\.gz"
+    ):
+        manifest(tmp_path, cohort(raters=f'ben = "{pattern}"')).files("p1")
+
+
+def test_a_case_folder_that_is_a_broken_link_is_not_passed_over(tmp_path):
+    touch(tmp_path / "p1" / "t1.nii.gz")
+    (tmp_path / "p2").symlink_to("elsewhere")
+    with pytest.raises(ManifestError, match="p2 is a broken link"):
+        manifest(tmp_path, MINIMAL).case_names()
+
+
+def test_a_link_that_leads_somewhere_is_as_good_as_a_file(tmp_path):
+    touch(tmp_path / "store" / "x", tmp_path / "p1" / "b.nii.gz")
+    (tmp_path / "p1" / "t1.nii.gz").symlink_to("../store/x")
+    assert manifest(tmp_path, MINIMAL).files("p1").images == {"T1": str(tmp_path / "p1" / "t1.nii.gz")}
+
+
+COMPOSED, DECOMPOSED = "J\u00fcrgen", "Ju\u0308rgen"
+
+
+@pytest.mark.parametrize("name", [f"{COMPOSED}.nii.gz", f"{COMPOSED}*.nii.gz", f"{COMPOSED}/m.nii.gz"])
+def test_a_name_in_another_unicode_form_is_told(tmp_path, name):
+    touch(tmp_path / "p1" / "t1.nii.gz", tmp_path / "p1" / name.replace(COMPOSED, DECOMPOSED).replace("*", "1"))
+    with pytest.raises(ManifestError, match=r"rater j of case p1 .* only looks alike: .*Unicode form"):
+        manifest(tmp_path, cohort(raters=f'j = "{name}"')).files("p1")
+
+
+def test_two_names_that_look_alike_are_refused(tmp_path):
+    with pytest.raises(ManifestError, match=r"\[raters\] has two names that look alike"):
+        manifest(tmp_path, cohort(raters=f'"{COMPOSED}" = "a.nii.gz"\n"{DECOMPOSED}" = "b.nii.gz"'))
+    with pytest.raises(ManifestError, match="cases has two names that look alike"):
+        manifest(tmp_path, cohort(f'["{COMPOSED}", "{DECOMPOSED}"]'))
+
+
+def test_a_home_folder_is_found(tmp_path, monkeypatch):
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path / "home"))
+    touch(tmp_path / "home" / "data" / "p1" / "t1.nii.gz", tmp_path / "home" / "ben" / "p1.nii.gz")
+    found = manifest(tmp_path, cohort(more='root = "~/data"', raters='ben = "~/ben/{case}.nii.gz"'))
+    assert found.root == (tmp_path / "home" / "data").resolve()
+    assert found.files("p1").raters == {"ben": str(tmp_path / "home" / "ben" / "p1.nii.gz")}
+
+
+def test_a_pattern_longer_than_any_name_is_an_error(tmp_path):
+    touch(tmp_path / "p1" / "t1.nii.gz")
+    with pytest.raises(ManifestError, match="rater ben of case p1 cannot be looked for"):
+        manifest(tmp_path, cohort(raters=f'ben = "{"x" * 300}.nii.gz"')).files("p1")
+
+
+def test_a_root_that_is_a_circle_of_links_is_an_empty_cohort(tmp_path):
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(ManifestError, match="the cohort is empty"):
+        manifest(tmp_path, cohort(more='root = "circle"')).case_names()
+
+
+# --- what is missing
+
+
 def test_a_missing_image_is_an_error_and_a_missing_rater_is_listed(tmp_path):
     touch(tmp_path / "p1" / "t1.nii.gz", tmp_path / "p1" / "anna.nii.gz", tmp_path / "p2" / "anna.nii.gz")
     found = manifest(tmp_path, cohort(raters='anna = "anna.nii.gz"\nben = "ben*.nii.gz"'))
