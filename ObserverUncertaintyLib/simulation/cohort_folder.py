@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ObserverUncertaintyLib.cases import Case
+from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.files import prepare_output_folder, refuse_other_settings, write_json, write_text
 from ObserverUncertaintyLib.formats import write_image, write_mask
 from ObserverUncertaintyLib.progress import Progress
@@ -63,15 +64,15 @@ def write_cohort(
     settings = {"name": name, "label": label, "cases": len(names), **settings}
     settings_file = folder / _SETTINGS_FILE
     if resume and settings_file.exists():
-        refuse_other_settings(folder, json.loads(settings_file.read_text(encoding="utf-8")), settings)
+        refuse_other_settings(folder, _settings_before(settings_file), settings)
     write_json(settings_file, settings)
-    if resume and (folder / MANIFEST_FILE).exists():
-        progress.message(f"{folder} is complete already")
-        return folder / MANIFEST_FILE
     if not resume:
         for case_name in names:
             (folder / case_name / _COMPLETE_FILE).unlink(missing_ok=True)
     missing = [index for index, case_name in enumerate(names) if not _is_complete(folder / case_name)]
+    if not missing and (folder / MANIFEST_FILE).exists():
+        progress.message(f"{folder} is complete already")
+        return folder / MANIFEST_FILE
     if resume:
         # Another call may be making the same cohort: each in its own order, and seldom both the same case.
         random.Random(os.getpid()).shuffle(missing)
@@ -127,8 +128,23 @@ def _make_and_write(folder: Path, make_case: Callable[[int], Case], names: Seque
         _write_case(folder / names[index], make_case(index))
 
 
+def _settings_before(file: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{file} cannot be read ({error}). Give another folder, or overwrite to begin again."
+        ) from error
+
+
 def _is_complete(folder: Path) -> bool:
-    return (folder / _COMPLETE_FILE).exists()
+    """Whether a case was written as a whole, and none of its files was lost since."""
+    try:
+        content = json.loads((folder / _COMPLETE_FILE).read_text(encoding="utf-8"))
+        names = [*content["sequences"], *content["raters"], *(["truth"] if content["truth"] else [])]
+        return all((folder / f"{name}.nii.gz").stat().st_size > 0 for name in names)
+    except (OSError, KeyError, TypeError, ValueError):
+        return False
 
 
 def _write_case(folder: Path, case: Case) -> None:

@@ -407,3 +407,25 @@ def test_real_multi_rater_data_is_read_as_it_lies(test_data: Path, tmp_path: Pat
     run("predict", tmp_path / "model", manifest, "--out", tmp_path / "p", "--cases", "case24", "--samples", 2)
     run("evaluate", tmp_path / "p", manifest, "--out", tmp_path / "scores.json")
     assert len(json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))["cases"]) == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no file's size")
+@pytest.mark.parametrize("command", ["train", "predict", "study"])
+def test_a_full_disk_is_told_with_exit_code_2(model: Path, cohort: Path, tmp_path: Path, command: str) -> None:
+    out = tmp_path / "out"
+    arguments = {
+        "train": ("train", cohort, "--fusion", "none", "--out", out, *TINY),
+        "predict": ("predict", model, cohort, "--out", out, "--samples", 2, "--device", "cpu"),
+        "study": ("experiment", "cavity", cohort, "--out", out, "--folds", 2, "--samples", 2, *TINY),
+    }[command]
+    limited = (
+        "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192));"
+        "runpy.run_module('ObserverUncertaintyLib.cli', run_name='__main__', alter_sys=True)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", limited, *map(str, arguments)], capture_output=True, encoding="utf-8", check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "the file cannot be written" in done.stderr
+    assert str(out) in done.stderr

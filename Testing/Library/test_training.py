@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -317,3 +320,97 @@ def test_expectations_are_the_medians_of_the_cases() -> None:
     cases = discs(3, slices=4)
     expected = expectations(cases, TrainingSettings().slice_axis, skull_stripped=True)
     assert (expected.dimension, expected.in_plane_spacing, expected.slice_distance) == (3, (1.0, 1.0), 3.0)
+
+
+def half(data: bytes) -> bytes:
+    return data[: len(data) // 2]
+
+
+@pytest.fixture
+def interrupted(tmp_path: Path) -> Path:
+    """A training of which one epoch is complete."""
+    with pytest.raises(Cancelled):
+        train(discs(6), tmp_path / "model", SMALL, progress=CancelAfter(3))
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize("name", ["state.pt", "settings.json"])
+@pytest.mark.parametrize("damage", [half, lambda _: b"", lambda _: b"\x00" * 4096, lambda _: b"[1, 2]"])
+def test_a_damaged_checkpoint_is_named_with_the_way_out(
+    interrupted: Path, name: str, damage: Callable[[bytes], bytes]
+) -> None:
+    file = interrupted / "checkpoint" / name
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(InputError, match=rf"{re.escape(name)}.*egin again"):
+        train(discs(6), interrupted, SMALL, resume=True)
+    train(discs(6), interrupted, SMALL, overwrite=True)
+
+
+def test_a_checkpoint_of_another_training_is_refused(interrupted: Path, tmp_path: Path) -> None:
+    with pytest.raises(Cancelled):
+        train(discs(6), tmp_path / "other", replace(SMALL, seed=1), progress=CancelAfter(3))
+    shutil.copy(tmp_path / "other" / "checkpoint" / "state.pt", interrupted / "checkpoint")
+    with pytest.raises(InputError, match=r"state\.pt is of another training"):
+        train(discs(6), interrupted, SMALL, resume=True)
+
+
+def test_a_state_that_does_not_fit_is_named(interrupted: Path) -> None:
+    file = interrupted / "checkpoint" / "state.pt"
+    state = torch.load(file, weights_only=True)
+    torch.save({**state, "network": {}}, file)
+    with pytest.raises(InputError, match=r"state\.pt: the checkpoint is incomplete"):
+        train(discs(6), interrupted, SMALL, resume=True)
+
+
+def test_a_state_without_its_settings_is_never_taken_up(interrupted: Path, tmp_path: Path) -> None:
+    (interrupted / "checkpoint" / "settings.json").unlink()
+    other = replace(SMALL, seed=1)
+    train(discs(6), interrupted, other, resume=True)
+    train(discs(6), tmp_path / "whole", other)
+    assert weights(interrupted) == weights(tmp_path / "whole")
+
+
+def test_the_cases_that_changed_are_named(interrupted: Path) -> None:
+    cases = list(discs(6))
+    raters = cases[1].raters.copy()
+    raters[0] = False
+    cases[1] = replace(cases[1], raters=raters)
+    cases[4] = replace(cases[4], grid=replace(cases[4].grid, spacing=(1.0, 1.0, 5.0)))
+    with pytest.raises(InputError, match=r"of its 6 cases, the images or masks of case02, case05 are not"):
+        train(cases, interrupted, SMALL, resume=True)
+
+
+def test_a_checkpoint_of_an_earlier_version_goes_on_with_a_warning(interrupted: Path, tmp_path: Path) -> None:
+    settings, file = (interrupted / "checkpoint" / name for name in ("settings.json", "state.pt"))
+    record = json.loads(settings.read_text(encoding="utf-8"))
+    for key in ("grids", "sequences", "skull_stripped"):
+        del record[key]
+    settings.write_text(json.dumps(record), encoding="utf-8")
+    state = torch.load(file, weights_only=True)
+    del state["settings_digest"]
+    torch.save(state, file)
+    listener = Listener()
+    train(discs(6), interrupted, SMALL, resume=True, progress=listener)
+    assert any("kept no fingerprint of grids, sequences, skull_stripped" in text for text in listener.texts)
+    train(discs(6), tmp_path / "whole", SMALL)
+    assert weights(interrupted) == weights(tmp_path / "whole")
+
+
+def test_a_finished_training_without_its_own_weights_is_not_called_finished(tmp_path: Path) -> None:
+    train(discs(2), tmp_path, SMALL)
+    file = tmp_path / "weights.safetensors"
+    whole = file.read_bytes()
+    file.write_bytes(half(whole))
+    with pytest.raises(InputError, match=r"weights\.safetensors holds other weights"):
+        train(discs(2), tmp_path, SMALL, resume=True)
+    file.unlink()
+    with pytest.raises(InputError, match=r"weights\.safetensors cannot be read"):
+        train(discs(2), tmp_path, SMALL, resume=True)
+    # An earlier version kept no fingerprint of them.
+    file.write_bytes(whole)
+    content = json.loads((tmp_path / "model.json").read_text(encoding="utf-8"))
+    del content["weights_digest"]
+    (tmp_path / "model.json").write_text(json.dumps(content), encoding="utf-8")
+    listener = Listener()
+    train(discs(2), tmp_path, SMALL, resume=True, progress=listener)
+    assert any("carries no fingerprint of the weights" in text for text in listener.texts)

@@ -13,6 +13,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cohorts import write_discs
 from matplotlib.image import imread
@@ -24,9 +25,11 @@ from ObserverUncertaintyLib.experiments.cavity.folds import split_into_folds
 from ObserverUncertaintyLib.experiments.cavity.settings import CavityStudySettings
 from ObserverUncertaintyLib.experiments.cavity.study import run_cavity
 from ObserverUncertaintyLib.experiments.units import StudyError
+from ObserverUncertaintyLib.formats import read_mask, write_mask
 from ObserverUncertaintyLib.fusion import FusionMethod
 from ObserverUncertaintyLib.settings import TrainingSettings
 from ObserverUncertaintyLib.simulation.settings import CavitySettings
+from ObserverUncertaintyLib.training import train
 
 NONE, MAJORITY = FusionMethod.NONE, FusionMethod.MAJORITY
 TINY = CavityStudySettings(
@@ -226,3 +229,35 @@ class TestManifest:
         run_cavity(tmp_path / "study", TINY, manifest, device="cpu", threads=1, resume=True)
         assert len(rows_of(tmp_path / "study" / "per_case.csv")) == 8
         assert not list((tmp_path / "study").rglob("error.txt"))
+
+    def test_a_changed_mask_and_another_cohort_are_refused_and_named(self, tmp_path: Path) -> None:
+        manifest = write_discs(tmp_path / "one", 4)
+        study = tmp_path / "study"
+        run_cavity(study, TINY, manifest, device="cpu", threads=1)
+        before = (study / "per_case.csv").read_bytes()
+        write_discs(tmp_path / "two", 4, size=40)
+        with pytest.raises(InputError, match=r"begun with other data(?s:.*)case01: image S1 is another"):
+            run_cavity(study, TINY, tmp_path / "two" / "cohort.toml", device="cpu", resume=True)
+        file = tmp_path / "one" / "case02" / "rater1.nii.gz"
+        kept, mask = file.read_bytes(), read_mask(file)
+        write_mask(file, np.roll(mask.array, 1, axis=2), mask.grid)
+        with pytest.raises(InputError, match=r"(?m)^  case02: rater rater1 is another$"):
+            run_cavity(study, TINY, manifest, device="cpu", resume=True)
+        file.write_bytes(kept)
+        run_cavity(study, TINY, manifest, device="cpu", threads=1, resume=True)
+        assert (study / "per_case.csv").read_bytes() == before
+
+    def test_what_another_model_predicted_is_done_again(self, study: Path, tmp_path: Path) -> None:
+        folder = tmp_path / "study"
+        shutil.copytree(study, folder)
+        times = {path: path.stat().st_mtime_ns for path in folder.rglob("result.json")}
+        # Deleted to save room: what its model predicted stays.
+        shutil.rmtree(folder / "seed0" / "majority" / "fold1" / "model")
+        # Trained again otherwise, as on another machine.
+        model = folder / "seed0" / "none" / "fold2" / "model"
+        cases = Cohort.open(folder / "seed0" / "cohort" / "cohort.toml").load_all()
+        train(cases[:2], model, replace(TINY.training, seed=5), overwrite=True)
+        run_cavity(folder, TINY, device="cpu", threads=1, resume=True)
+        again = {path.parent for path, time in times.items() if path.stat().st_mtime_ns != time}
+        tested = split_into_folds([f"case{n:02d}" for n in range(1, 5)], 2, 0)[1]
+        assert again == {folder / "seed0" / "none" / "cases" / name for name in tested}

@@ -11,8 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from ObserverUncertaintyLib.errors import Cancelled, InputError
-from ObserverUncertaintyLib.experiments.units import ERROR_FILE, RESULT_FILE, Unit, read_result, run_units, write_result
+from ObserverUncertaintyLib.errors import Cancelled, InputError, UnwritableFileError
+from ObserverUncertaintyLib.experiments.units import (
+    ERROR_FILE,
+    RESULT_FILE,
+    SETTINGS_FILE,
+    Unit,
+    keep_settings,
+    read_result,
+    run_units,
+    write_result,
+)
 from ObserverUncertaintyLib.jobs.processes import identity
 from ObserverUncertaintyLib.progress import Progress
 
@@ -137,3 +146,55 @@ def test_a_damaged_result_is_named_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / RESULT_FILE).write_text("{", encoding="utf-8")
     with pytest.raises(InputError, match=r"result\.json cannot be read.*Delete it"):
         read_result(tmp_path)
+
+
+def digests(**changed: str) -> dict[str, dict[str, str]]:
+    return {"c0": {"image T1": "1", "rater a": "2"} | changed, "c1": {"image T1": "3"}}
+
+
+def test_a_study_of_other_data_is_refused_and_what_changed_is_named(tmp_path: Path) -> None:
+    content = {"seeds": [0], "folds": 2}
+    keep_settings(tmp_path, content, ("seeds",), data=digests())
+    keep_settings(tmp_path, {**content, "seeds": [1]}, ("seeds",), data=digests())
+    with pytest.raises(InputError, match=r"(?m)begun with other data.*\n  c0: rater a is another\n"):
+        keep_settings(tmp_path, content, ("seeds",), data=digests(**{"rater a": "9"}))
+    with pytest.raises(InputError, match=r"(?m)^  c0: rater b is new$"):
+        keep_settings(tmp_path, content, ("seeds",), data=digests(**{"rater b": "9"}))
+    # What could not be read at first is noted when it can.
+    keep_settings(tmp_path, content, ("seeds",), data={**digests(), "c2": {"image T1": "5"}})
+    with pytest.raises(InputError, match="c2: image T1 is another"):
+        keep_settings(tmp_path, content, ("seeds",), data={"c2": {"image T1": "6"}})
+
+
+def test_a_study_of_an_earlier_version_goes_on_with_a_warning_every_time(tmp_path: Path) -> None:
+    keep_settings(tmp_path, {"seeds": [0]}, ("seeds",))
+    for _ in range(2):
+        told = Told()
+        keep_settings(tmp_path, {"seeds": [0]}, ("seeds",), data=digests(), progress=told)
+        assert ["kept no fingerprints of its cases" in text for text in told.warnings] == [True]
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "7", '{"seeds": 3}', '{"seeds": [0], "data": [1]}', "{}"])
+def test_a_damaged_note_of_the_settings_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / SETTINGS_FILE).write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"settings\.json cannot be read"):
+        keep_settings(tmp_path, {"seeds": [0]}, ("seeds",), data=digests())
+
+
+def test_results_without_a_note_of_their_study_are_not_taken(tmp_path: Path) -> None:
+    (tmp_path / "seed0" / "a").mkdir(parents=True)
+    write_result(tmp_path / "seed0" / "a", {})
+    with pytest.raises(InputError, match=r"holds results, but no settings\.json"):
+        keep_settings(tmp_path, {"seeds": [0]}, ("seeds",))
+
+
+def test_a_full_disk_stops_the_study_at_once(tmp_path: Path) -> None:
+    def work(_unit: Unit, folder: Path, _progress: Progress) -> None:
+        order.append(folder.name)
+        raise UnwritableFileError("the disk is full")
+
+    order: list[str] = []
+    with pytest.raises(UnwritableFileError):
+        run_units(tmp_path, "study", UNITS, work, Told())
+    assert len(order) == 1
+    assert not list(tmp_path.rglob(CLAIM))

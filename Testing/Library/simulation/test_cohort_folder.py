@@ -147,3 +147,22 @@ def _lives(group: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_a_case_whose_files_were_lost_or_emptied_is_made_again(tmp_path: Path) -> None:
+    write(tmp_path)
+    whole = files(tmp_path)
+    (tmp_path / "case02" / "rater1.nii.gz").unlink()
+    (tmp_path / "case03" / "S1.nii.gz").write_bytes(b"")
+    (tmp_path / "case04" / "case.json").write_text("{", encoding="utf-8")
+    (tmp_path / "case05" / "case.json").write_text("[]", encoding="utf-8")
+    write(tmp_path, resume=True)
+    assert files(tmp_path) == whole
+
+
+@pytest.mark.parametrize("text", ["", "{", "7"])
+def test_a_damaged_note_of_the_settings_is_named(tmp_path: Path, text: str) -> None:
+    write(tmp_path, names=NAMES[:1])
+    (tmp_path / "settings.json").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"settings\.json cannot be read"):
+        write(tmp_path, names=NAMES[:1], resume=True)
