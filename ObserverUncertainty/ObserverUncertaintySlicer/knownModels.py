@@ -15,7 +15,7 @@ _SETTING = "RecentModels"
 
 def knownModels() -> list[Path]:
     """Folders of the shipped model and of those used before that are still there, the latest first."""
-    return [shippedModel(), *(path for path in _remembered() if (path / DESCRIPTION_FILE).is_file())]
+    return [shippedModel(), *filter(_isThere, _remembered())]
 
 
 def rememberModel(folder: Path) -> None:
@@ -24,6 +24,13 @@ def rememberModel(folder: Path) -> None:
     if folder != shippedModel():
         paths = [folder, *(path for path in _remembered() if path != folder)]
         saveSetting(_SETTING, json.dumps([str(path) for path in paths[:MOST_REMEMBERED]]))
+
+
+def _isThere(folder: Path) -> bool:
+    try:
+        return (folder / DESCRIPTION_FILE).is_file()
+    except OSError:  # such as on a share that is not to be looked at now
+        return False
 
 
 def _remembered() -> list[Path]:

@@ -8,6 +8,7 @@ import slicer
 import slicer.util
 from section_case import GRID, RATERS, box, fill, segmentOf
 
+from ObserverUncertaintySlicer import host
 from ObserverUncertaintySlicer.segments import addSegmentation, setSegment
 
 
@@ -104,3 +105,17 @@ def test_a_closed_scene_leaves_nothing_of_the_case(correcting, scene):
     assert correcting.case.ui.ratersTable.rowCount == 0
     assert correcting.correct.ui.editor.segmentationNode() is None
     assert correcting.correct.ui.commentEdit.text == ""
+
+
+def test_a_path_that_no_system_can_look_at_is_told_and_everything_else_goes_on(panel):
+    long = "/" + "x" * 300
+    host.saveSetting("RecentModels", f'["{long}"]')
+    ui, scores = panel.model.ui, panel.compare.ui
+    ui.modelPath.currentPath, ui.folderPath.currentPath = long, long
+    ui.manifestPath.currentPath, scores.cohortScoresPath.currentPath = f"{long}.toml", f"{long}.csv"
+    assert "cannot be read" in ui.problemLabel.text
+    assert "cannot be looked at" in ui.trainButton.toolTip
+    assert "cannot be looked at" in scores.cohortChartButton.toolTip
+    fill(panel)
+    assert panel.case.ui.ratersTable.rowCount == 3
+    assert panel.correct.state() == "ready"

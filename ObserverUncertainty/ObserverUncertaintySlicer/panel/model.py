@@ -151,7 +151,11 @@ class ModelSection(Section):
         """Read the card again where the folder or its file changed."""
         folder = self.modelFolder
         file = folder / DESCRIPTION_FILE
-        key = (self._isCleared, folder, file.stat().st_mtime_ns if file.is_file() else None)
+        try:
+            written = file.stat().st_mtime_ns
+        except OSError as error:  # not there, or not to be looked at, as reading it says
+            written = error.errno
+        key = (self._isCleared, folder, written)
         if key == self._readFrom:
             return
         self._readFrom, self._card, self._problem = key, None, ""

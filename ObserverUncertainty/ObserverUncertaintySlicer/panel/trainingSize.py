@@ -36,9 +36,12 @@ class TrainingSize:
     def ofManifest(self, manifest: str) -> Size | None:
         """The size of a manifest's cases."""
         path = Path(manifest)
-        if not path.is_file():
+        try:
+            if not path.is_file():
+                return None
+            key = (path, path.stat().st_mtime_ns)
+        except OSError:  # not to be looked at, as the field says
             return None
-        key = (path, path.stat().st_mtime_ns)
         if self._cohort[0] != key:
             self._cohort = (key, _sizeOf(path))
         return self._cohort[1]

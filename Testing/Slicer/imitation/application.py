@@ -10,7 +10,10 @@ from PySide6 import QtCore, QtWidgets
 from .layout_manager import LayoutManager
 from .stand_ins import Modelled, StandIn
 
-QAPPLICATION_METHODS = ("clipboard", "overrideCursor", "processEvents", "restoreOverrideCursor", "setOverrideCursor")
+QAPPLICATION_METHODS = (
+    *("clipboard", "focusWidget", "processEvents"),
+    *("overrideCursor", "restoreOverrideCursor", "setOverrideCursor"),
+)
 
 
 def qtApplication():
@@ -27,7 +30,6 @@ class ModuleManager(StandIn, QtCore.QObject):
 
     standsFor = "qSlicerModuleManager"
     moduleAboutToBeUnloaded = QtCore.Signal(str)
-    moduleLoaded = QtCore.Signal(str)
 
     def module(self, name):
         """What `slicer.modules` has under the name in small letters, or None."""

@@ -139,12 +139,9 @@ class CtkPathLineEdit(StandIn, QtWidgets.QWidget):
 
 
 class CtkMessageBox(StandIn, QtWidgets.QMessageBox):
-    """Libs/Widgets/ctkMessageBox.h: Qt's, with a "don't show again" box. How it is answered: see `dialogs`."""
+    """Libs/Widgets/ctkMessageBox.h: Qt's. How it is answered: see `dialogs`."""
 
     standsFor = "ctkMessageBox"
-    dontShowAgain = Modelled(bool)
-    dontShowAgainVisible = Modelled(bool)
-    dontShowAgainSettingsKey = Modelled(str)
 
 
 STAND_INS = {

@@ -111,9 +111,9 @@ class Slicer:
         representation = ModuleRepresentation(module, path)
         setattr(slicer.modules, path.stem.lower(), representation.module)
         self._opened.append(path.stem)
-        representation.reload()
         with self._sceneObservationsKept():
             self.app.startupCompleted.emit()
+        representation.reload()
         return getattr(slicer.modules, f"{path.stem}Widget")
 
     def openModule(self, moduleFile):

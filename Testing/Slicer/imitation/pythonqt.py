@@ -83,15 +83,10 @@ def signalOf(sender, signature: str):
     if standIn is not None:
         return getattr(sender, standIn)
     # Not `sender.metaObject()`: PySide6 lets it die with the sender, and the class's own with it.
-    if type(sender).staticMetaObject.indexOfSignal(signature) < 0 or signature in hiddenSignatures(sender):
+    if type(sender).staticMetaObject.indexOfSignal(signature) < 0:
         raise missing
     signal = getattr(sender, name)
     return signal[arguments] if arguments else signal
-
-
-def hiddenSignatures(sender):
-    """Signals that a stand-in has in Python under another signature than the class that it stands for."""
-    return getattr(type(sender), "hiddenSignals", ())
 
 
 def className(instance) -> str:

@@ -21,7 +21,6 @@ SLICER_HEADERS = (
     "Base/QTGUI/qSlicerApplication.h",
     "Base/QTGUI/qSlicerLayoutManager.h",
     "Base/QTGUI/qSlicerModuleSelectorToolBar.h",
-    "Base/QTGUI/qSlicerWidget.h",
     "Libs/MRML/Widgets/qMRMLLayoutManager.h",
     "Libs/MRML/Widgets/qMRMLNodeComboBox.h",
     "Libs/MRML/Widgets/qMRMLTableView.h",

@@ -72,7 +72,6 @@ class StandIn:
     standsFor = ""
     # Signature of C++ to the name of the Python signal, where PySide6 has no type of that name (vtkMRMLNode*).
     standInSignals: dict[str, str] = {}  # noqa: RUF012
-    hiddenSignals: tuple[str, ...] = ()
 
     def keep(self, **state):
         """Sets private state, each under its name with a leading underscore."""
