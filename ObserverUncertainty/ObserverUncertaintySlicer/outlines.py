@@ -106,8 +106,13 @@ def showSegmentations() -> None:
 
 
 def hideAllSegmentations(but: Sequence[Any] = ()) -> list[str]:
-    """Hide every segmentation of the scene but these nodes; returns the names of those that were visible."""
-    others = [node for node in _nodes("vtkMRMLSegmentationNode") if node not in but]
+    """Hide every segmentation of the scene but these nodes'; returns the names of those that were visible.
+
+    Args:
+        but: segmentation nodes, and labelmap volumes, whose outlines stay.
+    """
+    kept = [*but, *(node.GetNodeReference(_COPY_REFERENCE) for node in but)]
+    others = [node for node in _nodes("vtkMRMLSegmentationNode") if node not in kept]
     return [node.GetName() for node in others if hideSegmentation(node) and not node.GetHideFromEditors()]
 
 

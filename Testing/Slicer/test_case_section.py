@@ -18,7 +18,7 @@ from ObserverUncertaintySlicer import host, sampleData
 from ObserverUncertaintySlicer.caseFiles import LoadedCase
 from ObserverUncertaintySlicer.parameters import RaterChoice
 from ObserverUncertaintySlicer.raters import Rater, ratersOfNode
-from ObserverUncertaintySlicer.segments import setSegment
+from ObserverUncertaintySlicer.segments import addSegmentation, setSegment
 from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume, gridOfVolume
 
 
@@ -622,6 +622,72 @@ def test_a_sample_case_that_comes_to_the_case_that_it_was_asked_for_takes_its_pl
     assert panel.parameters.caseName == "sample"
     assert visibleSegmentations() == {"sample raters"}
     assert section.ui.sampleLabel.text == ""
+
+
+@pytest.fixture
+def predicted(slicerApplication, panel, section):
+    """Two sequences, raters of both kinds and a model's results of the first sequence."""
+    section.loading.apply(otherCase("Anna"))
+    parameters = panel.parameters
+    parameters.sequences = {**parameters.sequences, "T2": addSequence("Anna T2")}
+    labels = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "mask")
+    source = addVolume(box(2, 6), GRID, "source")
+    slicer.modules.volumes.logic().CreateLabelVolumeFromVolume(slicer.mrmlScene, labels, source)
+    addAllRaters(section, labels)
+    parameters.segmentation = addSegmentation(box(1, 5), GRID, "model", "cavity", (0, 0, 1))
+    parameters.predictiveEntropy = addVolume(np.zeros(GRID.shape, np.float32), GRID, "entropy")
+    settle(slicerApplication, panel.disagreement)
+    panel.disagreement.ui.expertEntropyButton.click()
+    return parameters
+
+
+def test_results_of_a_reference_that_leaves_the_case_are_let_go_of_and_hidden(
+    slicerApplication, panel, section, predicted
+):
+    model, fused, expert = predicted.segmentation, predicted.fusedSegmentation, predicted.expertEntropy
+    assert visibleSegmentations() == {"Anna raters", "mask outline", "model", fused.GetName()}
+    section.ui.sequencesTable.selectRow(0)
+    section.ui.removeSequenceButton.click()
+    assert list(predicted.sequences) == ["T2"]
+    assert (predicted.segmentation, predicted.predictiveEntropy) == (None, None)
+    # What the raters drew, and what was made of that alone, is the case's still.
+    assert (predicted.fusedSegmentation, predicted.expertEntropy) == (fused, expert)
+    assert visibleSegmentations() == {"Anna raters", "mask outline", fused.GetName()}
+    assert "its reference is another. Hidden: model" in section.ui.loadedLabel.text
+    settle(slicerApplication, panel.disagreement)
+    assert slicer.mrmlScene.IsNodePresent(model)
+    assert slicerApplication.dialogs.messages == []
+
+
+def test_results_stay_where_another_sequence_leaves_or_becomes_the_reference(section, predicted):
+    section.ui.sequencesTable.selectRow(1)
+    section.ui.makeReferenceButton.click()
+    assert list(predicted.sequences) == ["T2", "T1"]
+    assert predicted.segmentation.GetName() == "model"
+    section.ui.sequencesTable.selectRow(1)
+    section.ui.removeSequenceButton.click()
+    assert list(predicted.sequences) == ["T2"]
+    assert predicted.segmentation.GetName() == "model"
+
+
+def test_a_reference_is_not_removed_over_changes_that_the_user_wants_to_keep(
+    slicerApplication, panel, section, predicted
+):
+    import qt
+
+    panel.correct.ui.startButton.click()
+    copy = predicted.workingCopy
+    setSegment(copy, copy.GetSegmentation().GetNthSegmentID(0), box(3, 9), GRID)
+    section.ui.sequencesTable.selectRow(0)
+    slicerApplication.dialogs.answer("message", qt.QMessageBox.Cancel)
+    section.ui.removeSequenceButton.click()
+    assert list(predicted.sequences) == ["T1", "T2"]
+    assert predicted.workingCopy is copy
+    slicerApplication.dialogs.answer("message", qt.QMessageBox.Ok)
+    section.ui.removeSequenceButton.click()
+    assert list(predicted.sequences) == ["T2"]
+    assert predicted.workingCopy is None
+    assert "model" not in visibleSegmentations()
 
 
 # Alignment and the sample case: real jobs in another process

@@ -273,6 +273,9 @@ def test_all_segmentations_but_a_cases_own_are_hidden_and_named(case, view, scen
     }
     assert visible == {"another"}
     assert hideAllSegmentations() == ["another"]
+    (outline,) = showRaterOutlines([labelmap])
+    assert hideAllSegmentations(but=[labelmap]) == []
+    assert outline.GetVisibility()
 
 
 def test_an_outlined_labelmap_takes_its_copy_along_when_it_is_deleted(case, view, scene):

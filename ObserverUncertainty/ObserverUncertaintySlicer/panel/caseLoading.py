@@ -91,7 +91,9 @@ class CaseLoading:
         finally:
             parameters.node.EndModify(wasModifying)
         if results:
-            hidden = hideAllSegmentations(but=[rater.node for rater in parameters.raters])
+            fused = parameters.fusedSegmentation
+            own = [choice.rater.node for choice in parameters.raterChoices] + ([] if fused is None else [fused])
+            hidden = hideAllSegmentations(but=own)
             text = _("The results so far are in the scene, and no longer this case's: its reference is another.")
             self.text = " ".join([text, _("Hidden: {names}").format(names=", ".join(hidden))] if hidden else [text])
             self.panel.update()
