@@ -28,6 +28,7 @@ from ObserverUncertaintyLib.files import (
 )
 from ObserverUncertaintyLib.fingerprints import grid_digest, image_digest
 from ObserverUncertaintyLib.formats import write_image
+from ObserverUncertaintyLib.formats.marks import NOT_LOOKED_AT, PREDICTED_MAPS, ResultKind
 from ObserverUncertaintyLib.formats.writing import require_writable_grid
 from ObserverUncertaintyLib.inference import OnSample, Prediction, predict
 from ObserverUncertaintyLib.model_file import (
@@ -42,10 +43,6 @@ from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.settings import PredictionSettings
 
 _SETTINGS_FILE = "settings.json"
-_MAPS = ("probability", "segmentation", "predictive_entropy", "expected_entropy", "mutual_information")
-_NOT_LOOKED_AT = "not_looked_at"
-"""A further mask, and the report's entry that names its file: where the network saw nothing. None if it saw all."""
-
 _CHANGES = {
     "images": "its images are not those that it was predicted from",
     "grid": "its images lie elsewhere, or have another spacing",
@@ -214,15 +211,18 @@ def save_prediction(
         uncertainty.expected,
         uncertainty.mutual_information,
     )
-    maps: dict[str, np.ndarray[Any, Any]] = dict(zip(_MAPS, arrays, strict=True))
+    maps: dict[str, np.ndarray[Any, Any]] = dict(zip(PREDICTED_MAPS, arrays, strict=True))
     if prediction.not_looked_at is not None:
-        maps[_NOT_LOOKED_AT] = prediction.not_looked_at
+        maps[NOT_LOOKED_AT] = prediction.not_looked_at
     files = {name: folder / f"{name}{extension}" for name in maps}
     with ThreadPoolExecutor() as writers:  # compressing takes the time, and threads share it
-        for written in [writers.submit(write_image, files[name], values, case.grid) for name, values in maps.items()]:
+        for written in [
+            writers.submit(write_image, files[name], values, case.grid, kind=ResultKind.PREDICTED)
+            for name, values in maps.items()
+        ]:
             written.result()
-    unseen = files[_NOT_LOOKED_AT].name if _NOT_LOOKED_AT in files else None
-    write_json(folder / REPORT_FILE, {**report, _NOT_LOOKED_AT: unseen})
+    unseen = files[NOT_LOOKED_AT].name if NOT_LOOKED_AT in files else None
+    write_json(folder / REPORT_FILE, {**report, NOT_LOOKED_AT: unseen})
     return {**files, "report": folder / REPORT_FILE}
 
 
@@ -275,7 +275,7 @@ def _is_complete(folder: Path, made_from: dict[str, Any], progress: Progress) ->
     except (OSError, KeyError, TypeError, ValueError):
         progress.warning(f"{folder.name} is predicted again: its {REPORT_FILE} cannot be read")
         return False
-    written = (*_MAPS, _NOT_LOOKED_AT) if report.get(_NOT_LOOKED_AT) else _MAPS
+    written = (*PREDICTED_MAPS, NOT_LOOKED_AT) if report.get(NOT_LOOKED_AT) else PREDICTED_MAPS
     lost = [name for name in written if not _is_there(folder / f"{name}.nii.gz")]
     if lost:
         progress.warning(f"{folder.name} is predicted again: {', '.join(lost)} is missing or empty")
@@ -297,7 +297,7 @@ def _is_complete(folder: Path, made_from: dict[str, Any], progress: Progress) ->
 
 def _remove_prediction(folder: Path) -> None:
     """Remove what was predicted before: it must not be taken for this call's if that is interrupted."""
-    for name in (REPORT_FILE, *(f"{name}.nii.gz" for name in (*_MAPS, _NOT_LOOKED_AT))):
+    for name in (REPORT_FILE, *(f"{name}.nii.gz" for name in (*PREDICTED_MAPS, NOT_LOOKED_AT))):
         with writing(folder / name):
             (folder / name).unlink(missing_ok=True)
 

@@ -23,7 +23,7 @@ PREDICTED_MAPS = ("probability", "segmentation", "predictive_entropy", "expected
 """The maps of a prediction, by the names of their files beside its report."""
 
 NOT_LOOKED_AT = "not_looked_at"
-"""The mask beside them, where there is a place that the network did not look at."""
+"""A further mask, and the report's entry that names its file: where the network saw nothing."""
 
 _MARK = re.compile(rb"ObserverUncertainty ([a-z]{1,9}) ([0-9a-f]{8}): ")
 _NAME_IN_SLICER = re.compile(r"\bof \d+ raters\b")
