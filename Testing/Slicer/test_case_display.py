@@ -13,6 +13,7 @@ from ObserverUncertaintyLib.geometry import Grid
 from ObserverUncertaintySlicer.caseDisplay import centreOfRaters, showCase
 from ObserverUncertaintySlicer.caseFiles import LoadedCase
 from ObserverUncertaintySlicer.compareViews import compare, presentViews
+from ObserverUncertaintySlicer.display import showLegend
 from ObserverUncertaintySlicer.raters import Rater, ratersOfNode
 from ObserverUncertaintySlicer.segments import addSegmentation
 from ObserverUncertaintySlicer.volumes import addVolume
@@ -81,6 +82,14 @@ def test_a_comparison_of_another_case_ends(views):
     assert presentViews() is None
     displays = slicer.util.getNodesByClass("vtkMRMLSegmentationDisplayNode")
     assert [display.GetDisplayableNode().GetName() for display in displays if display.GetVisibility()] == ["Ben raters"]
+
+
+def test_legends_of_another_cases_entropies_are_hidden_and_no_others(views):
+    entropy, dose = addSequence("entropy"), addSequence("dose")
+    entropy.SetAttribute("ObserverUncertainty.Role", "ExpertEntropy")
+    legends = [showLegend(volume, "bits") for volume in (entropy, dose)]
+    showCase(loaded())
+    assert [legend.GetVisibility() for legend in legends] == [0, 1]
 
 
 def test_the_middle_lies_in_what_somebody_drew_and_follows_a_transform():

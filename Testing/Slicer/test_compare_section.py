@@ -196,6 +196,15 @@ def test_a_new_result_is_shown_in_the_place_of_the_one_before_at_the_same_place(
     np.testing.assert_allclose(ready.views.place, (3.0, 5.0, 7.0), atol=1e-6)
 
 
+def test_a_new_result_that_cannot_be_shown_ends_the_comparison_without_a_box(ready, slicerApplication):
+    ready.ui.compareButton.click()
+    ready.parameters.predictiveEntropy = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
+    waitFor(slicerApplication, lambda: ready.views is None, 5)
+    assert slicerApplication.dialogs.messages == []
+    ready.ui.compareButton.click()
+    assert "empty" in slicerApplication.dialogs.messages[0].text
+
+
 def test_a_comparison_that_a_script_laid_out_is_left_alone_and_can_be_ended(ready, panel):
     other = addVolume(EXPERT, GRID, "a script's own")
     views = compare(panel.parameters.reference, other, panel.parameters.expertEntropy, [])

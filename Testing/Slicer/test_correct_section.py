@@ -153,6 +153,18 @@ def test_a_copy_is_an_outline_and_what_would_cover_the_entropy_is_none(ready, pa
     assert not panel.parameters.lastCorrection.GetDisplayNode().GetVisibility()
 
 
+def test_the_entropy_behind_the_copy_has_its_legend(ready, panel):
+    entropy = panel.parameters.predictiveEntropy
+    start(ready)
+    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    assert {node.GetForegroundVolumeID() for node in composites} == {entropy.GetID()}
+    assert {node.GetBackgroundVolumeID() for node in composites} == {panel.parameters.reference.GetID()}
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(entropy)
+    assert legend.GetVisibility()
+    assert legend.GetTitleText() == "Predictive\nentropy\n(bits)"
+    assert {sliceView(name).GetID() for name in ("Red", "Yellow", "Green")} <= set(legend.GetViewNodeIDs())
+
+
 def test_the_keys_of_the_editor_do_not_hold_while_another_step_is_typed_into(ready, panel):
     start(ready)
     assert editorState(ready.ui.editor).shortcuts

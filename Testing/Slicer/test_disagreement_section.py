@@ -184,6 +184,10 @@ def test_the_expert_entropy_is_computed_shown_and_then_follows(slicerApplication
     assert composites
     assert {node.GetForegroundVolumeID() for node in composites} == {volume.GetID()}
     assert volume.GetDisplayNode().GetColorNode().GetName()
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(volume)
+    assert legend.GetTitleText() == "Expert\nentropy\n(bits)"
+    shown = {node.GetLayoutName() for node in slicer.util.getNodesByClass("vtkMRMLSliceNode")}
+    assert {slicer.mrmlScene.GetNodeByID(viewID).GetLayoutName() for viewID in legend.GetViewNodeIDs()} == shown
 
     setSegment(raters, ratersOfNode(raters)[0].segmentID, RATERS["ben"], GRID)
     settle(slicerApplication, section)
