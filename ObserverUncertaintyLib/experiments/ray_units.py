@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ObserverUncertaintyLib import __version__
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.errors import InputError, UnwritableFileError
 from ObserverUncertaintyLib.experiments.units import RESULT_FILE, Unit, UnitsRun, release_claim, run_units
 from ObserverUncertaintyLib.files import write_text
 from ObserverUncertaintyLib.progress import Progress
@@ -152,8 +152,11 @@ def _look(file: Path, token: str, shared: Sequence[Path]) -> tuple[str, list[str
 def _one_unit(folder: Path, unit: Unit, run: Callable[[Unit, Path, Progress], None]) -> tuple[UnitsRun, list[str]]:
     """Do one unit in a worker's process; returns what became of it, and warnings."""
     heard = _Warnings()
-    # What it needs is done: the driver saw the results.
-    outcome = run_units(folder, unit.name, [replace(unit, needs=())], run, heard)
+    try:
+        # What it needs is done: the driver saw the results.
+        outcome = run_units(folder, unit.name, [replace(unit, needs=())], run, heard)
+    except UnwritableFileError as error:  # of this machine's disk, perhaps; others may go on
+        outcome = UnitsRun((), {unit.name: str(error)}, ())
     return outcome, heard.texts
 
 

@@ -1,6 +1,6 @@
 """Units on a Ray cluster of two workers on this machine: the same results, and what a worker's death costs.
 
-Ray is large and not in the tests' environment: without `pip install ray` all but one of these are skipped.
+Ray is large and not in the tests' environment: without `pip install ray` all but two of these are skipped.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from cohorts import write_discs
 
-from ObserverUncertaintyLib.errors import Cancelled, InputError
+from ObserverUncertaintyLib.errors import Cancelled, InputError, UnwritableFileError
 from ObserverUncertaintyLib.experiments import ray_units
 from ObserverUncertaintyLib.experiments.cavity.settings import CavityStudySettings
 from ObserverUncertaintyLib.experiments.cavity.study import run_cavity
@@ -172,3 +172,11 @@ def test_without_ray_the_error_says_how_to_install_it(tmp_path: Path, monkeypatc
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"pip install 'observer-uncertainty\[ray\]'"):
         run(tmp_path, Work())
+
+
+def test_a_disk_that_is_full_in_a_worker_is_the_units_failure(tmp_path: Path) -> None:
+    def work(_unit: Unit, _folder: Path, _progress: Progress) -> None:
+        raise UnwritableFileError("the disk is full")
+
+    outcome, _warnings = ray_units._one_unit(tmp_path, UNITS[0], work)
+    assert outcome.failed == {"seed0/a": "the disk is full"}
