@@ -28,6 +28,8 @@ from ObserverUncertaintyLib.files import (
 )
 from ObserverUncertaintyLib.fingerprints import grid_digest, image_digest
 from ObserverUncertaintyLib.formats import write_image
+from ObserverUncertaintyLib.formats.errors import UnreadableFileError
+from ObserverUncertaintyLib.formats.integrity import decompressed_size
 from ObserverUncertaintyLib.formats.marks import NOT_LOOKED_AT, PREDICTED_MAPS, ResultKind
 from ObserverUncertaintyLib.formats.writing import require_writable_grid
 from ObserverUncertaintyLib.inference import OnSample, Prediction, predict
@@ -276,9 +278,11 @@ def _is_complete(folder: Path, made_from: dict[str, Any], progress: Progress) ->
         progress.warning(f"{folder.name} is predicted again: its {REPORT_FILE} cannot be read")
         return False
     written = (*PREDICTED_MAPS, NOT_LOOKED_AT) if report.get(NOT_LOOKED_AT) else PREDICTED_MAPS
-    lost = [name for name in written if not _is_there(folder / f"{name}.nii.gz")]
-    if lost:
-        progress.warning(f"{folder.name} is predicted again: {', '.join(lost)} is missing or empty")
+    with ThreadPoolExecutor() as readers:
+        whole = list(readers.map(_is_whole, [folder / f"{name}.nii.gz" for name in written]))
+    if not all(whole):
+        lost = ", ".join(name for name, is_whole in zip(written, whole, strict=True) if not is_whole)
+        progress.warning(f"{folder.name} is predicted again: {lost} is missing, empty or damaged")
         return False
     # What an earlier version did not note is compared no further.
     now = made_from if before is not None else {"weights": made_from["weights"]}
@@ -302,8 +306,12 @@ def _remove_prediction(folder: Path) -> None:
             (folder / name).unlink(missing_ok=True)
 
 
-def _is_there(file: Path) -> bool:
-    return file.is_file() and file.stat().st_size > 0
+def _is_whole(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            return decompressed_size(file, stream) > 0
+    except (OSError, UnreadableFileError):
+        return False
 
 
 def _warn_of_others(folder: Path, case_names: Sequence[str], weights: str, progress: Progress) -> None:

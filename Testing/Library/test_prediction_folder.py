@@ -131,11 +131,16 @@ def test_an_interrupted_second_prediction_leaves_nothing_of_the_first(models: tu
     assert (folder / "case01" / "prediction.json").exists()
 
 
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-100])
+
+
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (lambda case: (case / "probability.nii.gz").unlink(), "probability is missing or empty"),
-        (lambda case: (case / "segmentation.nii.gz").write_bytes(b""), "segmentation is missing or empty"),
+        (lambda case: (case / "probability.nii.gz").unlink(), "probability is missing"),
+        (lambda case: (case / "segmentation.nii.gz").write_bytes(b""), "segmentation is missing, empty"),
+        (lambda case: cut(case / "probability.nii.gz"), "probability is missing, empty or damaged"),
         (lambda case: (case / "prediction.json").write_text("", encoding="utf-8"), "cannot be read"),
         (lambda case: (case / "prediction.json").write_text("[1]", encoding="utf-8"), "cannot be read"),
     ],
