@@ -35,6 +35,7 @@ import numpy as np
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.files import REPORT_FILE
 from ObserverUncertaintyLib.formats import Mask, Volume, read_image, read_masks
+from ObserverUncertaintyLib.formats.marks import NOT_LOOKED_AT
 from ObserverUncertaintyLib.formats.references import EXTENSIONS, extension, stem
 from ObserverUncertaintySlicer.host import tr as _
 
@@ -261,7 +262,7 @@ def _isComputed(name: str) -> bool:
 
 def _isResult(file: Path) -> bool:
     """Whether the module or the command line wrote a file as a result, which its name need not say."""
-    if stem(file) == "segmentation" and (file.parent / REPORT_FILE).is_file():
+    if stem(file) in ("segmentation", NOT_LOOKED_AT) and (file.parent / REPORT_FILE).is_file():
         return True
     try:
         record = json.loads(file.with_name(file.name + ".json").read_text(encoding="utf-8"))

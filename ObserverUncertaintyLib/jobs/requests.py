@@ -17,7 +17,8 @@ class PredictRequest:
     """Run a model on one case.
 
     The job's artifacts are `probability`, `segmentation`, `predictive_entropy`, `expected_entropy` and
-    `mutual_information` (NRRD files on the case's grid) and `report` (prediction.json).
+    `mutual_information` (NRRD files on the case's grid) and `report` (prediction.json), and `not_looked_at` (a mask) if
+    the network did not see everything.
 
     Attributes:
         images: sequence name to image file, all on one grid.

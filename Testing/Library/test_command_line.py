@@ -200,7 +200,9 @@ def test_train_predict_evaluate_from_manifest_to_scores(cohort: Path, tmp_path: 
     names = ["expected_entropy", "mutual_information", "predictive_entropy", "probability", "segmentation"]
     for case in ("case03", "case04"):
         files = sorted(file.name for file in (predictions / case).iterdir())
-        assert files == sorted([f"{name}.nii.gz" for name in names] + ["prediction.json"])
+        unseen = json.loads((predictions / case / "prediction.json").read_text(encoding="utf-8"))["not_looked_at"]
+        expected = [*(f"{name}.nii.gz" for name in names), "prediction.json", *([unseen] if unseen else [])]
+        assert files == sorted(expected)
         maps = {name: read_image(predictions / case / f"{name}.nii.gz") for name in names}
         parts = maps["expected_entropy"].array + maps["mutual_information"].array
         assert maps["predictive_entropy"].array == pytest.approx(parts, abs=1e-6)

@@ -188,10 +188,13 @@ def test_what_the_module_exported_or_predicted_is_left_out_whatever_it_is_called
     write_mask(folder / "segmentation.nii.gz", masks[2], scenes.OBLIQUE)
     assert [rater.name for rater in loadCaseFolder(folder).raters] == ["rater2", "seg_anna", "segmentation"]
     (folder / "prediction.json").write_text("{}", encoding="utf-8")
+    write_mask(folder / "not_looked_at.nii.gz", masks[2], scenes.OBLIQUE)
     case = loadCaseFolder(folder)
     assert [rater.name for rater in case.raters] == ["rater2", "seg_anna"]
     assert list(case.sequences) == ["T1", "T1c", "T2", "FLAIR"]
-    assert case.notes[0].endswith("not of raters: Anna again.nii.gz, rater3.seg.nrrd, segmentation.nii.gz")
+    assert case.notes[0].endswith(
+        "not of raters: Anna again.nii.gz, not_looked_at.nii.gz, rater3.seg.nrrd, segmentation.nii.gz"
+    )
 
 
 def test_a_folder_of_results_alone_is_refused_with_what_they_are(tmp_path):

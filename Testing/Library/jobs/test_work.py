@@ -56,7 +56,7 @@ def test_a_prediction_job_gives_what_the_library_gives(tmp_path: Path, model: Pa
     job = start_job(request, tmp_path / "job", name="Prediction")
     assert job.wait(PATIENCE) is JobState.DONE, job.failure
     files = job.result()
-    assert sorted(files) == sorted([*MAPS, "report"])
+    assert sorted(files) == sorted([*MAPS, "not_looked_at", "report"])
     case = load_case("Müller", {"S1": image}, {})
     network, description = load_model(model)
     expected = predict(network, description, case, **settings)
@@ -74,7 +74,10 @@ def test_a_prediction_job_gives_what_the_library_gives(tmp_path: Path, model: Pa
     assert segmentation.GetPixelID() == sitk.sitkUInt8
     assert (read_mask(files["segmentation"]).array == (probability.array > 0.5)).all()
     assert b"encoding: gzip" in files["probability"].read_bytes()[:2000]
+    assert expected.not_looked_at is not None
+    assert (read_mask(files["not_looked_at"]).array == expected.not_looked_at).all()
     report = json.loads(files["report"].read_text(encoding="utf-8"))
+    assert report["not_looked_at"] == files["not_looked_at"].name
     assert report["case"] == "Müller"
     assert {name: report[name] for name in settings} == settings
     assert "not a medical device" in report["notice"].lower()
