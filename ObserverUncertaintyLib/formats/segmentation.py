@@ -7,6 +7,7 @@ the value SegmentN_LabelValue in the volume SegmentN_Layer; segments that overla
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,9 @@ def pick_segment(path: Path, segments: list[Segment], selection: str) -> Segment
         return found[0]
     if not found:
         names = ", ".join(f"'{item.name}'" for item in segments)
+        looks = unicodedata.normalize("NFC", selection)
+        if any(unicodedata.normalize("NFC", item.name) == looks for item in segments):
+            names += ", one of which only looks alike, in another Unicode form"
         raise InvalidMaskError(
             f"{path}: the file has no segment '{selection}'; expected one of: {names}. Give one of these "
             f"names, as in {path.name}#{segments[0].name}"

@@ -186,3 +186,12 @@ def test_a_segmentation_with_a_detached_header_is_read(tmp_path, labels):
         image.SetMetaData(name, value)
     sitk.WriteImage(image, str(tmp_path / "a.seg.nhdr"), True)
     np.testing.assert_array_equal(read_mask(f"{tmp_path / 'a.seg.nhdr'}#Edema").array, labels == 2)
+
+
+def test_a_segment_whose_name_only_looks_alike_is_told(tmp_path, labels):
+    file = save(tmp_path / "a.seg.nrrd", labels, segment(0, "Ju\u0308rgen"))
+    with pytest.raises(InvalidMaskError, match="only looks alike, in another Unicode form"):
+        read_mask(f"{file}#J\u00fcrgen")
+    with pytest.raises(InvalidMaskError) as caught:
+        read_mask(f"{file}#Jorgen")
+    assert "alike" not in str(caught.value)
