@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ObserverUncertaintyLib.errors import in_work
 from ObserverUncertaintyLib.formats.dicom import contour_object, contour_object_error, is_dicom_file, read_series
 from ObserverUncertaintyLib.formats.errors import InvalidImageError, UnreadableFileError
+from ObserverUncertaintyLib.formats.integrity import damaged
 from ObserverUncertaintyLib.formats.itk import StoredImage, require_scalar
 from ObserverUncertaintyLib.formats.metaimage import read_metaimage
 from ObserverUncertaintyLib.formats.nifti import read_nifti
@@ -25,6 +26,9 @@ from ObserverUncertaintyLib.geometry import (
     shear,
     straightened,
 )
+
+_SMALLEST_SPACING, _LARGEST_SPACING = 0.01, 50.0
+"""In mm; beyond them a header may be in metres or micrometres that it does not name."""
 
 _READERS: dict[str, Callable[[Path], StoredImage]] = {
     ".nii.gz": read_nifti,
@@ -88,7 +92,7 @@ def read_stored(path: Path, uid: str | None = None) -> StoredImage:
         InvalidImageError: if it holds several volumes.
     """
     with in_work(path):
-        return _without_rounded_shear(_read(path, uid))
+        return _without_rounded_shear(_checked_grid(path, _read(path, uid)))
 
 
 def _read(path: Path, uid: str | None) -> StoredImage:
@@ -106,6 +110,19 @@ def _read(path: Path, uid: str | None) -> StoredImage:
             f"{path}: the file cannot be opened ({error.strerror or error}); expected a readable file. Check its "
             "permissions and that its disk is connected."
         ) from error
+
+
+def _checked_grid(path: Path, stored: StoredImage) -> StoredImage:
+    """Refuse a place that is no number, whatever the format, and warn of a voxel size that is hardly meant in mm."""
+    grid = stored.grid
+    if not np.isfinite(grid.index_to_physical()).all():
+        raise damaged(path, f"its voxels have no place ({grid.describe()})")
+    spacing = grid.spacing[: grid.dimension]
+    if min(spacing) >= _SMALLEST_SPACING and max(spacing) <= _LARGEST_SPACING:
+        return stored
+    size = " x ".join(f"{s:.4g}" for s in spacing)
+    text = f"the file's header gives voxels of {size} mm; if that is another unit, volumes and distances are wrong"
+    return replace(stored, warnings=(*stored.warnings, text))
 
 
 def _without_rounded_shear(stored: StoredImage) -> StoredImage:
