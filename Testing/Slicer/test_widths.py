@@ -45,19 +45,3 @@ def test_a_wider_button_shows_more_of_its_title_and_a_narrower_one_less(slicerAp
     assert len(shown[1]) < len(shown[0]) < len(shown[2])
     assert shown[2] == LONG
     assert button.toolTip == ""
-
-
-def test_what_a_case_brings_does_not_widen_the_sections(slicerApplication, moduleFile):
-    """As far as the stand-ins have a width; the desktop's checks see the rest."""
-    import qt
-
-    panel = slicerApplication.openModule(moduleFile).panel
-    for section in panel.sections:
-        before = section.widget.minimumSizeHint.width()
-        for label in section.widget.findChildren(qt.QLabel):
-            if label.wordWrap:
-                label.text = LONG.replace(" ", "_")
-        for combo in section.widget.findChildren(qt.QComboBox):
-            combo.addItem(LONG)
-        section._shownTitle.show(LONG)
-        assert section.widget.minimumSizeHint.width() == before, section.uiName
