@@ -80,6 +80,7 @@ class Desktop:
 
     @panelWidth.setter
     def panelWidth(self, width: int) -> None:
+        self.settle()  # the module that was open before may still count
         dock = slicer.util.findChild(self.window, "PanelDockWidget")
         self.window.resizeDocks([dock], [width], qt.Qt.Horizontal)
         self.settle()

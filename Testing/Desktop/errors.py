@@ -13,10 +13,13 @@ EXCUSED = {
         "closing a scene in which any node refers to a segmentation: its hierarchy item goes before its display node"
     ),
     "GetSliceOrientationPreset: invalid orientation preset name: Reformat": "loading a scene with turned slice views",
-    "ResolveUnresolvedItems: Failed to process": "loading a scene with folders over another such scene",
+    "ResolveUnresolvedItems: Failed to process": "loading a scene with two segmentations over another such scene",
     "ResolveSubjectHierarchy: Failed to merge subject hierarchy nodes": "the same: Slicer builds the hierarchy anew",
     "vtkSubjectHierarchyItem::DataNodeCache item was missing": "an item of a hierarchy that was built anew",
     "getOwnerPluginForSubjectHierarchyItem(vtkIdType) : Item": "a folder that is made in such a hierarchy",
+    "GetReferenceImageGeometryString: Invalid segmentation": "loading a scene while the effect Smoothing is active",
+    "ModuleWidget::enter() : Invalid subject hierarchy": "Slicer's Models module after a hierarchy was built anew",
+    "ModuleWidget::exit() : Invalid subject hierarchy": "the same",
 }
 
 _LEVELS = ("Error", "Critical", "Fatal")
