@@ -12,7 +12,7 @@ import slicer
 
 from ObserverUncertaintyLib.cases import MINIMUM_CONTENT_OVERLAP
 from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.foreground import foreground
+from ObserverUncertaintyLib.foreground import background_value, foreground
 from ObserverUncertaintyLib.geometry import resample, same_grid
 from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, RegisterRequest
 from ObserverUncertaintyLib.metrics import dice
@@ -118,7 +118,7 @@ def poorlyOverlapping(sequences: Mapping[str, Any]) -> list[tuple[str, float]]:
     for name, node in others:
         array, own = arrayOfVolume(node), gridOfVolume(node)
         if not same_grid(grid, own):
-            array = resample(array, own, grid, "linear")
+            array = resample(array, own, grid, "linear", outside=background_value(array))
         overlap = dice(content, foreground(array))
         if overlap < MINIMUM_CONTENT_OVERLAP:
             found.append((name, overlap))

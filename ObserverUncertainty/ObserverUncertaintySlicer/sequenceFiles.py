@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ObserverUncertaintyLib.formats import write_image
+from ObserverUncertaintyLib.foreground import background_value
 from ObserverUncertaintyLib.geometry import resample, same_grid
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.volumes import arrayOfVolume, gridOfVolume
@@ -27,7 +28,7 @@ def exportSequences(sequences: Mapping[str, Any], folder: Path) -> tuple[dict[st
     for number, (name, node) in enumerate(sequences.items()):
         array, own = arrayOfVolume(node), gridOfVolume(node)
         if not same_grid(grid, own):
-            array = resample(array, own, grid, "linear")
+            array = resample(array, own, grid, "linear", outside=background_value(array))
             notes.append(
                 _("{name} was resampled onto the first sequence's grid, from {found}").format(
                     name=node.GetName(), found=own.describe()
