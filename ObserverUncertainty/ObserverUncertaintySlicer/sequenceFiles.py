@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ObserverUncertaintyLib.formats import write_image
 from ObserverUncertaintyLib.foreground import background_value
+from ObserverUncertaintyLib.formats import write_image
 from ObserverUncertaintyLib.geometry import resample, same_grid
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.volumes import arrayOfVolume, gridOfVolume
