@@ -35,7 +35,7 @@ import numpy as np
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.files import REPORT_FILE
 from ObserverUncertaintyLib.formats import Mask, Volume, read_image, read_masks
-from ObserverUncertaintyLib.formats.marks import NOT_LOOKED_AT
+from ObserverUncertaintyLib.formats.marks import NOT_LOOKED_AT, result_kind
 from ObserverUncertaintyLib.formats.references import EXTENSIONS, extension, stem
 from ObserverUncertaintySlicer.host import tr as _
 
@@ -197,6 +197,8 @@ class _Sorting:
                     "such as rater1 for a mask. Rename it, or {advice}"
                 ).format(file=file, what=what, advice=_manifestAdvice(file.parent, rater=file))
             )
+        elif looksBinary and result_kind(file, image.array != 0) is not None:
+            self._notDrawn.append(file.name)
         elif looksBinary:
             self._unexplained.append(file.name)
             self.drawn.append((file, Mask(name, image.array != 0, image.grid)))
@@ -205,7 +207,8 @@ class _Sorting:
 
     def _addMasks(self, file: Path) -> None:
         for mask in read_masks(file):
-            if _isComputed(mask.name) or _hasWord(mask.name, _REFERENCE_WORDS):
+            isResult = _isComputed(mask.name) or result_kind(file, mask.array) is not None
+            if isResult or _hasWord(mask.name, _REFERENCE_WORDS):
                 self._notDrawn.append(_("{segment} in {file}").format(segment=mask.name, file=file.name))
             else:
                 self.drawn.append((file, mask))

@@ -12,6 +12,7 @@ import slicer.util
 from ObserverUncertaintyLib.cases import Cohort, LoadOptions, load_raters
 from ObserverUncertaintyLib.errors import InputError
 from ObserverUncertaintyLib.formats import read_image, write_image, write_mask
+from ObserverUncertaintyLib.formats.marks import ResultKind
 from ObserverUncertaintyLib.geometry import resample, same_grid
 from ObserverUncertaintyLib.manifest import ManifestError
 from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
@@ -195,6 +196,16 @@ def test_what_the_module_exported_or_predicted_is_left_out_whatever_it_is_called
     assert case.notes[0].endswith(
         "not of raters: Anna again.nii.gz, not_looked_at.nii.gz, rater3.seg.nrrd, segmentation.nii.gz"
     )
+
+
+def test_what_the_command_line_wrote_is_known_under_any_name(folder):
+    """A fused mask says so in its header, until somebody corrects its voxels."""
+    fused = scenes.threeRaters(scenes.OBLIQUE)[2]
+    for name in ("seg_all.nii.gz", "everyone.nrrd"):
+        write_mask(folder / name, fused, scenes.OBLIQUE, kind=ResultKind.FUSED)
+    case = loadCaseFolder(folder)
+    assert [rater.name for rater in case.raters] == ["rater2", "seg_anna"]
+    assert case.notes[0].endswith("not of raters: everyone.nrrd, seg_all.nii.gz")
 
 
 def test_a_folder_of_results_alone_is_refused_with_what_they_are(tmp_path):
