@@ -161,7 +161,7 @@ class _Sorting:
             )
         if self._notDrawn:
             notes.append(
-                _("left out, since their names speak of results or references, not of raters: {names}").format(
+                _("left out, since they are results or references and no rater's: {names}").format(
                     names=", ".join(self._notDrawn)
                 )
             )
@@ -209,7 +209,9 @@ class _Sorting:
         for mask in read_masks(file):
             isResult = _isComputed(mask.name) or result_kind(file, mask.array) is not None
             if isResult or _hasWord(mask.name, _REFERENCE_WORDS):
-                self._notDrawn.append(_("{segment} in {file}").format(segment=mask.name, file=file.name))
+                isWhole = mask.name == stem(file)
+                part = _("{segment} in {file}").format(segment=mask.name, file=file.name)
+                self._notDrawn.append(file.name if isWhole else part)
             else:
                 self.drawn.append((file, mask))
 

@@ -128,7 +128,7 @@ def test_the_truth_of_a_simulated_case_is_no_rater(tmp_path):
     found = loadCaseFolder(tmp_path / "case01")
     assert [rater.name for rater in found.raters] == list(case.rater_names)
     assert list(found.sequences) == list(case.sequences)
-    assert "not of raters: truth.nii.gz" in found.notes[0]
+    assert "no rater's: truth.nii.gz" in found.notes[0]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_what_no_rater_drew_is_left_out_and_said(folder, name):
     assert [rater.name for rater in case.raters] == ["rater2", "seg_anna"]
     assert list(case.sequences) == ["T1", "T1c", "T2", "FLAIR"]
     (note,) = case.notes
-    assert note.endswith(f"not of raters: {name}.nii.gz")
+    assert note.endswith(f"no rater's: {name}.nii.gz")
 
 
 @pytest.mark.parametrize("name", ["case07 T1 expert entropy", "probability", "mutual_information", "reference"])
@@ -194,7 +194,7 @@ def test_what_the_module_exported_or_predicted_is_left_out_whatever_it_is_called
     assert [rater.name for rater in case.raters] == ["rater2", "seg_anna"]
     assert list(case.sequences) == ["T1", "T1c", "T2", "FLAIR"]
     assert case.notes[0].endswith(
-        "not of raters: Anna again.nii.gz, not_looked_at.nii.gz, rater3.seg.nrrd, segmentation.nii.gz"
+        "no rater's: Anna again.nii.gz, not_looked_at.nii.gz, rater3.seg.nrrd, segmentation.nii.gz"
     )
 
 
@@ -205,7 +205,7 @@ def test_what_the_command_line_wrote_is_known_under_any_name(folder):
         write_mask(folder / name, fused, scenes.OBLIQUE, kind=ResultKind.FUSED)
     case = loadCaseFolder(folder)
     assert [rater.name for rater in case.raters] == ["rater2", "seg_anna"]
-    assert case.notes[0].endswith("not of raters: everyone.nrrd, seg_all.nii.gz")
+    assert case.notes[0].endswith("no rater's: everyone.nrrd, seg_all.nii.gz")
 
 
 def test_a_folder_of_results_alone_is_refused_with_what_they_are(tmp_path):
@@ -232,7 +232,7 @@ def test_a_segment_that_no_rater_drew_is_left_out(tmp_path):
     saveSegmentation(tmp_path / "all.seg.nrrd", masks, ["Anna", "ground truth", "majority of 2 raters"])
     case = loadCaseFolder(tmp_path)
     assert [rater.name for rater in case.raters] == ["Anna"]
-    assert case.notes[0].endswith("not of raters: ground truth in all.seg.nrrd, majority of 2 raters in all.seg.nrrd")
+    assert case.notes[0].endswith("no rater's: ground truth in all.seg.nrrd, majority of 2 raters in all.seg.nrrd")
 
 
 def test_every_segment_of_a_segmentation_file_is_a_rater(folder):
