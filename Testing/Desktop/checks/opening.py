@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
+
 import slicer
 
 STEPS = ("1. Case", "2. Disagreement", "3. Model", "4. Uncertainty", "5. Compare", "6. Correct")
@@ -28,3 +31,52 @@ def check_sample_case_loads(desktop):
     assert (picture.max(axis=2) - picture.min(axis=2) > 60).sum() > 50, "no coloured contour in the axial view"
     assert (picture.min(axis=2) > 60).mean() > 0.1, "no image in the axial view"
     desktop.shot("loaded")
+
+
+def check_a_closed_step_hides_its_contents(desktop):
+    ui = desktop.panel.compare.ui
+    ui.sectionButton.collapsed = False
+    assert ui.compareButton.visible
+    ui.sectionButton.collapsed = True
+    desktop.settle()
+    assert not ui.compareButton.visible
+    assert not ui.missingLabel.visible
+    ui.sectionButton.collapsed = False
+    desktop.settle()
+    assert ui.compareButton.visible
+    assert not ui.metricsView.visible, "what was hidden before is hidden again"
+
+
+def check_the_panel_opens_without_a_main_window(desktop):
+    """As Slicer's own test of every module does."""
+    script = desktop.shared / "open.py"
+    script.write_text(
+        "import slicer\n"
+        "widget = slicer.modules.observeruncertainty.widgetRepresentation()\n"
+        "panel = slicer.modules.ObserverUncertaintyWidget.panel\n"
+        "print('sections:', len(panel.sections))\n"
+        "slicer.util.exit(0)\n",
+        encoding="utf-8",
+    )
+    folder = str(Path(slicer.modules.observeruncertainty.path).parent)
+    options = ["--no-splash", "--no-main-window", "--disable-settings", "--additional-module-paths", folder]
+    run = subprocess.run(
+        [desktop.task["slicer"], *options, "--python-script", str(script)],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=200,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "sections: 7" in run.stdout, run.stdout + run.stderr
+    assert "Traceback" not in run.stdout + run.stderr, run.stdout + run.stderr
+
+
+def check_a_path_too_long_leaves_the_panel_alive(desktop):
+    long = "/" + "x" * 300
+    ui = desktop.panel.model.ui
+    for field in (ui.modelPath, ui.manifestPath, ui.folderPath, desktop.panel.compare.ui.cohortScoresPath):
+        field.currentPath = long
+    desktop.loadCase("case01")
+    assert desktop.panel.case.ui.ratersTable.rowCount == 3
