@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib.util
 import sys
 import types
@@ -21,9 +22,21 @@ if TYPE_CHECKING:
 
 def installPython() -> None:
     """What is plain Python: scripted modules and texts. Stays for the process's lifetime."""
+    _keepConstants()
     for name, module in (("ScriptedLoadableModule", scripted_module), ("i18n", i18n)):
         sys.modules[f"slicer.{name}"] = module
         setattr(slicer, name, module)
+
+
+def _keepConstants() -> None:
+    """Keep None, True and False from being freed at the end of the process.
+
+    Each call of a Qt setter gives a reference to None away that it never took (PySide6 6.12), which does no harm from
+    Python 3.12 on, where these three live forever. Before that some ten thousand calls are too many.
+    """
+    if sys.version_info < (3, 12):
+        for constant in (None, True, False):
+            ctypes.c_ssize_t.from_address(id(constant)).value += 1 << 40
 
 
 def _qtModules():
