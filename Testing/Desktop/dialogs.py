@@ -70,10 +70,9 @@ class Dialogs:
         ticks = int(dialog.property(ANSWERED) or 0) + 1
         dialog.setProperty(ANSWERED, ticks)
         if ticks == 1:
-            if dialog.inherits("QFileDialog"):
-                self._answerFile(dialog)
-            else:
-                self._answerBox(dialog)
+            answer = self._answerFile if dialog.inherits("QFileDialog") else self._answerBox
+            # Outside this timer's call, in which it would not fire again: an answer may bring another question.
+            qt.QTimer.singleShot(0, lambda: answer(dialog))
         elif ticks % _TICKS_TO_CLOSE == 0:
             if self.decideFile is None or not dialog.inherits("QFileDialog"):
                 self.problems.append(f"the dialog did not close: {textOf(dialog)}")

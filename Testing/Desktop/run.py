@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,7 @@ CHECKOUT = HERE.parents[1]
 
 def main() -> int:
     options = parseOptions()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # Slicer and the screen are ended too
     chosen = chosenChecks(options.room, options.only)
     pictures = options.pictures.resolve()
     replay = options.replay.read_text(encoding="utf-8") if options.replay else ""  # it may lie among the pictures

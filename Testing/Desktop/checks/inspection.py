@@ -156,6 +156,14 @@ def check_dialog_that_stays_is_found(desktop):
     dialog.reject()
 
 
+def check_question_within_a_file_dialog_is_answered(desktop):
+    path = desktop.shared / "there.txt"
+    path.write_text("there", encoding="utf-8")
+    desktop.fileDialogs(path)
+    desktop.answerBoxes(("already exists", "Yes"))
+    assert qt.QFileDialog.getSaveFileName(desktop.window, "Write", "", "Text (*.txt)") == str(path)
+
+
 def check_wait_cursor_that_stays_is_found(desktop):
     inspection = _looking(desktop)
     slicer.app.setOverrideCursor(qt.Qt.WaitCursor)
