@@ -20,6 +20,7 @@ EXCUSED = {
     "GetReferenceImageGeometryString: Invalid segmentation": "loading a scene while the effect Smoothing is active",
     "ModuleWidget::enter() : Invalid subject hierarchy": "Slicer's Models module after a hierarchy was built anew",
     "ModuleWidget::exit() : Invalid subject hierarchy": "the same",
+    "setDataNodeFromSubjectHierarchyItem(vtkIdType) : Invalid subject hierarchy": "the same in Slicer's Data module",
 }
 
 _LEVELS = ("Error", "Critical", "Fatal")

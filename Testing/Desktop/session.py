@@ -190,7 +190,7 @@ def _ended(status: int) -> str:
 def _tail(path: Path, lines: int = 40) -> str:
     text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
     kept = [line for line in text.splitlines() if not line.startswith("Extension modules:")]
-    return "\n".join(kept[-lines:])
+    return "\n".join(list(dict.fromkeys(kept))[-lines:])  # some lines come a hundred times
 
 
 def _tracebacksOutside(log: Path) -> list[str]:
