@@ -33,7 +33,7 @@ WALK ?= 150
 SEED ?= 0
 test-desktop: $(VENV)/.installed
 	@test -n '$(SLICER)' || { echo 'Which Slicer? make test-desktop SLICER=path/to/Slicer'; exit 1; }
-	$(BIN)/python Testing/Desktop/run.py --slicer '$(SLICER)' --walk $(WALK) --seed $(SEED) $(if $(AT_ONCE),--at-once $(AT_ONCE)) \
+	$(BIN)/python Testing/Desktop/run.py --slicer '$(SLICER)' --walk $(WALK) --seed $(SEED) \
 		$(if $(ONLY),--only $(ONLY)) $(if $(REPLAY),--replay '$(REPLAY)') \
 		--worker-python '$(or $(OBSERVER_UNCERTAINTY_PYTHON),$(CURDIR)/$(BIN)/python)'
 

@@ -14,10 +14,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,42 +28,36 @@ CHECKOUT = HERE.parents[1]
 
 def main() -> int:
     options = parseOptions()
-    ended = threading.Event()
-    for asked in (signal.SIGINT, signal.SIGTERM):  # Slicers and screens are ended too
-        signal.signal(asked, lambda *_: ended.set())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # Slicer and the screen are ended too
     chosen = chosenChecks(options.room, options.only)
     pictures = options.pictures.resolve()
     replay = options.replay.read_text(encoding="utf-8") if options.replay else ""  # it may lie among the pictures
     shutil.rmtree(pictures, ignore_errors=True)
-    began = time.monotonic()
+    began, outcomes = time.monotonic(), []
     # A user's name may have any letter, and a folder's a blank.
     with tempfile.TemporaryDirectory(prefix="Jörg Müller ", ignore_cleanup_errors=True) as temporary:
         home = Path(temporary)
         makeCohort(options.worker_python, home / "cohort")
-        task = {
-            "cohort": str(home / "cohort" / "cohort.toml"),
-            "walk": options.walk,
-            "seed": options.seed,
-            "replay": replay,
-            "slicer": options.slicer,
-            "room": options.room,
-        }
-
-        def make(topic: str) -> list[Outcome]:
-            logs = pictures / topic
-            with screen(logs) as display:
-                programs = (options.slicer, options.worker_python)
-                session = Session(*programs, topic, home / topic, logs, display, task, ended)
-                return [show(outcome) for outcome in session.make(chosen[topic])]
-
-        with ThreadPoolExecutor(options.at_once) as pool:
-            outcomes = [outcome for made in pool.map(make, chosen) for outcome in made]
+        with screen(pictures) as display:
+            for topic, names in chosen.items():
+                task = {
+                    "cohort": str(home / "cohort" / "cohort.toml"),
+                    "walk": options.walk,
+                    "seed": options.seed,
+                    "replay": replay,
+                    "slicer": options.slicer,
+                    "room": options.room,
+                }
+                session = Session(options.slicer, options.worker_python, topic, home, pictures / topic, display, task)
+                for outcome in session.make(names):
+                    outcomes.append(outcome)
+                    show(outcome)
     failed = [outcome for outcome in outcomes if outcome.problems]
     print(f"\n{len(outcomes)} checks, {len(failed)} failed, {time.monotonic() - began:.0f} s", flush=True)
     for outcome in failed:
         print(f"  failed: {outcome.topic}.{outcome.check}")
     print(f"Pictures and logs: {pictures}")
-    return 1 if failed or not outcomes or ended.is_set() else 0
+    return 1 if failed or not outcomes else 0
 
 
 def parseOptions() -> argparse.Namespace:
@@ -78,9 +70,6 @@ def parseOptions() -> argparse.Namespace:
     parser.add_argument("--replay", type=Path, help="log of a walk whose actions are done again")
     parser.add_argument("--pictures", type=Path, default=CHECKOUT / "build" / "desktop-pictures")
     parser.add_argument("--worker-python", default=sys.executable, help="a Python with the library and torch")
-    # Where windows are on the user's own screen, two would be in each other's way.
-    atOnce = min(4, os.cpu_count() or 1) if sys.platform == "linux" else 1
-    parser.add_argument("--at-once", type=int, default=atOnce, help="Slicers that run side by side")
     options = parser.parse_args()
     slicer = shutil.which(options.slicer)
     if slicer is None:
@@ -146,12 +135,11 @@ def screen(logs: Path) -> Iterator[str | None]:
                 process.wait()
 
 
-def show(outcome: Outcome) -> Outcome:
+def show(outcome: Outcome) -> None:
     word = "FAILED" if outcome.problems else "passed"
-    lines = [f"{word}  {outcome.topic}.{outcome.check}  ({outcome.seconds:.1f} s)"]
-    lines += ["        " + problem.rstrip().replace("\n", "\n        ") for problem in outcome.problems]
-    print("\n".join(lines) + "\n", end="", flush=True)  # in one piece: others write too
-    return outcome
+    print(f"{word}  {outcome.topic}.{outcome.check}  ({outcome.seconds:.1f} s)", flush=True)
+    for problem in outcome.problems:
+        print("        " + problem.rstrip().replace("\n", "\n        "), flush=True)
 
 
 if __name__ == "__main__":

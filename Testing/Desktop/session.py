@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event
 
 HERE = Path(__file__).resolve().parent
 MODULE_FOLDER = HERE.parents[1] / "ObserverUncertainty"
@@ -44,26 +43,17 @@ class Session:
         slicer: the application.
         workerPython: runs the module's work in the background.
         topic: name of the file in `checks/`.
-        home: a temporary folder for all that the application and the module keep, the topic's own.
+        home: a temporary folder for all that the application and the module keep.
         folder: for logs and pictures.
         display: the X display; None where the platform has none.
         task: what the checks are told besides.
-        ended: set when nothing more is to be made, and what runs is to be ended.
     """
 
     def __init__(
-        self,
-        slicer: str,
-        workerPython: str,
-        topic: str,
-        home: Path,
-        folder: Path,
-        display: str | None,
-        task: dict,
-        ended: Event,
+        self, slicer: str, workerPython: str, topic: str, home: Path, folder: Path, display: str | None, task: dict
     ) -> None:
         self.slicer, self.workerPython, self.topic = slicer, workerPython, topic
-        self.home, self.folder, self.display, self.task, self.ended = home, folder, display, task, ended
+        self.home, self.folder, self.display, self.task = home, folder, display, task
         self._processes = self._status = 0
 
     def make(self, names: list[str]) -> Iterator[Outcome]:
@@ -77,7 +67,7 @@ class Session:
             made = {outcome.check for outcome in outcomes}
             remaining = [name for name in left if name not in made]
             broken += self._status != 0
-            if self.ended.is_set() or remaining == left or broken == MOST_BROKEN:  # little is gained by another attempt
+            if remaining == left or broken == MOST_BROKEN:  # little is gained by another attempt
                 text = "not made: Slicer did not come so far"
                 yield from (Outcome(self.topic, name, 0.0, [text]) for name in remaining)
                 remaining = []
@@ -89,7 +79,7 @@ class Session:
         folder.mkdir(parents=True)
         taskFile = folder / "task.json"
         task = {**self.task, "topic": self.topic, "checks": names, "folder": str(folder), "pictures": str(self.folder)}
-        task["shared"] = str(self._made(self.home / "shared"))
+        task["shared"] = str(self._made(self.home / "shared" / self.topic))
         taskFile.write_text(json.dumps(task), encoding="utf-8")
         began = time.monotonic()
         status = self._status = self._run(folder, taskFile)
@@ -137,9 +127,6 @@ class Session:
                     try:
                         return process.wait(1)
                     except subprocess.TimeoutExpired:
-                        if self.ended.is_set():
-                            _kill(process, signal.SIGTERM)
-                            return process.wait()
                         if time.time() - max(path.stat().st_mtime for path in folder.iterdir()) > SILENCE_SECONDS:
                             _kill(process, getattr(signal, "SIGABRT", signal.SIGTERM))  # writes the stack
                             return process.wait()
@@ -166,7 +153,7 @@ class Session:
             "TMPDIR": self.home / "tmp",
             "TEMP": self.home / "tmp",
             "TMP": self.home / "tmp",
-            "OBSERVER_UNCERTAINTY_JOBS": self.home / f"jobs {self._processes}",
+            "OBSERVER_UNCERTAINTY_JOBS": self.home / "jobs" / f"{self.topic} {self._processes}",
         }
         for path in folders.values():
             self._made(path)

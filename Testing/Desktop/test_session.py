@@ -4,7 +4,6 @@ import os
 import stat
 import sys
 import textwrap
-import threading
 
 import pytest
 import session
@@ -39,18 +38,13 @@ SLICER = """
 
 
 @pytest.fixture
-def ended():
-    return threading.Event()
-
-
-@pytest.fixture
-def outcomes(tmp_path, ended):
+def outcomes(tmp_path):
     program = tmp_path / "Slicer"
     program.write_text(f"#!{sys.executable}\n" + textwrap.dedent(SLICER), encoding="utf-8")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
 
     def make(*names):
-        made = session.Session(str(program), sys.executable, "topic", tmp_path, tmp_path / "logs", None, {}, ended)
+        made = session.Session(str(program), sys.executable, "topic", tmp_path, tmp_path / "logs", None, {})
         return [(outcome.check, "\n".join(outcome.problems)) for outcome in made.make(list(names))]
 
     return make
@@ -80,13 +74,6 @@ def test_after_some_crashes_the_rest_of_a_topic_counts_as_not_made(outcomes, mon
 def test_silent_slicer_is_ended(outcomes, monkeypatch):
     monkeypatch.setattr(session, "SILENCE_SECONDS", 1)
     assert "SIGABRT" in dict(outcomes("silent"))["silent"]
-
-
-def test_slicer_is_ended_where_the_runner_is(outcomes, ended):
-    threading.Timer(0.5, ended.set).start()
-    made = dict(outcomes("silent", "good"))
-    assert "SIGTERM" in made["silent"]
-    assert "not made" in made["good"]
 
 
 def test_new_slicer_is_no_failure(outcomes):
