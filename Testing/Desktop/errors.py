@@ -18,6 +18,8 @@ EXCUSED = {
     "vtkSubjectHierarchyItem::DataNodeCache item was missing": "an item of a hierarchy that was built anew",
     "getOwnerPluginForSubjectHierarchyItem(vtkIdType) : Item": "a folder that is made in such a hierarchy",
     "GetReferenceImageGeometryString: Invalid segmentation": "loading a scene while the effect Smoothing is active",
+    "Minimum 2 visible segments (or specification": "Slicer's effect Grow from seeds refuses one segment by an error",
+    "Auto-complete operation skipped: at least": "the same, in the log",
     "ModuleWidget::enter() : Invalid subject hierarchy": "Slicer's Models module after a hierarchy was built anew",
     "ModuleWidget::exit() : Invalid subject hierarchy": "the same",
     "setDataNodeFromSubjectHierarchyItem(vtkIdType) : Invalid subject hierarchy": "the same in Slicer's Data module",
@@ -59,8 +61,9 @@ class ErrorWatch:
         slicer.app.processEvents()  # the log takes entries by events
         found = []
         written, self._listener.text = self._listener.text, ""
-        if _TRACEBACK in written:
-            found.append(written[written.index(_TRACEBACK) :].strip())
+        for error in written.split(_TRACEBACK)[1:]:
+            if not any(excused in error for excused in EXCUSED):
+                found.append(_TRACEBACK + error.rstrip())
         for level, text in self._logged():
             if level in _LEVELS and text not in written:
                 found.append(_unexcused(text, shown))

@@ -59,6 +59,14 @@ def check_line_in_the_error_log_is_found(desktop):
     _assertFound(desktop, inspection, "error", "noSuchClass")
 
 
+def check_line_of_slicers_own_is_excused_and_what_comes_with_it_is_not(desktop):
+    inspection = _looking(desktop)
+    logging.error("vtkSubjectHierarchyItem::DataNodeCache item was missing")
+    _assertNothing(desktop, inspection)
+    logging.error("vtkSubjectHierarchyItem::DataNodeCache item was missing\na planted line")
+    _assertFound(desktop, inspection, "error", "a planted line")
+
+
 def check_errors_that_follow_each_other_are_each_found(desktop):
     inspection = _looking(desktop)
     logging.error("the first planted error")
