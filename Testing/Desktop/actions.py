@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from random import Random
 
 import found
+import qt
 import slicer
 import views
 from desktop import MODULE, Desktop
@@ -134,7 +135,8 @@ class Actions:
         return random.choice(("sample", "cohort", "folder")) if slicer.util.selectedModule() == MODULE else None
 
     def _load(self, what: str, _random: Random) -> None:
-        self._uses.clear()  # with another case everything is new
+        self._uses.clear()  # with another case everything is new, and the first model, the shipped one, can run
+        views.press(self.desktop.panel.model.ui.modelCombo, qt.Qt.Key_Home)
         loading = self.desktop.panel.case.ui
         {"sample": loading.loadSampleButton, "cohort": loading.loadCohortButton, "folder": loading.loadFolderButton}[
             what

@@ -18,6 +18,7 @@ MODULE = "ObserverUncertainty"
 SCREEN_MARGIN = 60
 MAXIMIZE_SECONDS = 5
 POLL_SECONDS = 0.01
+SETTLE_SECONDS, BUSY_SECONDS = 10, 0.03
 
 
 class Desktop:
@@ -103,9 +104,14 @@ class Desktop:
             time.sleep(POLL_SECONDS)
 
     def settle(self, seconds: float = 0.3) -> None:
-        """Let the application live for a moment, so that what was put off is done: layouts, short timers, drawing."""
-        end = time.monotonic() + seconds
-        self.wait(lambda: time.monotonic() > end)
+        """Let the application live until it has had little to do for a moment: what was put off is done and drawn."""
+        quiet = began = time.monotonic()
+        while time.monotonic() - quiet < seconds and time.monotonic() - began < seconds + SETTLE_SECONDS:
+            before = time.monotonic()
+            slicer.app.processEvents()
+            if time.monotonic() - before > BUSY_SECONDS:
+                quiet = time.monotonic()
+            time.sleep(POLL_SECONDS)
 
     def waitForJobs(self, seconds: float = 180.0) -> None:
         """Wait until no work in the background is followed any more."""
