@@ -68,9 +68,13 @@ class Desktop:
         """Make the main window as large as the screen."""
         free = self.window.screen().availableGeometry
         end = time.monotonic() + MAXIMIZE_SECONDS
+
+        def isFull() -> bool:
+            return self.window.width > free.width() - SCREEN_MARGIN and free.contains(self.window.frameGeometry)
+
         self.window.showMaximized()
-        self.wait(lambda: self.window.width > free.width() - SCREEN_MARGIN or time.monotonic() > end)
-        if self.window.width <= free.width() - SCREEN_MARGIN:  # without a window manager nothing maximises
+        self.wait(lambda: isFull() or time.monotonic() > end)
+        if not isFull():  # without a window manager nothing maximises
             self.window.setGeometry(0, 0, free.width(), free.height())
         self.settle()
 
