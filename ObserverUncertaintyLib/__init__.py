@@ -8,4 +8,6 @@ Source: Jungo et al., On the Effect of Inter-observer Variability for a Reliable
 Image Segmentation, MICCAI 2018.
 """
 
-__version__ = "0.1.0"
+from ObserverUncertaintyLib.base.version import VERSION
+
+__version__ = VERSION

@@ -26,17 +26,19 @@ from entropy_errors import UNSURE, entropy_errors
 
 from measuring import CannotRunError, Floor, Machine, Report, Series, Table, Target, parser, run
 from monte_carlo import NaiveUNet, freed_memory
-from ObserverUncertaintyLib.cases import Case, Cohort
-from ObserverUncertaintyLib.devices import choose_precision, describe_device
-from ObserverUncertaintyLib.inference import Prediction, predict
-from ObserverUncertaintyLib.memory import keep_freed_memory
-from ObserverUncertaintyLib.metrics import dice
-from ObserverUncertaintyLib.model_file import ModelDescription, load_model
+from ObserverUncertaintyLib.base.process_memory import keep_freed_memory
+from ObserverUncertaintyLib.cohort.case import Case
+from ObserverUncertaintyLib.cohort.cohort import Cohort
+from ObserverUncertaintyLib.model.description import ModelDescription
+from ObserverUncertaintyLib.model.devices import choose_precision, describe_device
+from ObserverUncertaintyLib.model.preprocessing import Crop
+from ObserverUncertaintyLib.model.settings import DropoutMasks, Economy, Precision
 from ObserverUncertaintyLib.network.cost import forward_flops, matmul_rate
+from ObserverUncertaintyLib.network.stored import load_model
 from ObserverUncertaintyLib.network.unet import UNet, set_monte_carlo_mode
-from ObserverUncertaintyLib.preprocessing import Crop
-from ObserverUncertaintyLib.sampling import Sampler, summed_samples
-from ObserverUncertaintyLib.settings import DropoutMasks, Economy, Precision
+from ObserverUncertaintyLib.prediction.inference import Prediction, predict
+from ObserverUncertaintyLib.prediction.sampling import Sampler, summed_samples
+from ObserverUncertaintyLib.scores.metrics import dice
 
 FOLDER = Path(__file__).parents[1] / "study-output" / "bench"
 TEST_CASES = ("case15", "case16", "case17")

@@ -17,13 +17,14 @@ import torch
 from entropy_errors import UNSURE, entropy_errors
 
 from measuring import Floor, Machine, Report, Series, Table, parser, run
-from ObserverUncertaintyLib.cases import Case, Cohort
-from ObserverUncertaintyLib.devices import choose_precision
-from ObserverUncertaintyLib.inference import predict
-from ObserverUncertaintyLib.model_file import load_model
+from ObserverUncertaintyLib.cohort.case import Case
+from ObserverUncertaintyLib.cohort.cohort import Cohort
+from ObserverUncertaintyLib.model.devices import choose_precision
+from ObserverUncertaintyLib.model.settings import DropoutMasks, Precision
 from ObserverUncertaintyLib.network.cost import forward_flops, matmul_rate
+from ObserverUncertaintyLib.network.stored import load_model
 from ObserverUncertaintyLib.network.unet import UNet
-from ObserverUncertaintyLib.settings import DropoutMasks, Precision
+from ObserverUncertaintyLib.prediction.inference import predict
 from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
 
 SHIPPED = Path(__file__).parents[1] / "ObserverUncertainty" / "Resources" / "Models" / "SimulatedCavity"

@@ -11,16 +11,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ObserverUncertaintyLib.cases import Cohort
+from ObserverUncertaintyLib.base.output_files import write_text
+from ObserverUncertaintyLib.base.progress import Progress
+from ObserverUncertaintyLib.base.tables import aligned, number, write_csv
 from ObserverUncertaintyLib.cli.console import ConsoleProgress
-from ObserverUncertaintyLib.evaluation import Evaluation, evaluate
-from ObserverUncertaintyLib.files import write_text
-from ObserverUncertaintyLib.fusion import FusionMethod
-from ObserverUncertaintyLib.prediction_folder import predict_cases
-from ObserverUncertaintyLib.progress import Progress
-from ObserverUncertaintyLib.report.tables import aligned, number, write_csv, write_scores
-from ObserverUncertaintyLib.settings import PredictionSettings, TrainingSettings
-from ObserverUncertaintyLib.training import train
+from ObserverUncertaintyLib.cohort.cohort import Cohort
+from ObserverUncertaintyLib.evaluation.scoring import Evaluation, evaluate
+from ObserverUncertaintyLib.evaluation.tables import write_scores
+from ObserverUncertaintyLib.model.settings import PredictionSettings, TrainingSettings
+from ObserverUncertaintyLib.prediction.folder import predict_cases
+from ObserverUncertaintyLib.raters.fusion import FusionMethod
+from ObserverUncertaintyLib.training.loop import train
 
 ARMS = (FusionMethod.NONE, FusionMethod.MAJORITY)
 SCORES = ("wme", "wme_as_printed", "me", "dice_majority", "ece")

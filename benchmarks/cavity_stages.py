@@ -21,7 +21,7 @@ from pathlib import Path
 from growth import Fit
 
 from measuring import CannotRunError, Machine, Report, Series, Table, parser, run
-from ObserverUncertaintyLib.experiments.cavity.settings import PRESETS, CavityStudySettings, Preset
+from ObserverUncertaintyLib.studies.cavity.settings import PRESETS, CavityStudySettings, Preset
 
 _TINY = ("--epochs", "1", "--depth", "1", "--filters", "2", "--samples", "2")
 """A network whose study is quickly done, to see what its tables and figures take."""

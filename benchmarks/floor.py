@@ -14,11 +14,11 @@ import time
 import torch
 
 from measuring import Machine, Report, Series, Table, parser, run
-from ObserverUncertaintyLib.devices import choose_device, choose_precision, describe_device
+from ObserverUncertaintyLib.model.devices import choose_device, choose_precision, describe_device
+from ObserverUncertaintyLib.model.settings import Precision
 from ObserverUncertaintyLib.network.cost import forward_flops, matmul_rate
 from ObserverUncertaintyLib.network.unet import UNet
-from ObserverUncertaintyLib.sampling import Sampler, monte_carlo_samples
-from ObserverUncertaintyLib.settings import Precision
+from ObserverUncertaintyLib.prediction.sampling import Sampler, monte_carlo_samples
 from random_networks import CAVITY, SHAPES, Setup
 
 SETUPS = (

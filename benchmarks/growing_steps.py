@@ -13,21 +13,22 @@ import numpy as np
 import torch
 
 from drawn_raters import drawn_raters
-from ObserverUncertaintyLib.cases import Case, Cohort
-from ObserverUncertaintyLib.entropy import expert_entropy
-from ObserverUncertaintyLib.evaluation import evaluate, score_case
-from ObserverUncertaintyLib.files import PROBABILITY_FILE
+from ObserverUncertaintyLib.cohort.case import Case
+from ObserverUncertaintyLib.cohort.cohort import Cohort
+from ObserverUncertaintyLib.evaluation.scoring import evaluate, score_case
 from ObserverUncertaintyLib.formats import write_image
-from ObserverUncertaintyLib.fusion import FusionMethod, fuse, mean
-from ObserverUncertaintyLib.geometry import Grid
-from ObserverUncertaintyLib.inference import predict
+from ObserverUncertaintyLib.formats.marks import PROBABILITY_FILE
+from ObserverUncertaintyLib.images.grid import Grid
+from ObserverUncertaintyLib.model.settings import Loss, Precision, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.network.convolution import lay_out_for_training
 from ObserverUncertaintyLib.network.cost import forward_flops
 from ObserverUncertaintyLib.network.unet import UNet
-from ObserverUncertaintyLib.settings import Loss, Precision, TrainingSettings, UNetSettings
+from ObserverUncertaintyLib.prediction.inference import predict
+from ObserverUncertaintyLib.raters.fusion import FusionMethod, fuse, mean
+from ObserverUncertaintyLib.scores.entropy import expert_entropy
 from ObserverUncertaintyLib.simulation.cohort_folder import MANIFEST_FILE, write_cohort, write_manifest
-from ObserverUncertaintyLib.training import train
-from ObserverUncertaintyLib.training_step import make_optimiser, training_step
+from ObserverUncertaintyLib.training.loop import train
+from ObserverUncertaintyLib.training.step import make_optimiser, training_step
 from random_networks import description
 
 Work = Callable[[], object]

@@ -29,7 +29,7 @@ import torch
 
 from growing_steps import Growth, growths
 from measuring import CannotRunError, Machine, Report, Series, Table, Target, parser, run
-from ObserverUncertaintyLib.memory import keep_freed_memory
+from ObserverUncertaintyLib.base.process_memory import keep_freed_memory
 
 WORSE_THAN_LINEAR = 1.1
 QUICK_SIZES = 4

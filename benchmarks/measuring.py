@@ -23,8 +23,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ObserverUncertaintyLib.files import write_json, write_text
-from ObserverUncertaintyLib.report.tables import aligned, without_nan
+from ObserverUncertaintyLib.base.output_files import write_json, write_text
+from ObserverUncertaintyLib.base.tables import aligned, without_nan
 
 LIBRARIES = ("numpy", "scipy", "SimpleITK", "torch")
 

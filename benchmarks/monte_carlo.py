@@ -23,19 +23,19 @@ import torch
 from torch import Tensor, nn
 
 from measuring import CannotRunError, Floor, Machine, Report, Series, Table, Target, interleaved, parser, run
-from ObserverUncertaintyLib.cases import Case
-from ObserverUncertaintyLib.devices import choose_precision, describe_device, torch_type
-from ObserverUncertaintyLib.geometry import Grid
-from ObserverUncertaintyLib.inference import predict
-from ObserverUncertaintyLib.memory import keep_freed_memory
+from ObserverUncertaintyLib.base.process_memory import keep_freed_memory
+from ObserverUncertaintyLib.cohort.case import Case
+from ObserverUncertaintyLib.images.grid import Grid
+from ObserverUncertaintyLib.model.devices import choose_precision, describe_device, torch_type
+from ObserverUncertaintyLib.model.preprocessing import Crop, Preprocessing
+from ObserverUncertaintyLib.model.settings import DropoutKind, Precision, UNetSettings
 from ObserverUncertaintyLib.network.cost import forward_flops, matmul_rate
 from ObserverUncertaintyLib.network.dropout import ChannelDropout
 from ObserverUncertaintyLib.network.prepared_unet import PreparedUNet
 from ObserverUncertaintyLib.network.thinned_unet import ThinnedUNet
 from ObserverUncertaintyLib.network.unet import UNet, set_monte_carlo_mode
 from ObserverUncertaintyLib.network.upsampling import upsample_as_defined
-from ObserverUncertaintyLib.preprocessing import Crop, Preprocessing
-from ObserverUncertaintyLib.settings import DropoutKind, Precision, UNetSettings
+from ObserverUncertaintyLib.prediction.inference import predict
 from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
 from random_networks import CAVITY, description
 

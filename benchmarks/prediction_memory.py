@@ -20,14 +20,14 @@ import numpy as np
 import torch
 
 from measuring import Floor, Machine, Report, Series, Table, Target, parser, run
-from ObserverUncertaintyLib.cases import load_case
-from ObserverUncertaintyLib.devices import choose_device, choose_precision
+from ObserverUncertaintyLib.cohort.loading import load_case
 from ObserverUncertaintyLib.formats import write_image
-from ObserverUncertaintyLib.geometry import Grid
-from ObserverUncertaintyLib.model_file import save_model
+from ObserverUncertaintyLib.images.grid import Grid
+from ObserverUncertaintyLib.model.devices import choose_device, choose_precision
+from ObserverUncertaintyLib.model.settings import Precision
 from ObserverUncertaintyLib.network.cost import forward_flops, matmul_rate
+from ObserverUncertaintyLib.network.stored import save_model
 from ObserverUncertaintyLib.network.unet import UNet
-from ObserverUncertaintyLib.settings import Precision
 from random_networks import CAVITY, description
 
 SEQUENCES = ("T1", "T1c", "T2", "FLAIR")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from ObserverUncertaintyLib import __version__
-from ObserverUncertaintyLib.model_file import Expectations, ModelDescription
-from ObserverUncertaintyLib.preprocessing import Preprocessing
-from ObserverUncertaintyLib.settings import UNetSettings
+from ObserverUncertaintyLib.base.version import VERSION
+from ObserverUncertaintyLib.model.description import Expectations, ModelDescription
+from ObserverUncertaintyLib.model.preprocessing import Preprocessing
+from ObserverUncertaintyLib.model.settings import UNetSettings
 
 SHAPES = UNetSettings(sequences=1)
 CAVITY = UNetSettings(sequences=4, depth=5, filters=48)
@@ -36,6 +36,6 @@ def description(settings: UNetSettings, sequences: tuple[str, ...]) -> ModelDesc
         preprocessing=Preprocessing(spacing=(1.0, 1.0)),
         expects=Expectations(3, (1.0, 1.0), 1.0, skull_stripped=True),
         training={"fusion": "none", "case_images": []},
-        library_version=__version__,
+        library_version=VERSION,
         created="2018-09-16",
     )

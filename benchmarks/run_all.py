@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 from measuring import CANNOT_RUN
-from ObserverUncertaintyLib.files import write_text
+from ObserverUncertaintyLib.base.output_files import write_text
 
 FOLDER = Path(__file__).parent
 BENCHMARKS = (

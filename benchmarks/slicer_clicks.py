@@ -20,8 +20,8 @@ import numpy as np  # noqa: E402
 import rater_scenes as scenes  # noqa: E402
 from real_mrml import boot  # noqa: E402
 
-from ObserverUncertaintyLib.entropy import binary_entropy  # noqa: E402
-from ObserverUncertaintyLib.geometry import Grid  # noqa: E402
+from ObserverUncertaintyLib.images.grid import Grid  # noqa: E402
+from ObserverUncertaintyLib.scores.entropy import binary_entropy  # noqa: E402
 
 REPEATS = 5
 GRID = Grid((240, 240, 155), (1.0, 1.0, 1.0), (-120.0, -120.0, -60.0))

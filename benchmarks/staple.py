@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from drawn_raters import SHAPE, drawn_raters
 from measuring import Floor, Machine, Report, Series, Table, Target, interleaved, parser, run, spread
 from ObserverUncertaintyLib.network.roofline import copy_rate
-from ObserverUncertaintyLib.staple import StapleRegion, staple
+from ObserverUncertaintyLib.raters.staple import StapleRegion, staple
 
 FACTOR = 50
 TOLERANCE = 1e-6

@@ -18,14 +18,14 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from measuring import CannotRunError, Machine, Report, Series, Table, Target, interleaved, parser, run
-from ObserverUncertaintyLib.devices import choose_device, choose_precision, describe_device, make_deterministic
-from ObserverUncertaintyLib.memory import keep_freed_memory
+from ObserverUncertaintyLib.base.process_memory import keep_freed_memory
+from ObserverUncertaintyLib.model.devices import choose_device, choose_precision, describe_device, make_deterministic
+from ObserverUncertaintyLib.model.settings import Loss, Precision, UNetSettings
 from ObserverUncertaintyLib.network.convolution import lay_out_for_training
 from ObserverUncertaintyLib.network.cost import matmul_rate
 from ObserverUncertaintyLib.network.roofline import copy_rate, training_step_costs
 from ObserverUncertaintyLib.network.unet import UNet
-from ObserverUncertaintyLib.settings import Loss, Precision, UNetSettings
-from ObserverUncertaintyLib.training_step import TrainingSteps, make_optimiser, training_step
+from ObserverUncertaintyLib.training.step import TrainingSteps, make_optimiser, training_step
 from random_networks import CAVITY, SHAPES, Setup
 
 FACTOR = 1.5

@@ -22,18 +22,15 @@ _STARTED = time.perf_counter()
 import torch  # noqa: E402  (importing is a part of what is measured)
 
 from measuring import Floor, Machine, Report, Series, Target, parser, run, spread  # noqa: E402
-from ObserverUncertaintyLib.cases import load_case  # noqa: E402
-from ObserverUncertaintyLib.devices import (  # noqa: E402
-    choose_device,
-    choose_precision,
-    describe_device,
-    peak_memory_mib,
-)
-from ObserverUncertaintyLib.memory import keep_freed_memory  # noqa: E402
-from ObserverUncertaintyLib.model_file import WEIGHTS_FILE, file_digest, load_model  # noqa: E402
+from ObserverUncertaintyLib.base.process_memory import keep_freed_memory  # noqa: E402
+from ObserverUncertaintyLib.cohort.fingerprints import file_digest  # noqa: E402
+from ObserverUncertaintyLib.cohort.loading import load_case  # noqa: E402
+from ObserverUncertaintyLib.model.description import WEIGHTS_FILE  # noqa: E402
+from ObserverUncertaintyLib.model.devices import choose_device, choose_precision, describe_device, peak_memory_mib  # noqa: E402
+from ObserverUncertaintyLib.model.settings import Precision, PredictionSettings  # noqa: E402
 from ObserverUncertaintyLib.network.cost import forward_flops, matmul_rate  # noqa: E402
-from ObserverUncertaintyLib.prediction_folder import predict_case, save_prediction  # noqa: E402
-from ObserverUncertaintyLib.settings import Precision, PredictionSettings  # noqa: E402
+from ObserverUncertaintyLib.network.stored import load_model  # noqa: E402
+from ObserverUncertaintyLib.prediction.case import predict_case, save_prediction  # noqa: E402
 from prediction_memory import SEQUENCES, write_head, write_model  # noqa: E402
 from random_networks import CAVITY  # noqa: E402
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import slicer
 
-from ObserverUncertaintyLib.cases import MINIMUM_CONTENT_OVERLAP
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.foreground import background_value, foreground
-from ObserverUncertaintyLib.geometry import resample, same_grid
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.cohort.loading import MINIMUM_CONTENT_OVERLAP
+from ObserverUncertaintyLib.images.foreground import background_value, foreground
+from ObserverUncertaintyLib.images.grid import same_grid
+from ObserverUncertaintyLib.images.resampling import resample
 from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, RegisterRequest
-from ObserverUncertaintyLib.metrics import dice
+from ObserverUncertaintyLib.scores.metrics import dice
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob, jobFolder, startSceneJob
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.sequenceFiles import exportAsTheyAre

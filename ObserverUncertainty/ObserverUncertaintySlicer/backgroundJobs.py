@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ObserverUncertaintyLib.files import prepare_output_folder
+from ObserverUncertaintyLib.base.output_files import prepare_output_folder
 from ObserverUncertaintyLib.jobs import (
     INPUTS_FOLDER,
     Job,

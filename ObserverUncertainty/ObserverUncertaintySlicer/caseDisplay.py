@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintySlicer.compareViews import presentViews
 from ObserverUncertaintySlicer.display import hideLegends
 from ObserverUncertaintySlicer.host import application

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ObserverUncertaintyLib.cases import Cohort
+from ObserverUncertaintyLib.cohort.cohort import Cohort
+from ObserverUncertaintyLib.cohort.manifest import Manifest, ManifestError, read_manifest
 from ObserverUncertaintyLib.formats import Mask, Volume, read_image, read_mask
-from ObserverUncertaintyLib.geometry import Grid
-from ObserverUncertaintyLib.manifest import Manifest, ManifestError, read_manifest
+from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintySlicer.caseFolder import sortFolder
 from ObserverUncertaintySlicer.hierarchy import addFolder, placeUnder
 from ObserverUncertaintySlicer.host import tr as _

@@ -32,10 +32,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.files import REPORT_FILE
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.formats import Mask, Volume, read_image, read_masks
-from ObserverUncertaintyLib.formats.marks import NOT_LOOKED_AT, result_kind
+from ObserverUncertaintyLib.formats.marks import NOT_LOOKED_AT, REPORT_FILE, result_kind
 from ObserverUncertaintyLib.formats.references import EXTENSIONS, extension, stem
 from ObserverUncertaintySlicer.host import tr as _
 

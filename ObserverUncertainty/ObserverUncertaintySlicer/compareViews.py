@@ -12,7 +12,7 @@ import numpy as np
 import slicer
 import vtk
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintySlicer import layout
 from ObserverUncertaintySlicer.disagreement import requireOneGrid
 from ObserverUncertaintySlicer.display import DEFAULT_THRESHOLD, LEGENDS, showAsDifference, showAsEntropy, showLegend

@@ -12,10 +12,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.jobs import JobProgress
-from ObserverUncertaintyLib.preprocessing import SliceAxis, in_plane_spacing
-from ObserverUncertaintyLib.settings import TrainingSettings
+from ObserverUncertaintyLib.model.preprocessing import SliceAxis, in_plane_spacing
+from ObserverUncertaintyLib.model.settings import TrainingSettings
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.modelCards import ModelCard
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import slicer
 
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.metrics import dice
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.scores.metrics import dice
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.outlines import WORKING_COPY_ROLE, showAsOutline
 from ObserverUncertaintySlicer.raters import Rater, asRaters, raterMask, raterNames, ratersOfNode
@@ -24,7 +24,7 @@ from ObserverUncertaintySlicer.volumes import gridOfVolume, requireInScene
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ObserverUncertaintyLib.geometry import Grid
+    from ObserverUncertaintyLib.images.grid import Grid
 
 PREFIX = "ObserverUncertainty."
 WORKING_COLOR = (1.0, 0.55, 0.0)

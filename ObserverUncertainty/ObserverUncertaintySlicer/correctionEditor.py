@@ -8,7 +8,7 @@ import numpy as np
 import slicer
 import vtk
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintySlicer.correction import WorkingCopy, configureEditor
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.segments import boundingBox, keptGrid

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import slicer
 
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.files import written_atomically
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.base.output_files import written_atomically
 from ObserverUncertaintyLib.formats import write_mask
 from ObserverUncertaintyLib.formats.errors import UnwritableFileError
 from ObserverUncertaintyLib.formats.writing import NOTE
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ObserverUncertaintyLib.geometry import Grid
+    from ObserverUncertaintyLib.images.grid import Grid
 
 EXTENSIONS = (".seg.nrrd", ".nrrd", ".nii.gz")
 _PREFIX = "ObserverUncertainty."

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import slicer
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.jobs.packages import VERSIONS, Lack, lacking
 from ObserverUncertaintySlicer.devices import knownDevices
 from ObserverUncertaintySlicer.host import PYTHON_VARIABLE, application, waitCursor, workerPython

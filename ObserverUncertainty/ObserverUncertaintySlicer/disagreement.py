@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import slicer
 
-from ObserverUncertaintyLib import entropy, fusion
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.fusion import FusionMethod
-from ObserverUncertaintyLib.geometry import require_same_grid
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.images.grid import require_same_grid
+from ObserverUncertaintyLib.raters import fusion
+from ObserverUncertaintyLib.raters.fusion import FusionMethod
+from ObserverUncertaintyLib.scores import entropy
 from ObserverUncertaintySlicer.hierarchy import placeBeside
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.outlines import ROLE_ATTRIBUTE, showAsOutline
@@ -25,7 +26,7 @@ from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume, gridOfVo
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ObserverUncertaintyLib.geometry import Grid
+    from ObserverUncertaintyLib.images.grid import Grid
 
 FUSION_ATTRIBUTE = "ObserverUncertainty.Fusion"
 STAPLE_ATTRIBUTE = "ObserverUncertainty.StaplePerformance"

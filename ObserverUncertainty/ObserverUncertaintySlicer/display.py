@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import slicer
 import slicer.util
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintySlicer.colors import differenceColors, entropyColors
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.outlines import ROLE_ATTRIBUTE, showRaterOutlines

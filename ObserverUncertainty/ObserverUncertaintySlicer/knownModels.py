@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from ObserverUncertaintyLib.model_file import DESCRIPTION_FILE
+from ObserverUncertaintyLib.model.description import DESCRIPTION_FILE
 from ObserverUncertaintySlicer.host import saveSetting, setting
 from ObserverUncertaintySlicer.modelCards import shippedModel
 

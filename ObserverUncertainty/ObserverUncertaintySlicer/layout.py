@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import slicer
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintySlicer.host import tr as _
 
 ORIENTATIONS = ("Axial", "Sagittal", "Coronal")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from slicer import vtkMRMLScalarVolumeNode as VolumeNode
     from slicer import vtkMRMLSegmentationNode as SegmentationNode
 
-    from ObserverUncertaintyLib.fusion import FusionMethod
+    from ObserverUncertaintyLib.raters.fusion import FusionMethod
     from ObserverUncertaintySlicer.backgroundJobs import SceneJob
     from ObserverUncertaintySlicer.caseFiles import LoadedCase
     from ObserverUncertaintySlicer.compareViews import CompareViews
@@ -117,8 +117,8 @@ class LogicSteps:
             wait: return the model's folder; else a job.
             device: "auto", "cpu", "cuda:N" or "mps".
             keepRunning: the job goes on when Slicer closes.
-            options: fields of ObserverUncertaintyLib.settings.TrainingSettings (epochs, depth, filters, seed, ...), and
-                `cases` (names), `resume`, `overwrite`, `resample`.
+            options: fields of ObserverUncertaintyLib.model.settings.TrainingSettings (epochs, depth, filters, seed,
+                ...), and `cases` (names), `resume`, `overwrite`, `resample`.
         """
         job = _step("training").trainModel(
             manifestPath, modelPath, fusion, device=device, keepRunning=keepRunning, **options

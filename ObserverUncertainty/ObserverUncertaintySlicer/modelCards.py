@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ObserverUncertaintyLib.model_file import ModelDescription, read_description
+from ObserverUncertaintyLib.model.description import ModelDescription, read_description
 from ObserverUncertaintySlicer.host import tr as _
 
 

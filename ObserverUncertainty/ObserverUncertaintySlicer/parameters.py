@@ -9,8 +9,8 @@ from typing import Any, Generic, TypeVar
 
 import slicer
 
-from ObserverUncertaintyLib.fusion import FusionMethod
-from ObserverUncertaintyLib.settings import DEFAULT_SAMPLES
+from ObserverUncertaintyLib.model.settings import DEFAULT_SAMPLES
+from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintySlicer.raters import Rater
 
 T = TypeVar("T")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ObserverUncertaintyLib.geometry import GRID_TOLERANCE, Grid, resample
+from ObserverUncertaintyLib.images.grid import GRID_TOLERANCE, Grid
+from ObserverUncertaintyLib.images.resampling import resample
 from ObserverUncertaintySlicer.segments import boundingBox
 from ObserverUncertaintySlicer.volumes import gridWithAnyAxes, matrixOfGrid
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import slicer
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.formats import read_image
 from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, PredictRequest
-from ObserverUncertaintyLib.settings import DEFAULT_SAMPLES, DropoutMasks
+from ObserverUncertaintyLib.model.settings import DEFAULT_SAMPLES, DropoutMasks
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob, jobFolder, startSceneJob
 from ObserverUncertaintySlicer.display import showAsEntropy, showAsProbability
 from ObserverUncertaintySlicer.host import tr as _

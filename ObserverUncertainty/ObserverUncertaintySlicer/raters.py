@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import slicer
 
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.metrics import pairwise_dice
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.scores.metrics import pairwise_dice
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.placement import Placement, placed
 from ObserverUncertaintySlicer.segments import boundingBox, referenceGrid, segmentVoxels
@@ -24,7 +24,7 @@ from ObserverUncertaintySlicer.volumes import gridOfVolume, requireInScene, voxe
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ObserverUncertaintyLib.geometry import Grid
+    from ObserverUncertaintyLib.images.grid import Grid
 
 RATER_COLORS = (
     (0.34, 0.86, 1.00),

@@ -41,7 +41,7 @@ def sampleCase() -> SceneJob:
 
 def keptSampleCase() -> LoadedCase | None:
     """The sample case that was made before, loaded; None if there is none, or it is damaged."""
-    from ObserverUncertaintyLib.errors import ObserverUncertaintyError
+    from ObserverUncertaintyLib.base.errors import ObserverUncertaintyError
 
     manifest = sampleFolder() / "cohort.toml"
     try:
@@ -74,7 +74,7 @@ def showSampleCase() -> list:
     """
     import slicer
 
-    from ObserverUncertaintyLib.errors import ObserverUncertaintyError
+    from ObserverUncertaintyLib.base.errors import ObserverUncertaintyError
     from ObserverUncertaintySlicer.caseDisplay import showCase
 
     try:
@@ -124,7 +124,7 @@ def _made() -> LoadedCase | None:
 
 
 def _keepAndLoad(artifacts: Mapping[str, Path]) -> LoadedCase:
-    from ObserverUncertaintyLib.errors import InputError
+    from ObserverUncertaintyLib.base.errors import InputError
 
     kept = sampleFolder()
     try:
@@ -145,7 +145,7 @@ def _keepAndLoad(artifacts: Mapping[str, Path]) -> LoadedCase:
 
 
 def _load(manifest: Path) -> LoadedCase:
-    from ObserverUncertaintyLib.manifest import read_manifest
+    from ObserverUncertaintyLib.cohort.manifest import read_manifest
     from ObserverUncertaintySlicer.caseFiles import loadManifestCase
 
     return loadManifestCase(manifest, read_manifest(manifest).case_names()[0])

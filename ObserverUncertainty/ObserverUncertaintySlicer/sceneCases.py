@@ -11,8 +11,8 @@ from typing import Any
 
 import slicer
 
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.files import prepare_output_folder, write_text
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.base.output_files import prepare_output_folder, write_text
 from ObserverUncertaintyLib.formats import write_mask
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.raters import Rater, raterMasks, ratersOfNode

@@ -11,10 +11,11 @@ import numpy as np
 import slicer
 import vtk
 
-from ObserverUncertaintyLib import fusion, metrics
-from ObserverUncertaintyLib.entropy import expert_entropy
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.geometry import require_same_grid
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.images.grid import require_same_grid
+from ObserverUncertaintyLib.raters import fusion
+from ObserverUncertaintyLib.scores import metrics
+from ObserverUncertaintyLib.scores.entropy import expert_entropy
 from ObserverUncertaintySlicer.disagreement import ROLE_ATTRIBUTE, entropyArray
 from ObserverUncertaintySlicer.hierarchy import placeBeside
 from ObserverUncertaintySlicer.host import tr as _
@@ -24,7 +25,7 @@ from ObserverUncertaintySlicer.volumes import arrayOfVolume, gridOfVolume, requi
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ObserverUncertaintyLib.geometry import Grid
+    from ObserverUncertaintyLib.images.grid import Grid
 
 _ROLE = "Metrics"
 _ROUNDING = 1e-5

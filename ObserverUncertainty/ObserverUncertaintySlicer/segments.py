@@ -8,7 +8,7 @@ import numpy as np
 import slicer
 import vtk
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintySlicer.hierarchy import placeBeside
 from ObserverUncertaintySlicer.volumes import (
     arrayOfImage,
@@ -23,7 +23,7 @@ from ObserverUncertaintySlicer.volumes import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ObserverUncertaintyLib.geometry import Grid
+    from ObserverUncertaintyLib.images.grid import Grid
 
 _CONVERTER = slicer.vtkSegmentationConverter
 _LABELMAP = _CONVERTER.GetSegmentationBinaryLabelmapRepresentationName()

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ObserverUncertaintyLib.foreground import background_value
 from ObserverUncertaintyLib.formats import write_image
-from ObserverUncertaintyLib.geometry import resample, same_grid
+from ObserverUncertaintyLib.images.foreground import background_value
+from ObserverUncertaintyLib.images.grid import same_grid
+from ObserverUncertaintyLib.images.resampling import resample
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.volumes import arrayOfVolume, gridOfVolume
 

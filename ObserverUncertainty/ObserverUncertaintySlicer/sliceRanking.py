@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintySlicer.disagreement import entropyArray
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.volumes import arrayOfVolume, gridOfVolume, matrixOfGrid

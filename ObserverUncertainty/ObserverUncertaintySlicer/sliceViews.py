@@ -11,7 +11,7 @@ import slicer
 import slicer.util
 import vtk
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.layout import ORIENTATIONS, ROWS, rowLabel, viewTag
 

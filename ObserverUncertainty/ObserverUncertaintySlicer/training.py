@@ -7,13 +7,13 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ObserverUncertaintyLib.cases import Cohort
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.files import other_settings
-from ObserverUncertaintyLib.fusion import FusionMethod
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.base.resuming import other_settings
+from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, TrainRequest
-from ObserverUncertaintyLib.model_file import begun_training
-from ObserverUncertaintyLib.settings import TrainingSettings
+from ObserverUncertaintyLib.model.description import begun_training
+from ObserverUncertaintyLib.model.settings import TrainingSettings
+from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob, jobFolder, startSceneJob
 from ObserverUncertaintySlicer.devices import AUTO, knownDevices
 from ObserverUncertaintySlicer.host import tr as _

@@ -14,9 +14,9 @@ import slicer
 import vtk
 from vtk.util import numpy_support
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.formats import read_image, write_image
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintySlicer.hierarchy import placeBeside
 
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.base.paths import identity
+from ObserverUncertaintyLib.base.process_memory import processes_that_fit
 from ObserverUncertaintyLib.cli.console import ConsoleProgress, print_result
 from ObserverUncertaintyLib.cli.options import Device, Json, Overwrite, Processes, Resume, path
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.files import identity
-from ObserverUncertaintyLib.memory import processes_that_fit
 
 simulate = typer.Typer(help="Simulate cohorts with several raters.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -141,9 +141,9 @@ def demo(
     Example:
       observer-uncertainty demo --out demo-output
     """  # noqa: D301
-    from ObserverUncertaintyLib.experiments.demo import DemoSettings, run_demo
-    from ObserverUncertaintyLib.report.tables import without_nan
+    from ObserverUncertaintyLib.base.tables import without_nan
     from ObserverUncertaintyLib.simulation.cavities import SIMULATION_BYTES
+    from ObserverUncertaintyLib.studies.demo import DemoSettings, run_demo
 
     with ConsoleProgress().running() as progress:
         result = run_demo(

@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from ObserverUncertaintyLib.errors import Cancelled
-from ObserverUncertaintyLib.progress import Progress
+from ObserverUncertaintyLib.base.errors import Cancelled
+from ObserverUncertaintyLib.base.progress import Progress
 
 _PLAIN_INTERVAL = 10.0
 """Seconds between two lines of progress where standard error is no terminal, such as a log file."""

@@ -9,14 +9,14 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from ObserverUncertaintyLib.cases import MaskInterpolation
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.cli.console import ConsoleProgress, print_result
 from ObserverUncertaintyLib.cli.options import Device, Json, Masks, Register, Resample, Resume, load_options, path
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.experiments.cavity.arms import ARMS, read_arm
-from ObserverUncertaintyLib.experiments.cavity.settings import PRESETS, Preset
-from ObserverUncertaintyLib.preprocessing import IntensityNorm
-from ObserverUncertaintyLib.settings import DEFAULT_SAMPLES, DropoutKind, FeatureNorm, Loss
+from ObserverUncertaintyLib.cohort.loading import MaskInterpolation
+from ObserverUncertaintyLib.model.preprocessing import IntensityNorm
+from ObserverUncertaintyLib.model.settings import DEFAULT_SAMPLES, DropoutKind, FeatureNorm, Loss
+from ObserverUncertaintyLib.studies.cavity.arms import ARMS, read_arm
+from ObserverUncertaintyLib.studies.cavity.settings import PRESETS, Preset
 
 _T = TypeVar("_T")
 
@@ -81,7 +81,7 @@ def synthetic(
       observer-uncertainty experiment synthetic --out study --width 128 --seeds 0
       observer-uncertainty experiment synthetic --out study --width 128 --seeds 0 --parts extras,sweeps --resume
     """  # noqa: D301
-    from ObserverUncertaintyLib.experiments.synthetic.settings import TRAINING, Part, SyntheticSettings
+    from ObserverUncertaintyLib.studies.synthetic.settings import TRAINING, Part, SyntheticSettings
 
     base = SyntheticSettings()
     if quick:
@@ -108,8 +108,8 @@ def synthetic(
     )
     patterns = () if only is None else _listed("--only", only, str, "names of arms")
     # Loads torch, which a mistake in the options need not wait for.
-    from ObserverUncertaintyLib.experiments.synthetic.study import run_synthetic
-    from ObserverUncertaintyLib.report.tables import without_nan
+    from ObserverUncertaintyLib.base.tables import without_nan
+    from ObserverUncertaintyLib.studies.synthetic.study import run_synthetic
 
     with ConsoleProgress().running() as progress:
         result = run_synthetic(out, settings, only=patterns, device=device, resume=resume, progress=progress)
@@ -229,11 +229,11 @@ def cavity(
         loading=load_options(resample, masks, register),
     )
     # Loads torch, which a mistake in the options need not wait for.
-    from ObserverUncertaintyLib.experiments.cavity.study import run_cavity
-    from ObserverUncertaintyLib.experiments.ray_units import Cluster
-    from ObserverUncertaintyLib.memory import processes_that_fit
-    from ObserverUncertaintyLib.report.tables import without_nan
+    from ObserverUncertaintyLib.base.process_memory import processes_that_fit
+    from ObserverUncertaintyLib.base.tables import without_nan
     from ObserverUncertaintyLib.simulation.cavities import SIMULATION_BYTES
+    from ObserverUncertaintyLib.studies.cavity.study import run_cavity
+    from ObserverUncertaintyLib.studies.ray_units import Cluster
 
     with ConsoleProgress().running() as progress:
         result = run_cavity(

@@ -11,10 +11,10 @@ from typing import Annotated
 
 import typer
 
-from ObserverUncertaintyLib import __version__
+from ObserverUncertaintyLib.base.errors import Cancelled, InputError, ObserverUncertaintyError, works_of
+from ObserverUncertaintyLib.base.process_memory import keep_freed_memory
+from ObserverUncertaintyLib.base.version import VERSION
 from ObserverUncertaintyLib.cli import cohorts, experiments, models, raters
-from ObserverUncertaintyLib.errors import Cancelled, InputError, ObserverUncertaintyError, works_of
-from ObserverUncertaintyLib.memory import keep_freed_memory
 
 app = typer.Typer(
     help="Segmentation uncertainty that keeps the experts' disagreement (Jungo et al., MICCAI 2018).\n\n"
@@ -36,7 +36,7 @@ app.add_typer(experiments.experiment, name="experiment")
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"observer-uncertainty {__version__}")
+        typer.echo(f"observer-uncertainty {VERSION}")
         raise typer.Exit
 
 
@@ -86,7 +86,7 @@ def _unforeseen(error: Exception) -> str:
 def _log(error: Exception) -> str:
     """Keep the traceback in a file of its own, and say where it lies."""
     text = "".join(traceback.format_exception(error))
-    about = f"observer-uncertainty {__version__}, Python {platform.python_version()}, {platform.platform()}"
+    about = f"observer-uncertainty {VERSION}, Python {platform.python_version()}, {platform.platform()}"
     try:
         handle, name = tempfile.mkstemp(prefix="observer-uncertainty-", suffix=".log")
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-from ObserverUncertaintyLib.cases import Case, Cohort, MaskInterpolation, load_case
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.base.output_files import refuse_inputs_as_outputs, refuse_long_names
+from ObserverUncertaintyLib.base.tables import without_nan
 from ObserverUncertaintyLib.cli.console import ConsoleProgress, print_result
 from ObserverUncertaintyLib.cli.options import (
     Cases,
@@ -24,15 +26,15 @@ from ObserverUncertaintyLib.cli.options import (
     load_options,
     path,
 )
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.files import REPORT_FILE, refuse_inputs_as_outputs, refuse_long_names
-from ObserverUncertaintyLib.formats.marks import predicted_files
+from ObserverUncertaintyLib.cohort.case import Case
+from ObserverUncertaintyLib.cohort.cohort import Cohort
+from ObserverUncertaintyLib.cohort.loading import MaskInterpolation, load_case
+from ObserverUncertaintyLib.cohort.manifest import CaseFiles
+from ObserverUncertaintyLib.evaluation.tables import prepare_score_files, score_table, write_scores
+from ObserverUncertaintyLib.formats.marks import REPORT_FILE, predicted_files
 from ObserverUncertaintyLib.formats.references import split_reference
-from ObserverUncertaintyLib.fusion import FusionMethod, Tie
-from ObserverUncertaintyLib.manifest import CaseFiles
-from ObserverUncertaintyLib.preprocessing import Crop, IntensityNorm, SliceAxis
-from ObserverUncertaintyLib.report.tables import prepare_score_files, score_table, without_nan, write_scores
-from ObserverUncertaintyLib.settings import (
+from ObserverUncertaintyLib.model.preprocessing import Crop, IntensityNorm, SliceAxis
+from ObserverUncertaintyLib.model.settings import (
     DEFAULT_SAMPLES,
     Augmentation,
     DropoutKind,
@@ -44,6 +46,7 @@ from ObserverUncertaintyLib.settings import (
     PredictionSettings,
     TrainingSettings,
 )
+from ObserverUncertaintyLib.raters.fusion import FusionMethod, Tie
 
 _DEFAULTS = TrainingSettings()
 
@@ -122,8 +125,8 @@ def train(
     The paper's cavity network:
       observer-uncertainty train cohort.toml --fusion none --out model --depth 5 --filters 48 --epochs 35
     """  # noqa: D301
-    from ObserverUncertaintyLib.devices import choose_device, peak_memory_mib
-    from ObserverUncertaintyLib.training import train as train_model
+    from ObserverUncertaintyLib.model.devices import choose_device, peak_memory_mib
+    from ObserverUncertaintyLib.training.loop import train as train_model
 
     settings = TrainingSettings(
         fusion=fusion,
@@ -237,8 +240,8 @@ def predict(
       observer-uncertainty predict model cohort.toml --out predictions
       observer-uncertainty predict model --image T1=t1.nii.gz --image FLAIR=flair.nii.gz --out predictions
     """  # noqa: D301
-    from ObserverUncertaintyLib.devices import choose_device, peak_memory_mib
-    from ObserverUncertaintyLib.prediction_folder import predict_cases
+    from ObserverUncertaintyLib.model.devices import choose_device, peak_memory_mib
+    from ObserverUncertaintyLib.prediction.folder import predict_cases
 
     options = load_options(resample, masks, register)
     images = _images(image or [])
@@ -309,7 +312,7 @@ def evaluate(
     Example:
       observer-uncertainty evaluate predictions cohort.toml --out scores.csv
     """  # noqa: D301
-    from ObserverUncertaintyLib.evaluation import evaluate as evaluate_folder
+    from ObserverUncertaintyLib.evaluation.scoring import evaluate as evaluate_folder
 
     prepare_score_files(out, overwrite=overwrite)
     cohort = Cohort.open(manifest, case_list(cases))

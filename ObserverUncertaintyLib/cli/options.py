@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ObserverUncertaintyLib.cases import LoadOptions, MaskInterpolation
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.files import expand_home
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.base.paths import expand_home
+from ObserverUncertaintyLib.cohort.loading import LoadOptions, MaskInterpolation
 
 
 def path(text: str) -> Path:

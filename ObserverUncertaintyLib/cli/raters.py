@@ -8,17 +8,20 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from ObserverUncertaintyLib import fusion, metrics
-from ObserverUncertaintyLib.cases import Case, MaskInterpolation, load_raters
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.base.output_files import prepare_output_file
+from ObserverUncertaintyLib.base.paths import expand_home
+from ObserverUncertaintyLib.base.tables import aligned, number, without_nan
 from ObserverUncertaintyLib.cli.console import print_result
 from ObserverUncertaintyLib.cli.options import Json, Masks, Overwrite, Resample, load_options, path
-from ObserverUncertaintyLib.entropy import expert_entropy
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.files import expand_home, prepare_output_file
+from ObserverUncertaintyLib.cohort.case import Case
+from ObserverUncertaintyLib.cohort.loading import MaskInterpolation, load_raters
 from ObserverUncertaintyLib.formats import write_image, write_mask
 from ObserverUncertaintyLib.formats.marks import ResultKind
 from ObserverUncertaintyLib.formats.references import split_reference
-from ObserverUncertaintyLib.report.tables import aligned, number, without_nan
+from ObserverUncertaintyLib.raters import fusion
+from ObserverUncertaintyLib.scores import metrics
+from ObserverUncertaintyLib.scores.entropy import expert_entropy
 
 Raters = Annotated[
     list[str],

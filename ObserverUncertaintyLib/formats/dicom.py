@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ObserverUncertaintyLib.formats.errors import InvalidImageError, UnreadableFileError
 from ObserverUncertaintyLib.formats.geometry_fields import NO_PLACE
 from ObserverUncertaintyLib.formats.itk import StoredImage, itk_errors
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.images.grid import Grid
 
 SLICE_TOLERANCE = 0.1
 """A slice may lie off its place in an even stack by this fraction of the spacing: scanners round positions."""

@@ -1,7 +1,7 @@
 """What can be wrong with an image file."""
 
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.errors import UnwritableFileError as UnwritableFileError
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.base.errors import UnwritableFileError as UnwritableFileError
 
 
 class UnreadableFileError(InputError):

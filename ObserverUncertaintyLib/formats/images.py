@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ObserverUncertaintyLib.errors import in_work
+from ObserverUncertaintyLib.base.errors import in_work
 from ObserverUncertaintyLib.formats.dicom import contour_object, contour_object_error, is_dicom_file, read_series
 from ObserverUncertaintyLib.formats.errors import InvalidImageError, UnreadableFileError
 from ObserverUncertaintyLib.formats.integrity import damaged
@@ -18,7 +18,7 @@ from ObserverUncertaintyLib.formats.metaimage import read_metaimage
 from ObserverUncertaintyLib.formats.nifti import read_nifti
 from ObserverUncertaintyLib.formats.nrrd import read_nrrd
 from ObserverUncertaintyLib.formats.references import EXTENSIONS, extension, split_reference
-from ObserverUncertaintyLib.geometry import (
+from ObserverUncertaintyLib.images.grid import (
     GRID_TOLERANCE,
     SHEAR_TOLERANCE,
     Grid,

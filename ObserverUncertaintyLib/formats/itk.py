@@ -14,7 +14,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.formats.errors import InvalidImageError, UnreadableFileError
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.images.grid import Grid
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ObserverUncertaintyLib.files import REPORT_FILE
 from ObserverUncertaintyLib.formats.references import split_reference, stem
+
+PROBABILITY_FILE = "probability.nii.gz"
+"""A prediction's mean foreground probability, `<case>/probability.nii.gz`: all that scoring needs."""
+
+REPORT_FILE = "prediction.json"
+"""What `predict` reports beside it: settings, notes and warnings."""
+
+MADE_FROM = "made_from"
+"""In that report: fingerprints of the images, their grid and the model, and the settings."""
 
 PREDICTED_MAPS = ("probability", "segmentation", "predictive_entropy", "expected_entropy", "mutual_information")
 """The maps of a prediction, by the names of their files beside its report."""

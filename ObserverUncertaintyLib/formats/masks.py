@@ -14,7 +14,7 @@ from ObserverUncertaintyLib.formats.images import not_finite, read_stored
 from ObserverUncertaintyLib.formats.itk import StoredImage, require_scalar
 from ObserverUncertaintyLib.formats.references import split_reference, stem
 from ObserverUncertaintyLib.formats.segmentation import list_segments, pick_segment, segment_mask
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.images.grid import Grid
 
 _SHOWN_VALUES = 5
 

@@ -24,7 +24,7 @@ from ObserverUncertaintyLib.formats.errors import InvalidImageError, UnreadableF
 from ObserverUncertaintyLib.formats.geometry_fields import NO_PLACE
 from ObserverUncertaintyLib.formats.integrity import damaged
 from ObserverUncertaintyLib.formats.itk import StoredImage, itk_errors, require_one_volume
-from ObserverUncertaintyLib.geometry import Grid, corner_distance, smallest_spacing
+from ObserverUncertaintyLib.images.grid import Grid, corner_distance, smallest_spacing
 
 # name: (type and offset in NIfTI-1, type and offset in NIfTI-2), from nifti1.h and nifti2.h
 _FIELDS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ObserverUncertaintyLib.files import identity, why_absent
+from ObserverUncertaintyLib.base.paths import identity, why_absent
 from ObserverUncertaintyLib.formats.errors import UnreadableFileError
 
 EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")

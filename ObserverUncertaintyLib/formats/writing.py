@@ -10,14 +10,14 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.files import written_atomically
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.base.output_files import written_atomically
 from ObserverUncertaintyLib.formats.errors import UnwritableFileError
 from ObserverUncertaintyLib.formats.gzip_blocks import compress_gzip
 from ObserverUncertaintyLib.formats.itk import quiet, short_reason
 from ObserverUncertaintyLib.formats.marks import ResultKind, mark
 from ObserverUncertaintyLib.formats.references import extension
-from ObserverUncertaintyLib.geometry import GRID_TOLERANCE, Grid, corner_distance, shear, straightened
+from ObserverUncertaintyLib.images.grid import GRID_TOLERANCE, Grid, corner_distance, shear, straightened
 
 WRITTEN_EXTENSIONS = (".nii.gz", ".nii", ".nrrd", ".mha")
 """Formats of one file: a header and a data file (.nhdr, .mhd) cannot be moved into place in one step."""

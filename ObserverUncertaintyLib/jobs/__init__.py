@@ -4,7 +4,8 @@
 that a job tells lies in its folder, so `find_jobs` takes up jobs that another program started.
 """
 
-from ObserverUncertaintyLib.errors import Cancelled
+from ObserverUncertaintyLib.base.errors import Cancelled
+from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.jobs.events import Event
 from ObserverUncertaintyLib.jobs.folder import INPUTS_FOLDER
 from ObserverUncertaintyLib.jobs.history import find_jobs, remove_job
@@ -19,7 +20,6 @@ from ObserverUncertaintyLib.jobs.requests import (
 )
 from ObserverUncertaintyLib.jobs.states import JobError, JobFailure, JobProgress, JobState
 from ObserverUncertaintyLib.jobs.supervisor import start_job
-from ObserverUncertaintyLib.progress import Progress
 
 __all__ = [
     "INPUTS_FOLDER",

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import SimpleITK as sitk
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.formats.itk import quiet
-from ObserverUncertaintyLib.model_file import WEIGHTS_FILE, read_description
+from ObserverUncertaintyLib.model.description import WEIGHTS_FILE, read_description
 
 
 def artifact_problem(path: Path, expected_bytes: int | None) -> str | None:

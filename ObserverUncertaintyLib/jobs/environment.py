@@ -7,9 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-import ObserverUncertaintyLib
-
-_LIBRARY = Path(ObserverUncertaintyLib.__file__).resolve().parents[1]
+_LIBRARY = Path(__file__).resolve().parents[2]
 _OF_ONE_PYTHON = ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 _LAUNCHER = "PythonSlicer"
 

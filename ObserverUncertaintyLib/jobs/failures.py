@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from ObserverUncertaintyLib.errors import DeviceError, InputError, ObserverUncertaintyError
+from ObserverUncertaintyLib.base.errors import DeviceError, InputError, ObserverUncertaintyError
 from ObserverUncertaintyLib.formats.errors import UnwritableFileError
 from ObserverUncertaintyLib.jobs.folder import LOG_FILE, end_of_log
 from ObserverUncertaintyLib.jobs.processes import describe_exit, was_killed

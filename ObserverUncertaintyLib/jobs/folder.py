@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.files import write_json
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.base.output_files import write_json
 from ObserverUncertaintyLib.jobs.requests import Request, request_from_json, request_to_json
 
 JOB_FILE = "job.json"

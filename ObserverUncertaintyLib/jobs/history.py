@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.jobs.folder import JOB_FILE, JobRecord
 from ObserverUncertaintyLib.jobs.job import Job
 

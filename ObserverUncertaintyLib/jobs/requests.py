@@ -8,8 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.settings import DEFAULT_SAMPLES, DropoutMasks, TrainingSettings
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.model.settings import DEFAULT_SAMPLES, DropoutMasks, TrainingSettings
 
 
 @dataclass(frozen=True)

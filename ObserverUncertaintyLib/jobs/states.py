@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ObserverUncertaintyLib.errors import ObserverUncertaintyError
+from ObserverUncertaintyLib.base.errors import ObserverUncertaintyError
 
 
 class JobState(StrEnum):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.jobs import processes
 from ObserverUncertaintyLib.jobs.environment import worker_environment
 from ObserverUncertaintyLib.jobs.folder import INPUTS_FOLDER, JOB_FILE, LOG_FILE, JobRecord

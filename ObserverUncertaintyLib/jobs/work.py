@@ -10,8 +10,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ObserverUncertaintyLib.errors import DeviceError, InputError
-from ObserverUncertaintyLib.files import write_json
+from ObserverUncertaintyLib.base.errors import DeviceError, InputError
+from ObserverUncertaintyLib.base.output_files import write_json
+from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.jobs.failures import DEVICE, DISK, OUT_OF_MEMORY, WorkError
 from ObserverUncertaintyLib.jobs.folder import RESULT_FOLDER
 from ObserverUncertaintyLib.jobs.packages import lacking
@@ -23,7 +24,6 @@ from ObserverUncertaintyLib.jobs.requests import (
     SimulateRequest,
     TrainRequest,
 )
-from ObserverUncertaintyLib.progress import Progress
 
 if TYPE_CHECKING:
     import torch
@@ -57,11 +57,13 @@ def do(request: Request, folder: Path, reporter: Reporter) -> None:
 
 
 def _predict(request: PredictRequest, result: Path, reporter: Reporter) -> None:
-    from ObserverUncertaintyLib.cases import load_case
-    from ObserverUncertaintyLib.inference import Prediction
-    from ObserverUncertaintyLib.model_file import WEIGHTS_FILE, file_digest, fingerprint_warning, load_model
-    from ObserverUncertaintyLib.prediction_folder import predict_case, save_prediction
-    from ObserverUncertaintyLib.settings import PredictionSettings
+    from ObserverUncertaintyLib.cohort.fingerprints import file_digest
+    from ObserverUncertaintyLib.cohort.loading import load_case
+    from ObserverUncertaintyLib.model.description import WEIGHTS_FILE, fingerprint_warning
+    from ObserverUncertaintyLib.model.settings import PredictionSettings
+    from ObserverUncertaintyLib.network.stored import load_model
+    from ObserverUncertaintyLib.prediction.case import predict_case, save_prediction
+    from ObserverUncertaintyLib.prediction.inference import Prediction
 
     network, description = load_model(request.model, _device(request.device))
     case = load_case(request.case_name, request.images, {})
@@ -104,9 +106,10 @@ def _simulate(request: SimulateRequest, result: Path, reporter: Reporter) -> Non
 
 
 def _train(request: TrainRequest, reporter: Reporter) -> None:
-    from ObserverUncertaintyLib.cases import Cohort, LoadOptions
-    from ObserverUncertaintyLib.checkpoint import Checkpoint
-    from ObserverUncertaintyLib.training import train
+    from ObserverUncertaintyLib.cohort.cohort import Cohort
+    from ObserverUncertaintyLib.cohort.loading import LoadOptions
+    from ObserverUncertaintyLib.training.checkpoint import Checkpoint
+    from ObserverUncertaintyLib.training.loop import train
 
     device = _device(request.device)
     cohort = Cohort.open(request.manifest, request.cases)
@@ -145,11 +148,11 @@ def _train(request: TrainRequest, reporter: Reporter) -> None:
 
 
 def _register(request: RegisterRequest, result: Path, reporter: Reporter) -> None:
-    from ObserverUncertaintyLib.alignment import register_rigid
-    from ObserverUncertaintyLib.foreground import background_value
     from ObserverUncertaintyLib.formats import read_image, write_image
-    from ObserverUncertaintyLib.geometry import resample
-    from ObserverUncertaintyLib.model_file import NOTICE
+    from ObserverUncertaintyLib.images.foreground import background_value
+    from ObserverUncertaintyLib.images.registration import register_rigid
+    from ObserverUncertaintyLib.images.resampling import resample
+    from ObserverUncertaintyLib.model.description import NOTICE
 
     reporter.start("register", len(request.images) - 1)
     fixed = read_image(request.images[request.reference])
@@ -239,7 +242,7 @@ def _hand_over(files: Mapping[str, Path], reporter: Reporter) -> None:
 
 
 def _device(name: str) -> torch.device:
-    from ObserverUncertaintyLib.devices import choose_device
+    from ObserverUncertaintyLib.model.devices import choose_device
 
     try:
         return choose_device(name)

@@ -18,7 +18,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from ObserverUncertaintyLib.errors import Cancelled, ObserverUncertaintyError
+from ObserverUncertaintyLib.base.errors import Cancelled, ObserverUncertaintyError
+from ObserverUncertaintyLib.base.process_memory import keep_freed_memory
 from ObserverUncertaintyLib.jobs import events, processes
 from ObserverUncertaintyLib.jobs.events import EventWriter
 from ObserverUncertaintyLib.jobs.failures import DISK, EXIT_CANCELLED, EXIT_DISK, EXIT_FAILED, classify
@@ -32,7 +33,6 @@ from ObserverUncertaintyLib.jobs.folder import (
 )
 from ObserverUncertaintyLib.jobs.requests import Request
 from ObserverUncertaintyLib.jobs.work import Reporter, do
-from ObserverUncertaintyLib.memory import keep_freed_memory
 
 Work = Callable[[Request, Path, Reporter], None]
 

@@ -1,1 +1,1 @@
-"""The dropout U-Net: as it is defined and trained, and rearranged for many Monte Carlo passes on a CPU."""
+"""The dropout U-Net as it is defined, and its weights in a folder."""

@@ -11,9 +11,9 @@ import time
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from ObserverUncertaintyLib.model.settings import Precision, UNetSettings
 from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.network.upsampling import upsample_as_defined
-from ObserverUncertaintyLib.settings import Precision, UNetSettings
 
 _TYPES = {Precision.FLOAT32: torch.float32, Precision.BFLOAT16: torch.bfloat16}
 

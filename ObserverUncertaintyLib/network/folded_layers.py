@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ObserverUncertaintyLib.model.settings import FeatureNorm, UNetSettings
 from ObserverUncertaintyLib.network.unet import UNet, pad_to_multiple
 from ObserverUncertaintyLib.network.upsampling import transposed_kernel
 from ObserverUncertaintyLib.network.winograd import Filtering, FixedConvolution
-from ObserverUncertaintyLib.settings import FeatureNorm, UNetSettings
 
 _WINOGRAD_CHANNELS = 96
 _WINOGRAD_PAIRS = 96 * 192

@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ObserverUncertaintyLib.model.settings import UNetSettings
 from ObserverUncertaintyLib.network.cost import synchronise
 from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.network.upsampling import UpsamplingConvolution, upsample_as_defined
-from ObserverUncertaintyLib.settings import UNetSettings
 
 _OPTIMISER_BYTES = 7 * 4
 """For each parameter: Adam reads it, its gradient and both moments, and writes all but the gradient, in float32."""

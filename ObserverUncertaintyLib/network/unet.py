@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ObserverUncertaintyLib.model.settings import DropoutKind, FeatureNorm, UNetSettings
 from ObserverUncertaintyLib.network.convolution import Convolution
 from ObserverUncertaintyLib.network.dropout import ChannelDropout, ElementDropout
 from ObserverUncertaintyLib.network.upsampling import UpsamplingConvolution
-from ObserverUncertaintyLib.settings import DropoutKind, FeatureNorm, UNetSettings
 
 
 class UNet(nn.Module):

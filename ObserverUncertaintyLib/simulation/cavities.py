@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ObserverUncertaintyLib.cases import Case
+from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.simulation.anatomy import load_template
 from ObserverUncertaintyLib.simulation.appearance import healthy_signals, scan, with_cavity
 from ObserverUncertaintyLib.simulation.cavity_contents import SEQUENCES, simulate_contents

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.special import expit
 
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.simulation.anatomy import Anatomy, positions
 from ObserverUncertaintyLib.simulation.cavity_shape import Cavity
 from ObserverUncertaintyLib.simulation.random_fields import Field, smooth_field

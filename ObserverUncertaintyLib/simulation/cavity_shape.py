@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.simulation.anatomy import Anatomy, positions
 from ObserverUncertaintyLib.simulation.random_fields import Field, smooth_field
 from ObserverUncertaintyLib.simulation.settings import CavitySettings

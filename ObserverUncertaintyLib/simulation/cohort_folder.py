@@ -10,11 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ObserverUncertaintyLib.cases import Case
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.files import prepare_output_folder, refuse_other_settings, write_json, write_text
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.base.output_files import prepare_output_folder, write_json, write_text
+from ObserverUncertaintyLib.base.progress import Progress
+from ObserverUncertaintyLib.base.resuming import refuse_other_settings
+from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.formats import write_image, write_mask
-from ObserverUncertaintyLib.progress import Progress
 from ObserverUncertaintyLib.simulation.side_by_side import side_by_side
 
 MANIFEST_FILE = "cohort.toml"

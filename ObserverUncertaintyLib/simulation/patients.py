@@ -10,7 +10,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 from scipy.special import expit
 
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.simulation.anatomy import Anatomy, array_indices, positions
 from ObserverUncertaintyLib.simulation.random_fields import Field, smooth_field
 from ObserverUncertaintyLib.simulation.settings import CavitySettings

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.images.grid import Grid
 
 Field = NDArray[np.float32]
 """A value for every voxel, shape (k, j, i) unless said otherwise."""

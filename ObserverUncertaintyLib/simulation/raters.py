@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.simulation.anatomy import positions
 from ObserverUncertaintyLib.simulation.random_fields import Field, smooth_field
 from ObserverUncertaintyLib.simulation.settings import RaterProfile

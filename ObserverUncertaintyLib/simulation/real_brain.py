@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.cluster.vq import kmeans2
 
-from ObserverUncertaintyLib.cases import Case, load_case
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.cohort.case import Case
+from ObserverUncertaintyLib.cohort.loading import load_case
 from ObserverUncertaintyLib.formats.references import EXTENSIONS, extension, stem
 from ObserverUncertaintyLib.simulation.anatomy import Anatomy
 from ObserverUncertaintyLib.simulation.appearance import SIGNAL

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.interpolate import make_interp_spline
 
-from ObserverUncertaintyLib.cases import Case
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.cohort.case import Case
+from ObserverUncertaintyLib.images.grid import Grid
 
 UNPERTURBED = "unperturbed"
 PERTURBED = "perturbed"

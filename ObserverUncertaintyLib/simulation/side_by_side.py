@@ -14,8 +14,8 @@ from itertools import islice
 from multiprocessing import resource_tracker
 from typing import TypeAlias
 
-from ObserverUncertaintyLib.errors import DeviceError
-from ObserverUncertaintyLib.progress import Progress
+from ObserverUncertaintyLib.base.errors import DeviceError
+from ObserverUncertaintyLib.base.progress import Progress
 
 _Work: TypeAlias = Callable[[int], None]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ObserverUncertaintyLib.errors import Cancelled
-from ObserverUncertaintyLib.progress import Progress
+from ObserverUncertaintyLib.base.errors import Cancelled
+from ObserverUncertaintyLib.base.progress import Progress
 
 
 class CancelAfter(Progress):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ObserverUncertaintyLib.cases import Case
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.cohort.case import Case
+from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
 
 

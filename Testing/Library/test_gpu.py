@@ -12,18 +12,25 @@ import torch
 from cancelling import CancelAfter
 from cohorts import discs
 
-from ObserverUncertaintyLib.devices import make_deterministic
-from ObserverUncertaintyLib.entropy import MonteCarloSums
-from ObserverUncertaintyLib.errors import Cancelled
-from ObserverUncertaintyLib.inference import predict
-from ObserverUncertaintyLib.model_file import load_model
+from ObserverUncertaintyLib.base.errors import Cancelled
+from ObserverUncertaintyLib.model.devices import make_deterministic
+from ObserverUncertaintyLib.model.settings import (
+    DropoutKind,
+    DropoutMasks,
+    Loss,
+    Precision,
+    TrainingSettings,
+    UNetSettings,
+)
 from ObserverUncertaintyLib.network.convolution import lay_out_for_training
 from ObserverUncertaintyLib.network.dropout import ChannelDropout, ElementDropout, rotations
+from ObserverUncertaintyLib.network.stored import load_model
 from ObserverUncertaintyLib.network.unet import UNet
-from ObserverUncertaintyLib.sampling import Sampler, monte_carlo_samples, reference_samples, summed_samples
-from ObserverUncertaintyLib.settings import DropoutKind, DropoutMasks, Loss, Precision, TrainingSettings, UNetSettings
-from ObserverUncertaintyLib.training import train
-from ObserverUncertaintyLib.training_step import TrainingSteps, make_optimiser, training_step
+from ObserverUncertaintyLib.prediction.inference import predict
+from ObserverUncertaintyLib.prediction.sampling import Sampler, monte_carlo_samples, reference_samples, summed_samples
+from ObserverUncertaintyLib.scores.entropy import MonteCarloSums
+from ObserverUncertaintyLib.training.loop import train
+from ObserverUncertaintyLib.training.step import TrainingSteps, make_optimiser, training_step
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 

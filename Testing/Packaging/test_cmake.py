@@ -174,7 +174,7 @@ def test_installed_files_are_the_trees_bytes(extension):
 
 def test_the_installed_library_works_and_finds_its_data(extension, tmp_path):
     code = (
-        "import ObserverUncertaintyLib.cases as cases, ObserverUncertaintyLib.jobs\n"
+        "import ObserverUncertaintyLib.cohort.loading as cases, ObserverUncertaintyLib.jobs\n"
         "from ObserverUncertaintyLib.formats.images import read_image\n"
         "from pathlib import Path\n"
         "folder = Path(cases.__file__).parent\n"

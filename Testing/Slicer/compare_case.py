@@ -9,7 +9,7 @@ import numpy as np
 import slicer
 import slicer.util
 
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintySlicer.volumes import addVolume
 
 SIZE = (64, 64, 40)

@@ -7,9 +7,9 @@ from functools import cache
 
 import numpy as np
 
-from ObserverUncertaintyLib.files import write_text
+from ObserverUncertaintyLib.base.output_files import write_text
 from ObserverUncertaintyLib.formats import write_image, write_mask
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
 from ObserverUncertaintySlicer import devices, host
 from ObserverUncertaintySlicer.devices import DeviceReport

@@ -8,7 +8,7 @@ import slicer
 import slicer.util
 import vtk
 
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.images.grid import Grid
 
 PLAIN = Grid((40, 36, 24), (1.0, 1.0, 1.5), (-20.0, -18.0, 7.0))
 

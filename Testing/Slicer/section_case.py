@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintySlicer.parameters import RaterChoice
 from ObserverUncertaintySlicer.raters import ratersOfNode
 from ObserverUncertaintySlicer.segments import addEmptySegmentation, addSegment, segmentVoxels, setSegment

@@ -9,7 +9,7 @@ import slicer.util
 from rater_scenes import addTransform, affine, rotation
 from section_case import GRID, addRaters, addSequence, box
 
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintySlicer.caseDisplay import centreOfRaters, showCase
 from ObserverUncertaintySlicer.caseFiles import LoadedCase
 from ObserverUncertaintySlicer.compareViews import compare, presentViews

@@ -9,12 +9,14 @@ import rater_scenes as scenes
 import slicer
 import slicer.util
 
-from ObserverUncertaintyLib.cases import Cohort, LoadOptions, load_raters
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.cohort.cohort import Cohort
+from ObserverUncertaintyLib.cohort.loading import LoadOptions, load_raters
+from ObserverUncertaintyLib.cohort.manifest import ManifestError
 from ObserverUncertaintyLib.formats import read_image, write_image, write_mask
 from ObserverUncertaintyLib.formats.marks import ResultKind
-from ObserverUncertaintyLib.geometry import resample, same_grid
-from ObserverUncertaintyLib.manifest import ManifestError
+from ObserverUncertaintyLib.images.grid import same_grid
+from ObserverUncertaintyLib.images.resampling import resample
 from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
 from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
 from ObserverUncertaintySlicer.caseFiles import ManifestCase, loadCaseFolder, loadManifestCase, manifestCases

@@ -11,7 +11,7 @@ import slicer
 from section_case import GRID, RATERS, addRaters, addSequence, box, cells, fill, head, settle, waitFor
 
 from ObserverUncertaintyLib.formats import write_image
-from ObserverUncertaintyLib.geometry import same_grid
+from ObserverUncertaintyLib.images.grid import same_grid
 from ObserverUncertaintyLib.jobs import JobState
 from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
 from ObserverUncertaintySlicer import host, sampleData

@@ -5,7 +5,7 @@ import pytest
 import slicer
 import slicer.util
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintySlicer.charts import lossPlot, showPlotLayout, wmeDiceChart
 
 NAN = float("nan")

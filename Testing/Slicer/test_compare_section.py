@@ -7,8 +7,8 @@ import pytest
 import slicer
 from section_case import GRID, RATERS, addRaters, addSequence, fill, waitFor
 
-from ObserverUncertaintyLib.entropy import expert_entropy
-from ObserverUncertaintyLib.metrics import weighted_mean_entropy
+from ObserverUncertaintyLib.scores.entropy import expert_entropy
+from ObserverUncertaintyLib.scores.metrics import weighted_mean_entropy
 from ObserverUncertaintySlicer.caseFiles import LoadedCase
 from ObserverUncertaintySlicer.compareViews import compare, presentViews
 from ObserverUncertaintySlicer.segments import addSegmentation

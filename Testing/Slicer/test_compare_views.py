@@ -8,8 +8,8 @@ from compare_case import EXPERT_CENTRE, PREDICTIVE_CENTRE, ras
 from compare_case import makeCase as makeCompareCase
 from rater_scenes import rotation
 
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintySlicer import layout
 from ObserverUncertaintySlicer.compareViews import compare, presentViews, resume
 from ObserverUncertaintySlicer.layout import ORIENTATIONS, registerLayouts, shownRows

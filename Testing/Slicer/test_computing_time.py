@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from ObserverUncertaintyLib.geometry import Grid
-from ObserverUncertaintyLib.settings import TrainingSettings
+from ObserverUncertaintyLib.images.grid import Grid
+from ObserverUncertaintyLib.model.settings import TrainingSettings
 from ObserverUncertaintySlicer.computingTime import (
     PREDICTION_FACTOR,
     STARTUP_SECONDS,

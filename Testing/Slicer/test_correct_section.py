@@ -13,7 +13,7 @@ from rater_scenes import rotation
 from section_case import GRID, RATERS, VOXEL_ML, addRaters, box, fill, segmentOf, waitFor
 
 from ObserverUncertaintyLib.formats import read_mask, write_image
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintySlicer import host
 from ObserverUncertaintySlicer.caseFiles import LoadedCase
 from ObserverUncertaintySlicer.correction import workingCopyOf

@@ -10,9 +10,9 @@ import SimpleITK as sitk
 import slicer
 import vtk
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.formats import read_masks
-from ObserverUncertaintyLib.geometry import Grid, same_grid
+from ObserverUncertaintyLib.images.grid import Grid, same_grid
 from ObserverUncertaintySlicer.correction import (
     configureEditor,
     correctionState,

@@ -12,9 +12,9 @@ import SimpleITK as sitk
 import slicer
 from rater_scenes import OBLIQUE, PLAIN, addReference, addSegmentation, addTransform, affine, rotation, segmentArray
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.formats import read_masks
-from ObserverUncertaintyLib.geometry import Grid, same_grid
+from ObserverUncertaintyLib.images.grid import Grid, same_grid
 from ObserverUncertaintySlicer.correction import correctionState, saveAsCorrected, startCorrection, workingCopyOf
 from ObserverUncertaintySlicer.correctionEditor import CorrectionEditor
 from ObserverUncertaintySlicer.correctionFiles import EXTENSIONS, exportCorrected

@@ -8,7 +8,7 @@ import slicer
 from rater_scenes import OBLIQUE, PLAIN, addReference, addSegmentation, addTransform, affine, rotation, segmentArray
 from vtk.util.numpy_support import vtk_to_numpy
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintySlicer.correction import WorkingCopy, configureEditor, correctionState, startCorrection
 from ObserverUncertaintySlicer.correctionEditor import CorrectionEditor
 from ObserverUncertaintySlicer.raters import Rater

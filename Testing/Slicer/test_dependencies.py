@@ -9,7 +9,7 @@ import types
 import pytest
 import slicer
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintySlicer import dependencies, devices, host
 
 

@@ -9,10 +9,11 @@ import slicer
 import slicer.util
 import vtk
 
-from ObserverUncertaintyLib import entropy, fusion
-from ObserverUncertaintyLib.cases import load_raters
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.geometry import GridMismatchError, same_grid
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.cohort.loading import load_raters
+from ObserverUncertaintyLib.images.grid import GridMismatchError, same_grid
+from ObserverUncertaintyLib.raters import fusion
+from ObserverUncertaintyLib.scores import entropy
 from ObserverUncertaintySlicer.disagreement import (
     differenceVolume,
     expertEntropy,

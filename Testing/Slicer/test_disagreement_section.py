@@ -7,9 +7,9 @@ import pytest
 import slicer
 from section_case import GRID, RATERS, VOXEL_ML, addRaters, box, cells, fill, segmentOf, settle
 
-from ObserverUncertaintyLib.fusion import FusionMethod
-from ObserverUncertaintyLib.geometry import Grid
-from ObserverUncertaintyLib.staple import staple
+from ObserverUncertaintyLib.images.grid import Grid
+from ObserverUncertaintyLib.raters.fusion import FusionMethod
+from ObserverUncertaintyLib.raters.staple import staple
 from ObserverUncertaintySlicer.parameters import RaterChoice
 from ObserverUncertaintySlicer.raters import Rater, ratersOfNode
 from ObserverUncertaintySlicer.segments import addSegmentation, setSegment

@@ -8,7 +8,7 @@ import vtk
 from compare_case import FIRST_COLOR, PLATEAU, RATER_CENTRE, cube, makeCase, ras
 from vtk.util.numpy_support import vtk_to_numpy
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintySlicer.display import (
     differenceColors,
     entropyColors,

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import slicer
 
-from ObserverUncertaintyLib.entropy import expert_entropy
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.fusion import fuse
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.jobs import JobState
-from ObserverUncertaintyLib.metrics import dice, mean_entropy, weighted_mean_entropy
+from ObserverUncertaintyLib.raters.fusion import fuse
+from ObserverUncertaintyLib.scores.entropy import expert_entropy
+from ObserverUncertaintyLib.scores.metrics import dice, mean_entropy, weighted_mean_entropy
 from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
 from ObserverUncertaintySlicer import host
 from ObserverUncertaintySlicer.modelCards import shippedModel

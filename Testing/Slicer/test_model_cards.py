@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ObserverUncertaintyLib.model_file import ModelError
+from ObserverUncertaintyLib.model.description import ModelError
 from ObserverUncertaintySlicer.modelCards import readCard, shippedModel
 
 

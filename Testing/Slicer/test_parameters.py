@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import slicer
 
-from ObserverUncertaintyLib.fusion import FusionMethod
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.images.grid import Grid
+from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintySlicer.parameters import Parameters, RaterChoice
 from ObserverUncertaintySlicer.raters import Rater, ratersOfNode
 from ObserverUncertaintySlicer.segments import addSegmentation

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import slicer
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.formats import read_image
 from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, JobError, JobState
 from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case

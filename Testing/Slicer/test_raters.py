@@ -7,11 +7,12 @@ import slicer
 import slicer.util
 import vtk
 
-from ObserverUncertaintyLib import metrics
-from ObserverUncertaintyLib.cases import load_raters
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.cohort.loading import load_raters
 from ObserverUncertaintyLib.formats import read_mask, write_mask
-from ObserverUncertaintyLib.geometry import Grid, resample, same_grid
+from ObserverUncertaintyLib.images.grid import Grid, same_grid
+from ObserverUncertaintyLib.images.resampling import resample
+from ObserverUncertaintyLib.scores import metrics
 from ObserverUncertaintySlicer.raters import (
     RATER_COLORS,
     Rater,

@@ -8,10 +8,10 @@ import slicer
 import vtk
 from opened_panel import DISCS, discImage, writeDiscs
 
-from ObserverUncertaintyLib.cases import Cohort
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.formats import read_image
-from ObserverUncertaintyLib.geometry import Grid, same_grid
+from ObserverUncertaintyLib.images.grid import Grid, same_grid
 from ObserverUncertaintySlicer import host
 from ObserverUncertaintySlicer.caseFiles import loadManifestCase
 from ObserverUncertaintySlicer.modelCards import readCard

@@ -8,12 +8,13 @@ import rater_scenes as scenes
 import slicer
 import slicer.util
 
-from ObserverUncertaintyLib import fusion, metrics
-from ObserverUncertaintyLib.cases import load_case
-from ObserverUncertaintyLib.entropy import binary_entropy, expert_entropy
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.evaluation import score_case
-from ObserverUncertaintyLib.geometry import GridMismatchError
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.cohort.loading import load_case
+from ObserverUncertaintyLib.evaluation.scoring import score_case
+from ObserverUncertaintyLib.images.grid import GridMismatchError
+from ObserverUncertaintyLib.raters import fusion
+from ObserverUncertaintyLib.scores import metrics
+from ObserverUncertaintyLib.scores.entropy import binary_entropy, expert_entropy
 from ObserverUncertaintySlicer.caseFiles import loadCaseFolder
 from ObserverUncertaintySlicer.raters import ratersOfNode
 from ObserverUncertaintySlicer.scores import metricsTable

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ObserverUncertaintyLib.formats import read_image
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintySlicer.sequenceFiles import exportSequences
 from ObserverUncertaintySlicer.volumes import addVolume
 

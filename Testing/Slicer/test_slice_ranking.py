@@ -9,8 +9,8 @@ import slicer.util
 import vtk
 from rater_scenes import addTransform, affine, rotation
 
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintySlicer.sliceRanking import mostUncertainPoint, normalOfOrientation, rankedSlices
 from ObserverUncertaintySlicer.sliceViews import nearestView, normalOf
 from ObserverUncertaintySlicer.volumes import addVolume

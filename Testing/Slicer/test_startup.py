@@ -79,6 +79,6 @@ def test_nothing_heavy_is_loaded_before_the_module_is_opened(start, name):
 def test_of_the_project_only_what_the_start_needs_is_loaded(start):
     own = {name for name in start["loaded"] if name.startswith("ObserverUncertainty")}
     assert own == {
-        *("ObserverUncertainty", "ObserverUncertaintyLib", "ObserverUncertaintyLib.errors"),
+        *("ObserverUncertainty", "ObserverUncertaintyLib", "ObserverUncertaintyLib.base.errors"),
         *("ObserverUncertaintySlicer", *(f"ObserverUncertaintySlicer.{name}" for name in NEEDED)),
     }

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.files import write_text
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.base.output_files import write_text
 from ObserverUncertaintyLib.formats import write_image, write_mask
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.jobs import JobState
-from ObserverUncertaintyLib.settings import TrainingSettings
+from ObserverUncertaintyLib.model.settings import TrainingSettings
 from ObserverUncertaintySlicer import host
 from ObserverUncertaintySlicer.modelCards import readCard
 from ObserverUncertaintySlicer.training import PRESETS, trainModel

@@ -9,8 +9,8 @@ import pytest
 import slicer
 from opened_panel import DISCS, discImage, openPanel, pretendDevices, waitFor, writeDiscs
 
-from ObserverUncertaintyLib.fusion import FusionMethod
 from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, JobState
+from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintySlicer import host
 from ObserverUncertaintySlicer.caseFiles import loadManifestCase
 from ObserverUncertaintySlicer.devices import Device

@@ -10,9 +10,9 @@ import pytest
 import slicer
 from opened_panel import openPanel, pretendDevices, simulatedSequences, waitFor
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.jobs import JobState
-from ObserverUncertaintyLib.settings import DropoutMasks
+from ObserverUncertaintyLib.model.settings import DropoutMasks
 from ObserverUncertaintySlicer import host
 from ObserverUncertaintySlicer.backgroundJobs import knownJobs
 from ObserverUncertaintySlicer.devices import Device

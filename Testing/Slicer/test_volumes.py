@@ -8,9 +8,9 @@ import slicer
 import slicer.util
 import vtk
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.formats import read_image, write_image
-from ObserverUncertaintyLib.geometry import Grid, same_grid
+from ObserverUncertaintyLib.images.grid import Grid, same_grid
 from ObserverUncertaintySlicer.hierarchy import addFolder, placeUnder
 from ObserverUncertaintySlicer.volumes import (
     addVolume,

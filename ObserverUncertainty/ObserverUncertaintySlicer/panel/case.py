@@ -8,7 +8,7 @@ from typing import Any
 
 import qt
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
 from ObserverUncertaintySlicer.caseFolder import SEQUENCE_ORDER
 from ObserverUncertaintySlicer.host import tr as _

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import qt
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintySlicer.charts import showPlotLayout, wmeDiceChart
 from ObserverUncertaintySlicer.compareViews import CompareViews, presentViews
 from ObserverUncertaintySlicer.host import tr as _

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ObserverUncertaintyLib.errors import ObserverUncertaintyError
+from ObserverUncertaintyLib.base.errors import ObserverUncertaintyError
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
 from ObserverUncertaintySlicer.devices import (
     AUTO,

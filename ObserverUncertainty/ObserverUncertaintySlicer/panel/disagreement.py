@@ -7,8 +7,8 @@ import math
 import numpy as np
 import qt
 
-from ObserverUncertaintyLib.errors import ObserverUncertaintyError
-from ObserverUncertaintyLib.fusion import FusionMethod
+from ObserverUncertaintyLib.base.errors import ObserverUncertaintyError
+from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintySlicer.disagreement import staplePerformance
 from ObserverUncertaintySlicer.display import LEGENDS, showAsEntropy, showLegend
 from ObserverUncertaintySlicer.host import tr as _

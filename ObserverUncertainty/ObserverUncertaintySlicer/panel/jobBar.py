@@ -8,7 +8,7 @@ from typing import Any
 
 import qt
 
-from ObserverUncertaintyLib.errors import ObserverUncertaintyError
+from ObserverUncertaintyLib.base.errors import ObserverUncertaintyError
 from ObserverUncertaintyLib.jobs import JobState
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
 from ObserverUncertaintySlicer.computingTime import progressText

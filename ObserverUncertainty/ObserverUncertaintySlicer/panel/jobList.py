@@ -9,7 +9,7 @@ from pathlib import Path
 import qt
 import slicer
 
-from ObserverUncertaintyLib.errors import ObserverUncertaintyError
+from ObserverUncertaintyLib.base.errors import ObserverUncertaintyError
 from ObserverUncertaintyLib.jobs import Job, JobState, PredictRequest, TrainRequest, remove_job
 from ObserverUncertaintyLib.jobs.folder import CANCEL_FILE
 from ObserverUncertaintySlicer.backgroundJobs import knownJobs

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import slicer
 
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.model_file import DESCRIPTION_FILE
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.model.description import DESCRIPTION_FILE
 from ObserverUncertaintySlicer import dependencies
 from ObserverUncertaintySlicer.devices import knownDevices
 from ObserverUncertaintySlicer.host import tr as _

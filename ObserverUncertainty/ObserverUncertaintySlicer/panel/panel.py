@@ -13,7 +13,7 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from ObserverUncertaintyLib.errors import ObserverUncertaintyError
+from ObserverUncertaintyLib.base.errors import ObserverUncertaintyError
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.parameters import Parameters
 

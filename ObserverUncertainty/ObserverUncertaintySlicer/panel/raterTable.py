@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ObserverUncertaintyLib.errors import ObserverUncertaintyError
+from ObserverUncertaintyLib.base.errors import ObserverUncertaintyError
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.panel.contents import Key, gridKey, raterKey
 from ObserverUncertaintySlicer.panel.tables import (

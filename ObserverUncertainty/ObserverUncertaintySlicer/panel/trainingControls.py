@@ -8,8 +8,8 @@ from pathlib import Path
 
 import slicer
 
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.fusion import FusionMethod
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
 from ObserverUncertaintySlicer.charts import lossPlot, showPlotLayout
 from ObserverUncertaintySlicer.computingTime import durationText, estimateTrainingSeconds

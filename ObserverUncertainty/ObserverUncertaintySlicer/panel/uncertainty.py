@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any
 
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.geometry import same_grid
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.images.grid import same_grid
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
 from ObserverUncertaintySlicer.computingTime import durationText, estimateSeconds
 from ObserverUncertaintySlicer.devices import knownDevices, runsOnProcessor

@@ -127,8 +127,8 @@ class ByLogic:
 
 def anotherCase(logic):
     """A simulated patient that is not the sample's, loaded into the scene."""
+    from ObserverUncertaintyLib.cohort.manifest import read_manifest
     from ObserverUncertaintyLib.jobs import SimulateRequest
-    from ObserverUncertaintyLib.manifest import read_manifest
 
     def load(artifacts):
         manifest = artifacts["manifest"]

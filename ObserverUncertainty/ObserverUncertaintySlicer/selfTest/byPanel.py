@@ -11,7 +11,7 @@ from typing import Any
 
 import slicer
 
-from ObserverUncertaintyLib.fusion import FusionMethod
+from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintySlicer.compareViews import presentViews
 from ObserverUncertaintySlicer.host import processEvents
 from ObserverUncertaintySlicer.selfTest.byLogic import SAMPLES, anotherCase

@@ -19,8 +19,8 @@ CANCEL_SECONDS = 30
 
 def _manifest(desktop) -> str:
     """Of two tiny cases of two raters, written once."""
-    from ObserverUncertaintyLib.cases import Case
-    from ObserverUncertaintyLib.geometry import Grid
+    from ObserverUncertaintyLib.cohort.case import Case
+    from ObserverUncertaintyLib.images.grid import Grid
     from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
 
     folder = desktop.shared / "discs"

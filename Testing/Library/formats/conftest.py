@@ -8,7 +8,7 @@ import pytest
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.images.grid import Grid
 
 MR_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.4"
 

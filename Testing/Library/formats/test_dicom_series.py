@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ObserverUncertaintyLib.formats import InvalidImageError, UnreadableFileError, read_image, read_mask
-from ObserverUncertaintyLib.geometry import same_grid
+from ObserverUncertaintyLib.images.grid import same_grid
 
 
 @pytest.fixture

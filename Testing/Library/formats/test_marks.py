@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from ObserverUncertaintyLib.formats import read_image, read_mask, write_image, write_mask
 from ObserverUncertaintyLib.formats.marks import ResultKind, mark, predicted_files, result_kind
 from ObserverUncertaintyLib.formats.writing import WRITTEN_EXTENSIONS
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.images.grid import Grid
 
 GRID = Grid((7, 6, 5), (1.0, 1.5, 2.0))
 MASK = np.indices(GRID.shape).sum(axis=0) % 3 == 0

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.formats import (
     InvalidImageError,
     InvalidMaskError,
@@ -19,7 +19,7 @@ from ObserverUncertaintyLib.formats import (
     read_image,
     read_mask,
 )
-from ObserverUncertaintyLib.geometry import same_grid
+from ObserverUncertaintyLib.images.grid import same_grid
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 AFFINE = np.array([[0, -0.5, 0, 10], [0.75, 0, 0, -20], [0, 0, 3, 30], [0, 0, 0, 1.0]])

@@ -11,9 +11,9 @@ import pytest
 import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.formats import InvalidImageError, UnreadableFileError, read_image, read_mask, write_image
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.images.grid import Grid
 
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 VOXELS = np.array([[0, 0, 0], [6, 0, 0], [0, 5, 0], [0, 0, 4]])

@@ -11,9 +11,9 @@ import pytest
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.formats import read_image, read_mask, write_image, write_mask
-from ObserverUncertaintyLib.geometry import Grid, same_grid
+from ObserverUncertaintyLib.images.grid import Grid, same_grid
 
 NAMES = ["a.nii.gz", "a.nii", "a.nrrd", "a.mha"]
 RAS_TO_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])

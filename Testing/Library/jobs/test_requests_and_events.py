@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.fusion import FusionMethod
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.jobs import (
     JobProgress,
     PredictRequest,
@@ -22,7 +21,8 @@ from ObserverUncertaintyLib.jobs import (
 from ObserverUncertaintyLib.jobs.environment import worker_environment
 from ObserverUncertaintyLib.jobs.events import EventReader, EventWriter
 from ObserverUncertaintyLib.jobs.requests import request_from_json, request_to_json
-from ObserverUncertaintyLib.settings import DropoutMasks, Loss, TrainingSettings
+from ObserverUncertaintyLib.model.settings import DropoutMasks, Loss, TrainingSettings
+from ObserverUncertaintyLib.raters.fusion import FusionMethod
 
 SETTINGS = TrainingSettings(FusionMethod.STAPLE, loss=Loss.SUM, spacing=(1.0, 0.5), background_slices=2.0)
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from starting import PATIENCE, members, start, until
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.cohort.manifest import read_manifest
 from ObserverUncertaintyLib.jobs import Job, JobError, JobState, SimulateRequest, find_jobs, remove_job, start_job
 from ObserverUncertaintyLib.jobs.folder import INPUTS_FOLDER, Heartbeat, JobRecord, write_heartbeat
 from ObserverUncertaintyLib.jobs.processes import identity
-from ObserverUncertaintyLib.manifest import read_manifest
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
 

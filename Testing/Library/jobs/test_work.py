@@ -14,11 +14,10 @@ import SimpleITK as sitk
 from cohorts import disc_case, discs, write_discs
 from starting import PATIENCE, until
 
-from ObserverUncertaintyLib.cases import Cohort, load_case
+from ObserverUncertaintyLib.cohort.cohort import Cohort
+from ObserverUncertaintyLib.cohort.loading import load_case
 from ObserverUncertaintyLib.formats import read_image, read_mask, write_image
-from ObserverUncertaintyLib.fusion import FusionMethod
-from ObserverUncertaintyLib.geometry import Grid, same_grid
-from ObserverUncertaintyLib.inference import predict
+from ObserverUncertaintyLib.images.grid import Grid, same_grid
 from ObserverUncertaintyLib.jobs import (
     JobState,
     PredictRequest,
@@ -28,9 +27,12 @@ from ObserverUncertaintyLib.jobs import (
     start_job,
 )
 from ObserverUncertaintyLib.jobs.folder import Heartbeat
-from ObserverUncertaintyLib.model_file import load_model, read_description
-from ObserverUncertaintyLib.settings import DropoutMasks, TrainingSettings
-from ObserverUncertaintyLib.training import train
+from ObserverUncertaintyLib.model.description import read_description
+from ObserverUncertaintyLib.model.settings import DropoutMasks, TrainingSettings
+from ObserverUncertaintyLib.network.stored import load_model
+from ObserverUncertaintyLib.prediction.inference import predict
+from ObserverUncertaintyLib.raters.fusion import FusionMethod
+from ObserverUncertaintyLib.training.loop import train
 
 MAPS = ["probability", "segmentation", "predictive_entropy", "expected_entropy", "mutual_information"]
 

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from ObserverUncertaintyLib.errors import DeviceError, InputError
+from ObserverUncertaintyLib.base.errors import DeviceError, InputError
 from ObserverUncertaintyLib.jobs.requests import Request
 from ObserverUncertaintyLib.jobs.work import Reporter, _with_less_memory, do
 from ObserverUncertaintyLib.jobs.worker import main
@@ -71,7 +71,7 @@ def artifact_cut_off(_request: Request, folder: Path, reporter: Reporter) -> Non
     import numpy as np
 
     from ObserverUncertaintyLib.formats import write_image
-    from ObserverUncertaintyLib.geometry import Grid
+    from ObserverUncertaintyLib.images.grid import Grid
 
     path = folder / "result" / "noise.nrrd"
     write_image(path, np.random.default_rng(0).normal(size=(4, 8, 8)), Grid((8, 8, 4)))

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ObserverUncertaintyLib.model.settings import UNetSettings
 from ObserverUncertaintyLib.network import convolution
 from ObserverUncertaintyLib.network.convolution import Convolution, lay_out_for_training, train_convolution
 from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.network.upsampling import UpsamplingConvolution
 from ObserverUncertaintyLib.network.winograd import Filtering
-from ObserverUncertaintyLib.settings import UNetSettings
 
 CHANNELS_LAST = torch.channels_last
 

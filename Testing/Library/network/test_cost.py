@@ -7,8 +7,8 @@ import time
 import pytest
 import torch
 
+from ObserverUncertaintyLib.model.settings import Precision, UNetSettings
 from ObserverUncertaintyLib.network.cost import forward_flops, matmul_rate
-from ObserverUncertaintyLib.settings import Precision, UNetSettings
 
 
 def convolutions(settings: UNetSettings, rows: int, columns: int, upsampling_taps: int) -> int:

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from ObserverUncertaintyLib.model.settings import FeatureNorm, UNetSettings
 from ObserverUncertaintyLib.network.folded_layers import can_fold
 from ObserverUncertaintyLib.network.prepared_unet import PreparedUNet
 from ObserverUncertaintyLib.network.unet import UNet, set_monte_carlo_mode
-from ObserverUncertaintyLib.settings import FeatureNorm, UNetSettings
 
 
 def network(**settings: object) -> UNet:

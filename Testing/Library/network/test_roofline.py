@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from ObserverUncertaintyLib.model.settings import UNetSettings
 from ObserverUncertaintyLib.network.roofline import LayerCost, copy_rate, training_step_costs
 from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.network.upsampling import upsample_as_defined
-from ObserverUncertaintyLib.settings import UNetSettings
 
 SETTINGS = [
     UNetSettings(sequences=1),

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from ObserverUncertaintyLib.model.settings import DropoutKind, FeatureNorm, UNetSettings
 from ObserverUncertaintyLib.network.convolution import Convolution
 from ObserverUncertaintyLib.network.dropout import ElementDropout
 from ObserverUncertaintyLib.network.unet import UNet, set_monte_carlo_mode
-from ObserverUncertaintyLib.settings import DropoutKind, FeatureNorm, UNetSettings
 
 
 def layers(network: nn.Module, kind: type[nn.Module]) -> list[nn.Module]:

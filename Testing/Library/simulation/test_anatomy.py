@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.simulation.anatomy import Anatomy, load_template, positions
 from ObserverUncertaintyLib.simulation.patients import simulate_patient
 from ObserverUncertaintyLib.simulation.settings import CavitySettings

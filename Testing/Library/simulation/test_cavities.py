@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from ObserverUncertaintyLib.errors import InputError
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.simulation.anatomy import load_template, positions
 from ObserverUncertaintyLib.simulation.cavities import (
     SEQUENCES,

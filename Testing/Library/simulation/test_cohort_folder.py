@@ -15,8 +15,9 @@ import pytest
 from cancelling import CancelAfter
 from cohorts import disc_case
 
-from ObserverUncertaintyLib.cases import Case, Cohort
-from ObserverUncertaintyLib.errors import Cancelled, DeviceError, InputError
+from ObserverUncertaintyLib.base.errors import Cancelled, DeviceError, InputError
+from ObserverUncertaintyLib.cohort.case import Case
+from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
 
 NAMES = [f"case{number:02d}" for number in range(1, 6)]

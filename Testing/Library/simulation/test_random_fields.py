@@ -1,6 +1,6 @@
 import numpy as np
 
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.simulation.random_fields import smooth_field
 
 GRID = Grid((40, 36, 20), (1.5, 1.5, 3.0))

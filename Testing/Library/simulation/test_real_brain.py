@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ObserverUncertaintyLib.errors import InputError
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.formats import read_image, write_image
 from ObserverUncertaintyLib.simulation.anatomy import Anatomy, load_template
 from ObserverUncertaintyLib.simulation.appearance import SCALE, SIGNAL, healthy_signals

@@ -10,10 +10,10 @@ import pytest
 from matplotlib.path import Path as Polygon
 from scipy import stats
 
-from ObserverUncertaintyLib import fusion
-from ObserverUncertaintyLib.cases import Cohort
-from ObserverUncertaintyLib.entropy import expert_entropy
-from ObserverUncertaintyLib.metrics import dice, weighted_mean_entropy
+from ObserverUncertaintyLib.cohort.cohort import Cohort
+from ObserverUncertaintyLib.raters import fusion
+from ObserverUncertaintyLib.scores.entropy import expert_entropy
+from ObserverUncertaintyLib.scores.metrics import dice, weighted_mean_entropy
 from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
 from ObserverUncertaintyLib.simulation.shapes import (
     FIELD_MM,

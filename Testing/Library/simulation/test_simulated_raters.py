@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.simulation.anatomy import positions
 from ObserverUncertaintyLib.simulation.raters import Scene, draw
 from ObserverUncertaintyLib.simulation.settings import RATERS, RaterProfile

@@ -1,0 +1,1 @@
+"""Cases and cohorts: from a manifest's files to images and raters' masks on one grid."""

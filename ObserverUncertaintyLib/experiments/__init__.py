@@ -1,1 +1,0 @@
-"""Whole studies, each from data to table and figure."""

@@ -1,0 +1,1 @@
+"""What a model is, without its network: settings, preprocessing, description, device."""

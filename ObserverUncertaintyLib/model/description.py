@@ -1,0 +1,254 @@
+"""A trained model's description, `model.json`: everything needed to use its weights again, readable without torch."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.cohort.case import Case
+from ObserverUncertaintyLib.cohort.fingerprints import content_digest
+from ObserverUncertaintyLib.model.preprocessing import (
+    Crop,
+    IntensityNorm,
+    Preprocessing,
+    SliceAxis,
+    in_plane_spacing,
+    slice_distance,
+)
+from ObserverUncertaintyLib.model.settings import DropoutKind, FeatureNorm, UNetSettings
+
+if TYPE_CHECKING:
+    pass
+from ObserverUncertaintyLib.cohort.fingerprints import file_digest
+
+FORMAT = "observer-uncertainty model"
+
+FORMAT_VERSION = 1
+
+NOTICE = "Research use only. Not a medical device."
+
+DESCRIPTION_FILE = "model.json"
+
+WEIGHTS_FILE = "weights.safetensors"
+
+CHECKPOINT_FOLDER = "checkpoint"
+
+CHECKPOINT_SETTINGS_FILE = "settings.json"
+"""In the model's folder while it is trained: what the training began with."""
+
+WARN_SPACING_RATIO = 1.5
+
+REFUSE_SPACING_RATIO = 4.0
+
+
+class ModelError(InputError):
+    """The folder holds no usable model, or the model does not fit the case."""
+
+
+@dataclass(frozen=True)
+class Expectations:
+    """What the training images were like, so that unlike ones can be refused or warned about.
+
+    Attributes:
+        dimension: 2 for single slices, 3 for volumes.
+        in_plane_spacing: median (row, column) spacing in mm of the training cases.
+        slice_distance: median distance between slices in mm; None for 2-D images.
+        skull_stripped: whether the images show the brain only; None if the cohort did not say.
+    """
+
+    dimension: int
+    in_plane_spacing: tuple[float, float]
+    slice_distance: float | None
+    skull_stripped: bool | None
+
+
+@dataclass(frozen=True)
+class ModelDescription:
+    """Everything about a model but its weights.
+
+    Attributes:
+        sequences: names of the input images in channel order.
+        label: the one structure that the model segments.
+        architecture: the U-Net's settings.
+        preprocessing: what happens to a case before the network sees it.
+        expects: what the training images were like.
+        training: how it was trained (cohort, raters, fusion, seed, epochs, loss per epoch, ...), for the record.
+        library_version: version of this library that trained it.
+        created: date of training, ISO 8601.
+        weights_digest: fingerprint of the weights' file; None before they are written, and in a model that an earlier
+            version wrote.
+    """
+
+    sequences: tuple[str, ...]
+    label: str
+    architecture: dict[str, Any]
+    preprocessing: Preprocessing
+    expects: Expectations
+    training: dict[str, Any]
+    library_version: str
+    created: str
+    weights_digest: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """A fingerprint of all but the weights that decides a prediction."""
+        deciding = (list(self.sequences), self.architecture, asdict(self.preprocessing))
+        return content_digest(deciding)
+
+    def unet_settings(self) -> UNetSettings:
+        """The architecture as settings of the U-Net."""
+        kinds = {
+            "dropout_kind": DropoutKind(self.architecture["dropout_kind"]),
+            "feature_norm": FeatureNorm(self.architecture["feature_norm"]),
+        }
+        return UNetSettings(**{**self.architecture, **kinds})
+
+    def check_case(self, case: Case, skull_stripped: bool | None = None) -> list[str]:
+        """Refuse a case that the model cannot be used on; return warnings for one that is unlike its training.
+
+        Raises:
+            ModelError: the sequences differ, or the in-plane spacing is far beyond the training's.
+        """
+        missing = [sequence for sequence in self.sequences if sequence not in case.sequences]
+        if missing:
+            raise ModelError(
+                f"{case.name}: the model needs the sequences {', '.join(self.sequences)}, the case has "
+                f"{', '.join(case.sequences)}; {', '.join(missing)} is missing. Name the images as the model does."
+            )
+        warnings = []
+        dimension = case.grid.dimension
+        if dimension != self.expects.dimension:
+            warnings.append(f"{case.name} is {dimension}-D, the model was trained on {self.expects.dimension}-D images")
+        warnings += self._check_spacing(case)
+        expected = self.expects.skull_stripped
+        if None not in (expected, skull_stripped) and expected != skull_stripped:
+            show = {True: "the brain only", False: "the whole head"}
+            warnings.append(
+                f"{case.name} shows {show[bool(skull_stripped)]}, the training images {show[bool(expected)]}"
+            )
+        return warnings
+
+    def _check_spacing(self, case: Case) -> list[str]:
+        axis = self.preprocessing.slice_axis
+        found = in_plane_spacing(case.grid, axis)
+        expected = self.expects.in_plane_spacing
+        ratio = max(max(f / e, e / f) for f, e in zip(found, expected, strict=True))
+        text = (
+            f"{case.name} has an in-plane spacing of {found[0]:.3g} x {found[1]:.3g} mm, the training images "
+            f"{expected[0]:.3g} x {expected[1]:.3g} mm"
+        )
+        if ratio > REFUSE_SPACING_RATIO:
+            raise ModelError(f"{text}: too far apart for this model. Resample the case, or train on such images.")
+        warnings = [f"{text}: be careful with the result"] if ratio > WARN_SPACING_RATIO else []
+        distance, expected_distance = slice_distance(case.grid, axis), self.expects.slice_distance
+        if distance and expected_distance:
+            ratio = max(distance / expected_distance, expected_distance / distance)
+            if ratio > WARN_SPACING_RATIO:
+                warnings.append(
+                    f"{case.name} has slices {distance:.3g} mm apart, the training images {expected_distance:.3g} mm: "
+                    "be careful with the result"
+                )
+        return warnings
+
+    def to_json(self) -> dict[str, Any]:
+        """The content of model.json."""
+        return {"format": FORMAT, "format_version": FORMAT_VERSION, "notice": NOTICE, **asdict(self)}
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> ModelDescription:
+        """Read the content of model.json; raises KeyError, TypeError or ValueError if it is not such."""
+        preprocessing, expects = content["preprocessing"], content["expects"]
+        spacing, size = preprocessing["spacing"], preprocessing["minimum_size"]
+        if spacing is not None and not min(spacing) > 0:
+            raise ValueError(f"spacing must be above 0, not {spacing}")
+        return cls(
+            sequences=tuple(content["sequences"]),
+            label=content["label"],
+            architecture=dict(content["architecture"]),
+            preprocessing=Preprocessing(
+                slice_axis=SliceAxis(preprocessing["slice_axis"]),
+                spacing=None if spacing is None else (spacing[0], spacing[1]),
+                crop=Crop(preprocessing["crop"]),
+                intensity_norm=IntensityNorm(preprocessing["intensity_norm"]),
+                replace_padding=preprocessing.get("replace_padding", False),
+                minimum_size=None if size is None else (size[0], size[1]),
+            ),
+            expects=Expectations(**{**expects, "in_plane_spacing": tuple(expects["in_plane_spacing"])}),
+            training=dict(content["training"]),
+            library_version=content["library_version"],
+            created=content["created"],
+            weights_digest=content.get("weights_digest"),
+        )
+
+
+def read_description(folder: str | Path) -> ModelDescription:
+    """Read a model's description; raises ModelError with the file, what was found and what was expected."""
+    path = Path(folder) / DESCRIPTION_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        unfinished = (Path(folder) / CHECKPOINT_FOLDER).is_dir()
+        advice = "Its training is not finished: resume it." if unfinished else "Give the folder of a trained model."
+        raise ModelError(f"{folder} holds no model: there is no {DESCRIPTION_FILE}. {advice}") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ModelError(f"{path} cannot be read: {error}. Copy the model again, or train it again.") from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ModelError(f'{path} describes no model: its "format" is not "{FORMAT}".')
+    if content.get("format_version") != FORMAT_VERSION:
+        raise ModelError(
+            f"{path} has format version {content.get('format_version')}, this library reads {FORMAT_VERSION}. "
+            "Use the library version that wrote it."
+        )
+    try:
+        return ModelDescription.from_json(content)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path} is damaged: {error!r}. Copy the model again, or train it again.") from error
+
+
+def begun_training(folder: str | Path) -> dict[str, Any] | None:
+    """What the training in a folder began with, finished or interrupted; None if there is none.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    folder = Path(folder)
+    if (folder / DESCRIPTION_FILE).is_file():
+        return read_description(folder).training
+    settings = folder / CHECKPOINT_FOLDER / CHECKPOINT_SETTINGS_FILE
+    if not settings.is_file():
+        return None
+    try:
+        content: dict[str, Any] = dict(json.loads(settings.read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError) as error:
+        raise ModelError(f"{settings} cannot be read: {error}. Begin again, or choose another folder.") from error
+    return content
+
+
+def require_own_weights(folder: str | Path, description: ModelDescription) -> None:
+    """Refuse a model whose weights are missing, damaged or another's; one without their fingerprint is let pass."""
+    path = Path(folder) / WEIGHTS_FILE
+    try:
+        found = file_digest(path)
+    except OSError as error:
+        raise ModelError(
+            f"{path} cannot be read: {error.strerror or error}. Copy the model again, or train it again."
+        ) from error
+    if description.weights_digest not in (None, found):
+        raise ModelError(
+            f"{path} holds other weights than those that {DESCRIPTION_FILE} was written with: its fingerprint is "
+            f"{found}, expected {description.weights_digest}. It is damaged or another model's; copy both files of one "
+            "model again."
+        )
+
+
+def fingerprint_warning(folder: str | Path, description: ModelDescription) -> str | None:
+    """What to say of a model that an earlier version wrote, whose weights cannot be known for its own."""
+    if description.weights_digest is not None:
+        return None
+    return (
+        f"{Path(folder) / DESCRIPTION_FILE} carries no fingerprint of the weights, since an earlier version wrote it: "
+        "whether they are this model's cannot be checked"
+    )

@@ -1,0 +1,168 @@
+"""Every choice that decides a trained model or a prediction, as plain values.
+
+Nothing here loads torch, so that a program which only describes the work (a command line, Slicer) can use it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ObserverUncertaintyLib.model.preprocessing import Crop, IntensityNorm, SliceAxis
+from ObserverUncertaintyLib.raters.fusion import FusionMethod, Tie
+
+DEFAULT_SAMPLES = 20
+"""T, the number of Monte Carlo samples. Source: Jungo et al. 2018, section 3.1."""
+
+
+class Precision(StrEnum):
+    """Number format of the network's heavy operations; weights and sums stay in float32."""
+
+    AUTO = "auto"
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
+class DropoutKind(StrEnum):
+    """What dropout sets to zero: single activations, or whole channels."""
+
+    ELEMENT = "element"
+    CHANNEL = "channel"
+
+
+class FeatureNorm(StrEnum):
+    """How features are normalised after a convolution."""
+
+    BATCH = "batch"
+    INSTANCE = "instance"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class UNetSettings:
+    """The shape of a U-Net.
+
+    Attributes:
+        sequences: number of input images (channels).
+        depth: number of pooling steps; 2 in the paper's Experiment 1, 5 in Experiment 2.
+        filters: filters of the first block, doubled at every pooling; 16 and 48 in the paper.
+        dropout: probability that dropout sets a value to zero.
+        dropout_kind: single activations (which reproduces the paper best) or whole channels.
+        feature_norm: normalisation after each convolution.
+    """
+
+    sequences: int
+    depth: int = 2
+    filters: int = 16
+    dropout: float = 0.2
+    dropout_kind: DropoutKind = DropoutKind.ELEMENT
+    feature_norm: FeatureNorm = FeatureNorm.BATCH
+
+    def __post_init__(self) -> None:
+        """Refuse shapes that cannot be built."""
+        if self.sequences < 1 or self.depth < 0 or self.filters < 1 or not 0 <= self.dropout < 1:
+            raise ValueError(f"no such U-Net: {self}")
+
+
+class Loss(StrEnum):
+    """What training minimises. A Dice loss makes the model sure of itself and destroys the effect of the paper."""
+
+    CROSS_ENTROPY = "cross-entropy"
+    DICE = "dice"
+    SUM = "cross-entropy+dice"
+
+
+class Augmentation(StrEnum):
+    """How slices are varied during training; "flip" mirrors every second one from left to right."""
+
+    NONE = "none"
+    FLIP = "flip"
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Everything that decides the trained weights, besides the data.
+
+    Attributes:
+        fusion: what a training step sees as label; "none" draws one rater for each slice and epoch.
+        tie: what the majority vote makes of an even split.
+        epochs: passes over all slices; the model of the last one is used.
+        batch_size: slices in a step.
+        background_slices: slices without the structure that an epoch sees, drawn anew each time, as a multiple of those
+            with it; None sees all of them. With a small structure, fewer of them bring more of the steps to it.
+        prior_bias: whether the last bias begins at the log-odds of the share of foreground that an epoch sees, instead
+            of near 0. With a small structure the first epochs need not learn that most is background. Source: Lin et
+            al., ICCV 2017 (Focal loss), section 4.1.
+        learning_rate: of Adam.
+        loss: what is minimised.
+        augmentation: how slices are varied.
+        seed: of the first weights, the order of slices, the raters drawn and the dropout masks.
+        depth, filters, dropout, dropout_kind, feature_norm: the U-Net's, see `UNetSettings`.
+        slice_axis, crop, intensity_norm: see `Preprocessing`.
+        spacing: in-plane (row, column) spacing in mm of the model's grid; None takes the training cases' median.
+        precision: number format of the network's heavy operations.
+    """
+
+    fusion: FusionMethod = FusionMethod.NONE
+    tie: Tie = Tie.BACKGROUND
+    epochs: int = 100
+    batch_size: int = 4
+    background_slices: float | None = None
+    prior_bias: bool = False
+    learning_rate: float = 1e-3
+    loss: Loss = Loss.CROSS_ENTROPY
+    augmentation: Augmentation = Augmentation.NONE
+    seed: int = 0
+    depth: int = 2
+    filters: int = 16
+    dropout: float = 0.2
+    dropout_kind: DropoutKind = DropoutKind.ELEMENT
+    feature_norm: FeatureNorm = FeatureNorm.BATCH
+    slice_axis: SliceAxis = SliceAxis.AXIAL
+    spacing: tuple[float, float] | None = None
+    crop: Crop = Crop.FOREGROUND
+    intensity_norm: IntensityNorm = IntensityNorm.ZSCORE
+    precision: Precision = Precision.AUTO
+
+
+class DropoutMasks(StrEnum):
+    """How the masks of several samples are drawn; each sample for itself has the same distribution."""
+
+    INDEPENDENT = "independent"
+    """Each for itself, as in the paper."""
+
+    BALANCED = "balanced"
+    """In groups, 5 for p = 0.2, within which each activation is dropped once: fewer samples have the same error."""
+
+
+@dataclass(frozen=True)
+class Economy:
+    """What a prediction saves at the cost of a small error; nothing by default.
+
+    Attributes:
+        likely_only: draw most samples only where the first ones find anything but background possible.
+        entropy_tolerance: draw no more samples than are needed for the predictive entropy to be this near, in bits, to
+            that of all T, on average over all unsure pixels of the case; None draws all.
+    """
+
+    likely_only: bool = False
+    entropy_tolerance: float | None = None
+
+    def __bool__(self) -> bool:
+        """Whether anything is saved."""
+        return self.likely_only or self.entropy_tolerance is not None
+
+
+EXACT = Economy()
+
+
+@dataclass(frozen=True)
+class PredictionSettings:
+    """What decides a prediction besides the model and the case; see `inference.predict`."""
+
+    samples: int = DEFAULT_SAMPLES
+    seed: int = 0
+    batch_size: int | None = None
+    precision: Precision = Precision.AUTO
+    economy: Economy = EXACT
+    dropout_masks: DropoutMasks = DropoutMasks.INDEPENDENT

@@ -1,0 +1,1 @@
+"""Monte Carlo dropout: from a model and a case to probability and entropies."""

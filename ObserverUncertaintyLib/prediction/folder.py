@@ -1,0 +1,211 @@
+"""Predicting cases into a folder: one sub-folder a case, each complete or absent, continued after an interruption."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.base.output_files import prepare_output_folder, write_json, writing
+from ObserverUncertaintyLib.base.progress import Progress
+from ObserverUncertaintyLib.base.resuming import other_settings, refuse_other_settings
+from ObserverUncertaintyLib.cohort.case import Case
+from ObserverUncertaintyLib.cohort.fingerprints import file_digest
+from ObserverUncertaintyLib.formats.errors import UnreadableFileError
+from ObserverUncertaintyLib.formats.integrity import decompressed_size
+from ObserverUncertaintyLib.formats.marks import (
+    MADE_FROM,
+    NOT_LOOKED_AT,
+    PREDICTED_MAPS,
+    PROBABILITY_FILE,
+    REPORT_FILE,
+)
+from ObserverUncertaintyLib.formats.writing import require_writable_grid
+from ObserverUncertaintyLib.model.description import WEIGHTS_FILE, fingerprint_warning
+from ObserverUncertaintyLib.model.devices import choose_device, describe_device
+from ObserverUncertaintyLib.model.settings import PredictionSettings
+from ObserverUncertaintyLib.network.stored import load_model
+from ObserverUncertaintyLib.prediction.case import prediction_origin, predict_case, save_prediction
+
+_SETTINGS_FILE = "settings.json"
+
+_CHANGES = {
+    "images": "its images are not those that it was predicted from",
+    "grid": "its images lie elsewhere, or have another spacing",
+    "weights": "it was predicted by another model",
+    "model": "it was predicted by another model",
+    "settings": "it was predicted with other settings",
+}
+"""What it means that a part of `MADE_FROM` differs."""
+
+
+@dataclass(frozen=True)
+class PredictionRun:
+    """What a call predicted: the output folder, the cases' names, and the device in words."""
+
+    folder: Path
+    cases: tuple[str, ...]
+    device: str
+    seconds: float
+
+
+def predict_cases(
+    model: str | Path,
+    case_names: Sequence[str],
+    load: Callable[[str], Case],
+    folder: str | Path,
+    settings: PredictionSettings = PredictionSettings(),
+    *,
+    device: str = "auto",
+    skull_stripped: bool | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> PredictionRun:
+    """Predict cases one after the other into `folder/<case>/`.
+
+    Args:
+        model: folder of the trained model.
+        case_names: the cases.
+        load: loads a case by its name, such as `Cohort.load_images`.
+        folder: the output folder.
+        settings: what decides the predictions.
+        device: "auto", "cpu", "cuda:N" or "mps".
+        skull_stripped: whether the images show the brain only, if known.
+        resume: keep the cases that are complete and were made from the same images, and predict the others; the model
+            and settings must be the same. What is predicted again for another reason is told as a warning.
+        overwrite: predict into a folder that holds files.
+        progress: is told of every batch, and can cancel.
+
+    Raises:
+        InputError: the model, a case or the folder cannot be used.
+        DeviceError: the device is absent or ran out of memory.
+    """
+    started = time.monotonic()
+    folder, progress = Path(folder), progress or Progress()
+    chosen = choose_device(device)
+    network, description = load_model(model, chosen)
+    prepare_output_folder(folder, resume=resume, overwrite=overwrite)
+    weights = description.weights_digest or file_digest(Path(model) / WEIGHTS_FILE)
+    if (unknown := fingerprint_warning(model, description)) is not None:
+        progress.warning(unknown)
+    record = {**asdict(settings), "weights": weights, "model": description.digest}
+    _require_same_settings(folder, record, overwrite)
+    # While a case is computed, the next one is read and the one before is written. Leaving waits for what is written.
+    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
+        saved: Future[Any] | None = None
+        upcoming = reader.submit(load, case_names[0]) if case_names else None
+        for number, name in enumerate(case_names):
+            assert upcoming is not None
+            case = upcoming.result()
+            upcoming = reader.submit(load, case_names[number + 1]) if number + 1 < len(case_names) else None
+            require_writable_grid(folder / name / PROBABILITY_FILE, case.grid)
+            made_from = prediction_origin(case, description, weights, settings)
+            if resume and _is_complete(folder / name, made_from, progress):
+                progress.message(f"{name} is complete already")
+                continue
+            _remove_prediction(folder / name)
+            prediction, report = predict_case(
+                network,
+                description,
+                case,
+                settings,
+                weights=weights,
+                made_from=made_from,
+                skull_stripped=skull_stripped,
+                progress=progress,
+            )
+            # Only now, so that a first call with wrong input leaves nothing behind.
+            write_json(folder / _SETTINGS_FILE, record)
+            if saved is not None:
+                saved.result()
+            saved = writer.submit(save_prediction, folder / name, case, prediction, report)
+        if saved is not None:
+            saved.result()
+    _warn_of_others(folder, case_names, weights, progress)
+    return PredictionRun(folder, tuple(case_names), describe_device(chosen), time.monotonic() - started)
+
+
+def _is_complete(folder: Path, made_from: dict[str, Any], progress: Progress) -> bool:
+    """Whether a case's folder holds a whole prediction made from the same; says why one does not serve."""
+    if not (folder / REPORT_FILE).exists():
+        return False
+    try:
+        report = dict(json.loads((folder / REPORT_FILE).read_text(encoding="utf-8")))
+        before = report.get(MADE_FROM)
+        known = dict(before if before is not None else {"weights": report["weights"]})
+    except (OSError, KeyError, TypeError, ValueError):
+        progress.warning(f"{folder.name} is predicted again: its {REPORT_FILE} cannot be read")
+        return False
+    written = (*PREDICTED_MAPS, NOT_LOOKED_AT) if report.get(NOT_LOOKED_AT) else PREDICTED_MAPS
+    with ThreadPoolExecutor() as readers:
+        whole = list(readers.map(_is_whole, [folder / f"{name}.nii.gz" for name in written]))
+    if not all(whole):
+        lost = ", ".join(name for name, is_whole in zip(written, whole, strict=True) if not is_whole)
+        progress.warning(f"{folder.name} is predicted again: {lost} is missing, empty or damaged")
+        return False
+    # What an earlier version did not note is compared no further.
+    now = made_from if before is not None else {"weights": made_from["weights"]}
+    parts = dict.fromkeys(key.partition(".")[0] for key in other_settings(known, now))
+    changed = dict.fromkeys(_CHANGES[part] for part in parts if part in _CHANGES)
+    if changed:
+        progress.warning(f"{folder.name} is predicted again: {', and '.join(changed)}")
+        return False
+    if before is None:
+        progress.warning(
+            f"{folder.name} is kept, but carries no fingerprint, since an earlier version predicted it: whether its "
+            "images are the same cannot be checked"
+        )
+    return True
+
+
+def _remove_prediction(folder: Path) -> None:
+    """Remove what was predicted before: it must not be taken for this call's if that is interrupted."""
+    for name in (REPORT_FILE, *(f"{name}.nii.gz" for name in (*PREDICTED_MAPS, NOT_LOOKED_AT))):
+        with writing(folder / name):
+            (folder / name).unlink(missing_ok=True)
+
+
+def _is_whole(file: Path) -> bool:
+    try:
+        with file.open("rb") as stream:
+            return decompressed_size(file, stream) > 0
+    except (OSError, UnreadableFileError):
+        return False
+
+
+def _warn_of_others(folder: Path, case_names: Sequence[str], weights: str, progress: Progress) -> None:
+    """Tell of predictions of another model that lie in the folder from earlier calls."""
+    others = []
+    for report in sorted(folder.rglob(REPORT_FILE)):
+        name = report.parent.relative_to(folder).as_posix()
+        try:
+            found = dict(json.loads(report.read_text(encoding="utf-8"))).get("weights")
+        except (OSError, TypeError, ValueError):
+            continue
+        if name not in case_names and found != weights:
+            others.append(name)
+    if others:
+        progress.warning(
+            f"{folder} also holds predictions of another model, from an earlier call: {', '.join(others)}. Predict "
+            "these cases too, or delete their folders, before scores are averaged"
+        )
+
+
+def _require_same_settings(folder: Path, record: dict[str, Any], overwrite: bool) -> None:
+    path = folder / _SETTINGS_FILE
+    if not path.exists() or overwrite:
+        return
+    try:
+        before: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path} cannot be read ({error}), so it is not known with which settings the predictions beside it were "
+            "made. Delete this file to compare each prediction by itself, give another folder, or overwrite."
+        ) from error
+    refuse_other_settings(folder, {"model": record["model"], **before}, record)

@@ -1,0 +1,194 @@
+"""Monte Carlo dropout over a case: T samples in, mean probability and entropies on the case's own grid out.
+
+Source: Jungo et al. 2018, section 2.2; Gal and Ghahramani, ICML 2016.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ObserverUncertaintyLib.base.progress import Progress
+from ObserverUncertaintyLib.cohort.case import Case
+from ObserverUncertaintyLib.model.description import ModelDescription
+from ObserverUncertaintyLib.model.devices import choose_precision, out_of_memory_advice
+from ObserverUncertaintyLib.model.preprocessing import GridPath
+from ObserverUncertaintyLib.model.settings import DEFAULT_SAMPLES, EXACT, DropoutMasks, Economy, Precision
+from ObserverUncertaintyLib.prediction.economical import economical_uncertainty
+from ObserverUncertaintyLib.prediction.sampling import Sampler, choose_batch_size, monte_carlo_samples, summed_samples
+from ObserverUncertaintyLib.scores.entropy import MonteCarloSums, Uncertainty, binary_entropy
+
+_MEMORY_ADVICE = "Choose a smaller batch size, or another device."
+
+
+OnSample: TypeAlias = Callable[[NDArray[np.float32]], None]
+"""Told of each sample's foreground probability on the case's own grid, float32, shape (k, j, i)."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A model's prediction for one case, on the case's own grid.
+
+    Attributes:
+        probability: mean foreground probability of the samples, float32, shape (k, j, i), in [0, 1].
+        uncertainty: predictive entropy and its two parts in bits.
+        samples: number of Monte Carlo samples.
+        batch_size: slices that were computed at a time.
+        not_looked_at: bool, shape (k, j, i), where the network saw nothing, and probability and entropies are 0 for
+            that reason alone; None if it saw everything.
+        notes: what was done to the case (resampled to the model's grid).
+        warnings: how the case is unlike the training images.
+    """
+
+    probability: NDArray[np.float32]
+    uncertainty: Uncertainty
+    samples: int
+    batch_size: int
+    not_looked_at: NDArray[np.bool_] | None = None
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def segmentation(self) -> NDArray[np.bool_]:
+        """Voxels with a probability above one half, shape (k, j, i)."""
+        return segmentation_of(self.probability)
+
+
+def segmentation_of(probability: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """The segmentation that a mean probability stands for: voxels above one half."""
+    return probability > 0.5
+
+
+def predict(
+    network: nn.Module,
+    description: ModelDescription,
+    case: Case,
+    *,
+    samples: int = DEFAULT_SAMPLES,
+    seed: int = 0,
+    batch_size: int | None = None,
+    precision: Precision = Precision.AUTO,
+    economy: Economy = EXACT,
+    dropout_masks: DropoutMasks = DropoutMasks.INDEPENDENT,
+    skull_stripped: bool | None = None,
+    progress: Progress | None = None,
+    on_sample: OnSample | None = None,
+) -> Prediction:
+    """Run Monte Carlo dropout over a case.
+
+    Every sample is brought back to the case's grid before its entropy is taken, and only running sums are kept, so
+    that memory does not grow with the number of samples.
+
+    Args:
+        network: the model's network, on the device to be used.
+        description: the model's description.
+        case: the case; its images are taken by name, further ones are ignored.
+        samples: T, the number of Monte Carlo samples.
+        seed: of the dropout masks.
+        batch_size: slices computed at a time; None chooses by the device's memory. On a CPU the samples do not depend
+            on it, on a GPU it decides the masks.
+        precision: number format of the network's heavy operations.
+        economy: what is saved at the cost of a small error.
+        dropout_masks: how those of several samples are drawn; with balanced ones fewer samples have the same error.
+        skull_stripped: whether the case's images show the brain only, if known.
+        progress: is told of every batch, and can cancel.
+        on_sample: is told of every sample, for what depends on single samples; not together with `economy`, which
+            draws them in parts of the case only.
+
+    Raises:
+        ModelError: the model cannot be used on this case.
+        DeviceError: the device ran out of memory.
+    """
+    if samples < 1:
+        raise ValueError("at least one sample is needed")
+    if on_sample and economy:
+        raise ValueError("with an economy, whole samples are not drawn")
+    progress = progress or Progress()
+    warnings = description.check_case(case, skull_stripped)
+    device = next(network.parameters()).device
+    prepared = description.preprocessing.prepare(case.with_sequences(description.sequences))
+    warnings += prepared.warnings
+    path, images = prepared.path, torch.from_numpy(prepared.images)
+    notes = []
+    if path.interpolates:
+        row, column = path.plane.spacing[1], path.plane.spacing[0]
+        notes.append(f"{case.name} was resampled in-plane to the model's {row:.3g} x {column:.3g} mm, and back")
+    with out_of_memory_advice(device, _MEMORY_ADVICE):
+        rows, columns = images.shape[-2:]
+        batch_size = batch_size or choose_batch_size(network, rows, columns)
+        sampler = Sampler(network, rows, columns, choose_precision(precision, device), dropout_masks)
+        draw = _Draw(sampler, images, path, case, samples, seed, batch_size, progress, on_sample)
+        if economy:
+            mean, uncertainty, work = draw.economically(economy, 2 ** description.architecture["depth"])
+            notes.append(f"{case.name}: {100 * work:.0f} % of the work of {samples} samples of everything was done")
+        else:
+            mean, uncertainty = draw.everything()
+    return Prediction(
+        mean, uncertainty, samples, batch_size, path.not_looked_at, notes=tuple(notes), warnings=tuple(warnings)
+    )
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """Samples of one case, brought to its own grid."""
+
+    sampler: Sampler
+    images: Tensor
+    path: GridPath
+    case: Case
+    samples: int
+    seed: int
+    batch_size: int
+    progress: Progress
+    on_sample: OnSample | None = None
+
+    def everything(self) -> tuple[NDArray[np.float32], Uncertainty]:
+        """T samples of every slice; only running sums are kept."""
+        batches = -(-len(self.images) // self.batch_size)
+        self.progress.start(f"predict {self.case.name}", self.samples * batches)
+
+        def advance(sample: int) -> None:
+            self.progress.check_cancelled()
+            self.progress.advance(1, f"sample {sample + 1}/{self.samples}")
+
+        path = self.path
+        drawing = (self.sampler, self.images, self.samples, self.seed, self.batch_size, advance)
+        if path.interpolates:
+            sums = MonteCarloSums(self.case.grid.shape)
+            for probability in monte_carlo_samples(*drawing):
+                on_grid = path.to_case(probability)
+                sums.add(on_grid)
+                if self.on_sample:
+                    self.on_sample(on_grid)
+            return sums.mean_probability().astype(np.float32), sums.uncertainty()
+        # The entropies of the model's grid are those of the case's, and 0 outside the crop.
+        tell = self.on_sample
+        sums = summed_samples(*drawing, (lambda sample: tell(path.to_case(sample))) if tell else None)
+        parts = sums.uncertainty()
+        return path.to_case(sums.mean_probability().astype(np.float32)), Uncertainty(
+            path.to_case(parts.predictive), path.to_case(parts.expected), path.to_case(parts.mutual_information)
+        )
+
+    def economically(self, economy: Economy, multiple: int) -> tuple[NDArray[np.float32], Uncertainty, float]:
+        """What `economical_uncertainty` finds; entropies are brought to the case's grid, not single samples."""
+        found = economical_uncertainty(
+            self.sampler,
+            self.images,
+            self.samples,
+            self.seed,
+            self.batch_size,
+            economy,
+            multiple,
+            f"predict {self.case.name}",
+            self.progress,
+        )
+        mean = self.path.to_case(found.probability.astype(np.float32))
+        predictive = binary_entropy(mean)
+        expected = np.minimum(self.path.to_case(found.uncertainty.expected), predictive)
+        return mean, Uncertainty(predictive, expected, predictive - expected), found.work

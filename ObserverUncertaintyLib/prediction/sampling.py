@@ -1,0 +1,326 @@
+"""Drawing Monte Carlo samples of slices that are prepared for the network.
+
+Source: Jungo et al. 2018, section 2.2; Gal and Ghahramani, ICML 2016.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ObserverUncertaintyLib.model.devices import autocast, free_memory, torch_type
+from ObserverUncertaintyLib.model.settings import DropoutMasks, Precision, UNetSettings
+from ObserverUncertaintyLib.network.dropout import ChannelDropout, ElementDropout, Window, rotations
+from ObserverUncertaintyLib.network.folded_layers import can_fold
+from ObserverUncertaintyLib.network.prepared_unet import PreparedUNet
+from ObserverUncertaintyLib.network.thinned_unet import ThinnedUNet
+from ObserverUncertaintyLib.network.unet import UNet, set_monte_carlo_mode
+from ObserverUncertaintyLib.scores.entropy import MonteCarloSums
+
+_CPU_SLICES = 8
+"""More slices at a time are no faster (2 cores) and take more memory."""
+
+_MOST_SLICES = 64
+_GPU_SHARE = 0.8
+"""Of the free memory; the rest is left to the allocator's gaps and to the libraries' workspaces."""
+
+_FEATURE_MAPS = 12
+"""Memory of a slice at the worst moment, as full-resolution float32 features of the first block."""
+
+
+def choose_batch_size(network: nn.Module, rows: int, columns: int) -> int:
+    """How many slices to compute at a time: on a GPU what its free memory holds.
+
+    Args:
+        network: on the device to be used.
+        rows: of the slices.
+        columns: likewise.
+    """
+    free = free_memory(next(network.parameters()).device)
+    if free is None or not isinstance(network, UNet):
+        return _CPU_SLICES
+    return slices_that_fit(free, network.settings, rows, columns)
+
+
+def slices_that_fit(free: int, settings: UNetSettings, rows: int, columns: int) -> int:
+    """How many slices a network computes at a time in `free` bytes of a GPU; one if it may be too little for that."""
+    slice_bytes = _FEATURE_MAPS * settings.filters * rows * columns * 4
+    return max(1, min(int(_GPU_SHARE * free) // slice_bytes, _MOST_SLICES))
+
+
+class Sampler:
+    """Draws foreground probabilities of batches of slices, with only the dropout layers stochastic.
+
+    Element-wise dropout draws masks for each slice: on a CPU a slice's sample does not depend on the batch it is in, on
+    a GPU it does, since the device draws for the whole batch at once. Channel-wise dropout draws one set of channels
+    for each sample, whatever the slice: one set of weights W_t for the whole volume, as in Jungo et al. 2018, section
+    2.2.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        rows: int,
+        columns: int,
+        precision: Precision,
+        masks: DropoutMasks = DropoutMasks.INDEPENDENT,
+    ) -> None:
+        """Prepare the network; it must not change while this is in use.
+
+        Args:
+            network: on the device to be used.
+            rows: of the slices; others work too, perhaps more slowly.
+            columns: likewise.
+            precision: number format of the network's heavy operations, not "auto".
+            masks: how those of several samples are drawn.
+        """
+        self.device = next(network.parameters()).device
+        self._network = network
+        self._precision = precision
+        self._size = rows, columns
+        self._masks = masks
+        self._foldable = network if can_fold(network) else None
+        self._whole_channels = any(isinstance(module, ChannelDropout) for module in network.modules())
+        self._prepared: PreparedUNet | None = None
+        self._thinned: tuple[_SampleMasks, ThinnedUNet] | None = None
+
+    def draw(
+        self, images: Tensor, seed: int, sample: int, slices: Sequence[int], window: Window | None = None
+    ) -> Tensor:
+        """One sample of a batch; torch's generators outside are left as they were.
+
+        Args:
+            images: float32, shape (slice, sequence, row, column), normalised.
+            seed: with `sample` and the slices' numbers it decides the dropout masks.
+            sample: the sample's number.
+            slices: number of each slice.
+            window: what the images show of whole slices; None if they are whole. Where masks are not drawn for each
+                slice, or the network cannot be rearranged, those of a part are not those of the whole.
+
+        Returns:
+            float32, shape (slice, row, column), in [0, 1], on the network's device.
+        """
+        draw = _SampleMasks.of(self._network, seed, sample, self._masks)
+        with torch.inference_mode():
+            if self._foldable is None:
+                logits = _plain_draw(self._network, images, draw, slices, self._precision)
+            elif self._whole_channels:
+                logits = self._thinned_unet(self._foldable, draw)(images)
+            else:
+                unet = self._prepared_unet(self._foldable)
+                logits = unet(images, draw.slice_generators(slices), window, draw.rotation or 0.0)
+            return torch.sigmoid(logits)[:, 0]
+
+    def deterministic(self, images: Tensor) -> Tensor:
+        """The same without dropout, in main memory: one pass of the network in evaluation mode."""
+        with torch.inference_mode():
+            if self._foldable is None:
+                self._network.eval()
+                logits = _plain_logits(self._network, images, self._precision)
+            else:
+                logits = self._prepared_unet(self._foldable)(images, None)
+            return torch.sigmoid(logits)[:, 0].cpu()
+
+    def _prepared_unet(self, network: UNet) -> PreparedUNet:
+        if self._prepared is None:
+            self._prepared = PreparedUNet(network, *self._size, torch_type(self._precision))
+        return self._prepared
+
+    def _thinned_unet(self, network: UNet, draw: _SampleMasks) -> ThinnedUNet:
+        """The network of a sample, built at its first batch."""
+        if self._thinned is None or self._thinned[0] != draw:
+            kept = draw.kept_channels(network)
+            self._thinned = draw, ThinnedUNet(network, kept, *self._size, torch_type(self._precision))
+        return self._thinned[1]
+
+
+@dataclass(frozen=True)
+class _SampleMasks:
+    """What decides the masks of a sample.
+
+    Attributes:
+        seed: of all of them.
+        number: of the random numbers, which rotated masks share.
+        rotation: of the masks, in [0, 1); None where they are drawn each for itself.
+    """
+
+    seed: int
+    number: int
+    rotation: float | None
+
+    @classmethod
+    def of(cls, network: nn.Module, seed: int, sample: int, masks: DropoutMasks) -> _SampleMasks:
+        """Of a sample of a network.
+
+        Raises:
+            ValueError: balanced masks are asked for, and there is a dropout layer that cannot rotate its masks.
+        """
+        if masks is DropoutMasks.INDEPENDENT:
+            return cls(seed, sample, None)
+        layers = [module for module in network.modules() if isinstance(module, nn.Dropout | nn.Dropout2d)]
+        if not all(isinstance(layer, (ElementDropout, ChannelDropout)) for layer in layers):
+            raise ValueError("balanced masks need ElementDropout or ChannelDropout in place of torch's own layers")
+        group = min((rotations(layer.p) for layer in layers), default=1)
+        return cls(seed, sample // group, sample % group / group)
+
+    def slice_generators(self, slices: Sequence[int]) -> list[torch.Generator]:
+        """For each slice of a batch a generator that nothing else decides than the seed, the number and the slice."""
+        return [torch.Generator().manual_seed(_mixed(self.seed, self.number, at)) for at in slices]
+
+    def kept_channels(self, network: nn.Module) -> list[Tensor]:
+        """For each channel-wise dropout layer, which channels a sample keeps: bool, shape (channel,)."""
+        rng = np.random.default_rng((self.seed, self.number))
+        layers = [module for module in network.modules() if isinstance(module, ChannelDropout)]
+        turned = ((rng.random(layer.channels) + (self.rotation or 0.0)) % 1 >= layer.p for layer in layers)
+        return [torch.from_numpy(kept) for kept in turned]
+
+
+def summed_samples(
+    sampler: Sampler,
+    images: Tensor,
+    samples: int,
+    seed: int,
+    batch_size: int,
+    advance: Callable[[int], None] | None = None,
+    on_sample: Callable[[NDArray[np.float32]], None] | None = None,
+) -> MonteCarloSums:
+    """The sums over what `monte_carlo_samples` yields, made where it is drawn: a GPU does not wait for main memory.
+
+    Args:
+        sampler: the network.
+        images: float32, shape (slice, sequence, row, column), normalised.
+        samples: how many to draw.
+        seed: of the dropout masks.
+        batch_size: slices computed at a time.
+        advance: called before each batch with the sample's number.
+        on_sample: told of each sample, float32, shape (slice, row, column).
+
+    Returns:
+        Sums of shape (slice, row, column).
+    """
+    shape, device = (len(images), *images.shape[-2:]), sampler.device
+    exact = torch.device("cpu") if device.type == "mps" else device  # which has no float64
+    probability = torch.zeros(shape, dtype=torch.float64, device=exact)
+    entropy = torch.zeros_like(probability)
+    images = images.to(device)
+    for sample in range(samples):
+        whole = torch.empty(shape, device=device) if on_sample else None
+        for part, drawn in _drawn_batches(sampler, images, sample, seed, batch_size, advance):
+            p = drawn.to(exact, torch.float64)
+            probability[part] += p
+            entropy[part] += torch.special.entr(p) + torch.special.entr(1 - p)
+            if whole is not None:
+                whole[part] = drawn
+        if on_sample and whole is not None:
+            on_sample(whole.cpu().numpy())
+    return MonteCarloSums.of(probability.cpu().numpy(), entropy.cpu().numpy() / np.log(2.0), samples)
+
+
+def monte_carlo_samples(
+    sampler: Sampler,
+    images: Tensor,
+    samples: int,
+    seed: int,
+    batch_size: int,
+    advance: Callable[[int], None] | None = None,
+) -> Iterator[NDArray[np.float32]]:
+    """Draw samples of all slices; `reference_samples` is what this must agree with.
+
+    Args:
+        sampler: the network.
+        images: float32, shape (slice, sequence, row, column), normalised.
+        samples: how many to draw.
+        seed: of the dropout masks.
+        batch_size: slices computed at a time.
+        advance: called before each batch with the sample's number.
+
+    Yields:
+        One sample at a time, float32, shape (slice, row, column), in [0, 1].
+    """
+    for sample in range(samples):
+        probability = torch.empty((len(images), *images.shape[-2:]))
+        for part, drawn in _drawn_batches(sampler, images, sample, seed, batch_size, advance):
+            probability[part] = drawn  # to main memory, wherever it was drawn
+        yield probability.numpy()
+
+
+def _drawn_batches(
+    sampler: Sampler,
+    images: Tensor,
+    sample: int,
+    seed: int,
+    batch_size: int,
+    advance: Callable[[int], None] | None,
+) -> Iterator[tuple[slice, Tensor]]:
+    """One sample, batch by batch: the slices, and what was drawn for them."""
+    for start in range(0, len(images), batch_size):
+        if advance is not None:
+            advance(sample)
+        part = slice(start, min(start + batch_size, len(images)))
+        yield part, sampler.draw(images[part], seed, sample, range(part.start, part.stop))
+
+
+def reference_samples(
+    network: nn.Module, images: Tensor, samples: int, seed: int, masks: DropoutMasks = DropoutMasks.INDEPENDENT
+) -> Iterator[NDArray[np.float32]]:
+    """The same as `monte_carlo_samples` as it is defined, slice by slice by the plain network in float32.
+
+    Slow, to be compared with. On a CPU both draw the same masks for the same seed.
+    """
+    for sample in range(samples):
+        draw = _SampleMasks.of(network, seed, sample, masks)
+        with torch.no_grad():
+            logits = [
+                _plain_draw(network, image, draw, [number], Precision.FLOAT32)
+                for number, image in enumerate(torch.split(images, 1))
+            ]
+        yield torch.sigmoid(torch.cat(logits))[:, 0].cpu().numpy()
+
+
+def _plain_draw(
+    network: nn.Module, images: Tensor, draw: _SampleMasks, slices: Sequence[int], precision: Precision
+) -> Tensor:
+    """Logits of one sample of a batch by the network itself."""
+    set_monte_carlo_mode(network)
+    device = next(network.parameters()).device
+    channelwise = [module for module in network.modules() if isinstance(module, ChannelDropout)]
+    elementwise = [module for module in network.modules() if isinstance(module, ElementDropout)]
+    try:
+        for layer, kept in zip(channelwise, draw.kept_channels(network), strict=True):
+            layer.kept = kept
+        generators = draw.slice_generators(slices) if device.type == "cpu" else None
+        for each in elementwise:
+            each.generators, each.rotation = generators, draw.rotation
+        with _seeded(device, draw.seed, draw.number, *slices[:1]):
+            return _plain_logits(network, images, precision)
+    finally:  # training draws for each slice, and for whole batches
+        for layer in channelwise:
+            layer.kept = None
+        for each in elementwise:
+            each.generators = each.rotation = None
+
+
+def _plain_logits(network: nn.Module, images: Tensor, precision: Precision) -> Tensor:
+    device = next(network.parameters()).device
+    with autocast(precision, device):
+        logits: Tensor = network(images.to(device, memory_format=torch.channels_last))
+    return logits.float()
+
+
+@contextmanager
+def _seeded(device: torch.device, *seed: int) -> Iterator[None]:
+    """Seed torch's generators with these numbers alone, and leave them as they were."""
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(_mixed(*seed))
+        yield
+
+
+def _mixed(*numbers: int) -> int:
+    """One seed from several numbers."""
+    return int(np.random.default_rng(numbers).integers(2**62))

@@ -1,0 +1,1 @@
+"""From several raters' masks to votes, to one fused map, or to none."""

@@ -1,0 +1,1 @@
+"""Numbers: entropies, the paper's scores, and further ones for several raters."""

@@ -1,0 +1,1 @@
+"""Whole studies, from data to table and figure."""

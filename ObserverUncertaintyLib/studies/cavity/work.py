@@ -1,0 +1,248 @@
+"""The study's units: training the model of a fold and an arm, and predicting and scoring a case with it."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.base.output_files import write_json
+from ObserverUncertaintyLib.base.progress import Progress
+from ObserverUncertaintyLib.base.tables import without_nan
+from ObserverUncertaintyLib.cohort.case import Case
+from ObserverUncertaintyLib.cohort.cohort import Cohort
+from ObserverUncertaintyLib.cohort.fingerprints import file_digest
+from ObserverUncertaintyLib.evaluation.scoring import score_case
+from ObserverUncertaintyLib.formats import write_image
+from ObserverUncertaintyLib.formats.marks import PROBABILITY_FILE, REPORT_FILE
+from ObserverUncertaintyLib.model.description import WEIGHTS_FILE
+from ObserverUncertaintyLib.model.devices import choose_device, describe_device
+from ObserverUncertaintyLib.model.settings import PredictionSettings
+from ObserverUncertaintyLib.network.stored import load_model
+from ObserverUncertaintyLib.prediction.case import predict_case
+from ObserverUncertaintyLib.raters.fusion import FusionMethod
+from ObserverUncertaintyLib.scores.metrics import dice
+from ObserverUncertaintyLib.scores.multi_rater_metrics import EnergyDistance
+from ObserverUncertaintyLib.studies.cavity.arms import Arm, Several, models_of, seen_by, shares, training_of
+from ObserverUncertaintyLib.studies.cavity.folds import split_into_folds
+from ObserverUncertaintyLib.studies.cavity.settings import CavityStudySettings
+from ObserverUncertaintyLib.studies.units import Unit, write_result
+from ObserverUncertaintyLib.training.loop import train
+
+MODEL_FOLDER = "model"
+
+_TRAINING_COST = 3
+"""A training step takes about three times a pass."""
+
+_SHARE_WITH_STRUCTURE = 0.25
+"""About how many of a case's slices show a cavity; decides only how fast the progress moves."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What one unit does: train a model of a fold and an arm, or predict and score a case with all of them.
+
+    Attributes:
+        seed, arm, fold: whose model; folds count from 0.
+        manifest: the seed's cohort.
+        training_cases: the cases that the model is trained on.
+        model: which of the arm's models is trained, from 0; most arms have one.
+        case: the case to predict; None for a training.
+        models: of a prediction, the units that train its models.
+    """
+
+    seed: int
+    arm: Arm
+    fold: int
+    manifest: Path
+    training_cases: tuple[str, ...]
+    model: int = 0
+    case: str | None = None
+    models: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The unit's name: its folder below the study's."""
+        if self.case is not None:
+            return case_folder(self.seed, self.arm, self.case)
+        single = f"seed{self.seed}/{self.arm}/fold{self.fold + 1}"
+        return f"{single}/model{self.model + 1}" if isinstance(self.arm, Several) else single
+
+    def unit(self, settings: CavityStudySettings) -> Unit:
+        """The unit, with its cost in passes over a case."""
+        if self.case is not None:
+            return Unit(self.name, sum(shares(settings.samples, len(self.models))), needs=self.models)
+        training = settings.training
+        background = training.background_slices
+        seen = 1.0 if background is None else min(1.0, _SHARE_WITH_STRUCTURE * (1 + background))
+        cost = round(_TRAINING_COST * training.epochs * len(self.training_cases) * seen)
+        return Unit(self.name, max(cost, 1))
+
+
+def case_folder(seed: int, arm: str, case: str) -> str:
+    """Folder of an arm's prediction of a case, below the study's folder."""
+    return f"seed{seed}/{arm}/cases/{case}"
+
+
+def study_tasks(settings: CavityStudySettings, cohorts: Mapping[int, Cohort]) -> Iterator[Task]:
+    """All tasks, fold by fold, so that a study that is stopped holds whole folds of every arm.
+
+    Args:
+        settings: the study's settings.
+        cohorts: each seed's cohort.
+    """
+    for seed, cohort in cohorts.items():
+        raters = len(cohort.manifest.raters)
+        for fold, tested in enumerate(split_into_folds(cohort.case_names, settings.folds, seed)):
+            trained = tuple(name for name in cohort.case_names if name not in tested)
+            for arm in settings.arms:
+                training = Task(seed, arm, fold, cohort.manifest.path.absolute(), trained)
+                trainings = [replace(training, model=model) for model in range(models_of(arm, raters))]
+                if arm is Several.ENSEMBLE:
+                    # Its first model is the one without fusion, which every study has.
+                    trainings[0] = replace(training, arm=FusionMethod.NONE)
+                yield from (task for task in trainings if task.arm == arm)
+                models = tuple(task.name for task in trainings)
+                yield from (replace(training, case=name, models=models) for name in tested)
+
+
+@dataclass(frozen=True)
+class CavityWork:
+    """Does any unit of the study; plain values only, so that it can be sent to another process.
+
+    Attributes:
+        study: the study's folder.
+        settings: the study's settings.
+        tasks: each unit's task.
+        device: "auto", "cpu", "cuda:N" or "mps".
+        threads: torch's threads; None leaves the choice to torch. Another number may round otherwise.
+    """
+
+    study: Path
+    settings: CavityStudySettings
+    tasks: Mapping[str, Task]
+    device: str
+    threads: int | None
+
+    def __call__(self, unit: Unit, folder: Path, progress: Progress) -> None:
+        """Do one unit in its folder and write its result there last."""
+        if self.threads is not None:
+            torch.set_num_threads(self.threads)
+        task = self.tasks[unit.name]
+        started = time.monotonic()
+        if task.case is None:
+            content = self._train(task, folder, _Share(progress, unit.cost))
+        else:
+            content = self._predict(task, folder, progress)
+        identity = {"seed": task.seed, "arm": task.arm, "fold": task.fold + 1, "case": task.case}
+        made = {
+            "device": describe_device(choose_device(self.device)),
+            "torch": torch.__version__,
+            "seconds": round(time.monotonic() - started, 1),
+            "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        }
+        write_result(folder, {**identity, **made, **content})
+
+    def _train(self, task: Task, folder: Path, progress: Progress) -> dict[str, Any]:
+        cohort = Cohort.open(task.manifest, task.training_cases)
+        settings = training_of(task.arm, task.model, self.settings.training, task.seed)
+        raters = list(cohort.manifest.raters)
+        seen = (seen_by(task.arm, task.model, raters, case) for case in cohort.load_all(self.settings.loading))
+        cases = [case for case in seen if case is not None]
+        if not cases:
+            raise InputError(f"{raters[task.model]} drew none of the training cases of this fold.")
+        train(
+            cases,
+            folder / MODEL_FOLDER,
+            settings,
+            cohort_name=cohort.name,
+            label=cohort.manifest.label,
+            skull_stripped=cohort.manifest.skull_stripped,
+            simulated=cohort.manifest.simulated,
+            device=self.device,
+            resume=True,
+            progress=progress,
+        )
+        return {"training_cases": [case.name for case in cases], "training": asdict(settings)}
+
+    def _predict(self, task: Task, folder: Path, progress: Progress) -> dict[str, Any]:
+        assert task.case is not None
+        cohort = Cohort.open(task.manifest, [task.case])
+        case = cohort.load(task.case, self.settings.loading)
+        distance = EnergyDistance(case.raters)
+        probability = np.zeros(case.grid.shape)
+        reports = []
+        samples = shares(self.settings.samples, len(task.models))
+        for number, (name, count) in enumerate(zip(task.models, samples, strict=True)):
+            model = self.study / name / MODEL_FOLDER
+            network, description = load_model(model, choose_device(self.device))
+            prediction, report = predict_case(
+                network,
+                description,
+                case,
+                PredictionSettings(count, task.seed + number, self.settings.prediction_batch),
+                weights=description.weights_digest or file_digest(model / WEIGHTS_FILE),
+                skull_stripped=cohort.manifest.skull_stripped,
+                progress=_Share(progress, count),
+                on_sample=distance.add,
+            )
+            probability += count / sum(samples) * prediction.probability
+            reports.append(report)
+        mean = probability.astype(np.float32)
+        write_image(folder / PROBABILITY_FILE, mean, case.grid)
+        write_json(folder / REPORT_FILE, reports[0] if len(reports) == 1 else {"models": reports})
+        scores = score_case(case, mean)
+        del scores["case"]
+        given = [warning for report in reports for warning in report["warnings"]]
+        warnings = list(dict.fromkeys([*scores.pop("warnings"), *given]))
+        scores["ged"] = distance.squared()
+        return {"scores": without_nan(scores), "warnings": warnings, "rater_dice": without_nan(_rater_dice(case))}
+
+
+def predicted_by(folder: Path) -> list[str]:
+    """Fingerprints of the weights that predicted a unit's case; none if its report does not tell."""
+    try:
+        report = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
+        return [each["weights"] for each in report.get("models", [report])]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+
+
+def _rater_dice(case: Case) -> dict[str, float]:
+    """Dice of every two raters, by their names."""
+    raters = zip(case.rater_names, case.raters, strict=True)
+    return {f"{a} and {b}": dice(first, second) for (a, first), (b, second) in combinations(raters, 2)}
+
+
+class _Share(Progress):
+    """Tells of the steps of a training, or of a prediction with one model, in the unit's measure of cost."""
+
+    def __init__(self, whole: Progress, cost: int) -> None:
+        self._whole = whole
+        self._cost = cost
+        self._steps = self._done = self._told = 0
+
+    def start(self, _task: str, steps: int, done: int = 0) -> None:
+        self._steps, self._done = steps, done
+        self.advance(0)
+
+    def advance(self, steps: int = 1, detail: str = "") -> None:
+        self._done += steps
+        told = self._cost * min(self._done, self._steps) // max(self._steps, 1)
+        self._whole.advance(max(told - self._told, 0), detail)
+        self._told = max(told, self._told)
+
+    def warning(self, text: str) -> None:
+        self._whole.warning(text)
+
+    def check_cancelled(self) -> None:
+        self._whole.check_cancelled()

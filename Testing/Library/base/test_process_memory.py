@@ -1,0 +1,16 @@
+"""How many processes have room on this machine."""
+
+from __future__ import annotations
+
+import os
+
+from ObserverUncertaintyLib.base.process_memory import processes_that_fit
+
+
+def test_there_are_no_more_processes_than_cores_or_than_memory_holds() -> None:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    assert processes_that_fit(1) == cores
+    if hasattr(os, "sysconf"):
+        assert processes_that_fit(2**60) == 1
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        assert processes_that_fit(memory // 2) == min(2, cores or 1)
