@@ -16,12 +16,12 @@ from pathlib import Path
 import torch
 from entropy_errors import UNSURE, entropy_errors
 
+from cost import forward_flops, matmul_rate
 from measuring import Floor, Machine, Report, Series, Table, parser, run
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.model.devices import choose_precision
 from ObserverUncertaintyLib.model.settings import DropoutMasks, Precision
-from ObserverUncertaintyLib.network.cost import forward_flops, matmul_rate
 from ObserverUncertaintyLib.network.stored import load_model
 from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.prediction.inference import predict
@@ -81,13 +81,13 @@ def measure(arguments: argparse.Namespace) -> Report:
     cpu = torch.device("cpu")
     floor = Floor(
         f"{USUAL[1]} samples",
-        forward_flops(network.settings, *size) * slices * USUAL[1],
+        forward_flops(network.sequences, network.settings, *size) * slices * USUAL[1],
         matmul_rate(cpu, choose_precision(Precision.AUTO, cpu)),
         Series(f"{USUAL[1]} samples (s)", tuple(seconds)),
     )
     architecture = description.architecture
     return Report(
-        f"Balanced masks: {architecture['depth']} poolings, {architecture['filters']} filters, {arguments.model.name}",
+        f"Balanced masks: {architecture.depth} poolings, {architecture.filters} filters, {arguments.model.name}",
         Machine.here(),
         (Table(("samples", *ERRORS), rows), Floor.table([floor])),
         (*(each for own in series.values() for each in own), floor.measured),

@@ -18,7 +18,7 @@ from ObserverUncertaintyLib.cli.console import ConsoleProgress
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.evaluation.scoring import Evaluation, evaluate
 from ObserverUncertaintyLib.evaluation.tables import write_scores
-from ObserverUncertaintyLib.model.settings import PredictionSettings, TrainingSettings
+from ObserverUncertaintyLib.model.settings import PredictionSettings, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.prediction.folder import predict_cases
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintyLib.training.loop import train
@@ -48,7 +48,7 @@ def run_arm(
     training, test = Cohort.open(manifest, names[:TRAINING_CASES]), Cohort.open(manifest, names[TRAINING_CASES:])
     arm = folder / f"seed{seed}" / fusion
     progress.message(f"seed {seed}, fusion {fusion}")
-    settings = TrainingSettings(fusion=fusion, depth=3, filters=16, epochs=epochs, seed=seed)
+    settings = TrainingSettings(fusion=fusion, network=UNetSettings(depth=3, filters=16), epochs=epochs, seed=seed)
     train(training.load_all(), arm / "model", settings, cohort_name=training.name, resume=True, progress=progress)
     predict_cases(
         arm / "model",

@@ -12,16 +12,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cost import forward_flops
 from drawn_raters import drawn_raters
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.cohort import Cohort
+from ObserverUncertaintyLib.cpu.unet import unet_for_training
 from ObserverUncertaintyLib.evaluation.scoring import evaluate, score_case
 from ObserverUncertaintyLib.formats import write_image
 from ObserverUncertaintyLib.formats.marks import PROBABILITY_FILE
 from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.model.settings import Loss, Precision, TrainingSettings, UNetSettings
-from ObserverUncertaintyLib.network.convolution import lay_out_for_training
-from ObserverUncertaintyLib.network.cost import forward_flops
 from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.prediction.inference import predict
 from ObserverUncertaintyLib.raters.fusion import FusionMethod, fuse, mean
@@ -61,10 +61,10 @@ def growths() -> list[Growth]:
     """Every step against everything that it can have more of."""
     slices, raters = _doubled(128, 8192), _doubled(1, 64)
     methods = [method for method in FusionMethod if method is not FusionMethod.NONE]
-    network = UNetSettings(sequences=1, depth=1, filters=4)
+    network = UNetSettings(depth=1, filters=4)
 
     def network_flops(filters: int) -> float:
-        return forward_flops(replace(network, depth=2, filters=filters), WIDTH, WIDTH)
+        return forward_flops(1, replace(network, depth=2, filters=filters), WIDTH, WIDTH)
 
     return [
         Growth("loading a case", "slices", _doubled(16, 512), partial(_loading, raters=3)),
@@ -140,9 +140,8 @@ def _fusion_of_raters(raters: int, folder: Path, *, method: FusionMethod) -> Wor
 
 
 def _training_step(slices: int, folder: Path, *, settings: UNetSettings) -> Work:  # noqa: ARG001
-    network = UNet(settings).train()
-    lay_out_for_training(network)
-    images = torch.randn(slices, settings.sequences, WIDTH, WIDTH).to(memory_format=torch.channels_last)
+    network = unet_for_training(1, settings, torch.device("cpu"))
+    images = torch.randn(slices, 1, WIDTH, WIDTH).to(memory_format=torch.channels_last)
     target = (torch.randn(slices, 1, WIDTH, WIDTH) > 0).float()
     return partial(
         training_step,
@@ -156,19 +155,19 @@ def _training_step(slices: int, folder: Path, *, settings: UNetSettings) -> Work
 
 
 def _training_step_of_filters(filters: int, folder: Path) -> Work:
-    return _training_step(4, folder, settings=UNetSettings(sequences=1, depth=2, filters=filters))
+    return _training_step(4, folder, settings=UNetSettings(depth=2, filters=filters))
 
 
 def _training(count: int, folder: Path) -> Work:
     case = _case(_BLOCK, 3)
     cases = [replace(case, name=f"case{number}", images=case.images.copy()) for number in range(count)]
-    settings = TrainingSettings(epochs=1, depth=1, filters=4, precision=Precision.FLOAT32)
+    settings = TrainingSettings(epochs=1, network=UNetSettings(depth=1, filters=4), precision=Precision.FLOAT32)
     return lambda: train(cases, folder / "model", settings, device="cpu", overwrite=True)
 
 
 def _prediction(slices: int, folder: Path, *, settings: UNetSettings, samples: int) -> Work:  # noqa: ARG001
     case = _case(slices, 1)
-    network = UNet(settings).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = UNet(1, settings).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return lambda: predict(
         network, description(settings, case.sequences), case, samples=samples, precision=Precision.FLOAT32
     )
@@ -179,7 +178,7 @@ def _prediction_of_samples(samples: int, folder: Path, *, settings: UNetSettings
 
 
 def _prediction_of_filters(filters: int, folder: Path) -> Work:
-    settings = UNetSettings(sequences=1, depth=2, filters=filters)
+    settings = UNetSettings(depth=2, filters=filters)
     return _prediction(_BLOCK, folder, settings=settings, samples=1)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from ObserverUncertaintyLib.base.version import VERSION
 from ObserverUncertaintyLib.model.description import Expectations, ModelDescription
 from ObserverUncertaintyLib.model.preprocessing import Preprocessing
 from ObserverUncertaintyLib.model.settings import UNetSettings
 
-SHAPES = UNetSettings(sequences=1)
-CAVITY = UNetSettings(sequences=4, depth=5, filters=48)
+SHAPES = UNetSettings()
+CAVITY = UNetSettings(depth=5, filters=48)
+CAVITY_SEQUENCES = 4
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Setup:
     """A network with the batch that it is given."""
 
     name: str
+    sequences: int
     settings: UNetSettings
     rows: int
     columns: int
@@ -32,7 +34,7 @@ def description(settings: UNetSettings, sequences: tuple[str, ...]) -> ModelDesc
     return ModelDescription(
         sequences=sequences,
         label="lesion",
-        architecture=asdict(settings),
+        architecture=settings,
         preprocessing=Preprocessing(spacing=(1.0, 1.0)),
         expects=Expectations(3, (1.0, 1.0), 1.0, skull_stripped=True),
         training={"fusion": "none", "case_images": []},

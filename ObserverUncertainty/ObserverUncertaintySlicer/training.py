@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.base.records import changed, field_names, to_json
 from ObserverUncertaintyLib.base.resuming import other_settings
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, TrainRequest
 from ObserverUncertaintyLib.model.description import begun_training
-from ObserverUncertaintyLib.model.settings import TrainingSettings
+from ObserverUncertaintyLib.model.settings import TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob, jobFolder, startSceneJob
 from ObserverUncertaintySlicer.devices import AUTO, knownDevices
@@ -20,9 +20,11 @@ from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.sceneCases import SceneCase, exportSceneCohort
 
 PRESETS = {
-    "small": TrainingSettings(depth=3, filters=14, epochs=60, spacing=(2.0, 2.0), background_slices=0.6),
-    "shapes": TrainingSettings(depth=2, filters=16, epochs=100),
-    "cavity": TrainingSettings(depth=5, filters=48, epochs=35),
+    "small": TrainingSettings(
+        network=UNetSettings(depth=3, filters=14), epochs=60, spacing=(2.0, 2.0), background_slices=0.6
+    ),
+    "shapes": TrainingSettings(network=UNetSettings(depth=2, filters=16), epochs=100),
+    "cavity": TrainingSettings(network=UNetSettings(depth=5, filters=48), epochs=35),
 }
 """The paper's two networks (sections 3.2 and 3.3), and a small one that a computer without a GPU can train."""
 
@@ -127,7 +129,7 @@ def _modelFolder(artifacts: Mapping[str, Path]) -> Path:
 
 def _requireSameTraining(request: TrainRequest, cohort: Cohort, begun: Mapping[str, Any]) -> None:
     """Refuse to go on with a training that began otherwise; the worker compares the images and contours as well."""
-    now = {**asdict(request.settings), "cohort": cohort.name, "label": cohort.manifest.label}
+    now = {**to_json(request.settings), "cohort": cohort.name, "label": cohort.manifest.label}
     device = _deviceType(request.device)
     if device is not None:
         now["device_type"] = device
@@ -177,21 +179,19 @@ def _words() -> dict[str, str]:
 
 def _settings(base: TrainingSettings, given: Mapping[str, Any]) -> TrainingSettings:
     """The base with the given fields changed; texts become the enumeration's member where the field is one."""
-    known = {field.name for field in fields(TrainingSettings)}
-    unknown = sorted(set(given) - known)
+    known = field_names(TrainingSettings)
+    unknown = sorted(set(given) - set(known))
     if unknown:
         raise InputError(
             _("{options}: no such option of training. There are: {known}.").format(
                 options=", ".join(unknown), known=", ".join(sorted(known))
             )
         )
-    values = {}
     for name, value in given.items():
-        kind = type(getattr(base, name))
         try:
-            values[name] = kind(value) if isinstance(value, str) else value
+            base = changed(base, {name: value})
         except ValueError as error:
             raise InputError(
                 _("{name} is {value}: {error}").format(name=name, value=repr(value), error=error)
             ) from error
-    return replace(base, **values)
+    return base

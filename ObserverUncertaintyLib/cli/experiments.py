@@ -47,7 +47,7 @@ def synthetic(
         bool, typer.Option("--quick", help="A small version: 64 pixels, one seed, 60 test samples, 60 epochs.")
     ] = False,
     width: Annotated[int | None, typer.Option(min=16, help="Pixels in a row of Table 1's images. [256]")] = None,
-    side_width: Annotated[int, typer.Option(min=16, help="The same for the further arms and sweeps.")] = 64,
+    side_width: Annotated[int, typer.Option(min=16, help="The same for the extras and sweeps.")] = 64,
     train: Annotated[int | None, typer.Option(min=1, help="Training samples of each seed. [80]")] = None,
     test: Annotated[int | None, typer.Option(min=2, help="Test samples of each seed. [200]")] = None,
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training samples. [100]")] = None,
@@ -71,7 +71,7 @@ def synthetic(
     """The paper's Experiment 1: synthetic shapes, five ways of fusing their observers, both image states.
 
     Writes table1.csv, table1_summary.csv, differences.csv, per_sample.csv, report.md, figure2.png, figure4a.png,
-    reliability.png, samples.png, and the samples as cohorts; for the further arms and the sweeps extras.csv,
+    reliability.png, samples.png, and the samples as cohorts; for the extras and the sweeps extras.csv,
     sweeps.csv, reliability_extras.png and sweeps.png. Every arm and seed is a unit that is done or not: with --resume
     a second call goes on, adds parts and seeds, or helps one that is running.
 
@@ -100,8 +100,7 @@ def synthetic(
             base.training,
             epochs=epochs or base.training.epochs,
             batch_size=batch_size,
-            dropout_kind=dropout_kind,
-            feature_norm=feature_norm,
+            network=replace(base.training.network, dropout_kind=dropout_kind, feature_norm=feature_norm),
             intensity_norm=intensity_norm,
             loss=loss,
         ),
@@ -119,7 +118,16 @@ def synthetic(
     report = {
         "out": str(out),
         "summary": without_nan(result.summary),
-        "findings": [{"state": v.state, "claim": v.claim, "holds": v.holds, "text": v.text} for v in result.verdicts],
+        "findings": [
+            {
+                "state": each.state,
+                "claim": each.claim,
+                "holds": each.holds,
+                "held": each.held,
+                "comparisons": len(each.differences),
+            }
+            for each in result.findings
+        ],
         "elsewhere": list(result.elsewhere),
     }
     print_result(report, text, as_json)
@@ -221,8 +229,11 @@ def cavity(
         training=replace(
             base.training,
             epochs=epochs or base.training.epochs,
-            depth=base.training.depth if depth is None else depth,
-            filters=filters or base.training.filters,
+            network=replace(
+                base.training.network,
+                depth=base.training.network.depth if depth is None else depth,
+                filters=filters or base.training.network.filters,
+            ),
             batch_size=batch_size or base.training.batch_size,
         ),
         samples=samples,

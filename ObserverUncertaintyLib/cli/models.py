@@ -39,12 +39,12 @@ from ObserverUncertaintyLib.model.settings import (
     Augmentation,
     DropoutKind,
     DropoutMasks,
-    Economy,
     FeatureNorm,
     Loss,
     Precision,
     PredictionSettings,
     TrainingSettings,
+    UNetSettings,
 )
 from ObserverUncertaintyLib.raters.fusion import FusionMethod, Tie
 
@@ -64,17 +64,17 @@ def train(
     ),
     depth: Annotated[
         int, typer.Option(min=0, max=8, help="Pooling steps: 2 for the paper's shapes, 5 for its cavities.")
-    ] = _DEFAULTS.depth,
+    ] = _DEFAULTS.network.depth,
     filters: Annotated[
         int, typer.Option(min=1, help="Filters of the first block: 16 for the paper's shapes, 48 for its cavities.")
-    ] = _DEFAULTS.filters,
-    dropout: Annotated[float, typer.Option(min=0, max=0.95, help="Dropout probability.")] = _DEFAULTS.dropout,
+    ] = _DEFAULTS.network.filters,
+    dropout: Annotated[float, typer.Option(min=0, max=0.95, help="Dropout probability.")] = _DEFAULTS.network.dropout,
     dropout_kind: Annotated[
         DropoutKind, typer.Option(help="Drop single activations or whole channels.")
-    ] = _DEFAULTS.dropout_kind,
+    ] = _DEFAULTS.network.dropout_kind,
     feature_norm: Annotated[
         FeatureNorm, typer.Option(help="Normalisation after each convolution.")
-    ] = _DEFAULTS.feature_norm,
+    ] = _DEFAULTS.network.feature_norm,
     batch_size: Annotated[int, typer.Option(min=1, help="Slices in a step.")] = _DEFAULTS.batch_size,
     background_slices: Annotated[
         float | None,
@@ -139,11 +139,7 @@ def train(
         loss=loss,
         augmentation=augmentation,
         seed=seed,
-        depth=depth,
-        filters=filters,
-        dropout=dropout,
-        dropout_kind=dropout_kind,
-        feature_norm=feature_norm,
+        network=UNetSettings(depth, filters, dropout, dropout_kind, feature_norm),
         slice_axis=slice_axis,
         spacing=_spacing(spacing),
         crop=crop,
@@ -209,18 +205,6 @@ def predict(
     precision: Annotated[
         Precision, typer.Option(help="auto takes bfloat16 where the device computes in it natively.")
     ] = Precision.AUTO,
-    likely_only: Annotated[
-        bool,
-        typer.Option(
-            "--likely-only", help="Faster, with a small error: most samples only where the first three see anything."
-        ),
-    ] = False,
-    entropy_tolerance: Annotated[
-        float | None,
-        typer.Option(
-            min=0, help="Faster, with this mean error in bits where unsure: samples only of slices that need them."
-        ),
-    ] = None,
     dropout_masks: Annotated[
         DropoutMasks,
         typer.Option(help="balanced: 10 samples are as good as 20 independent ones, of a large network 5."),
@@ -266,9 +250,7 @@ def predict(
             cohort.case_names if cohort else [name],
             load,
             out,
-            PredictionSettings(
-                samples, seed, batch_size, precision, Economy(likely_only, entropy_tolerance), dropout_masks
-            ),
+            PredictionSettings(samples, seed, batch_size, precision, dropout_masks),
             device=device,
             skull_stripped=cohort.manifest.skull_stripped if cohort else None,
             resume=resume,

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.base.records import from_json, to_json
 from ObserverUncertaintyLib.model.settings import DEFAULT_SAMPLES, DropoutMasks, TrainingSettings
 
 
@@ -160,31 +160,13 @@ _REQUESTS: dict[str, type[Request]] = {
 
 def request_to_json(request: Request) -> dict[str, Any]:
     """The request as JSON can hold it."""
-    return {"kind": request.kind, **asdict(request)}
+    return {"kind": request.kind, **to_json(request)}
 
 
 def request_from_json(content: dict[str, Any]) -> Request:
     """Read what `request_to_json` made; raises KeyError, TypeError, ValueError or InputError if it is not such."""
     values = dict(content)
-    kind = _REQUESTS[values.pop("kind")]
-    if "dropout_masks" in values:
-        values["dropout_masks"] = DropoutMasks(values["dropout_masks"])
-    if kind is TrainRequest:
-        values["settings"] = _training_settings(values["settings"])
-        values["cases"] = None if values["cases"] is None else tuple(values["cases"])
-    return kind(**values)
-
-
-def _training_settings(content: dict[str, Any]) -> TrainingSettings:
-    defaults = TrainingSettings()
-    values: dict[str, Any] = {}
-    for name, value in content.items():
-        default = getattr(defaults, name, None)
-        if isinstance(default, StrEnum):
-            values[name] = type(default)(value)
-        else:
-            values[name] = tuple(value) if isinstance(value, list) else value
-    return TrainingSettings(**values)
+    return from_json(_REQUESTS[values.pop("kind")], values)
 
 
 def _absolute(images: Mapping[str, str]) -> dict[str, str]:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.base.records import from_json, to_json
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.fingerprints import content_digest
 from ObserverUncertaintyLib.model.preprocessing import (
-    Crop,
-    IntensityNorm,
     Preprocessing,
-    SliceAxis,
     in_plane_spacing,
     slice_distance,
 )
-from ObserverUncertaintyLib.model.settings import DropoutKind, FeatureNorm, UNetSettings
+from ObserverUncertaintyLib.model.settings import UNetSettings
 
 if TYPE_CHECKING:
     pass
@@ -72,7 +70,7 @@ class ModelDescription:
     Attributes:
         sequences: names of the input images in channel order.
         label: the one structure that the model segments.
-        architecture: the U-Net's settings.
+        architecture: the U-Net's shape.
         preprocessing: what happens to a case before the network sees it.
         expects: what the training images were like.
         training: how it was trained (cohort, raters, fusion, seed, epochs, loss per epoch, ...), for the record.
@@ -84,7 +82,7 @@ class ModelDescription:
 
     sequences: tuple[str, ...]
     label: str
-    architecture: dict[str, Any]
+    architecture: UNetSettings
     preprocessing: Preprocessing
     expects: Expectations
     training: dict[str, Any]
@@ -95,16 +93,10 @@ class ModelDescription:
     @property
     def digest(self) -> str:
         """A fingerprint of all but the weights that decides a prediction."""
-        deciding = (list(self.sequences), self.architecture, asdict(self.preprocessing))
-        return content_digest(deciding)
+        return content_digest((list(self.sequences), self._network(), to_json(self.preprocessing)))
 
-    def unet_settings(self) -> UNetSettings:
-        """The architecture as settings of the U-Net."""
-        kinds = {
-            "dropout_kind": DropoutKind(self.architecture["dropout_kind"]),
-            "feature_norm": FeatureNorm(self.architecture["feature_norm"]),
-        }
-        return UNetSettings(**{**self.architecture, **kinds})
+    def _network(self) -> dict[str, Any]:
+        return {"sequences": len(self.sequences), **to_json(self.architecture)}
 
     def check_case(self, case: Case, skull_stripped: bool | None = None) -> list[str]:
         """Refuse a case that the model cannot be used on; return warnings for one that is unlike its training.
@@ -155,33 +147,23 @@ class ModelDescription:
 
     def to_json(self) -> dict[str, Any]:
         """The content of model.json."""
-        return {"format": FORMAT, "format_version": FORMAT_VERSION, "notice": NOTICE, **asdict(self)}
+        head = {"format": FORMAT, "format_version": FORMAT_VERSION, "notice": NOTICE}
+        return {**head, **to_json(self), "architecture": self._network()}
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> ModelDescription:
         """Read the content of model.json; raises KeyError, TypeError or ValueError if it is not such."""
-        preprocessing, expects = content["preprocessing"], content["expects"]
-        spacing, size = preprocessing["spacing"], preprocessing["minimum_size"]
+        values = {each.name: content[each.name] for each in fields(cls) if each.name in content}
+        architecture = dict(values["architecture"])
+        if architecture.pop("sequences") != len(values["sequences"]):
+            raise ValueError(f"the network has not {len(values['sequences'])} input images")
+        # Models of an earlier version were trained on images with their padding.
+        preprocessing = {"replace_padding": False, **values["preprocessing"]}
+        described = from_json(cls, {**values, "architecture": architecture, "preprocessing": preprocessing})
+        spacing = described.preprocessing.spacing
         if spacing is not None and not min(spacing) > 0:
             raise ValueError(f"spacing must be above 0, not {spacing}")
-        return cls(
-            sequences=tuple(content["sequences"]),
-            label=content["label"],
-            architecture=dict(content["architecture"]),
-            preprocessing=Preprocessing(
-                slice_axis=SliceAxis(preprocessing["slice_axis"]),
-                spacing=None if spacing is None else (spacing[0], spacing[1]),
-                crop=Crop(preprocessing["crop"]),
-                intensity_norm=IntensityNorm(preprocessing["intensity_norm"]),
-                replace_padding=preprocessing.get("replace_padding", False),
-                minimum_size=None if size is None else (size[0], size[1]),
-            ),
-            expects=Expectations(**{**expects, "in_plane_spacing": tuple(expects["in_plane_spacing"])}),
-            training=dict(content["training"]),
-            library_version=content["library_version"],
-            created=content["created"],
-            weights_digest=content.get("weights_digest"),
-        )
+        return described
 
 
 def read_description(folder: str | Path) -> ModelDescription:

@@ -5,9 +5,12 @@ Nothing here loads torch, so that a program which only describes the work (a com
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
+from ObserverUncertaintyLib.base.records import inline
 from ObserverUncertaintyLib.model.preprocessing import Crop, IntensityNorm, SliceAxis
 from ObserverUncertaintyLib.raters.fusion import FusionMethod, Tie
 
@@ -43,7 +46,6 @@ class UNetSettings:
     """The shape of a U-Net.
 
     Attributes:
-        sequences: number of input images (channels).
         depth: number of pooling steps; 2 in the paper's Experiment 1, 5 in Experiment 2.
         filters: filters of the first block, doubled at every pooling; 16 and 48 in the paper.
         dropout: probability that dropout sets a value to zero.
@@ -51,7 +53,6 @@ class UNetSettings:
         feature_norm: normalisation after each convolution.
     """
 
-    sequences: int
     depth: int = 2
     filters: int = 16
     dropout: float = 0.2
@@ -60,7 +61,7 @@ class UNetSettings:
 
     def __post_init__(self) -> None:
         """Refuse shapes that cannot be built."""
-        if self.sequences < 1 or self.depth < 0 or self.filters < 1 or not 0 <= self.dropout < 1:
+        if self.depth < 0 or self.filters < 1 or not 0 <= self.dropout < 1:
             raise ValueError(f"no such U-Net: {self}")
 
 
@@ -97,7 +98,7 @@ class TrainingSettings:
         loss: what is minimised.
         augmentation: how slices are varied.
         seed: of the first weights, the order of slices, the raters drawn and the dropout masks.
-        depth, filters, dropout, dropout_kind, feature_norm: the U-Net's, see `UNetSettings`.
+        network: the U-Net's shape.
         slice_axis, crop, intensity_norm: see `Preprocessing`.
         spacing: in-plane (row, column) spacing in mm of the model's grid; None takes the training cases' median.
         precision: number format of the network's heavy operations.
@@ -113,11 +114,7 @@ class TrainingSettings:
     loss: Loss = Loss.CROSS_ENTROPY
     augmentation: Augmentation = Augmentation.NONE
     seed: int = 0
-    depth: int = 2
-    filters: int = 16
-    dropout: float = 0.2
-    dropout_kind: DropoutKind = DropoutKind.ELEMENT
-    feature_norm: FeatureNorm = FeatureNorm.BATCH
+    network: UNetSettings = inline(UNetSettings())
     slice_axis: SliceAxis = SliceAxis.AXIAL
     spacing: tuple[float, float] | None = None
     crop: Crop = Crop.FOREGROUND
@@ -136,27 +133,6 @@ class DropoutMasks(StrEnum):
 
 
 @dataclass(frozen=True)
-class Economy:
-    """What a prediction saves at the cost of a small error; nothing by default.
-
-    Attributes:
-        likely_only: draw most samples only where the first ones find anything but background possible.
-        entropy_tolerance: draw no more samples than are needed for the predictive entropy to be this near, in bits, to
-            that of all T, on average over all unsure pixels of the case; None draws all.
-    """
-
-    likely_only: bool = False
-    entropy_tolerance: float | None = None
-
-    def __bool__(self) -> bool:
-        """Whether anything is saved."""
-        return self.likely_only or self.entropy_tolerance is not None
-
-
-EXACT = Economy()
-
-
-@dataclass(frozen=True)
 class PredictionSettings:
     """What decides a prediction besides the model and the case; see `inference.predict`."""
 
@@ -164,5 +140,10 @@ class PredictionSettings:
     seed: int = 0
     batch_size: int | None = None
     precision: Precision = Precision.AUTO
-    economy: Economy = EXACT
     dropout_masks: DropoutMasks = DropoutMasks.INDEPENDENT
+
+
+def without_empty_economy(note: Mapping[str, Any]) -> dict[str, Any]:
+    """A prediction's note without the economy that old ones hold, if it saved nothing: then it decided nothing."""
+    nothing = {"likely_only": False, "entropy_tolerance": None}
+    return {key: value for key, value in note.items() if (key, value) != ("economy", nothing)}

@@ -24,7 +24,7 @@ from ObserverUncertaintyLib.evaluation.scoring import Evaluation, evaluate, read
 from ObserverUncertaintyLib.evaluation.tables import write_scores
 from ObserverUncertaintyLib.formats.marks import PROBABILITY_FILE
 from ObserverUncertaintyLib.model.description import NOTICE
-from ObserverUncertaintyLib.model.settings import PredictionSettings, TrainingSettings
+from ObserverUncertaintyLib.model.settings import PredictionSettings, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.prediction.folder import predict_cases
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintyLib.scores.entropy import binary_entropy, expert_entropy
@@ -32,7 +32,7 @@ from ObserverUncertaintyLib.simulation.cavities import CavitySettings, case_name
 from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
 from ObserverUncertaintyLib.training.loop import train
 
-ARMS = {FusionMethod.NONE: "No fusion", FusionMethod.MAJORITY: "Majority vote"}
+ARMS = (FusionMethod.NONE, FusionMethod.MAJORITY)
 SHOWN_SCORES = ("wme", "me", "dice_majority", "dice_truth", "ece")
 BACKGROUND = "T1c"
 
@@ -127,13 +127,13 @@ def run_demo(
         epochs=settings.epochs,
         batch_size=settings.batch_size,
         background_slices=settings.background_slices,
-        depth=settings.depth,
+        network=UNetSettings(depth=settings.depth),
         spacing=(settings.network_spacing_mm, settings.network_spacing_mm),
         seed=settings.seed,
     )
     evaluations = {}
-    for fusion, arm in ARMS.items():
-        progress.message(f"{arm}: training on {len(training)} cases, predicting {len(test)}")
+    for fusion in ARMS:
+        progress.message(f"{fusion.title}: training on {len(training)} cases, predicting {len(test)}")
         train(
             training_cases,
             folder / "models" / fusion,
@@ -178,7 +178,7 @@ def _table(folder: Path, evaluations: Mapping[FusionMethod, Evaluation]) -> str:
     text = aligned(
         ["", *(titles[score] for score in SHOWN_SCORES)],
         [
-            [ARMS[fusion], *(_mean_and_deviation(evaluation, score) for score in SHOWN_SCORES)]
+            [fusion.title, *(_mean_and_deviation(evaluation, score) for score in SHOWN_SCORES)]
             for fusion, evaluation in evaluations.items()
         ],
     )
@@ -203,8 +203,8 @@ def _figure(folder: Path, test: Cohort) -> Path:
     columns: dict[str, list[NDArray[np.float64]]] = {
         "Expert entropy": [expert_entropy(case.raters) for case in cases],
         **{
-            f"Predictive entropy\n{arm}": [_predictive_entropy(folder, fusion, case) for case in cases]
-            for fusion, arm in ARMS.items()
+            f"Predictive entropy\n{fusion.title}": [_predictive_entropy(folder, fusion, case) for case in cases]
+            for fusion in ARMS
         },
     }
     path = folder / "comparison.png"

@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,11 @@ from torch import Tensor, nn
 from ObserverUncertaintyLib.base.errors import InputError, ObserverUncertaintyError
 from ObserverUncertaintyLib.base.output_files import prepare_output_folder
 from ObserverUncertaintyLib.base.progress import Progress
+from ObserverUncertaintyLib.base.records import to_json
 from ObserverUncertaintyLib.base.version import VERSION
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.fingerprints import case_digest, grid_digest, image_digest
+from ObserverUncertaintyLib.cpu.unet import unet_for_training
 from ObserverUncertaintyLib.model.description import (
     DESCRIPTION_FILE,
     WEIGHTS_FILE,
@@ -46,10 +48,9 @@ from ObserverUncertaintyLib.model.devices import (
     out_of_memory_advice,
 )
 from ObserverUncertaintyLib.model.preprocessing import Preprocessing
-from ObserverUncertaintyLib.model.settings import Augmentation, TrainingSettings, UNetSettings
-from ObserverUncertaintyLib.network.convolution import lay_out_for_training
+from ObserverUncertaintyLib.model.settings import Augmentation, TrainingSettings
 from ObserverUncertaintyLib.network.stored import save_model
-from ObserverUncertaintyLib.network.unet import UNet, set_monte_carlo_mode
+from ObserverUncertaintyLib.network.unet import set_monte_carlo_mode
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintyLib.training.checkpoint import Checkpoint, refuse_other_training
 from ObserverUncertaintyLib.training.slices import SliceSet, expectations, prepare_slices
@@ -184,28 +185,19 @@ class _Run:
         """Load the data, make the network, and take up the last checkpoint if there is one."""
         settings = self.settings
         self.slices, self.preprocessing = prepare_slices(
-            cases, preprocessing, settings.depth, settings.fusion, settings.tie
+            cases, preprocessing, settings.network.depth, settings.fusion, settings.tie
         )
         for warning in self.slices.warnings:
             self.progress.warning(warning)
         self.validation: SliceSet | None = None
         if validation:
             self.validation, _ = prepare_slices(
-                validation, self.preprocessing, settings.depth, FusionMethod.MEAN, settings.tie
+                validation, self.preprocessing, settings.network.depth, FusionMethod.MEAN, settings.tie
             )
         torch.manual_seed(settings.seed)
-        self.architecture = UNetSettings(
-            sequences=len(cases[0].sequences),
-            depth=settings.depth,
-            filters=settings.filters,
-            dropout=settings.dropout,
-            dropout_kind=settings.dropout_kind,
-            feature_norm=settings.feature_norm,
-        )
-        self.network = UNet(self.architecture).to(self.device)
+        self.network = unet_for_training(len(cases[0].sequences), settings.network, self.device)
         if settings.prior_bias:
             self._begin_at_prior(self.network.classifier)
-        lay_out_for_training(self.network)
         self.optimiser = make_optimiser(self.network, settings.learning_rate)
         self.steps = TrainingSteps(self.network, self.optimiser, settings.loss, self.precision)
         self._take_up_checkpoint(record)
@@ -372,8 +364,7 @@ def _record(
     """What decides the weights: a resumed run must agree with it in everything. Names of cases are left out."""
     raters = dict.fromkeys(rater for case in cases for rater in case.rater_names)
     return {
-        **asdict(settings),
-        "spacing": list(settings.spacing) if settings.spacing else None,
+        **to_json(settings),
         "cohort": cohort_name,
         "label": label,
         "raters": list(raters),
@@ -423,7 +414,7 @@ def _describe(
     return ModelDescription(
         sequences=sequences,
         label=label,
-        architecture=asdict(run.architecture),
+        architecture=run.settings.network,
         preprocessing=run.preprocessing,
         expects=expects,
         training={

@@ -13,6 +13,7 @@ from cancelling import CancelAfter
 from cohorts import discs
 
 from ObserverUncertaintyLib.base.errors import Cancelled
+from ObserverUncertaintyLib.cpu.unet import unet_for_training
 from ObserverUncertaintyLib.model.devices import make_deterministic
 from ObserverUncertaintyLib.model.settings import (
     DropoutKind,
@@ -22,7 +23,6 @@ from ObserverUncertaintyLib.model.settings import (
     TrainingSettings,
     UNetSettings,
 )
-from ObserverUncertaintyLib.network.convolution import lay_out_for_training
 from ObserverUncertaintyLib.network.dropout import ChannelDropout, ElementDropout, rotations
 from ObserverUncertaintyLib.network.stored import load_model
 from ObserverUncertaintyLib.network.unet import UNet
@@ -41,9 +41,7 @@ TARGET = (IMAGES[:, :1] > 0.5).float()
 
 def network(device: torch.device, **settings: Any) -> UNet:
     torch.manual_seed(0)
-    made = UNet(UNetSettings(sequences=2, depth=2, filters=8, **settings)).to(device)
-    lay_out_for_training(made)
-    return made
+    return unet_for_training(2, UNetSettings(depth=2, filters=8, **settings), device)
 
 
 def batches(count: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -76,7 +74,7 @@ def test_recorded_steps_change_the_weights_as_plain_ones_do(precision: Precision
 
 
 def test_a_training_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path) -> None:
-    settings = TrainingSettings(epochs=4, depth=1, filters=4, batch_size=2)
+    settings = TrainingSettings(epochs=4, network=UNetSettings(depth=1, filters=4), batch_size=2)
     cases = discs(3, slices=3)
     train(cases, tmp_path / "whole", settings, device="cuda")
     with pytest.raises(Cancelled):
@@ -87,7 +85,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_weights(tmp_path: Path)
 
 
 def test_it_learns_as_well_as_on_the_cpu(tmp_path: Path) -> None:
-    settings = TrainingSettings(epochs=20, depth=1, filters=8, batch_size=1, learning_rate=1e-2)
+    settings = TrainingSettings(epochs=20, network=UNetSettings(depth=1, filters=8), batch_size=1, learning_rate=1e-2)
     last = []
     for device in ("cpu", "cuda"):
         result = train(discs(4), tmp_path / device, settings, device=device)
@@ -169,7 +167,7 @@ def test_the_reference_loop_runs_there_too() -> None:
 
 
 def test_a_model_trained_there_predicts_on_the_cpu(tmp_path: Path) -> None:
-    settings = TrainingSettings(epochs=10, depth=1, filters=8, batch_size=1, learning_rate=1e-2)
+    settings = TrainingSettings(epochs=10, network=UNetSettings(depth=1, filters=8), batch_size=1, learning_rate=1e-2)
     cases = discs(4)
     train(cases, tmp_path / "model", replace(settings, seed=3), device="cuda")
     found = [

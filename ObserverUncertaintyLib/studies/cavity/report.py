@@ -1,4 +1,4 @@
-"""The study's report as Markdown: the answer as far as the numbers carry it, the figures and the tables."""
+"""The study's report as Markdown: figures and tables. What they mean stands in docs/experiment2.md."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ObserverUncertaintyLib.base.tables import number, signed, signed_interval
+from ObserverUncertaintyLib.base.tables import markdown, number, signed_interval
 from ObserverUncertaintyLib.model.description import NOTICE
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintyLib.studies.cavity.arms import ARM_TITLES
-from ObserverUncertaintyLib.studies.cavity.findings import FEWEST_CASES, GroupDifference, answer
-from ObserverUncertaintyLib.studies.cavity.groups import GROUPS, LOWER, UPPER, Split
+from ObserverUncertaintyLib.studies.cavity.findings import CONTRAST, GroupDifference
+from ObserverUncertaintyLib.studies.cavity.groups import LOWER, UPPER, Split
 from ObserverUncertaintyLib.studies.cavity.settings import CavityStudySettings
 from ObserverUncertaintyLib.studies.cavity.tables import ALL_SEEDS, Scores
 
@@ -28,7 +28,11 @@ SCORE_TITLES = {
     "ged": "GED",
     "entropy_correlation": "entropy correlation",
 }
-GROUP_TITLES = {LOWER: "Q1-Q2 (below the median)", UPPER: "Q3-Q4 (median or above)"}
+GROUP_TITLES = {
+    LOWER: "Q1-Q2 (below the median)",
+    UPPER: "Q3-Q4 (median or above)",
+    CONTRAST: "Q3-Q4 minus Q1-Q2",
+}
 SPLIT_TITLES = {
     Split.OWN: "each arm at the median of its own Dice with the majority",
     Split.TRUTH: "each arm at the median of its own Dice with the truth",
@@ -62,7 +66,7 @@ class Study:
 
     @property
     def whole(self) -> Scores:
-        """The scores that the answer rests on: of all seeds if there are several."""
+        """The scores that the tables show: of all seeds if there are several."""
         return self.seeds[-1]
 
     @property
@@ -98,17 +102,15 @@ def report(
     if not study.seeds:
         return "\n".join([*lines, "No case has been predicted in every arm yet.", ""])
     label = study.whole.label
+    others = [arm for arm in study.whole.arms if arm != FusionMethod.NONE]
     lines += [
-        "## The answer",
-        "",
-        *_answer(study, differences, tests),
-        "",
         "## WME by segmentation performance",
         "",
         "![Boxes of WME for two Dice groups and every arm](figure4b.png)",
         "",
-        *_group_table(study, by_group, differences),
+        *_group_table(study, others, by_group, differences),
         "",
+        *_seed_table(study, others, differences),
         "## All scores",
         "",
         *_summary_table(study, [row for row in summary if row["seed"] == label]),
@@ -137,90 +139,62 @@ def _setting(study: Study) -> str:
         f"{study.cohort}: {study.folds_done} of {study.folds} folds complete, {cases} cases, seed "
         f"{', '.join(seeds) or 'none'}. "
         f"{settings.folds}-fold cross-validation by patient; {', '.join(study.sequences)}; U-Net with "
-        f"{training.depth} poolings and {training.filters} filters, {training.slice_axis} slices, {training.epochs} "
-        f"epochs, Adam with learning rate {training.learning_rate:g}, last model, T = {settings.samples}. Entropies in "
-        f"bits. {study.notice}"
+        f"{training.network.depth} poolings and {training.network.filters} filters, {training.slice_axis} slices, "
+        f"{training.epochs} epochs, Adam with learning rate {training.learning_rate:g}, last model, T = "
+        f"{settings.samples}. Entropies in bits. {study.notice}"
     )
 
 
-def _answer(study: Study, differences: Sequence[GroupDifference], tests: Sequence[Mapping[str, Any]]) -> list[str]:
-    lines = []
-    single = [scores for scores in study.seeds if scores.label != ALL_SEEDS]
-    for arm in (arm for arm in study.whole.arms if arm != FusionMethod.NONE):
-        lines += [f"No fusion against {ARM_TITLES[arm]}, {len(study.whole.cases)} cases:", ""]
-        lines += [f"- {sentence}" for sentence in answer(differences, study.whole.label, arm)]
-        if len(single) > 1:
-            lines += [f"- {_over_seeds(group, arm, differences)}" for group in GROUPS]
-        lines += [f"- {sentence}" for sentence in _beside_wme(study, arm, tests)] + [""]
-    lines.append(
-        "Differences of the mean WME with 95 % bootstrap intervals over patients, each arm split at the median of its "
-        "own Dice. They say how sure these cases make one of models like these; another training varies too, which "
-        + ("the seeds show." if len(single) > 1 else "a single seed does not show.")
-    )
-    if study.simulated:
-        lines.append(
-            "The patients and their raters are simulated: this shows that the study runs and what it finds under the "
-            "stated behaviour of raters, not that the finding holds for patients."
-        )
-    return lines
-
-
-def _beside_wme(study: Study, arm: str, tests: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What a higher WME comes with: a model that is less sure everywhere, or segments differently, has one too."""
-    found = {
-        row["score"]: row for row in tests if (row["seed"], row["group"], row["arm"]) == (study.whole.label, "all", arm)
-    }
-    return [
-        f"Over all cases {SCORE_TITLES[score]}, no fusion minus the other: {_interval(found[score])}."
-        for score in ("wme", "me", "dice_majority")
-        if found[score]["n"] >= FEWEST_CASES
-    ]
-
-
-def _over_seeds(group: str, arm: str, differences: Sequence[GroupDifference]) -> str:
-    each = [
-        signed(difference.mean)
-        for difference in differences
-        if (difference.split, difference.group, difference.arm) == (Split.OWN.value, group, arm)
-        and difference.seed != ALL_SEEDS
-    ]
-    return f"{GROUP_TITLES[group]}, seed by seed: {', '.join(each)}."
-
-
-def _group_table(study: Study, rows: Sequence[Mapping[str, Any]], differences: Sequence[GroupDifference]) -> list[str]:
+def _group_table(
+    study: Study,
+    others: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
+    differences: Sequence[GroupDifference],
+) -> list[str]:
     arms = list(study.whole.arms)
-    others = [arm for arm in arms if arm != FusionMethod.NONE]
-    minus = [f"no fusion minus {ARM_TITLES[arm]}" for arm in others]
-    titles = ["split", "group", *(ARM_TITLES[arm] for arm in arms), *minus]
-    lines = [f"| {' | '.join(titles)} |", "| --- " * len(titles) + "|"]
     at = {(row["split"], row["group"], row["arm"]): row for row in rows if row["seed"] == study.whole.label}
     between = {(d.split, d.group, d.arm): d for d in differences if d.seed == study.whole.label}
-    for split in Split:
-        for group in GROUPS:
-            if (split.value, group, arms[0]) in at:
-                cells = [_wme(at[(split.value, group, arm)]) for arm in arms]
-                cells += [_interval(vars(between[(split.value, group, arm)])) for arm in others]
-                lines.append(f"| {split.value} | {GROUP_TITLES[group]} | {' | '.join(cells)} |")
-    meaning = "; ".join(f"{split.value}: {title}" for split, title in SPLIT_TITLES.items())
+    lines = []
+    for split in (split for split in Split if (split, LOWER, arms[0]) in at):
+        for group, title in GROUP_TITLES.items():
+            wme = [_wme(at[(split, group, arm)]) if group != CONTRAST else "" for arm in arms]
+            lines.append([split, title, *wme, *(_interval(vars(between[(split, group, arm)])) for arm in others)])
+    meaning = "; ".join(f"{split}: {title}" for split, title in SPLIT_TITLES.items())
     return [
-        *lines,
+        *markdown(["split", "group", *(ARM_TITLES[arm] for arm in arms), *_minus(others)], lines),
         "",
         f"Mean WME ± standard deviation over cases (n). Split: {meaning}. Brackets: 95 % bootstrap interval over "
-        f"patients. {study.notice}",
+        "patients, which says how sure these cases make one of models like these; another training varies too. "
+        f"{study.notice}",
     ]
+
+
+def _seed_table(study: Study, others: Sequence[str], differences: Sequence[GroupDifference]) -> list[str]:
+    """How the differences of the main split vary from seed to seed; nothing for one seed."""
+    at = {(d.seed, d.group, d.arm): d for d in differences if d.split == Split.OWN}
+    single = [scores.label for scores in study.seeds if scores.label != ALL_SEEDS]
+    lines = [
+        [seed, title, *(_interval(vars(at[(seed, group, arm)])) for arm in others)]
+        for seed in single
+        for group, title in GROUP_TITLES.items()
+    ]
+    if len(single) < 2:
+        return []
+    return [*markdown(["seed", "group", *_minus(others)], lines), "", f"Split: own. {study.notice}", ""]
+
+
+def _minus(others: Sequence[str]) -> list[str]:
+    return [f"no fusion minus {ARM_TITLES[arm]}" for arm in others]
 
 
 def _summary_table(study: Study, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    shown = {score: title for score, title in SCORE_TITLES.items() if f"{score}_mean" in rows[0]}
     lines = [
-        f"| | {' | '.join(ARM_TITLES[row['arm']] for row in rows)} |",
-        "| --- " * (len(rows) + 1) + "|",
+        [title, *(f"{number(row[f'{score}_mean'])} ± {number(row[f'{score}_std'])}" for row in rows)]
+        for score, title in SCORE_TITLES.items()
+        if f"{score}_mean" in rows[0]
     ]
-    for score, title in shown.items():
-        cells = [f"{number(row[f'{score}_mean'])} ± {number(row[f'{score}_std'])}" for row in rows]
-        lines.append(f"| {title} | {' | '.join(cells)} |")
     return [
-        *lines,
+        *markdown(["", *(ARM_TITLES[row["arm"]] for row in rows)], lines),
         "",
         f"Mean ± standard deviation over {len(study.whole.cases)} cases. ECE where raters or model are not sure; CRPS "
         f"of the volume and GED (generalised energy distance): lower is better. {study.notice}",
@@ -228,15 +202,21 @@ def _summary_table(study: Study, rows: Sequence[Mapping[str, Any]]) -> list[str]
 
 
 def _tests_table(study: Study, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    titles = ["score", "cases", "against", "n", "mean difference", "p", "effect"]
-    lines = [f"| {' | '.join(titles)} |", "| --- " * len(titles) + "|"]
     names = {"all": "all", **GROUP_TITLES}
-    for row in rows:
-        cells = [SCORE_TITLES[row["score"]], names[row["group"]], ARM_TITLES[row["arm"]], str(row["n"])]
-        cells += [_interval(row), number(row["p"], 4), number(row["effect"], 2)]
-        lines.append(f"| {' | '.join(cells)} |")
+    lines = [
+        [
+            SCORE_TITLES[row["score"]],
+            names[row["group"]],
+            ARM_TITLES[row["arm"]],
+            str(row["n"]),
+            _interval(row),
+            number(row["p"], 4),
+            number(row["effect"], 2),
+        ]
+        for row in rows
+    ]
     return [
-        *lines,
+        *markdown(["score", "cases", "against", "n", "mean difference", "p", "effect"], lines),
         "",
         "No fusion minus the other arm on the same cases, with its 95 % bootstrap interval; p of Wilcoxon's "
         "signed-rank test, not corrected for the number of rows; effect: matched-pairs rank-biserial correlation, from "
@@ -245,17 +225,27 @@ def _tests_table(study: Study, rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _agreement_table(study: Study, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    lines = ["| seed | raters | cases | median Dice | interquartile range |", "| --- " * 5 + "|"]
-    for row in rows:
-        spread = number(row["dice_q3"] - row["dice_q1"])
-        lines.append(f"| {row['seed']} | {row['raters']} | {row['n']} | {number(row['dice_median'])} | {spread} |")
+    lines = [
+        [
+            str(row["seed"]),
+            row["raters"],
+            str(row["n"]),
+            number(row["dice_median"]),
+            number(row["dice_q3"] - row["dice_q1"]),
+        ]
+        for row in rows
+    ]
     published = (
         "Measured on the paper's patients (Ermiş et al. 2020, doi 10.1186/s13014-020-01553-z): medians 0.85, 0.84 and "
         "0.86, interquartile ranges 0.08, 0.07 and 0.07. "
         if study.simulated
         else ""
     )
-    return [*lines, "", f"Dice of every two raters over the cases. {published}{study.notice}"]
+    return [
+        *markdown(["seed", "raters", "cases", "median Dice", "interquartile range"], lines),
+        "",
+        f"Dice of every two raters over the cases. {published}{study.notice}",
+    ]
 
 
 def _wme(row: Mapping[str, Any]) -> str:

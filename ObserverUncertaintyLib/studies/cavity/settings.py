@@ -7,10 +7,10 @@ from enum import StrEnum
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.cohort.loading import LoadOptions
-from ObserverUncertaintyLib.model.settings import DEFAULT_SAMPLES, TrainingSettings
+from ObserverUncertaintyLib.model.settings import DEFAULT_SAMPLES, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintyLib.simulation.settings import CavitySettings
-from ObserverUncertaintyLib.studies.cavity.arms import Arm
+from ObserverUncertaintyLib.studies.cavity.arms import CavityArm
 
 
 class Preset(StrEnum):
@@ -20,7 +20,7 @@ class Preset(StrEnum):
     SMALL = "small"
 
 
-TRAINING = TrainingSettings(epochs=35, depth=5, filters=48, prior_bias=True)
+TRAINING = TrainingSettings(epochs=35, network=UNetSettings(depth=5, filters=48), prior_bias=True)
 """The paper's network and training; batch size, loss, first weights and the order of layers are not in it."""
 
 SCANNER = CavitySettings(in_plane_spacing_mm=1.0, slice_thickness_mm=1.0)
@@ -46,7 +46,7 @@ class CavityStudySettings:
     """
 
     seeds: tuple[int, ...] = (0,)
-    arms: tuple[Arm, ...] = (FusionMethod.NONE, FusionMethod.MAJORITY)
+    arms: tuple[CavityArm, ...] = (FusionMethod.NONE, FusionMethod.MAJORITY)
     folds: int = 6
     patients: int = 30
     scanner: CavitySettings = SCANNER
@@ -69,7 +69,9 @@ PRESETS = {
     Preset.SMALL: CavityStudySettings(
         patients=18,
         scanner=CavitySettings(in_plane_spacing_mm=2.0, slice_thickness_mm=4.0),
-        training=replace(TRAINING, epochs=16, batch_size=2, background_slices=0.6, depth=4, filters=8),
+        training=replace(
+            TRAINING, epochs=16, batch_size=2, background_slices=0.6, network=UNetSettings(depth=4, filters=8)
+        ),
     ),
 }
 """The paper's study, and one for two cores: fewer patients and coarser voxels, a smaller network, fewer steps."""

@@ -15,6 +15,7 @@ import numpy as np
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.output_files import prepare_output_folder, write_text
 from ObserverUncertaintyLib.base.progress import Progress
+from ObserverUncertaintyLib.base.records import to_json
 from ObserverUncertaintyLib.base.tables import rounded, write_csv
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.cohort import Cohort
@@ -172,7 +173,7 @@ def _simulated(folder: Path, settings: CavityStudySettings, seed: int, processes
 
 def _keep_settings(folder: Path, settings: CavityStudySettings, given: Cohort | None, progress: Progress) -> None:
     """Note what decides the results; seeds and arms may be added later."""
-    content = asdict(settings)
+    content = to_json(settings)
     if given:
         # What decides simulated patients decides nothing here.
         del content["patients"], content["scanner"]

@@ -6,7 +6,7 @@ import datetime
 import json
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.output_files import write_json
 from ObserverUncertaintyLib.base.progress import Progress
+from ObserverUncertaintyLib.base.records import to_json
 from ObserverUncertaintyLib.base.tables import without_nan
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.cohort import Cohort
@@ -32,7 +33,7 @@ from ObserverUncertaintyLib.prediction.case import predict_case
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintyLib.scores.metrics import dice
 from ObserverUncertaintyLib.scores.multi_rater_metrics import EnergyDistance
-from ObserverUncertaintyLib.studies.cavity.arms import Arm, Several, models_of, seen_by, shares, training_of
+from ObserverUncertaintyLib.studies.cavity.arms import CavityArm, Several, models_of, seen_by, shares, training_of
 from ObserverUncertaintyLib.studies.cavity.folds import split_into_folds
 from ObserverUncertaintyLib.studies.cavity.settings import CavityStudySettings
 from ObserverUncertaintyLib.studies.units import Unit, write_result
@@ -61,7 +62,7 @@ class Task:
     """
 
     seed: int
-    arm: Arm
+    arm: CavityArm
     fold: int
     manifest: Path
     training_cases: tuple[str, ...]
@@ -172,7 +173,7 @@ class CavityWork:
             resume=True,
             progress=progress,
         )
-        return {"training_cases": [case.name for case in cases], "training": asdict(settings)}
+        return {"training_cases": [case.name for case in cases], "training": to_json(settings)}
 
     def _predict(self, task: Task, folder: Path, progress: Progress) -> dict[str, Any]:
         assert task.case is not None

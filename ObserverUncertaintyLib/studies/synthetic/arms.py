@@ -6,20 +6,13 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from ObserverUncertaintyLib.base.records import changed
 from ObserverUncertaintyLib.model.preprocessing import IntensityNorm
 from ObserverUncertaintyLib.model.settings import DropoutKind, FeatureNorm, Loss, TrainingSettings
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintyLib.simulation.shapes import PERTURBED, STATES, UNPERTURBED, ShapeSettings
+from ObserverUncertaintyLib.studies.synthetic.paper import PAPERS_FUSIONS
 from ObserverUncertaintyLib.studies.synthetic.settings import Part, SyntheticSettings
-
-PAPERS_FUSIONS = (
-    FusionMethod.NONE,
-    FusionMethod.MAJORITY,
-    FusionMethod.STAPLE,
-    FusionMethod.UNION,
-    FusionMethod.INTERSECTION,
-)
-"""The arms of the paper's Table 1, in its order."""
 
 ENSEMBLE_SIZE = 5
 
@@ -39,7 +32,7 @@ class Method(StrEnum):
 
 
 @dataclass(frozen=True)
-class Arm:
+class ShapesArm:
     """One row of a table, for each seed.
 
     Attributes:
@@ -80,7 +73,7 @@ class Arm:
         return self.training.fusion
 
 
-def study_arms(settings: SyntheticSettings) -> list[Arm]:
+def study_arms(settings: SyntheticSettings) -> list[ShapesArm]:
     """Every arm of the parts that are asked for, in the order of work."""
     arms = []
     if Part.TABLE1 in settings.parts:
@@ -93,9 +86,9 @@ def study_arms(settings: SyntheticSettings) -> list[Arm]:
     return list({arm.name: arm for arm in arms}.values())
 
 
-def _table1(settings: SyntheticSettings) -> list[Arm]:
+def _table1(settings: SyntheticSettings) -> list[ShapesArm]:
     return [
-        Arm(
+        ShapesArm(
             name=f"{state}-{fusion}",
             part=Part.TABLE1,
             state=state,
@@ -109,19 +102,21 @@ def _table1(settings: SyntheticSettings) -> list[Arm]:
     ]
 
 
-def _side(settings: SyntheticSettings, name: str, fusion: FusionMethod, state: str = PERTURBED, **other: Any) -> Arm:
-    """An arm at the smaller size of the further arms."""
+def _side(
+    settings: SyntheticSettings, name: str, fusion: FusionMethod, state: str = PERTURBED, **other: Any
+) -> ShapesArm:
+    """An arm at the smaller size of extras and sweeps."""
     values: dict[str, Any] = {
         "part": Part.EXTRAS,
         "shapes": replace(settings.shapes, width=settings.side_width),
         "train": settings.train,
         "samples": settings.samples,
     }
-    training = replace(settings.training, fusion=fusion, **other.pop("training", {}))
-    return Arm(name=name, state=state, training=training, **(values | other))
+    training = changed(settings.training, {"fusion": fusion, **other.pop("training", {})})
+    return ShapesArm(name=name, state=state, training=training, **(values | other))
 
 
-def _bases(settings: SyntheticSettings) -> list[Arm]:
+def _bases(settings: SyntheticSettings) -> list[ShapesArm]:
     return [
         _side(settings, f"side-{state}-{fusion}", fusion, state)
         for state in (PERTURBED, UNPERTURBED)
@@ -129,12 +124,13 @@ def _bases(settings: SyntheticSettings) -> list[Arm]:
     ]
 
 
-def _extras(settings: SyntheticSettings) -> list[Arm]:
-    """Soft targets, the alternatives to dropout, and what a well-calibrated model would score."""
+def _extras(settings: SyntheticSettings) -> list[ShapesArm]:
+    """Targets beyond the paper's, the alternatives to dropout, and what a well-calibrated model would score."""
     arms = _bases(settings)
     for state in (PERTURBED, UNPERTURBED):
         none = f"side-{state}-none"
-        arms.append(_side(settings, f"side-{state}-mean", FusionMethod.MEAN, state))
+        targets = (fusion for fusion in FusionMethod if fusion not in PAPERS_FUSIONS)
+        arms += [_side(settings, f"side-{state}-{fusion}", fusion, state) for fusion in targets]
         for method, name in (
             (Method.DETERMINISTIC, "deterministic"),
             (Method.TEMPERATURE, "temperature"),
@@ -168,7 +164,7 @@ def _extras(settings: SyntheticSettings) -> list[Arm]:
     return arms
 
 
-def _sweeps(settings: SyntheticSettings) -> list[Arm]:
+def _sweeps(settings: SyntheticSettings) -> list[ShapesArm]:
     """One choice varied at a time, on perturbed images; what the paper leaves open and matters most comes first."""
     none, majority, mean = (
         _Sweep(settings, fusion) for fusion in (FusionMethod.NONE, FusionMethod.MAJORITY, FusionMethod.MEAN)
@@ -204,7 +200,7 @@ def _sweeps(settings: SyntheticSettings) -> list[Arm]:
     return [*arms, *(_predicting(arm, Method.DETERMINISTIC, "deterministic") for arm in norms)]
 
 
-def _predicting(arm: Arm, method: Method, name: str) -> Arm:
+def _predicting(arm: ShapesArm, method: Method, name: str) -> ShapesArm:
     """The same model, predicting otherwise."""
     return replace(arm, name=f"{arm.name}-{name}", method=method, base=arm.name)
 
@@ -227,6 +223,6 @@ class _Sweep:
     settings: SyntheticSettings
     fusion: FusionMethod
 
-    def arm(self, parameter: str, value: Any, **other: Any) -> Arm:
+    def arm(self, parameter: str, value: Any, **other: Any) -> ShapesArm:
         name = f"sweep-{parameter}-{value}-{self.fusion}"
         return _side(self.settings, name, self.fusion, part=Part.SWEEPS, parameter=parameter, value=str(value), **other)

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.base.output_files import written_atomically
 from ObserverUncertaintyLib.cohort.case import Case
-from ObserverUncertaintyLib.evaluation.figures import ENTROPY_COLOURS, RATER_COLOURS
-from ObserverUncertaintyLib.evaluation.titles import FUSION_TITLES
+from ObserverUncertaintyLib.evaluation.figures import ENTROPY_COLOURS, colour
+from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintyLib.scores.entropy import binary_entropy, expert_entropy
 
 _STATE_COLOURS = {"unperturbed": "#56B4E9", "perturbed": "#E69F00"}
@@ -36,16 +36,13 @@ def samples_figure(path: Path, cases: Sequence[Case]) -> None:
             _grey(axes[row, column], case.image(state)[0])
         _grey(axes[2, column], case.image("unperturbed")[0])
         for number, mask in enumerate(case.raters):
-            _outline(axes[2, column], mask[0], RATER_COLOURS[number % len(RATER_COLOURS)])
+            _outline(axes[2, column], mask[0], colour(number))
         if case.truth is not None:
             _outline(axes[2, column], case.truth[0], "white", dashed=True)
         shown = _entropy(axes[3, column], expert_entropy(case.raters)[0])
     for row, title in enumerate(("unperturbed", "perturbed", "observers", "expert entropy")):
         axes[row, 0].set_ylabel(title, fontsize=11)
-    handles = [
-        Line2D([], [], color=RATER_COLOURS[number % len(RATER_COLOURS)], label=name)
-        for number, name in enumerate(cases[0].rater_names)
-    ]
+    handles = [Line2D([], [], color=colour(number), label=name) for number, name in enumerate(cases[0].rater_names)]
     handles.append(Line2D([], [], color="0.5", linestyle="--", label="truth (white in the pictures)"))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
     _colour_bar(figure, shown, axes[3, :])
@@ -57,7 +54,7 @@ def figure2(
     case: Case,
     probabilities: Mapping[tuple[str, str], NDArray[Any]],
     states: Sequence[str],
-    fusions: Sequence[str],
+    fusions: Sequence[FusionMethod],
 ) -> None:
     """The paper's Figure 2: a row for each image state; image, expert entropy, then each model's predictive entropy.
 
@@ -80,7 +77,7 @@ def figure2(
                 # The truth's outline ties the pictures of a row together.
                 if case.truth is not None:
                     _outline(axes[row, column], case.truth[0], "white", dashed=True)
-    for column, title in enumerate(["image", "expert entropy", *(FUSION_TITLES[fusion] for fusion in fusions)]):
+    for column, title in enumerate(["image", "expert entropy", *(fusion.title for fusion in fusions)]):
         axes[0, column].set_title(title, fontsize=11)
     _colour_bar(figure, shown, axes[:, 1:])
     figure.supxlabel(f"{case.name}; dashed: truth. {_FOOTER}", fontsize=8, x=0.99, ha="right")
@@ -93,7 +90,7 @@ def wme_boxes(path: Path, results: Sequence[Mapping[str, Any]]) -> None:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     states = list(dict.fromkeys(result["state"] for result in results))
-    fusions = [fusion for fusion in FUSION_TITLES if any(result["fusion"] == fusion for result in results)]
+    fusions = [fusion for fusion in FusionMethod if any(result["fusion"] == fusion for result in results)]
     for number, state in enumerate(states):
         for place, fusion in enumerate(fusions):
             wme = [
@@ -113,7 +110,7 @@ def wme_boxes(path: Path, results: Sequence[Mapping[str, Any]]) -> None:
                     medianprops={"color": "black"},
                     flierprops={"markersize": 2},
                 )
-    axes.set_xticks(range(len(fusions)), [FUSION_TITLES[fusion] for fusion in fusions])
+    axes.set_xticks(range(len(fusions)), [fusion.title for fusion in fusions])
     axes.set_ylim(0, 1)
     axes.set_ylabel("WME (bits)")
     axes.grid(axis="y", alpha=0.3)
@@ -146,7 +143,7 @@ def reliability_figure(path: Path, results: Sequence[Mapping[str, Any]]) -> None
                     [each["raters"] for each in bins],
                     marker=".",
                     linewidth=1.2,
-                    color=RATER_COLOURS[number % len(RATER_COLOURS)],
+                    color=colour(number),
                     label=f"seed {result['seed']}",
                 )
             plot.set_title(_arm_title(arm, state), fontsize=9)
@@ -173,9 +170,9 @@ def _reliability_lines(results: Sequence[Mapping[str, Any]]) -> list[tuple[str, 
 def _arm_title(arm: str, state: str) -> str:
     text = arm.removeprefix("side-").removeprefix(f"{state}-")
     fusion, _, method = text.partition("-")
-    if fusion not in FUSION_TITLES:
+    if fusion not in list(FusionMethod):
         return text.replace("-", " ")
-    return FUSION_TITLES[fusion] + (f", {method.replace('-', ' ')}" if method else "")
+    return FusionMethod(fusion).title + (f", {method.replace('-', ' ')}" if method else "")
 
 
 def _grid(rows: int, columns: int) -> tuple[Figure, NDArray[Any]]:

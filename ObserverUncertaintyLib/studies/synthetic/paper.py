@@ -5,9 +5,17 @@ Source: Jungo et al. 2018, Table 1: mean and standard deviation, presumably over
 
 from __future__ import annotations
 
+from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintyLib.simulation.shapes import PERTURBED, UNPERTURBED
 
-_FUSIONS = ("none", "majority", "staple", "union", "intersection")
+PAPERS_FUSIONS = (
+    FusionMethod.NONE,
+    FusionMethod.MAJORITY,
+    FusionMethod.STAPLE,
+    FusionMethod.UNION,
+    FusionMethod.INTERSECTION,
+)
+"""The arms of the paper's Table 1, in its order."""
 
 _ROWS = {
     ("wme", UNPERTURBED): ((0.68, 0.08), (0.54, 0.10), (0.59, 0.09), (0.29, 0.13), (0.30, 0.12)),
@@ -18,10 +26,10 @@ _ROWS = {
     ("dice", PERTURBED): ((0.96, 0.02), (0.96, 0.02), (0.96, 0.02), (0.92, 0.03), (0.88, 0.04)),
 }
 
-TABLE1 = {
+TABLE1: dict[tuple[str, str, str], tuple[float, float]] = {
     (score, state, fusion): value
     for (score, state), values in _ROWS.items()
-    for fusion, value in zip(_FUSIONS, values, strict=True)
+    for fusion, value in zip(PAPERS_FUSIONS, values, strict=True)
 }
 """(score, state, fusion) to (mean, standard deviation)."""
 

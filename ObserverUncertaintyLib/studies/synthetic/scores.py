@@ -10,36 +10,45 @@ from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.scores import metrics
-from ObserverUncertaintyLib.scores.entropy import binary_entropy, expert_entropy
+from ObserverUncertaintyLib.scores.case_scores import case_scores
+from ObserverUncertaintyLib.scores.entropy import binary_entropy
 
-SCORES = ("wme", "wme_as_printed", "me", "dice", "ece", "entropy_outside", "ece_inside")
-"""Columns of every table of the study, in this order."""
+SCORES = {
+    "wme": "wme",
+    "wme_as_printed": "wme_as_printed",
+    "me": "me",
+    "dice": "dice_truth",
+    "ece": "ece_all",
+    "entropy_outside": "entropy_outside_disagreement",
+    "ece_inside": "ece_inside",
+}
+"""The columns of every table of the study, in this order, and what `case_scores` calls them.
+
+The Dice is with the truth, as in the paper.
+"""
 
 
 def sample_scores(case: Case, probability: NDArray[Any]) -> dict[str, float]:
-    """Scores of one test sample; see docs/method.md.
+    """Scores of one test sample.
 
     Args:
         case: the sample with its observers and its truth.
         probability: foreground probability, shape (1, row, column), in [0, 1].
 
     Returns:
-        The values of `SCORES`. `dice` is with the truth, as in the paper; `entropy_outside` is the mean predictive
-        entropy where all observers agree, `ece_inside` the calibration error where they do not. NaN where undefined.
+        The values of `SCORES`; NaN where undefined.
     """
-    assert case.truth is not None
-    expert, predictive = expert_entropy(case.raters), binary_entropy(probability)
-    rater_mean = case.raters.mean(axis=0)
-    disputed = expert > 0
-    return {
-        "wme": metrics.weighted_mean_entropy(expert, predictive),
-        "wme_as_printed": metrics.weighted_mean_entropy_as_printed(expert, predictive),
-        "me": metrics.mean_entropy(predictive),
-        "dice": metrics.dice(probability > 0.5, case.truth),
-        "ece": metrics.expected_calibration_error(probability, rater_mean),
-        "entropy_outside": float(predictive[~disputed].mean()) if not disputed.all() else float("nan"),
-        "ece_inside": metrics.expected_calibration_error(probability[disputed], rater_mean[disputed]),
-    }
+    found = case_scores(
+        case.raters,
+        case.rater_names,
+        probability > 0.5,
+        binary_entropy(probability),
+        case.grid.voxel_volume_ml,
+        probability,
+        case.truth,
+        wanted=SCORES.values(),
+    )
+    return {column: found[score] for column, score in SCORES.items()}
 
 
 def reliability(cases: Sequence[Case], probabilities: NDArray[Any]) -> list[dict[str, float]]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ObserverUncertaintyLib.model.preprocessing import Crop, IntensityNorm
-from ObserverUncertaintyLib.model.settings import DEFAULT_SAMPLES, TrainingSettings
+from ObserverUncertaintyLib.model.settings import DEFAULT_SAMPLES, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.simulation.shapes import ShapeSettings
 
 
@@ -19,7 +19,7 @@ class Part(StrEnum):
 
 
 TRAINING = TrainingSettings(
-    epochs=100, batch_size=8, depth=2, filters=16, crop=Crop.NONE, intensity_norm=IntensityNorm.IMAGE
+    epochs=100, batch_size=8, network=UNetSettings(), crop=Crop.NONE, intensity_norm=IntensityNorm.IMAGE
 )
 """The paper's network and training; it does not state batch size, loss, order of layers or normalisation."""
 
@@ -36,7 +36,7 @@ class SyntheticSettings:
         test: further samples to score, more than the paper's so that means are stable.
         training: the paper's arms differ from it by their fusion only.
         samples: T.
-        side_width: pixels in a row of the further arms and sweeps, which would take days at the paper's size.
+        side_width: pixels in a row of the extras and sweeps, which would take days at the paper's size.
     """
 
     parts: tuple[Part, ...] = (Part.TABLE1,)

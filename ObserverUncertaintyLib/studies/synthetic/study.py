@@ -6,7 +6,7 @@ Source: Jungo et al. 2018, sections 3.2 and 4.1.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,15 @@ import numpy as np
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.output_files import prepare_output_folder, write_text
 from ObserverUncertaintyLib.base.progress import Progress
+from ObserverUncertaintyLib.base.records import to_json
 from ObserverUncertaintyLib.base.tables import write_csv
 from ObserverUncertaintyLib.scores.entropy import expert_entropy
 from ObserverUncertaintyLib.simulation.shapes import STATES, simulate_shape
 from ObserverUncertaintyLib.studies.synthetic import figures
-from ObserverUncertaintyLib.studies.synthetic.arms import PAPERS_FUSIONS, Arm, Method, study_arms
-from ObserverUncertaintyLib.studies.synthetic.findings import Verdict, difference_rows, verdicts
-from ObserverUncertaintyLib.studies.synthetic.further import arm_rows, sweep_rows
-from ObserverUncertaintyLib.studies.synthetic.further_report import further_report
+from ObserverUncertaintyLib.studies.synthetic.arms import Method, ShapesArm, study_arms
+from ObserverUncertaintyLib.studies.synthetic.extras_and_sweeps import arm_rows, sweep_rows
+from ObserverUncertaintyLib.studies.synthetic.findings import Finding, difference_rows, findings
+from ObserverUncertaintyLib.studies.synthetic.paper import PAPERS_FUSIONS
 from ObserverUncertaintyLib.studies.synthetic.report import report
 from ObserverUncertaintyLib.studies.synthetic.samples import test_samples, write_samples
 from ObserverUncertaintyLib.studies.synthetic.scores import SCORES
@@ -45,14 +46,14 @@ class SyntheticResult:
         folder: the study's folder.
         text: the report, Markdown.
         summary: rows of Table 1, means over seeds.
-        verdicts: what became of the paper's findings.
+        findings: the paper's, and how many comparisons agree with them.
         elsewhere: units that another call is still working on; tables and figures lack them.
     """
 
     folder: Path
     text: str
     summary: list[dict[str, Any]]
-    verdicts: list[Verdict]
+    findings: list[Finding]
     elsewhere: tuple[str, ...]
 
 
@@ -86,7 +87,7 @@ def run_synthetic(
     folder, progress = Path(folder), progress or Progress()
     chosen = _chosen(study_arms(settings), only)
     prepare_output_folder(folder, resume=resume, overwrite=None)
-    keep_settings(folder, asdict(settings), ("parts", "seeds"))
+    keep_settings(folder, to_json(settings), ("parts", "seeds"))
     arms = {unit_name(arm.name, seed): (arm, seed) for seed in settings.seeds for arm in chosen}
     units = [unit_of(arm, seed, settings.test) for arm, seed in arms.values()]
 
@@ -104,7 +105,7 @@ def run_synthetic(
     return SyntheticResult(folder, text, summary, found, outcome.elsewhere)
 
 
-def _chosen(arms: Sequence[Arm], only: Sequence[str]) -> list[Arm]:
+def _chosen(arms: Sequence[ShapesArm], only: Sequence[str]) -> list[ShapesArm]:
     """The arms that `only` names, with those whose models they use, in the order of work."""
     for pattern in only:
         if not any(fnmatchcase(arm.name, pattern) for arm in arms):
@@ -123,15 +124,15 @@ def finished(folder: Path) -> list[Result]:
 
 def assemble(
     folder: Path, settings: SyntheticSettings, results: Sequence[Result]
-) -> tuple[str, list[dict[str, Any]], list[Verdict]]:
-    """Write tables, figures and report from the units' results; returns report, Table 1's summary and verdicts."""
+) -> tuple[str, list[dict[str, Any]], list[Finding]]:
+    """Write tables, figures and report from the units' results; returns report, Table 1's summary and findings."""
     results = sorted(results, key=_paper_order)
     write_tables(folder, results)
-    found = verdicts(results)
+    found = findings(results)
     if found:
         write_csv(folder / "differences.csv", difference_rows(found))
     summary = summary_rows(results)
-    text = "\n".join(filter(None, (report(settings, summary, found), further_report(settings, results))))
+    text = report(settings, summary, found, results)
     write_text(folder / REPORT_FILE, text)
     table1 = [result for result in results if result["part"] == Part.TABLE1]
     figures.samples_figure(
@@ -170,7 +171,7 @@ def _figure2(folder: Path, settings: SyntheticSettings, table1: Sequence[Result]
         for result in table1
         if result["seed"] == seed
     }
-    figures.figure2(folder / "figure2.png", cases[chosen], maps, STATES, [fusion.value for fusion in PAPERS_FUSIONS])
+    figures.figure2(folder / "figure2.png", cases[chosen], maps, STATES, PAPERS_FUSIONS)
 
 
 def _seed(file: Path) -> int:
@@ -178,6 +179,6 @@ def _seed(file: Path) -> int:
 
 
 def _paper_order(result: Result) -> tuple[int, int, int, str]:
-    fusions = [fusion.value for fusion in PAPERS_FUSIONS]
+    fusions = list(PAPERS_FUSIONS)
     fusion = fusions.index(result["fusion"]) if result["fusion"] in fusions else len(fusions)
     return (STATES.index(result["state"]), fusion, result["seed"], result["arm"])

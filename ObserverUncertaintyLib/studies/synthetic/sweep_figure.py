@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
 from ObserverUncertaintyLib.base.output_files import written_atomically
+from ObserverUncertaintyLib.evaluation.figures import colour
+from ObserverUncertaintyLib.raters.fusion import FusionMethod
 
 PARAMETERS = {
     "T": "Monte Carlo samples T",
@@ -20,11 +22,7 @@ PARAMETERS = {
     "epochs": "epochs",
 }
 _SCORES = {"wme": "WME (bits)", "me": "ME (bits, log scale)", "dice": "Dice with the truth"}
-_FUSIONS = {
-    "none": ("No fusion", "#0072B2", "o"),
-    "majority": ("Majority", "#D55E00", "s"),
-    "mean": ("Soft targets (rater mean)", "#009E73", "^"),
-}
+_MARKERS = "osDv<^>"
 _REFERENCE_TITLE = "Mean of many further observers: calibrated, and knows the truth"
 _ONE_SEED = "One training a point: another seed moves WME by about 0.02 to 0.06"
 """The standard deviation over three seeds of no fusion's and majority's WME, Table 1 in docs/experiment1.md."""
@@ -67,7 +65,7 @@ def sweeps_figure(path: Path, rows: Sequence[Mapping[str, Any]], reference: Mapp
 
 
 def _curves(axes: Axes, rows: Sequence[Mapping[str, Any]], score: str) -> None:
-    for fusion, (title, colour, marker) in _FUSIONS.items():
+    for number, fusion in enumerate(FusionMethod):
         points = sorted((row for row in rows if row["fusion"] == fusion), key=lambda row: float(row["value"]))
         if not points:
             continue
@@ -76,12 +74,12 @@ def _curves(axes: Axes, rows: Sequence[Mapping[str, Any]], score: str) -> None:
             [float(row["value"]) for row in points],
             [row[f"{score}_mean"] for row in points],
             yerr=[row[f"{score}_seed_std"] for row in points] if several else None,
-            color=colour,
-            marker=marker,
+            color=colour(number),
+            marker=_MARKERS[number % len(_MARKERS)],
             markersize=4.5,
             linewidth=1.4,
             capsize=2,
-            label=title,
+            label=fusion.title,
         )
     axes.grid(alpha=0.3)
 

@@ -74,8 +74,8 @@ def over_seeds(group: Sequence[Result], score: str) -> dict[str, float]:
     }
 
 
-def further_rows(results: Iterable[Result], part: Part) -> list[dict[str, Any]]:
-    """One row per further arm and seed."""
+def part_rows(results: Iterable[Result], part: Part) -> list[dict[str, Any]]:
+    """One row per arm and seed of the extras or the sweeps."""
     columns = ("arm", "state", "fusion", "method", "parameter", "value", "seed", "width", "train", "samples")
     return [
         {
@@ -116,19 +116,18 @@ def sample_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
     ]
 
 
-def write_tables(folder: Path, results: Sequence[Result]) -> list[Path]:
-    """Write every table that has rows; returns the files."""
+def write_tables(folder: Path, results: Sequence[Result]) -> None:
+    """Write every table that has rows."""
     tables = {
         TABLE1_FILE: table1_rows(results),
         SUMMARY_FILE: summary_rows(results),
-        "extras.csv": further_rows(results, Part.EXTRAS),
-        "sweeps.csv": further_rows(results, Part.SWEEPS),
+        "extras.csv": part_rows(results, Part.EXTRAS),
+        "sweeps.csv": part_rows(results, Part.SWEEPS),
         PER_SAMPLE_FILE: sample_rows(results),
     }
     for name, rows in tables.items():
         if rows:
             write_csv(folder / name, rounded(rows))
-    return [folder / name for name, rows in tables.items() if rows]
 
 
 def _of(results: Iterable[Result], part: Part) -> list[Result]:

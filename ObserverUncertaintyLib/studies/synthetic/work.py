@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,15 @@ from torch import Tensor, nn
 
 from ObserverUncertaintyLib.base.output_files import written_atomically
 from ObserverUncertaintyLib.base.progress import Progress
+from ObserverUncertaintyLib.base.records import to_json
+from ObserverUncertaintyLib.base.tables import without_nan
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.model.description import ModelDescription
 from ObserverUncertaintyLib.model.devices import choose_device, describe_device
 from ObserverUncertaintyLib.network.stored import load_model
 from ObserverUncertaintyLib.simulation.shapes import many_observers_mean
 from ObserverUncertaintyLib.studies.synthetic import predictors
-from ObserverUncertaintyLib.studies.synthetic.arms import ENSEMBLE_SIZE, Arm, Method
+from ObserverUncertaintyLib.studies.synthetic.arms import ENSEMBLE_SIZE, Method, ShapesArm
 from ObserverUncertaintyLib.studies.synthetic.samples import (
     FIRST_TEST,
     LABEL,
@@ -46,7 +48,7 @@ _TRAINING_COST = 3
 """A training step takes about three times a pass."""
 
 
-def unit_of(arm: Arm, seed: int, test: int) -> Unit:
+def unit_of(arm: ShapesArm, seed: int, test: int) -> Unit:
     """The unit of an arm and a seed; its cost is in passes over an image of 64 x 64 pixels."""
     size = max(1, round((arm.shapes.width / 64) ** 2))
     training = _TRAINING_COST * arm.training.epochs * arm.train
@@ -72,13 +74,13 @@ def unit_name(arm: str, seed: int) -> str:
     return f"seed{seed}/{arm}"
 
 
-def run_unit(arm: Arm, seed: int, test: int, study: Path, device: str, progress: Progress) -> None:
+def run_unit(arm: ShapesArm, seed: int, test: int, study: Path, device: str, progress: Progress) -> None:
     """Train what the arm needs, predict the test samples, and write scores and some maps."""
     _Work(arm, seed, test, study, device, progress).run()
 
 
 class _Work:
-    def __init__(self, arm: Arm, seed: int, test: int, study: Path, device: str, progress: Progress) -> None:
+    def __init__(self, arm: ShapesArm, seed: int, test: int, study: Path, device: str, progress: Progress) -> None:
         self.arm = arm
         self.seed = seed
         self.test = test
@@ -109,16 +111,13 @@ class _Work:
                 "width": self.arm.shapes.width,
                 "train": self.arm.train,
                 "samples": self.arm.samples,
-                "training": asdict(self.arm.training),
+                "training": to_json(self.arm.training),
                 "device": describe_device(self.device),
                 "torch": torch.__version__,
                 "seconds": round(time.monotonic() - started, 1),
                 **self.notes,
                 "scores": [
-                    {
-                        "sample": case.name,
-                        **{key: _or_none(value) for key, value in sample_scores(case, p[None]).items()},
-                    }
+                    {"sample": case.name, **without_nan(sample_scores(case, p[None]))}
                     for case, p in zip(cases, probability, strict=True)
                 ],
                 "reliability": reliability(cases, probability),
@@ -232,7 +231,3 @@ class _Counted(Progress):
 
     def check_cancelled(self) -> None:
         self._whole.check_cancelled()
-
-
-def _or_none(value: float) -> float | None:
-    return None if np.isnan(value) else value

@@ -28,7 +28,7 @@ from ObserverUncertaintyLib.jobs import (
 )
 from ObserverUncertaintyLib.jobs.folder import Heartbeat
 from ObserverUncertaintyLib.model.description import read_description
-from ObserverUncertaintyLib.model.settings import DropoutMasks, TrainingSettings
+from ObserverUncertaintyLib.model.settings import DropoutMasks, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.network.stored import load_model
 from ObserverUncertaintyLib.prediction.inference import predict
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
@@ -40,7 +40,9 @@ MAPS = ["probability", "segmentation", "predictive_entropy", "expected_entropy",
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "model"
-    train(discs(2, slices=4), folder, TrainingSettings(epochs=3, depth=1, filters=4), device="cpu")
+    train(
+        discs(2, slices=4), folder, TrainingSettings(epochs=3, network=UNetSettings(depth=1, filters=4)), device="cpu"
+    )
     return folder
 
 
@@ -105,7 +107,7 @@ def test_a_device_that_is_not_there_is_a_failure_of_the_device(tmp_path: Path, m
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL on Windows")
 def test_a_killed_training_is_resumed_by_another_job_to_the_same_weights(tmp_path: Path) -> None:
     manifest = write_discs(tmp_path / "cohort", 4)
-    settings = TrainingSettings(FusionMethod.MAJORITY, epochs=40, depth=1, filters=4)
+    settings = TrainingSettings(FusionMethod.MAJORITY, epochs=40, network=UNetSettings(depth=1, filters=4))
     request = TrainRequest(str(manifest), str(tmp_path / "model"), settings, ("case01", "case02", "case03"), "cpu")
     job = start_job(request, tmp_path / "first", name="Training")
     until(lambda: job.state is not JobState.STARTING and len(job.losses) >= 2, "two epochs")

@@ -15,7 +15,7 @@ from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.model.description import ModelDescription, ModelError, begun_training, read_description
 from ObserverUncertaintyLib.model.preprocessing import SliceAxis
-from ObserverUncertaintyLib.model.settings import DropoutKind, FeatureNorm, TrainingSettings
+from ObserverUncertaintyLib.model.settings import DropoutKind, FeatureNorm, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.network.stored import load_model
 from ObserverUncertaintyLib.training.loop import train
 
@@ -25,11 +25,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "model"
     settings = TrainingSettings(
         epochs=1,
-        depth=1,
-        filters=4,
-        dropout=0.3,
-        dropout_kind=DropoutKind.CHANNEL,
-        feature_norm=FeatureNorm.INSTANCE,
+        network=UNetSettings(
+            depth=1, filters=4, dropout=0.3, dropout_kind=DropoutKind.CHANNEL, feature_norm=FeatureNorm.INSTANCE
+        ),
         slice_axis=SliceAxis.CORONAL,
     )
     train(discs(2, slices=4, size=16, sequences=2), folder, settings, skull_stripped=True)
@@ -40,7 +38,7 @@ def test_description_survives_the_file(model: Path) -> None:
     description = read_description(model)
     assert ModelDescription.from_json(json.loads(json.dumps(description.to_json()))) == description
     assert description.preprocessing.slice_axis is SliceAxis.CORONAL
-    assert description.unet_settings().dropout_kind is DropoutKind.CHANNEL
+    assert description.architecture.dropout_kind is DropoutKind.CHANNEL
     assert description.sequences == ("S1", "S2")
     assert description.expects.skull_stripped is True
 
@@ -48,7 +46,7 @@ def test_description_survives_the_file(model: Path) -> None:
 def test_loaded_network_is_the_one_that_was_described(model: Path) -> None:
     network, description = load_model(model)
     assert not network.training
-    assert network.settings == description.unet_settings()
+    assert network.settings == description.architecture
     assert network(torch.zeros(1, 2, 16, 16)).shape == (1, 1, 16, 16)
 
 

@@ -22,7 +22,7 @@ from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.evaluation.scoring import evaluate
 from ObserverUncertaintyLib.formats import read_mask, write_mask
-from ObserverUncertaintyLib.model.settings import TrainingSettings
+from ObserverUncertaintyLib.model.settings import TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintyLib.simulation.settings import CavitySettings
 from ObserverUncertaintyLib.studies.cavity.folds import split_into_folds
@@ -36,7 +36,7 @@ TINY = CavityStudySettings(
     folds=2,
     patients=4,
     scanner=CavitySettings(in_plane_spacing_mm=6, slice_thickness_mm=8),
-    training=TrainingSettings(epochs=2, depth=1, filters=2, learning_rate=0.02),
+    training=TrainingSettings(epochs=2, network=UNetSettings(depth=1, filters=2), learning_rate=0.02),
     samples=2,
 )
 UNITS = 2 * (2 + 4)
@@ -109,7 +109,9 @@ class TestStudy:
         assert len(rows_of(folder / "per_case.csv")) == 2 * 3 * 4
         report = (folder / "report.md").read_text(encoding="utf-8")
         assert "4 of 4 folds complete, 8 cases, seed 0, 1" in report
-        assert "No fusion against Rater mean, 8 cases" in report
+        assert "| no fusion minus Majority vote | no fusion minus Rater mean |" in report
+        assert "standard deviation over 8 cases" in report
+        assert report.count("| Q3-Q4 minus Q1-Q2 |") == 3 + 2, "of every split, and of every seed"
         assert json.loads((folder / "settings.json").read_text(encoding="utf-8"))["arms"] == [
             "none",
             "majority",

@@ -17,7 +17,7 @@ from cohorts import write_discs
 
 from ObserverUncertaintyLib.base.errors import Cancelled, InputError, UnwritableFileError
 from ObserverUncertaintyLib.base.progress import Progress
-from ObserverUncertaintyLib.model.settings import TrainingSettings
+from ObserverUncertaintyLib.model.settings import TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.studies import ray_units
 from ObserverUncertaintyLib.studies.cavity.settings import CavityStudySettings
 from ObserverUncertaintyLib.studies.cavity.study import run_cavity
@@ -29,7 +29,9 @@ with_ray = pytest.mark.skipif(
 )
 
 TINY = CavityStudySettings(
-    folds=2, training=TrainingSettings(epochs=2, depth=1, filters=2, learning_rate=0.02), samples=2
+    folds=2,
+    training=TrainingSettings(epochs=2, network=UNetSettings(depth=1, filters=2), learning_rate=0.02),
+    samples=2,
 )
 UNITS = [Unit("seed0/a", 5), Unit("seed0/b", 3, needs=("seed0/a",)), Unit("seed1/a", 2)]
 

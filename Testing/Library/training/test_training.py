@@ -24,13 +24,13 @@ from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.jobs import Progress
 from ObserverUncertaintyLib.model.description import begun_training
 from ObserverUncertaintyLib.model.preprocessing import Crop, Preprocessing
-from ObserverUncertaintyLib.model.settings import Augmentation, Loss, TrainingSettings
+from ObserverUncertaintyLib.model.settings import Augmentation, Loss, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.raters.fusion import FusionMethod, Tie
 from ObserverUncertaintyLib.training.loop import TrainingError, train
 from ObserverUncertaintyLib.training.slices import expectations, prepare_slices
 from ObserverUncertaintyLib.training.step import training_loss
 
-SMALL = TrainingSettings(epochs=3, depth=1, filters=4)
+SMALL = TrainingSettings(epochs=3, network=UNetSettings(depth=1, filters=4))
 
 
 def weights(folder: Path) -> bytes:
@@ -60,7 +60,7 @@ def test_the_loss_falls_and_the_model_folder_is_complete(tmp_path: Path) -> None
     result = train(
         discs(4),
         tmp_path / "model",
-        replace(SMALL, filters=8, epochs=20, batch_size=1, learning_rate=1e-2),
+        replace(SMALL, network=UNetSettings(depth=1, filters=8), epochs=20, batch_size=1, learning_rate=1e-2),
         cohort_name="Discs",
         label="disc",
         simulated=True,
@@ -302,7 +302,7 @@ def test_slices_of_several_sizes_are_widened_around_their_content() -> None:
 
 def test_prediction_sees_a_case_exactly_as_training_did(tmp_path: Path) -> None:
     small, large = discs(1, size=24)[0], discs(2, size=33)[1]
-    settings = replace(SMALL, crop=Crop.NONE, depth=2)
+    settings = replace(SMALL, crop=Crop.NONE, network=UNetSettings(depth=2, filters=4))
     preprocessing = train([small, large], tmp_path, settings).description.preprocessing
     slices, _ = prepare_slices([small, large], Preprocessing(crop=Crop.NONE), 2, FusionMethod.NONE, Tie.BACKGROUND)
     assert preprocessing.minimum_size == (36, 36), "33 rounded up to what two poolings divide"

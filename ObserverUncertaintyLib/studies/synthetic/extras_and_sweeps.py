@@ -1,10 +1,12 @@
-"""The further arms and the sweeps as rows for report and figure: means over seeds, the default among the varied."""
+"""The extras and the sweeps as rows for report and figure: means over seeds, the default among the varied."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ObserverUncertaintyLib.base.records import to_json
+from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintyLib.simulation.shapes import PERTURBED
 from ObserverUncertaintyLib.studies.synthetic.arms import Method
 from ObserverUncertaintyLib.studies.synthetic.scores import SCORES
@@ -14,7 +16,7 @@ from ObserverUncertaintyLib.studies.synthetic.tables import Result, over_seeds, 
 REFERENCES = (Method.RATER_MEAN, Method.MANY_RATERS)
 """Predictions that no model makes; they need no image and so belong to both states."""
 
-_FUSIONS = ("none", "majority", "mean")
+_FUSIONS = list(FusionMethod)
 _DEFAULT_BLUR = "1"
 _DEFAULT_DECAY = "random"
 
@@ -46,7 +48,7 @@ def arm_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
 
 
 def extras_rows(results: Iterable[Result], state: str) -> list[dict[str, Any]]:
-    """The further arms of an image state: the paper's way first, then by target and method, the references last."""
+    """The extras of an image state: the paper's way first, then by target and method, the references last."""
     extras = arm_rows(result for result in results if result["part"] == Part.EXTRAS)
     chosen = [row for row in extras if row["state"] == state or row["method"] in REFERENCES]
     methods = [str(method) for method in Method]
@@ -115,7 +117,7 @@ def default_value(settings: SyntheticSettings, parameter: str) -> str:
             return _DEFAULT_DECAY
         case "train+batch_size":
             return f"{settings.train}+{settings.training.batch_size}"
-    return str(getattr(settings.training, parameter))
+    return str(to_json(settings.training)[parameter])
 
 
 def _sweeps(results: Iterable[Result]) -> Iterable[Result]:
