@@ -1,13 +1,102 @@
 """Segmentation uncertainty that keeps the experts' disagreement.
 
 The science of ObserverUncertainty: several raters' masks of one structure, ways to fuse them or not to, a dropout
-U-Net, Monte Carlo inference and the entropies of both. Pure Python; knows neither Slicer nor Qt. Importing this
-package loads nothing heavy: torch comes with `training` and `inference`.
+U-Net, Monte Carlo inference and the entropies of both. Pure Python; knows neither Slicer nor Qt.
+
+What most programs need has its name here: `import ObserverUncertaintyLib as ou; ou.expert_entropy(raters)`. A name is
+imported when it is first used, so that this package alone loads nothing, and torch comes only with what computes a
+network.
 
 Source: Jungo et al., On the Effect of Inter-observer Variability for a Reliable Estimation of Uncertainty of Medical
 Image Segmentation, MICCAI 2018.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from ObserverUncertaintyLib.base.version import VERSION
 
+if TYPE_CHECKING:
+    from ObserverUncertaintyLib.base.errors import Cancelled as Cancelled
+    from ObserverUncertaintyLib.base.errors import InputError as InputError
+    from ObserverUncertaintyLib.base.errors import ObserverUncertaintyError as ObserverUncertaintyError
+    from ObserverUncertaintyLib.base.progress import Progress as Progress
+    from ObserverUncertaintyLib.cohort.case import Case as Case
+    from ObserverUncertaintyLib.cohort.cohort import Cohort as Cohort
+    from ObserverUncertaintyLib.cohort.loading import LoadOptions as LoadOptions
+    from ObserverUncertaintyLib.cohort.loading import load_case as load_case
+    from ObserverUncertaintyLib.cohort.loading import load_raters as load_raters
+    from ObserverUncertaintyLib.evaluation.scoring import evaluate as evaluate
+    from ObserverUncertaintyLib.evaluation.scoring import score_case as score_case
+    from ObserverUncertaintyLib.images.grid import Grid as Grid
+    from ObserverUncertaintyLib.model.description import read_description as read_description
+    from ObserverUncertaintyLib.model.settings import PredictionSettings as PredictionSettings
+    from ObserverUncertaintyLib.model.settings import TrainingSettings as TrainingSettings
+    from ObserverUncertaintyLib.model.settings import UNetSettings as UNetSettings
+    from ObserverUncertaintyLib.network.stored import load_model as load_model
+    from ObserverUncertaintyLib.prediction.folder import predict_cases as predict_cases
+    from ObserverUncertaintyLib.prediction.inference import Prediction as Prediction
+    from ObserverUncertaintyLib.prediction.inference import predict as predict
+    from ObserverUncertaintyLib.raters.fusion import FusionMethod as FusionMethod
+    from ObserverUncertaintyLib.raters.fusion import fuse as fuse
+    from ObserverUncertaintyLib.raters.staple import staple as staple
+    from ObserverUncertaintyLib.scores.entropy import Uncertainty as Uncertainty
+    from ObserverUncertaintyLib.scores.entropy import binary_entropy as binary_entropy
+    from ObserverUncertaintyLib.scores.entropy import expert_entropy as expert_entropy
+    from ObserverUncertaintyLib.scores.metrics import dice as dice
+    from ObserverUncertaintyLib.scores.metrics import expected_calibration_error as expected_calibration_error
+    from ObserverUncertaintyLib.scores.metrics import mean_entropy as mean_entropy
+    from ObserverUncertaintyLib.scores.metrics import pairwise_dice as pairwise_dice
+    from ObserverUncertaintyLib.scores.metrics import weighted_mean_entropy as weighted_mean_entropy
+    from ObserverUncertaintyLib.scores.multi_rater_metrics import soft_dice as soft_dice
+    from ObserverUncertaintyLib.training.loop import train as train
+
 __version__ = VERSION
+
+# Each name with the module that it is imported from; what type checkers see above says the same.
+_HOMES = {
+    "Cancelled": "base.errors",
+    "Case": "cohort.case",
+    "Cohort": "cohort.cohort",
+    "FusionMethod": "raters.fusion",
+    "Grid": "images.grid",
+    "InputError": "base.errors",
+    "LoadOptions": "cohort.loading",
+    "ObserverUncertaintyError": "base.errors",
+    "Prediction": "prediction.inference",
+    "PredictionSettings": "model.settings",
+    "Progress": "base.progress",
+    "TrainingSettings": "model.settings",
+    "UNetSettings": "model.settings",
+    "Uncertainty": "scores.entropy",
+    "binary_entropy": "scores.entropy",
+    "dice": "scores.metrics",
+    "evaluate": "evaluation.scoring",
+    "expected_calibration_error": "scores.metrics",
+    "expert_entropy": "scores.entropy",
+    "fuse": "raters.fusion",
+    "load_case": "cohort.loading",
+    "load_model": "network.stored",
+    "load_raters": "cohort.loading",
+    "mean_entropy": "scores.metrics",
+    "pairwise_dice": "scores.metrics",
+    "predict": "prediction.inference",
+    "predict_cases": "prediction.folder",
+    "read_description": "model.description",
+    "score_case": "evaluation.scoring",
+    "soft_dice": "scores.multi_rater_metrics",
+    "staple": "raters.staple",
+    "train": "training.loop",
+    "weighted_mean_entropy": "scores.metrics",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

@@ -25,6 +25,7 @@ ROOMS = [
     "cohort",
     "model",
     "network",
+    "cpu",
     "training",
     "prediction",
     "evaluation",
@@ -36,6 +37,20 @@ ROOMS = [
 
 LIGHT = ["", ".images.grid", ".cohort.cohort", ".raters.fusion", ".scores.entropy", ".scores.metrics", ".jobs"]
 HEAVY = ["torch", "matplotlib", "typer", "click", "rich", "safetensors"]
+# The start of a program: nothing can be imported that Slicer lacks.
+WALL = f"""
+allowed = sys.stdlib_module_names | {{"numpy", "scipy", "SimpleITK", "{LIBRARY}"}}
+class Wall:
+    def find_spec(self, name, path=None, target=None):
+        # _sysconfigdata_... is a part of the standard library whose name depends on the machine.
+        if name.split(".")[0] not in allowed and not name.startswith("_sysconfigdata"):
+            raise ModuleNotFoundError("behind the wall: " + name, name=name)
+sys.meta_path.insert(0, Wall())
+try:
+    import torch
+except ModuleNotFoundError as error:
+    print(error)
+"""
 SLICER = {"slicer", "qt", "ctk", "vtk", "vtkmodules", "PythonQt", "mrml"}
 
 _DEVELOPERS_PATH = re.compile(r"(?<![\w.:/~-])/(?:home|Users|root|work|mnt|media)/\w|\b[A-Za-z]:\\+Users\b")
@@ -145,18 +160,8 @@ for module in {LIGHT}:
 
 def test_the_light_modules_need_numpy_scipy_and_simpleitk_only():
     program = f"""
+{WALL}
 import importlib
-allowed = sys.stdlib_module_names | {{"numpy", "scipy", "SimpleITK", "{LIBRARY}"}}
-class Wall:
-    def find_spec(self, name, path=None, target=None):
-        # _sysconfigdata_... is a part of the standard library whose name depends on the machine.
-        if name.split(".")[0] not in allowed and not name.startswith("_sysconfigdata"):
-            raise ModuleNotFoundError("behind the wall: " + name, name=name)
-sys.meta_path.insert(0, Wall())
-try:
-    import torch
-except ModuleNotFoundError as error:
-    print(error)
 for module in {LIGHT}:
     importlib.import_module("{LIBRARY}" + module)
 print("done")
