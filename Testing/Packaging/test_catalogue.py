@@ -143,6 +143,7 @@ def test_every_panel_file_has_a_mrml_widget_as_its_root():
 
 def test_data_files_of_the_library_are_in_the_wheel_as_in_the_extension():
     patterns = project()["tool"]["setuptools"]["package-data"]["ObserverUncertaintyLib"]
-    resources = cmake_lists.files_in_tree(ROOT / "ObserverUncertaintyLib").resources
+    resources = cmake_lists.Tree(ROOT).to_install(cmake_lists.LIBRARY).resources
 
+    assert resources
     assert [name for name in resources if not any(fnmatch.fnmatch(name, pattern) for pattern in patterns)] == []

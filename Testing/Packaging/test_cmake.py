@@ -7,6 +7,7 @@ Slicer and CTK, the same tests run with their real macros too (current Slicer wa
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -74,51 +75,124 @@ def extension(request, tmp_path_factory) -> Extension:
 
 
 def run_installed(extension: Extension, code: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Runs code in a fresh Python that sees the installed modules before anything else."""
-    start = f"import sys; sys.path.insert(0, {str(extension.modules)!r})\n"
+    """Runs code in a fresh Python that sees the installed modules, and the checkout's not at all."""
+    start = (
+        f"import sys; sys.path.insert(0, {str(extension.modules)!r})\n"
+        # An editable installation would find in the checkout whatever is missing here.
+        "sys.meta_path = [f for f in sys.meta_path if 'editable' not in getattr(f, '__module__', '')]\n"
+    )
     return run(sys.executable, "-I", "-c", start + code, cwd=folder)
 
 
 @pytest.mark.parametrize("room", cmake_lists.ROOMS)
-def test_cmake_names_every_file_of_the_tree_and_no_other(room):
-    tree, listed = cmake_lists.files_in_tree(ROOT / room), cmake_lists.files_in_cmake(ROOT / room)
+def test_cmake_names_every_file_that_is_reached_and_no_other(room):
+    tree, listed = cmake_lists.Tree(ROOT).to_install(room), cmake_lists.files_in_cmake(ROOT / room)
 
     advice = "run: python Testing/Packaging/refresh_cmake_lists.py"
     new, gone = sorted(tree.all - listed.all), sorted(listed.all - tree.all)
     assert not new, f"{room}/CMakeLists.txt does not name {new}; {advice}"
-    assert not gone, f"{room}/CMakeLists.txt names {gone}, which are gone; {advice}"
+    assert not gone, f"{room}/CMakeLists.txt names {gone}, which nothing in Slicer needs; {advice}"
     assert listed == tree, f"scripts and resources of {room}/CMakeLists.txt in another order; {advice}"
 
 
-def test_a_new_file_and_a_lost_one_are_noticed_and_a_refresh_settles_it(tmp_path):
-    room = tmp_path / "Room"
-    (room / "part").mkdir(parents=True)
-    (room / "__pycache__").mkdir()
-    (room / "__pycache__/old.pyc").write_bytes(b"")
-    for name in ("Room.py", "part/new.py", "part/data.json", "README.md"):
-        (room / name).write_text("", encoding="utf-8")
-    lists = "set(MODULE_PYTHON_SCRIPTS\n  Room.py\n  lost.py\n  )\nset(MODULE_PYTHON_RESOURCES\n  )\n# kept\n"
-    (room / "CMakeLists.txt").write_text(lists, encoding="utf-8")
+def make_tree(root: Path, **others: str) -> None:
+    """A module and a library of a few lines, with files that are reached in each of the ways and two that are not."""
+    lists = "set(MODULE_PYTHON_SCRIPTS\n  lost.py\n  )\nset(MODULE_PYTHON_RESOURCES\n  )\n# kept\n"
+    files = {
+        "ObserverUncertainty/ObserverUncertainty.py": "import ObserverUncertaintySlicer.logic as logic\n",
+        "ObserverUncertainty/README.md": "",
+        "ObserverUncertainty/ObserverUncertaintySlicer/__init__.py": "",
+        "ObserverUncertainty/ObserverUncertaintySlicer/logic.py": (
+            "from importlib import import_module\n"
+            "def step(name):\n    return import_module(f'ObserverUncertaintySlicer.{name}')\n"
+            "def run():\n    step('late').run()\n"
+        ),
+        "ObserverUncertainty/ObserverUncertaintySlicer/late.py": (
+            "WORKER = ('-m', 'ObserverUncertaintyLib.jobs.worker')\n"
+        ),
+        "ObserverUncertainty/ObserverUncertaintySlicer/other.py": "",
+        "ObserverUncertainty/Resources/UI/Panel.ui": "",
+        "ObserverUncertaintyLib/__init__.py": "OFFERED = {'train': 'training'}\n",
+        "ObserverUncertaintyLib/py.typed": "",
+        "ObserverUncertaintyLib/jobs/__init__.py": "",
+        "ObserverUncertaintyLib/jobs/worker.py": (
+            "from typing import TYPE_CHECKING\n"
+            "if TYPE_CHECKING:\n    from ObserverUncertaintyLib.training import Model\n"
+            "def work():\n    from ObserverUncertaintyLib.data import reading\n"
+        ),
+        "ObserverUncertaintyLib/training.py": "",
+        "ObserverUncertaintyLib/data/__init__.py": "",
+        "ObserverUncertaintyLib/data/brain.nii": "",
+        "ObserverUncertaintyLib/data/make.py": "",
+        "ObserverUncertaintyLib/data/reading.py": (
+            "from importlib.resources import files\nFOLDER = files('ObserverUncertaintyLib.data')\n"
+        ),
+        **{f"{room}/CMakeLists.txt": lists for room in cmake_lists.ROOMS},
+    }
+    for name, text in (files | others).items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text, encoding="utf-8")
 
-    tree, listed = cmake_lists.files_in_tree(room), cmake_lists.files_in_cmake(room)
-    assert tree.all - listed.all == {"part/new.py", "part/data.json"}
-    assert listed.all - tree.all == {"lost.py"}
 
-    assert cmake_lists.refresh(room)
-    assert cmake_lists.files_in_cmake(room) == cmake_lists.InstalledFiles(
-        ("Room.py", "part/new.py"), ("part/data.json",)
+def test_what_is_imported_named_or_opened_is_reached_and_nothing_else(tmp_path):
+    make_tree(tmp_path)
+    tree = cmake_lists.Tree(tmp_path)
+
+    assert tree.to_install("ObserverUncertainty") == cmake_lists.InstalledFiles(
+        (
+            "ObserverUncertainty.py",
+            "ObserverUncertaintySlicer/__init__.py",
+            "ObserverUncertaintySlicer/late.py",
+            "ObserverUncertaintySlicer/logic.py",
+        ),
+        ("Resources/UI/Panel.ui",),
     )
-    assert (room / "CMakeLists.txt").read_text(encoding="utf-8").endswith("# kept\n")
-    assert not cmake_lists.refresh(room)
+    assert tree.to_install("ObserverUncertaintyLib") == cmake_lists.InstalledFiles(
+        ("__init__.py", "data/__init__.py", "data/reading.py", "jobs/__init__.py", "jobs/worker.py"),
+        ("data/brain.nii",),
+    )
+
+
+def test_a_refresh_writes_what_is_reached_and_keeps_the_rest(tmp_path):
+    make_tree(tmp_path)
+    library = tmp_path / "ObserverUncertaintyLib"
+    reached = cmake_lists.Tree(tmp_path).to_install("ObserverUncertaintyLib")
+
+    assert cmake_lists.refresh(library, reached)
+    assert cmake_lists.files_in_cmake(library) == reached
+    assert (library / "CMakeLists.txt").read_text(encoding="utf-8").endswith("# kept\n")
+    assert not cmake_lists.refresh(library, reached)
 
 
 def test_a_name_that_cmake_would_take_apart_is_refused(tmp_path):
-    (tmp_path / "two words.py").write_text("", encoding="utf-8")
-    lists = "set(MODULE_PYTHON_SCRIPTS\n  )\nset(MODULE_PYTHON_RESOURCES\n  )\n"
-    (tmp_path / "CMakeLists.txt").write_text(lists, encoding="utf-8")
+    make_tree(tmp_path)
 
     with pytest.raises(ValueError, match=r"two words\.py"):
-        cmake_lists.refresh(tmp_path)
+        cmake_lists.refresh(tmp_path / "ObserverUncertaintyLib", cmake_lists.InstalledFiles(("two words.py",), ()))
+
+
+def test_the_worker_is_reached_and_neither_the_command_line_nor_the_studies():
+    reached = cmake_lists.Tree(ROOT).reached
+
+    assert "ObserverUncertaintyLib.jobs.worker" in reached
+    assert {"ObserverUncertaintyLib.cli", "ObserverUncertaintyLib.studies"} & reached == set()
+
+
+def test_the_module_takes_no_name_from_the_librarys_init_whose_home_may_not_be_installed():
+    tree = cmake_lists.Tree(ROOT)
+    sources = {name: tree.scripts[name].read_text(encoding="utf-8") for name in tree.reached}
+
+    pattern = re.compile(r"^\s*(from ObserverUncertaintyLib import|import ObserverUncertaintyLib( as|$))", re.MULTILINE)
+    assert [name for name, source in sources.items() if pattern.search(source)] == []
+
+
+def test_every_file_of_the_modules_resources_is_named_by_a_script():
+    tree = cmake_lists.Tree(ROOT)
+    texts = {text for name in tree.reached for text in tree.texts(name)}
+
+    resources = [Path(name) for name in tree.to_install("ObserverUncertainty").resources]
+    assert resources
+    assert [path for path in resources if not {path.name, path.stem, path.parent.name} & texts] == []
 
 
 def test_the_module_file_is_the_only_script_directly_in_its_folder():
@@ -130,7 +204,7 @@ def test_the_module_file_is_the_only_script_directly_in_its_folder():
 
 @pytest.mark.parametrize("room", cmake_lists.ROOMS)
 def test_every_folder_of_scripts_is_a_package(room):
-    scripts = cmake_lists.files_in_tree(ROOT / room).scripts
+    scripts = cmake_lists.files_in_cmake(ROOT / room).scripts
     top = "." if room == "ObserverUncertainty" else None
     folders = {Path(name).parent.as_posix() for name in scripts} - {top}
 
@@ -144,14 +218,13 @@ def test_a_listed_file_that_is_gone_stops_the_configuration(tmp_path):
         shutil.copy(ROOT / name, source / name)
     for room in cmake_lists.ROOMS:
         shutil.copytree(ROOT / room, source / room, ignore=shutil.ignore_patterns("__pycache__"))
-    cases = source / "ObserverUncertaintyLib/cases.py"
-    cases.unlink()
+    (source / "ObserverUncertaintyLib/cohort/case.py").unlink()
 
     configured = configure(source, tmp_path / "build", "stub")
 
     assert configured.returncode != 0
     assert "nonexistent" in configured.stderr
-    assert "cases.py" in configured.stderr
+    assert "cohort/case.py" in configured.stderr
 
 
 def test_the_module_is_installed_with_the_library_as_a_package_beside_it(extension):
@@ -172,21 +245,58 @@ def test_installed_files_are_the_trees_bytes(extension):
             assert (extension.modules / f"{prefix}{name}").read_bytes() == (ROOT / room / name).read_bytes(), name
 
 
-def test_the_installed_library_works_and_finds_its_data(extension, tmp_path):
+def test_every_installed_script_of_the_library_is_loaded_from_what_is_installed(extension, tmp_path):
+    library = extension.modules / "ObserverUncertaintyLib"
+    names = cmake_lists.files_in_cmake(ROOT / "ObserverUncertaintyLib").scripts
+    modules = [
+        ".".join(("ObserverUncertaintyLib", *Path(name).with_suffix("").parts)).removesuffix(".__init__")
+        for name in names
+    ]
     code = (
-        "import ObserverUncertaintyLib.cohort.loading as cases, ObserverUncertaintyLib.jobs\n"
-        "from ObserverUncertaintyLib.formats.images import read_image\n"
-        "from pathlib import Path\n"
-        "folder = Path(cases.__file__).parent\n"
-        "image = read_image(folder / 'simulation/template/brain.nii.gz')\n"
-        "print(folder)\n"
-        "print(image.array.ndim, image.array.max() > 0)\n"
+        "import importlib\n"
+        f"for name in {modules}:\n"
+        "    print(importlib.import_module(name).__file__)\n"
+        "try:\n"
+        "    import ObserverUncertaintyLib.cli\n"
+        "except ModuleNotFoundError as error:\n"
+        "    print(error.name)\n"
     )
 
     done = run_installed(extension, code, tmp_path)
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [str(extension.modules / "ObserverUncertaintyLib"), "3 True"]
+    assert done.stdout.splitlines() == [*(str(library / name) for name in names), "ObserverUncertaintyLib.cli"]
+
+
+def test_the_installed_worker_does_its_work_and_finds_its_data(extension, tmp_path):
+    code = (
+        "from pathlib import Path\n"
+        "import ObserverUncertaintySlicer\n"
+        "from ObserverUncertaintyLib.jobs import PredictRequest, ProbeRequest, SimulateRequest, TrainRequest\n"
+        "from ObserverUncertaintyLib.jobs.work import Reporter, do\n"
+        "from ObserverUncertaintyLib.model.settings import TrainingSettings\n"
+        "resources = Path(ObserverUncertaintySlicer.__file__).parents[1] / 'Resources'\n"
+        "here = Path.cwd()\n"
+        "class Told(Reporter):\n"
+        "    def artifact(self, name, path):\n"
+        "        print(name, path.relative_to(here).as_posix())\n"
+        "do(ProbeRequest(), here / 'probe', Told())\n"
+        "do(SimulateRequest(), here / 'case', Told())\n"
+        "case = here / 'case/result/case01'\n"
+        "images = {name: str(case / f'{name}.nii.gz') for name in ('T1', 'T1c', 'T2', 'FLAIR')}\n"
+        "model = str(resources / 'Models/SimulatedCavity')\n"
+        "do(PredictRequest(images, model, samples=1, device='cpu'), here / 'maps', Told())\n"
+        "settings = TrainingSettings(epochs=1, depth=1, filters=2)\n"
+        "manifest = str(case.parent / 'cohort.toml')\n"
+        "do(TrainRequest(manifest, str(here / 'model'), settings, device='cpu'), here / 'training', Told())\n"
+    )
+
+    done = run_installed(extension, code, tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert "manifest case/result/cohort.toml" in done.stdout
+    assert "predictive_entropy maps/result/" in done.stdout
+    assert "model model" in done.stdout
 
 
 def test_the_installed_module_finds_its_own_scripts_and_the_installed_library(extension, tmp_path):
