@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from ObserverUncertaintyLib.base import version
+
 ROOT = cmake_lists.ROOT
 CATALOGUE_ICON = ROOT / "Resources/ObserverUncertainty.png"
 MODULE_ICON = ROOT / "ObserverUncertainty/Resources/Icons/ObserverUncertainty.png"
@@ -34,6 +36,17 @@ def metadata(name: str) -> str:
 
 def project() -> dict:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+def test_the_version_stands_in_one_place_and_others_agree():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    versions = re.findall(r"^## \[([0-9.]+)\]|this will be ([0-9.]+)\.$", changelog, re.MULTILINE)
+
+    assert project()["project"]["dynamic"] == ["version"]
+    assert project()["tool"]["setuptools"]["dynamic"]["version"] == {"attr": f"{version.__name__}.VERSION"}
+    assert re.findall(r"^version: (.*)$", citation, re.MULTILINE) == [version.VERSION]
+    assert "".join(versions[0]) == version.VERSION
 
 
 @pytest.mark.parametrize("path", [CATALOGUE_ICON, MODULE_ICON], ids=["catalogue", "module"])
