@@ -21,7 +21,7 @@ from ObserverUncertaintyLib.evaluation.tables import write_scores
 from ObserverUncertaintyLib.model.settings import PredictionSettings, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.prediction.folder import predict_cases
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
-from ObserverUncertaintyLib.training.loop import train
+from ObserverUncertaintyLib.training.train import train
 
 ARMS = (FusionMethod.NONE, FusionMethod.MAJORITY)
 SCORES = ("wme", "wme_as_printed", "me", "dice_majority", "ece")

@@ -27,8 +27,8 @@ from ObserverUncertaintyLib.prediction.inference import predict
 from ObserverUncertaintyLib.raters.fusion import FusionMethod, fuse, mean
 from ObserverUncertaintyLib.scores.entropy import expert_entropy
 from ObserverUncertaintyLib.simulation.cohort_folder import MANIFEST_FILE, write_cohort, write_manifest
-from ObserverUncertaintyLib.training.loop import train
 from ObserverUncertaintyLib.training.step import make_optimiser, training_step
+from ObserverUncertaintyLib.training.train import train
 from random_networks import description
 
 Work = Callable[[], object]

@@ -126,7 +126,7 @@ def train(
       observer-uncertainty train cohort.toml --fusion none --out model --depth 5 --filters 48 --epochs 35
     """  # noqa: D301
     from ObserverUncertaintyLib.model.devices import choose_device, peak_memory_mib
-    from ObserverUncertaintyLib.training.loop import train as train_model
+    from ObserverUncertaintyLib.training.train import train as train_model
 
     settings = TrainingSettings(
         fusion=fusion,

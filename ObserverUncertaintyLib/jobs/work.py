@@ -109,7 +109,7 @@ def _train(request: TrainRequest, reporter: Reporter) -> None:
     from ObserverUncertaintyLib.cohort.cohort import Cohort
     from ObserverUncertaintyLib.cohort.loading import LoadOptions
     from ObserverUncertaintyLib.training.checkpoint import Checkpoint
-    from ObserverUncertaintyLib.training.loop import train
+    from ObserverUncertaintyLib.training.train import train
 
     device = _device(request.device)
     cohort = Cohort.open(request.manifest, request.cases)

@@ -30,7 +30,7 @@ from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintyLib.scores.entropy import binary_entropy, expert_entropy
 from ObserverUncertaintyLib.simulation.cavities import CavitySettings, case_names, simulate_cavity_case
 from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
-from ObserverUncertaintyLib.training.loop import train
+from ObserverUncertaintyLib.training.train import train
 
 ARMS = (FusionMethod.NONE, FusionMethod.MAJORITY)
 SHOWN_SCORES = ("wme", "me", "dice_majority", "dice_truth", "ece")

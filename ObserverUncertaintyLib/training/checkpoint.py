@@ -6,7 +6,6 @@ import json
 import pickle
 import shutil
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import torch
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.output_files import write_json, written_atomically
+from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.base.resuming import refuse_other_settings
 from ObserverUncertaintyLib.cohort.fingerprints import content_digest
 from ObserverUncertaintyLib.model.description import CHECKPOINT_FOLDER, CHECKPOINT_SETTINGS_FILE
@@ -22,6 +22,9 @@ _STATE_FILE = "state.pt"
 
 _SETTINGS_KEY = "settings_digest"
 """In a state: what its training began with, to know another's."""
+
+_LATER_KEYS = ("grids", "sequences", "skull_stripped")
+"""Of what decides a training: earlier versions did not note them."""
 
 _SHARE = 0.05
 _QUICK = 0.5
@@ -43,15 +46,15 @@ class Checkpoint:
         """Whether a state was saved."""
         return (self._folder / _STATE_FILE).exists()
 
-    def begin(self, record: dict[str, Any], later: Sequence[str] = ()) -> tuple[str, ...] | None:
+    def begin(self, record: dict[str, Any], progress: Progress) -> bool:
         """Note what decides the weights, or check that it is what an interrupted training began with.
 
         Args:
             record: what decides the weights, as plain values.
-            later: keys of it that earlier versions did not note.
+            progress: is told what could not be checked.
 
         Returns:
-            None if nothing was begun here; otherwise those of `later` that could not be checked.
+            Whether a training was begun here before.
 
         Raises:
             InputError: it began with something else, or what it began with cannot be read.
@@ -62,14 +65,14 @@ class Checkpoint:
             (self._folder / _STATE_FILE).unlink(missing_ok=True)
             write_json(path, record)
             self._settings = self._digest_of(path)
-            return None
+            return False
         try:
             before: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, TypeError, ValueError) as error:
             raise self._damaged(path, error) from error
-        unknown = refuse_other_training(self._model, before, record, later)
+        refuse_other_training(self._model, before, record, progress)
         self._settings = self._digest_of(path)
-        return unknown
+        return True
 
     @staticmethod
     def _digest_of(settings: Path) -> str:
@@ -127,18 +130,20 @@ class Checkpoint:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def refuse_other_training(
-    model: Path, before: dict[str, Any], record: dict[str, Any], later: Sequence[str]
-) -> tuple[str, ...]:
-    """Refuse to go on with other settings or data than a training began with; returns what could not be checked.
+def refuse_other_training(model: Path, before: dict[str, Any], record: dict[str, Any], progress: Progress) -> None:
+    """Refuse to go on with other settings or data than a training began with.
 
     Args:
         model: the model's folder.
         before: what the training began with.
         record: what it is to go on with.
-        later: keys of it that earlier versions did not note.
+        progress: is told what could not be checked, since an earlier version did not note it.
     """
-    unknown = tuple(key for key in later if key not in before)
+    unknown = [key for key in _LATER_KEYS if key not in before]
     compared = {key: value for key, value in record.items() if key not in unknown}
     refuse_other_settings(model, {key: before.get(key) for key in compared}, compared)
-    return unknown
+    if unknown:
+        progress.warning(
+            f"{model} was begun by an earlier version, which kept no fingerprint of {', '.join(unknown)}: whether "
+            "they are the same cannot be checked"
+        )

@@ -29,8 +29,8 @@ from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.prediction.inference import predict
 from ObserverUncertaintyLib.prediction.sampling import Sampler, monte_carlo_samples, reference_samples, summed_samples
 from ObserverUncertaintyLib.scores.entropy import MonteCarloSums
-from ObserverUncertaintyLib.training.loop import train
 from ObserverUncertaintyLib.training.step import TrainingSteps, make_optimiser, training_step
+from ObserverUncertaintyLib.training.train import train
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 

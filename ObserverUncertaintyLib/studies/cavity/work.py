@@ -37,7 +37,7 @@ from ObserverUncertaintyLib.studies.cavity.arms import CavityArm, Several, model
 from ObserverUncertaintyLib.studies.cavity.folds import split_into_folds
 from ObserverUncertaintyLib.studies.cavity.settings import CavityStudySettings
 from ObserverUncertaintyLib.studies.units import Unit, write_result
-from ObserverUncertaintyLib.training.loop import train
+from ObserverUncertaintyLib.training.train import train
 
 MODEL_FOLDER = "model"
 

@@ -33,7 +33,7 @@ from ObserverUncertaintyLib.studies.synthetic.samples import (
 )
 from ObserverUncertaintyLib.studies.synthetic.scores import reliability, sample_scores
 from ObserverUncertaintyLib.studies.units import Unit, write_result
-from ObserverUncertaintyLib.training.loop import train
+from ObserverUncertaintyLib.training.train import train
 
 MAPS_FILE = "maps.npz"
 MODEL_FOLDER = "model"

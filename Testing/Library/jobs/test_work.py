@@ -32,7 +32,7 @@ from ObserverUncertaintyLib.model.settings import DropoutMasks, TrainingSettings
 from ObserverUncertaintyLib.network.stored import load_model
 from ObserverUncertaintyLib.prediction.inference import predict
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
-from ObserverUncertaintyLib.training.loop import train
+from ObserverUncertaintyLib.training.train import train
 
 MAPS = ["probability", "segmentation", "predictive_entropy", "expected_entropy", "mutual_information"]
 

@@ -17,7 +17,7 @@ from ObserverUncertaintyLib.model.description import ModelDescription, ModelErro
 from ObserverUncertaintyLib.model.preprocessing import SliceAxis
 from ObserverUncertaintyLib.model.settings import DropoutKind, FeatureNorm, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.network.stored import load_model
-from ObserverUncertaintyLib.training.loop import train
+from ObserverUncertaintyLib.training.train import train
 
 
 @pytest.fixture(scope="module")

@@ -19,13 +19,13 @@ from ObserverUncertaintyLib.images.orientation import Reorientation
 from ObserverUncertaintyLib.jobs import Progress
 from ObserverUncertaintyLib.model.description import ModelDescription
 from ObserverUncertaintyLib.model.preprocessing import Crop
-from ObserverUncertaintyLib.model.settings import Economy, Precision, PredictionSettings, TrainingSettings
+from ObserverUncertaintyLib.model.settings import Precision, PredictionSettings, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.network.stored import load_model
 from ObserverUncertaintyLib.prediction.folder import predict_cases
 from ObserverUncertaintyLib.prediction.inference import predict
 from ObserverUncertaintyLib.prediction.sampling import reference_samples
 from ObserverUncertaintyLib.scores.entropy import binary_entropy
-from ObserverUncertaintyLib.training.loop import train
+from ObserverUncertaintyLib.training.train import train
 
 Model = tuple[nn.Module, ModelDescription]
 FLOAT32 = Precision.FLOAT32
@@ -34,7 +34,9 @@ FLOAT32 = Precision.FLOAT32
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
     folder = tmp_path_factory.mktemp("models") / "model"
-    settings = TrainingSettings(epochs=8, depth=2, filters=8, batch_size=2, learning_rate=5e-3, crop=Crop.NONE)
+    settings = TrainingSettings(
+        epochs=8, network=UNetSettings(depth=2, filters=8), batch_size=2, learning_rate=5e-3, crop=Crop.NONE
+    )
     train(discs(4, slices=4), folder, settings, device="cpu")
     return load_model(folder)
 
@@ -60,8 +62,6 @@ def test_the_samples_that_are_told_of_are_those_of_the_mean(model: Model, spacin
     prediction = predict(network, description, case, samples=3, on_sample=told.append)
     assert [sample.shape for sample in told] == [case.grid.shape] * 3
     assert np.mean(told, axis=0) == pytest.approx(prediction.probability, abs=1e-6)
-    with pytest.raises(ValueError, match="economy"):
-        predict(network, description, case, economy=Economy(likely_only=True), on_sample=told.append)
 
 
 def test_predictive_entropy_is_the_sum_of_its_parts(model: Model) -> None:
@@ -124,7 +124,7 @@ def test_another_spacing_is_resampled_and_said(model: Model) -> None:
 
 def test_outside_the_crop_nothing_is_predicted(tmp_path: Path) -> None:
     cases = [replace(case, images=np.where(case.raters[-1], case.images, 0)) for case in discs(2, slices=4, size=56)]
-    train(cases, tmp_path / "model", TrainingSettings(epochs=1, depth=1, filters=4))
+    train(cases, tmp_path / "model", TrainingSettings(epochs=1, network=UNetSettings(depth=1, filters=4)))
     network, description = load_model(tmp_path / "model")
     prediction = predict(network, description, cases[0], samples=2)
     outside = np.ones(cases[0].grid.shape, bool)
@@ -138,7 +138,7 @@ def test_outside_the_crop_nothing_is_predicted(tmp_path: Path) -> None:
 
 def test_a_folder_says_where_the_network_did_not_look(tmp_path: Path) -> None:
     cases = [replace(case, images=np.where(case.raters[-1], case.images, 0)) for case in discs(2, slices=4, size=56)]
-    train(cases, tmp_path / "model", TrainingSettings(epochs=1, depth=1, filters=4))
+    train(cases, tmp_path / "model", TrainingSettings(epochs=1, network=UNetSettings(depth=1, filters=4)))
     names = {case.name: case for case in cases}
     predict_cases(tmp_path / "model", list(names), names.__getitem__, tmp_path / "out", PredictionSettings(samples=2))
     for name, case in names.items():
@@ -152,7 +152,11 @@ def test_a_folder_says_where_the_network_did_not_look(tmp_path: Path) -> None:
 def test_a_case_whose_grid_a_prediction_cannot_be_written_on_is_refused_at_once(tmp_path: Path) -> None:
     case = disc_case(9, slices=4)
     sheared = replace(case, grid=replace(case.grid, direction=(1, 0.2, 0, 0, 0.98, 0, 0, 0, 1)))
-    train([case, disc_case(8, slices=4)], tmp_path / "model", TrainingSettings(epochs=1, depth=1, filters=4))
+    train(
+        [case, disc_case(8, slices=4)],
+        tmp_path / "model",
+        TrainingSettings(epochs=1, network=UNetSettings(depth=1, filters=4)),
+    )
     with pytest.raises(InputError, match="sheared"):
         predict_cases(tmp_path / "model", ["case10"], lambda _: sheared, tmp_path / "out")
     assert not list((tmp_path / "out").rglob("*.nii.gz"))

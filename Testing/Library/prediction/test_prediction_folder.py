@@ -21,9 +21,9 @@ from ObserverUncertaintyLib.cohort.loading import load_case
 from ObserverUncertaintyLib.evaluation.scoring import evaluate
 from ObserverUncertaintyLib.evaluation.tables import write_scores
 from ObserverUncertaintyLib.formats import read_image, write_image
-from ObserverUncertaintyLib.model.settings import PredictionSettings, TrainingSettings
+from ObserverUncertaintyLib.model.settings import PredictionSettings, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.prediction.folder import predict_cases
-from ObserverUncertaintyLib.training.loop import train
+from ObserverUncertaintyLib.training.train import train
 
 SETTINGS = PredictionSettings(samples=2)
 NAMES = ["case01", "case02"]
@@ -50,7 +50,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Two models of one architecture."""
     folder = tmp_path_factory.mktemp("models")
     for seed in (0, 1):
-        settings = TrainingSettings(epochs=1, depth=1, filters=4, seed=seed)
+        settings = TrainingSettings(epochs=1, network=UNetSettings(depth=1, filters=4), seed=seed)
         train([disc_case(7), disc_case(8)], folder / f"model{seed}", settings)
     return folder / "model0", folder / "model1"
 
@@ -197,6 +197,47 @@ def test_predictions_of_an_earlier_version_are_kept_with_a_warning(models: tuple
     change_report(folder, lambda report: report.update(weights="of another"))
     (warning,) = predict(models[0], folder, resume=True)
     assert warning == "case02 is predicted again: it was predicted by another model"
+
+
+NOTHING_SAVED = {"likely_only": False, "entropy_tolerance": None}
+
+
+@pytest.mark.parametrize(
+    ("economy", "told"),
+    [
+        (NOTHING_SAVED, []),
+        ({"likely_only": True, "entropy_tolerance": None}, ["case02 is predicted again: it was predicted with other"]),
+        ({"likely_only": False, "entropy_tolerance": 0.0}, ["case02 is predicted again: it was predicted with other"]),
+    ],
+)
+def test_of_predictions_that_name_an_economy_only_those_are_kept_that_saved_nothing(
+    models: tuple[Path, Path], folder: Path, economy: dict[str, Any], told: list[str]
+) -> None:
+    note = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    (folder / "settings.json").write_text(json.dumps({**note, "economy": NOTHING_SAVED}), encoding="utf-8")
+    change_report(folder, lambda report: report["made_from"]["settings"].update(economy=economy))
+    before = written(folder)
+    assert [text.removesuffix(" settings") for text in predict(models[0], folder, resume=True)] == told
+    assert (written(folder) == before) is (not told)
+
+
+def test_a_folder_that_was_begun_with_an_economy_is_not_resumed(models: tuple[Path, Path], folder: Path) -> None:
+    note = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    note["economy"] = {"likely_only": True, "entropy_tolerance": None}
+    (folder / "settings.json").write_text(json.dumps(note), encoding="utf-8")
+    with pytest.raises(InputError, match=r"economy\.likely_only: it began with True"):
+        predict(models[0], folder, resume=True)
+
+
+@pytest.mark.parametrize(("likely_only", "groups"), [(False, 1), (True, 2)])
+def test_scores_of_predictions_with_an_economy_are_told_apart_from_those_without(
+    models: tuple[Path, Path], tmp_path: Path, likely_only: bool, groups: int
+) -> None:
+    cohort = Cohort.open(write_discs(tmp_path / "cohort", 2))
+    predict(models[0], tmp_path / "out", cohort.load_images)
+    change_report(tmp_path / "out", lambda report: report.update(economy={**NOTHING_SAVED, "likely_only": likely_only}))
+    found = [f"{groups} settings" in text for text in evaluate(tmp_path / "out", cohort).warnings]
+    assert found == [True] * (groups - 1)
 
 
 def test_a_folder_with_predictions_of_two_models_is_told_and_not_averaged_silently(

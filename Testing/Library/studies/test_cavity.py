@@ -29,7 +29,7 @@ from ObserverUncertaintyLib.studies.cavity.folds import split_into_folds
 from ObserverUncertaintyLib.studies.cavity.settings import CavityStudySettings
 from ObserverUncertaintyLib.studies.cavity.study import run_cavity
 from ObserverUncertaintyLib.studies.units import StudyError
-from ObserverUncertaintyLib.training.loop import train
+from ObserverUncertaintyLib.training.train import train
 
 NONE, MAJORITY = FusionMethod.NONE, FusionMethod.MAJORITY
 TINY = CavityStudySettings(

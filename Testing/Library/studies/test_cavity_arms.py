@@ -32,7 +32,7 @@ from ObserverUncertaintyLib.studies.cavity.arms import (
 from ObserverUncertaintyLib.studies.cavity.study import run_cavity
 from ObserverUncertaintyLib.studies.cavity.work import study_tasks
 from ObserverUncertaintyLib.studies.units import StudyError
-from ObserverUncertaintyLib.training.loop import train
+from ObserverUncertaintyLib.training.train import train
 
 SETTINGS = replace(
     TINY,
@@ -130,8 +130,7 @@ def test_tables_and_report_have_all_arms(study: Path) -> None:
     rows = rows_of(study / "summary.csv")
     assert [row["arm"] for row in rows] == ["none", "majority", "ensemble", "per-rater"]
     text = (study / "report.md").read_text(encoding="utf-8")
-    assert "No fusion against Ensemble of 5" in text
-    assert "No fusion against A model a rater" in text
+    assert "| no fusion minus Ensemble of 5 | no fusion minus A model a rater |" in text
 
 
 def test_a_rater_who_drew_none_of_the_training_cases_has_no_model(cohort: Path, tmp_path: Path) -> None:

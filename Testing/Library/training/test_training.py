@@ -26,9 +26,10 @@ from ObserverUncertaintyLib.model.description import begun_training
 from ObserverUncertaintyLib.model.preprocessing import Crop, Preprocessing
 from ObserverUncertaintyLib.model.settings import Augmentation, Loss, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.raters.fusion import FusionMethod, Tie
-from ObserverUncertaintyLib.training.loop import TrainingError, train
+from ObserverUncertaintyLib.training.loop import TrainingError
 from ObserverUncertaintyLib.training.slices import expectations, prepare_slices
 from ObserverUncertaintyLib.training.step import training_loss
+from ObserverUncertaintyLib.training.train import train
 
 SMALL = TrainingSettings(epochs=3, network=UNetSettings(depth=1, filters=4))
 
