@@ -17,6 +17,7 @@ from ObserverUncertaintyLib.images.grid import same_grid
 from ObserverUncertaintyLib.images.resampling import resample
 from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, RegisterRequest
 from ObserverUncertaintyLib.scores.metrics import dice
+from ObserverUncertaintySlicer.attributes import REGISTERED_TO, REGISTRATION, ROLE, Role
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob, jobFolder, startSceneJob
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.sequenceFiles import exportAsTheyAre
@@ -28,9 +29,6 @@ ALIGNED_WITHIN_MM = 1.0
 Registering sequences that are aligned moves their content by 0.1 to 0.2 mm in the sample case (voxels of 1.5 x 1.5 x 3
 mm), and by 0.2 to 0.8 mm in two real exams that others aligned (voxels of 1 mm): less than that tells nothing.
 """
-
-_ATTRIBUTE = "ObserverUncertainty.Alignment"
-_ALIGNED_TO = "ObserverUncertainty.AlignedTo"
 
 
 @dataclass(frozen=True)
@@ -86,9 +84,9 @@ def registerSequences(sequences: Mapping[str, Any], reference: str | None = None
                 title = original.GetName() if present else sequence
                 beside = original if present else None
                 node = importVolume(artifacts[sequence], _("{name} aligned").format(name=title), beside)
-                node.SetAttribute("ObserverUncertainty.Role", "AlignedSequence")
-            node.SetAttribute(_ATTRIBUTE, json.dumps({**found[sequence], "moved": node is not original}))
-            node.SetNodeReferenceID(_ALIGNED_TO, originals[reference].GetID())
+                ROLE.set(node, Role.ALIGNED_SEQUENCE)
+            REGISTRATION.set(node, {**found[sequence], "moved": node is not original})
+            REGISTERED_TO.set(node, originals[reference])
             result[sequence] = node
         return result
 
@@ -100,10 +98,9 @@ def registerSequences(sequences: Mapping[str, Any], reference: str | None = None
 
 def alignmentOf(node, reference) -> Alignment | None:
     """What the last registration found for a volume; None if there was none, or none to this reference."""
-    text = node.GetAttribute(_ATTRIBUTE)
-    if not text or node.GetNodeReference(_ALIGNED_TO) is not reference:
+    found = REGISTRATION.of(node)
+    if not found or REGISTERED_TO.of(node) is not reference:
         return None
-    found = json.loads(text)
     return Alignment(found["rotation_degrees"], found["translation_mm"], found["largest_shift_mm"], found["moved"])
 
 

@@ -13,10 +13,10 @@ import vtk
 from vtk.util import numpy_support
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintySlicer.attributes import ROLE, Role
 from ObserverUncertaintySlicer.host import tr as _
 
 _COLORS = ((0.0, 0.447, 0.698), (0.835, 0.369, 0.0), (0.0, 0.62, 0.451), (0.8, 0.475, 0.655), (0.337, 0.706, 0.914))
-_ROLE = "ObserverUncertainty.Role"
 
 
 def lossPlot(
@@ -43,7 +43,7 @@ def lossPlot(
         if known.any():
             series.append((name, np.flatnonzero(known) + 1, values[known], None))
         highest = max(highest, *values[known], 0.0)
-    chart = _chart(output, "LossPlot", _("Loss"), _("Loss of the training"), _("Epoch"), _("Loss"))
+    chart = _chart(output, Role.LOSS_PLOT, _("Loss"), _("Loss of the training"), _("Epoch"), _("Loss"))
     # A plot view fits its axes to a chart once, when it comes to show it, and not when the curve grows.
     _setRanges(chart, (0.0, len(losses) + 1.0), (0.0, 1.1 * highest or 1.0))
     _plot(chart, series, slicer.vtkMRMLPlotSeriesNode.PlotTypeScatter, withLines=True)
@@ -81,7 +81,7 @@ def wmeDiceChart(
     title = _("WME against Dice")
     if undefined:
         title += " " + _("({count} undefined)").format(count=undefined)
-    chart = _chart(output, "WmeDiceChart", _("WME and Dice"), title, _("Dice"), _("WME"))
+    chart = _chart(output, Role.WME_DICE_CHART, _("WME and Dice"), title, _("Dice"), _("WME"))
     _setRanges(chart, (0.0, 1.0), (0.0, 1.0))
     _plot(chart, series, slicer.vtkMRMLPlotSeriesNode.PlotTypeScatter, withLines=False)
     return chart
@@ -92,12 +92,12 @@ def showPlotLayout(chart: slicer.vtkMRMLPlotChartNode) -> None:
     slicer.modules.plots.logic().ShowChartInLayout(chart)
 
 
-def _chart(output, role: str, name: str, title: str, xTitle: str, yTitle: str):
+def _chart(output, role: Role, name: str, title: str, xTitle: str, yTitle: str):
     chart = output
     if chart is None:
         chart = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLPlotChartNode", name)
-        chart.SetAttribute(_ROLE, role)
-    elif chart.GetAttribute(_ROLE) != role:
+        ROLE.set(chart, role)
+    elif ROLE.of(chart) != role:
         raise InputError(f"{chart.GetName()}: this chart shows something else; expected one of {name}. Make a new one.")
     chart.SetTitle(title)
     chart.SetXAxisTitle(xTitle)

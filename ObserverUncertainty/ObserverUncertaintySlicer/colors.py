@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import slicer
 
+from ObserverUncertaintySlicer.attributes import THRESHOLD
 from ObserverUncertaintySlicer.host import tr as _
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ _ENTROPY_STEPS = (
 # Blue for "only the experts", orange for "only the model": told apart with every common colour blindness. Both arms
 # have the same lightness at the same distance from 0.
 _DIFFERENCE_STEPS = "#8fd3ff #55b4f5 #2b8fd6 #1f69a8 #1d4775 #36363c #753a16 #a65214 #d0701f #ef9433 #ffbb66"
-
-_THRESHOLD_ATTRIBUTE = "ObserverUncertainty.Threshold"
 
 
 def entropyColors():
@@ -60,10 +59,10 @@ def differenceColors(threshold: float | None = None):
         table = _newTable(
             "ObserverUncertaintyDifferenceColors", _("Entropy difference (-1 to 1 bits)"), _DIFFERENCE_STEPS
         )
-    if threshold is not None and table.GetAttribute(_THRESHOLD_ATTRIBUTE) != repr(threshold):
+    if threshold is not None and THRESHOLD.of(table) != threshold:
         values = np.linspace(-1.0, 1.0, NUMBER_OF_COLORS)
         _setOpaque(table, np.abs(values) >= threshold)
-        table.SetAttribute(_THRESHOLD_ATTRIBUTE, repr(threshold))
+        THRESHOLD.set(table, threshold)
     return table
 
 

@@ -15,8 +15,10 @@ import slicer
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.scores.metrics import dice
+from ObserverUncertaintySlicer import attributes
+from ObserverUncertaintySlicer.attributes import Role
 from ObserverUncertaintySlicer.host import tr as _
-from ObserverUncertaintySlicer.outlines import WORKING_COPY_ROLE, showAsOutline
+from ObserverUncertaintySlicer.outlines import showAsOutline
 from ObserverUncertaintySlicer.raters import Rater, asRaters, raterMask, raterNames, ratersOfNode
 from ObserverUncertaintySlicer.segments import addSegmentation, keptGrid, segmentVoxels, setReferenceGrid
 from ObserverUncertaintySlicer.volumes import gridOfVolume, requireInScene
@@ -26,14 +28,10 @@ if TYPE_CHECKING:
 
     from ObserverUncertaintyLib.images.grid import Grid
 
-PREFIX = "ObserverUncertainty."
 WORKING_COLOR = (1.0, 0.55, 0.0)
 WORKING_OUTLINE = 3
 """Width of a working copy's outline in pixels: more than the raters', which lie under it."""
-_START = PREFIX + "Start"
-_SEGMENT = PREFIX + "Segment"
-_START_VOLUME = PREFIX + "StartVolumeMl"
-_KEPT = ("Model", "Fusion", "Samples", "TrainedOnSimulation")
+_MAKING = (attributes.MODEL, attributes.FUSION, attributes.SAMPLES, attributes.TRAINED_ON_SIMULATION)
 """What a model's segmentation says about its making; working copies and corrections of it say so too."""
 
 
@@ -100,29 +98,24 @@ def startCorrection(source, backgroundVolume, entropyVolume=None, name: str | No
     start = addSegmentation(mask, grid, _("{name} at the start").format(name=unique), rater.name, WORKING_COLOR)
     start.SetHideFromEditors(True)
     start.GetDisplayNode().SetVisibility(False)
-    node.SetNodeReferenceID(_START, start.GetID())
-    if entropyVolume is not None:
-        node.SetNodeReferenceID(PREFIX + "Entropy", entropyVolume.GetID())
+    attributes.START.set(node, start)
+    attributes.ENTROPY.set(node, entropyVolume)
     segmentID = node.GetSegmentation().GetNthSegmentID(0)
-    volume = _volumeText(_volumeMl(mask, grid))
-    _remember(
-        node, Role=WORKING_COPY_ROLE, Source=origin, Started=_now(), Note=note, Segment=segmentID, StartVolumeMl=volume
-    )
-    for attribute in _KEPT:
-        _remember(node, **{attribute: rater.node.GetAttribute(PREFIX + attribute)})
+    attributes.ROLE.set(node, Role.WORKING_COPY)
+    attributes.SOURCE.set(node, origin)
+    attributes.STARTED.set(node, _now().isoformat(timespec="seconds"))
+    attributes.NOTE.set(node, note)
+    attributes.SEGMENT.set(node, segmentID)
+    attributes.START_VOLUME_ML.set(node, _volumeMl(mask, grid))
+    _keepMaking(node, rater.node)
     return WorkingCopy(node, segmentID, start, note or "")
 
 
 def workingCopyOf(node) -> WorkingCopy | None:
     """The working copy that a segmentation node is, such as after a scene was loaded; None if it is none."""
-    if node.GetAttribute(PREFIX + "Role") != WORKING_COPY_ROLE:
+    if attributes.ROLE.of(node) != Role.WORKING_COPY:
         return None
-    return WorkingCopy(
-        node,
-        node.GetAttribute(_SEGMENT) or "",
-        node.GetNodeReference(_START),
-        node.GetAttribute(PREFIX + "Note") or "",
-    )
+    return WorkingCopy(node, attributes.SEGMENT.of(node, ""), attributes.START.of(node), attributes.NOTE.of(node, ""))
 
 
 def correctionState(workingCopy: WorkingCopy) -> CorrectionState:
@@ -130,7 +123,7 @@ def correctionState(workingCopy: WorkingCopy) -> CorrectionState:
     grid, now, _note = _contents(workingCopy)
     start = _maskOf(workingCopy.startNode, grid)
     if start is None:
-        startVolume = float(workingCopy.node.GetAttribute(_START_VOLUME) or math.nan)
+        startVolume = attributes.START_VOLUME_ML.of(workingCopy.node, math.nan)
         return CorrectionState(_volumeMl(now, grid), startVolume, math.nan, math.nan)
     return CorrectionState(
         volumeMl=_volumeMl(now, grid),
@@ -162,12 +155,12 @@ def saveAsCorrected(workingCopy: WorkingCopy, author: str, comment: str = ""):
     author = author.strip()
     if not author:
         raise InputError(_("The author is missing: a correction says who made it. Give a name."))
-    node, now = workingCopy.node, datetime.datetime.now().astimezone()
+    node, now = workingCopy.node, _now()
     grid, mask, note = _contents(workingCopy)
     _requireNothingElseDrawn(workingCopy, grid)
     state = correctionState(workingCopy)
     contour = _contour(workingCopy)
-    source = node.GetAttribute(PREFIX + "Source") or node.GetName()
+    source = attributes.SOURCE.of(node, node.GetName())
     name = _("{source} corrected by {author} {time}").format(
         source=source, author=author, time=now.strftime("%Y-%m-%d %H:%M")
     )
@@ -181,21 +174,17 @@ def saveAsCorrected(workingCopy: WorkingCopy, author: str, comment: str = ""):
     )
     saved.GetDisplayNode().SetVisibility(False)
     setReferenceGrid(saved, grid, node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()))
-    _remember(
-        saved,
-        Role="Correction",
-        Author=author,
-        Corrected=now.isoformat(timespec="seconds"),
-        Source=source,
-        Started=node.GetAttribute(PREFIX + "Started"),
-        Comment=comment.strip(),
-        Note=note,
-        VolumeMl=_volumeText(state.volumeMl),
-        StartVolumeMl=_volumeText(state.startVolumeMl),
-        Notice=_("Research use only. Not a medical device."),
-    )
-    for attribute in _KEPT:
-        _remember(saved, **{attribute: node.GetAttribute(PREFIX + attribute)})
+    attributes.ROLE.set(saved, Role.CORRECTION)
+    attributes.AUTHOR.set(saved, author)
+    attributes.CORRECTED.set(saved, now.isoformat(timespec="seconds"))
+    attributes.SOURCE.set(saved, source)
+    attributes.STARTED.set(saved, attributes.STARTED.of(node))
+    attributes.COMMENT.set(saved, comment.strip() or None)
+    attributes.NOTE.set(saved, note)
+    attributes.VOLUME_ML.set(saved, state.volumeMl)
+    attributes.START_VOLUME_ML.set(saved, state.startVolumeMl)
+    attributes.NOTICE.set(saved, _("Research use only. Not a medical device."))
+    _keepMaking(saved, node)
     return saved
 
 
@@ -235,7 +224,7 @@ def _contour(workingCopy: WorkingCopy) -> Rater:
     """The segment that is being corrected."""
     node = workingCopy.node
     requireInScene(node, _("the working copy"))
-    if node.GetAttribute(PREFIX + "Role") != WORKING_COPY_ROLE:
+    if attributes.ROLE.of(node) != Role.WORKING_COPY:
         raise InputError(
             _("{node} is no working copy, so it is not edited; expected one made by starting a correction.").format(
                 node=node.GetName()
@@ -286,15 +275,10 @@ def _volumeMl(mask: NDArray[np.bool_], grid: Grid) -> float:
     return float(np.count_nonzero(mask) * grid.voxel_volume_ml)
 
 
-def _volumeText(volumeMl: float) -> str:
-    return f"{volumeMl:.4f}"
+def _keepMaking(node, source) -> None:
+    for attribute in _MAKING:
+        attribute.set(node, attribute.of(source))
 
 
-def _remember(node, **attributes: str | None) -> None:
-    for name, value in attributes.items():
-        if value:
-            node.SetAttribute(PREFIX + name, value)
-
-
-def _now() -> str:
-    return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+def _now() -> datetime.datetime:
+    return datetime.datetime.now().astimezone()

@@ -13,6 +13,7 @@ from ObserverUncertaintyLib.base.output_files import written_atomically
 from ObserverUncertaintyLib.formats import write_mask
 from ObserverUncertaintyLib.formats.errors import UnwritableFileError
 from ObserverUncertaintyLib.formats.writing import NOTE
+from ObserverUncertaintySlicer.attributes import NOTICE, recorded
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.raters import Rater, raterMask, ratersOfNode
 from ObserverUncertaintySlicer.segments import keptGrid, setReferenceGrid, setSegment
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from ObserverUncertaintyLib.images.grid import Grid
 
 EXTENSIONS = (".seg.nrrd", ".nrrd", ".nii.gz")
-_PREFIX = "ObserverUncertainty."
 
 
 def exportCorrected(node, path: str | Path, overwrite: bool = False) -> Path:
@@ -61,7 +61,7 @@ def exportCorrected(node, path: str | Path, overwrite: bool = False) -> Path:
             raise InputError(_("{file} exists already. Give another name, or allow overwriting.").format(file=file))
     contour, grid = _onlyContour(node)
     mask, note = raterMask(contour, grid)
-    content = {"name": node.GetName(), "segment": contour.name, "notice": NOTE, **_attributes(node)}
+    content = {"name": node.GetName(), "segment": contour.name, "notice": NOTE, **recorded(node)}
     if note is not None:
         content["exportNote"] = note
     try:
@@ -99,7 +99,7 @@ def _writeSegmentation(contour: Rater, mask: NDArray[np.bool_], grid: Grid, path
     segment = contour.node.GetSegmentation().GetSegment(contour.segmentID)
     copy = slicer.vtkMRMLSegmentationNode()
     copy.GetSegmentation().AddEmptySegment(contour.segmentID, segment.GetName(), segment.GetColor())
-    copy.GetSegmentation().GetSegment(contour.segmentID).SetTag(_PREFIX + "Notice", NOTE)
+    copy.GetSegmentation().GetSegment(contour.segmentID).SetTag(NOTICE.name, NOTE)
     setReferenceGrid(copy, grid)
     setSegment(copy, contour.segmentID, mask, grid)
     storage = slicer.vtkMRMLSegmentationStorageNode()
@@ -108,12 +108,3 @@ def _writeSegmentation(contour: Rater, mask: NDArray[np.bool_], grid: Grid, path
         storage.SetFileName(str(temporary))
         if not storage.WriteData(copy) or not temporary.is_file():
             raise OSError(_("Slicer could not write the segmentation"))
-
-
-def _attributes(node) -> dict[str, str]:
-    """The module's attributes of a node, without their prefix."""
-    return {
-        name.removeprefix(_PREFIX): node.GetAttribute(name)
-        for name in node.GetAttributeNames()
-        if name.startswith(_PREFIX)
-    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,12 +14,13 @@ from ObserverUncertaintyLib.images.grid import require_same_grid
 from ObserverUncertaintyLib.raters import fusion
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintyLib.scores import entropy
+from ObserverUncertaintySlicer import attributes
+from ObserverUncertaintySlicer.attributes import Role, keepTexts
 from ObserverUncertaintySlicer.hierarchy import placeBeside
 from ObserverUncertaintySlicer.host import tr as _
-from ObserverUncertaintySlicer.outlines import ROLE_ATTRIBUTE, showAsOutline
+from ObserverUncertaintySlicer.outlines import showAsOutline
 from ObserverUncertaintySlicer.raters import Rater, RaterMasks, asRaters, commonGrid, raterMasks
 from ObserverUncertaintySlicer.segments import addSegment, setReferenceGrid, setSegment
-from ObserverUncertaintySlicer.texts import keepTexts
 from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume, gridOfVolume, requireInScene, updateVolume
 
 if TYPE_CHECKING:
@@ -28,15 +28,9 @@ if TYPE_CHECKING:
 
     from ObserverUncertaintyLib.images.grid import Grid
 
-FUSION_ATTRIBUTE = "ObserverUncertainty.Fusion"
-STAPLE_ATTRIBUTE = "ObserverUncertainty.StaplePerformance"
-MEAN_REFERENCE = "RaterMean"
-"""Node reference from the fused segmentation to the volume with the raters' mean."""
-
 FUSED_COLOR = (0.95, 0.95, 0.95)
 """White: no rater has it, so that the fused contour is told from all of them."""
 
-_SEGMENT_REFERENCE = "ObserverUncertainty.FusedSegment"
 _ROUNDING = 1e-5
 
 
@@ -96,8 +90,8 @@ def fuseRaters(
         node.SetAndObserveTransformNodeID(None)
         setReferenceGrid(node, masks.grid, referenceVolume)
         setSegment(node, _fusedSegment(node, _title(method)), _full(fused, box, masks), masks.grid)
-        node.SetAttribute(FUSION_ATTRIBUTE, method.value)
-        node.SetAttribute(STAPLE_ATTRIBUTE, json.dumps(performance) if performance else None)
+        attributes.FUSION.set(node, method)
+        attributes.STAPLE_PERFORMANCE.set(node, performance)
         _describe(node, masks)
     finally:
         node.EndModify(wasModifying)
@@ -114,18 +108,15 @@ def staplePerformance(segmentationNode) -> list[tuple[str, float, float]]:
     Raises:
         InputError: the node's attribute was damaged.
     """
-    text = segmentationNode.GetAttribute(STAPLE_ATTRIBUTE)
-    if not text:
-        return []
     try:
         return [
             (str(entry["rater"]), _orNan(entry["sensitivity"]), _orNan(entry["specificity"]))
-            for entry in json.loads(text)
+            for entry in attributes.STAPLE_PERFORMANCE.of(segmentationNode, [])
         ]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             _("{node}: its attribute {attribute} cannot be read ({error}). Fuse the raters again.").format(
-                node=segmentationNode.GetName(), attribute=STAPLE_ATTRIBUTE, error=error
+                node=segmentationNode.GetName(), attribute=attributes.STAPLE_PERFORMANCE.name, error=error
             )
         ) from error
 
@@ -150,7 +141,7 @@ def expertEntropy(raters: Sequence[Any], referenceVolume=None, output=None):
     inBox = entropy.expert_entropy(masks.masks[(slice(None), *masks.box)]).astype(np.float32)
     beside = referenceVolume if referenceVolume is not None else raters[0].node
     name = _("{reference} expert entropy").format(reference=beside.GetName())
-    node = _putVolume(_full(inBox, masks.box, masks), masks.grid, name, "ExpertEntropy", beside, output)
+    node = _putVolume(_full(inBox, masks.box, masks), masks.grid, name, Role.EXPERT_ENTROPY, beside, output)
     _describe(node, masks)
     return node
 
@@ -173,7 +164,7 @@ def differenceVolume(predictiveEntropy, expertEntropy, output=None):
     grid = requireOneGrid(predictiveEntropy, expertEntropy)
     difference = entropyArray(predictiveEntropy) - entropyArray(expertEntropy)
     name = _("{predictive} minus expert entropy").format(predictive=predictiveEntropy.GetName())
-    return _putVolume(difference, grid, name, "EntropyDifference", predictiveEntropy, output)
+    return _putVolume(difference, grid, name, Role.ENTROPY_DIFFERENCE, predictiveEntropy, output)
 
 
 def requireOneGrid(predictiveEntropy, expertEntropy) -> Grid:
@@ -247,7 +238,7 @@ def _severalRaters(raters: Sequence[Any]) -> list[Rater]:
 
 def _requireFused(node, raters: Sequence[Rater]) -> None:
     requireInScene(node, _("the output"))
-    if node.GetAttribute(ROLE_ATTRIBUTE) != "FusedRaters" or any(rater.node is node for rater in raters):
+    if attributes.ROLE.of(node) != Role.FUSED_RATERS or any(rater.node is node for rater in raters):
         raise InputError(
             _(
                 "{node}: it is no fused segmentation that can be updated, and raters are never overwritten; expected "
@@ -259,18 +250,18 @@ def _requireFused(node, raters: Sequence[Rater]) -> None:
 def _newFusedNode(beside):
     node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
     showAsOutline(node)
-    node.SetAttribute(ROLE_ATTRIBUTE, "FusedRaters")
+    attributes.ROLE.set(node, Role.FUSED_RATERS)
     placeBeside(node, beside)
     return node
 
 
 def _fusedSegment(node, title: str) -> str:
     """The ID of the fused segment, made anew if the user deleted it."""
-    segmentID = node.GetAttribute(_SEGMENT_REFERENCE)
+    segmentID = attributes.FUSED_SEGMENT.of(node)
     segment = node.GetSegmentation().GetSegment(segmentID) if segmentID else None
     if segment is None:
         segmentID = addSegment(node, title, FUSED_COLOR)
-        node.SetAttribute(_SEGMENT_REFERENCE, segmentID)
+        attributes.FUSED_SEGMENT.set(node, segmentID)
     else:
         segment.SetName(title)
     return segmentID
@@ -278,23 +269,23 @@ def _fusedSegment(node, title: str) -> str:
 
 def _updateMean(node, mean: NDArray[np.float32] | None, masks: RaterMasks) -> None:
     """Keep the mean's volume true to the fusion: a mean of other raters must not stay beside it."""
-    volume = node.GetNodeReference(MEAN_REFERENCE)
+    volume = attributes.RATER_MEAN.of(node)
     if mean is None:
         if volume is not None:
             slicer.mrmlScene.RemoveNode(volume)
-        node.SetNodeReferenceID(MEAN_REFERENCE, None)
+        attributes.RATER_MEAN.set(node, None)
         return
     name = _("{fusion}: mean").format(fusion=node.GetName())
-    node.SetNodeReferenceID(MEAN_REFERENCE, _putVolume(mean, masks.grid, name, "RaterMean", node, volume).GetID())
+    attributes.RATER_MEAN.set(node, _putVolume(mean, masks.grid, name, Role.RATER_MEAN, node, volume))
 
 
-def _putVolume(array, grid, name: str, role: str, beside, output):
+def _putVolume(array, grid, name: str, role: Role, beside, output):
     if output is None:
         output = addVolume(array, grid, name, beside)
-        output.SetAttribute(ROLE_ATTRIBUTE, role)
+        attributes.ROLE.set(output, role)
         return output
     requireInScene(output, _("the output"))
-    if output.GetAttribute(ROLE_ATTRIBUTE) != role:
+    if attributes.ROLE.of(output) != role:
         raise InputError(
             _(
                 "{node}: it is no earlier result of this kind ({role}), so it is not overwritten. Choose one, or let "
@@ -313,7 +304,7 @@ def _full(inBox: NDArray[Any], box: tuple[slice, ...], masks: RaterMasks) -> NDA
 
 
 def _describe(node, masks: RaterMasks) -> None:
-    node.SetAttribute("ObserverUncertainty.Raters", json.dumps(masks.names))
+    attributes.RATERS.set(node, masks.names)
     keepTexts(node, masks.notes, masks.warnings)
 
 

@@ -8,9 +8,10 @@ import slicer
 import slicer.util
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintySlicer.attributes import ROLE, Role
 from ObserverUncertaintySlicer.colors import differenceColors, entropyColors
 from ObserverUncertaintySlicer.host import tr as _
-from ObserverUncertaintySlicer.outlines import ROLE_ATTRIBUTE, showRaterOutlines
+from ObserverUncertaintySlicer.outlines import showRaterOutlines
 from ObserverUncertaintySlicer.volumes import voxelsOf
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ __all__ = [
 ]
 
 LEGENDS = {
-    "PredictiveEntropy": _("Predictive\nentropy\n(bits)"),
-    "ExpertEntropy": _("Expert\nentropy\n(bits)"),
-    "EntropyDifference": _("Predictive\n- expert\n(bits)"),
+    Role.PREDICTIVE_ENTROPY: _("Predictive\nentropy\n(bits)"),
+    Role.EXPERT_ENTROPY: _("Expert\nentropy\n(bits)"),
+    Role.ENTROPY_DIFFERENCE: _("Predictive\n- expert\n(bits)"),
 }
 """Titles of the colour legends by the role of a volume, in the order of the comparison's rows."""
 
@@ -127,7 +128,7 @@ def hideLegends() -> None:
     """
     for legend in slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode"):
         volume = legend.GetDisplayableNode()
-        if volume is not None and volume.GetAttribute(ROLE_ATTRIBUTE) in LEGENDS:
+        if volume is not None and ROLE.of(volume) in LEGENDS:
             legend.SetVisibility(False)
 
 

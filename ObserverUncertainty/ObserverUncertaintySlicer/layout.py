@@ -8,6 +8,7 @@ from __future__ import annotations
 import slicer
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintySlicer.attributes import PREVIOUS_LAYOUT
 from ObserverUncertaintySlicer.host import tr as _
 
 ORIENTATIONS = ("Axial", "Sagittal", "Coronal")
@@ -16,7 +17,6 @@ ROWS = ("Predictive", "Expert", "Difference")
 # Any numbers that no other extension is likely to use, by the number of rows.
 _LAYOUTS = {2: 20181, 3: 20182}
 _VIEW_GROUP = 20181
-_PREVIOUS_LAYOUT = "ObserverUncertainty.PreviousLayout"
 _COLORS = {"Axial": "#F34A33", "Sagittal": "#EDD54C", "Coronal": "#6EB04B"}  # Slicer's colours of the orientations
 
 
@@ -63,7 +63,7 @@ def showRows(rows: int):
         raise InputError(_("The scene has no layout node; expected one, as the Slicer application makes."))
     if not shownRows():
         # Kept by the node, since the scene may be saved and opened again while comparing.
-        layoutNode.SetAttribute(_PREVIOUS_LAYOUT, str(layoutNode.GetViewArrangement()))
+        PREVIOUS_LAYOUT.set(layoutNode, layoutNode.GetViewArrangement())
     layoutNode.SetViewArrangement(_LAYOUTS[rows])
     tags = [viewTag(row, orientation) for row in ROWS[:rows] for orientation in ORIENTATIONS]
     if not all(slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLSliceNode") for tag in tags):
@@ -74,7 +74,7 @@ def showRows(rows: int):
 def previousLayout() -> int:
     """The number of the layout that was shown before the comparison."""
     layoutNode = _layoutNode()
-    return int(layoutNode.GetAttribute(_PREVIOUS_LAYOUT) or layoutNode.SlicerLayoutFourUpView)
+    return PREVIOUS_LAYOUT.of(layoutNode, layoutNode.SlicerLayoutFourUpView)
 
 
 def leaveRows() -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import slicer
 import vtk
 
+from ObserverUncertaintySlicer.attributes import EARLIER_VIEWS, OUTLINES, ROLE, Role
 from ObserverUncertaintySlicer.raters import asRaters, raterNames
 
 if TYPE_CHECKING:
@@ -19,12 +20,6 @@ if TYPE_CHECKING:
 
 OUTLINE_THICKNESS = 2
 """Width of a rater's outline in pixels."""
-
-ROLE_ATTRIBUTE = "ObserverUncertainty.Role"
-WORKING_COPY_ROLE = "WorkingCopy"
-_OUTLINES = "RaterOutlines"
-_COPY_REFERENCE = "ObserverUncertainty.Outlines"
-_EARLIER_VIEWS = "ObserverUncertainty.EarlierViews"
 
 # In the application it always exists; an empty list of views would mean all of them.
 _VIEW_FOR_NOWHERE = "vtkMRMLSliceNodeRed"
@@ -79,25 +74,25 @@ def hideSegmentations(viewNodes: Iterable) -> None:
     others = [node.GetID() for node in _nodes("vtkMRMLAbstractViewNode") if node.GetID() not in hidden]
     for display in _nodes("vtkMRMLSegmentationDisplayNode"):
         node = display.GetDisplayableNode()
-        isWorkingCopy = node is not None and node.GetAttribute(ROLE_ATTRIBUTE) == WORKING_COPY_ROLE
-        isOutline = display.GetAttribute(ROLE_ATTRIBUTE) == _OUTLINES
-        if isOutline or isWorkingCopy or display.GetAttribute(_EARLIER_VIEWS) is not None:
+        isWorkingCopy = node is not None and ROLE.of(node) == Role.WORKING_COPY
+        isOutline = ROLE.of(display) == Role.RATER_OUTLINES
+        if isOutline or isWorkingCopy or EARLIER_VIEWS.of(display) is not None:
             continue
         earlier = list(display.GetViewNodeIDs())
         remaining = [viewID for viewID in earlier or others if viewID not in hidden]
         if earlier and remaining == earlier:
             continue
-        display.SetAttribute(_EARLIER_VIEWS, " ".join(earlier))
+        EARLIER_VIEWS.set(display, earlier)
         _setViews(display, remaining or [_VIEW_FOR_NOWHERE])
 
 
 def showSegmentations() -> None:
     """Show segmentations again where they were before `hideSegmentations`, and take the outlines away."""
     for display in _nodes("vtkMRMLSegmentationDisplayNode"):
-        earlier = display.GetAttribute(_EARLIER_VIEWS)
+        earlier = EARLIER_VIEWS.of(display)
         if earlier is not None:
-            _setViews(display, earlier.split())
-            display.RemoveAttribute(_EARLIER_VIEWS)
+            _setViews(display, earlier)
+            EARLIER_VIEWS.set(display, None)
     for display in _outlineDisplays():
         display.SetVisibility(False)
     for copy in _outlinedCopies():
@@ -111,7 +106,7 @@ def hideAllSegmentations(but: Sequence[Any] = ()) -> list[str]:
     Args:
         but: segmentation nodes, and labelmap volumes, whose outlines stay.
     """
-    kept = [*but, *(node.GetNodeReference(_COPY_REFERENCE) for node in but)]
+    kept = [*but, *(OUTLINES.of(node) for node in but)]
     others = [node for node in _nodes("vtkMRMLSegmentationNode") if node not in kept]
     return [node.GetName() for node in others if hideSegmentation(node) and not node.GetHideFromEditors()]
 
@@ -136,7 +131,7 @@ def _showIn(viewIDs: list[str], node, segmentIDs: list[str]):
     display = next((display for display in _outlineDisplays() if display.GetDisplayableNode() is node), None)
     if display is None:
         display = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationDisplayNode", f"{node.GetName()} outlines")
-        display.SetAttribute(ROLE_ATTRIBUTE, _OUTLINES)
+        ROLE.set(display, Role.RATER_OUTLINES)
         display.SetVisibility3D(False)
         _setViews(display, viewIDs)
         node.AddAndObserveDisplayNodeID(display.GetID())
@@ -167,14 +162,14 @@ def _outline(display, segmentIDs: Sequence[str], thickness: int = OUTLINE_THICKN
 
 def _outlinedCopy(rater, name: str):
     """A segmentation with the labelmap as its one segment, in world coordinates; its segment ID is the rater's name."""
-    copy = rater.node.GetNodeReference(_COPY_REFERENCE)
+    copy = OUTLINES.of(rater.node)
     if copy is None:
         copy = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", f"{name} outline")
-        copy.SetAttribute(ROLE_ATTRIBUTE, _OUTLINES)
+        ROLE.set(copy, Role.RATER_OUTLINES)
         copy.SetHideFromEditors(True)
         copy.CreateDefaultDisplayNodes()
         copy.GetDisplayNode().SetVisibility(False)
-        rater.node.SetNodeReferenceID(_COPY_REFERENCE, copy.GetID())
+        OUTLINES.set(rater.node, copy)
     segment = slicer.vtkSegment()
     segment.SetName(name)
     segment.SetColor(*rater.color)
@@ -188,11 +183,10 @@ def _outlinedCopy(rater, name: str):
 
 def _outlinedCopies() -> list:
     """The copies of labelmaps; those whose labelmap is gone leave the scene."""
-    sources = _nodes("vtkMRMLLabelMapVolumeNode")
-    wanted = {node.GetNodeReferenceID(_COPY_REFERENCE) for node in sources}
-    copies = [node for node in _nodes("vtkMRMLSegmentationNode") if node.GetAttribute(ROLE_ATTRIBUTE) == _OUTLINES]
+    wanted = [OUTLINES.of(node) for node in _nodes("vtkMRMLLabelMapVolumeNode")]
+    copies = [node for node in _nodes("vtkMRMLSegmentationNode") if ROLE.of(node) == Role.RATER_OUTLINES]
     for copy in copies:
-        if copy.GetID() not in wanted:
+        if copy not in wanted:
             _removeCopy(copy)
     return [copy for copy in copies if slicer.mrmlScene.IsNodePresent(copy)]
 
@@ -220,7 +214,7 @@ def _binaryLabelmap(volumeNode):
 
 
 def _outlineDisplays() -> list:
-    return [node for node in _nodes("vtkMRMLSegmentationDisplayNode") if node.GetAttribute(ROLE_ATTRIBUTE) == _OUTLINES]
+    return [node for node in _nodes("vtkMRMLSegmentationDisplayNode") if ROLE.of(node) == Role.RATER_OUTLINES]
 
 
 def _setViews(display, viewIDs: list[str]) -> None:

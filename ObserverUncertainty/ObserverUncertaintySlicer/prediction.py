@@ -13,27 +13,24 @@ from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.formats import read_image
 from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, PredictRequest
 from ObserverUncertaintyLib.model.settings import DEFAULT_SAMPLES, DropoutMasks
+from ObserverUncertaintySlicer import attributes
+from ObserverUncertaintySlicer.attributes import Role, keepTexts
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob, jobFolder, startSceneJob
 from ObserverUncertaintySlicer.display import showAsEntropy, showAsProbability
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.modelCards import ModelCard, readCard
-from ObserverUncertaintySlicer.outlines import ROLE_ATTRIBUTE, showAsOutline
+from ObserverUncertaintySlicer.outlines import showAsOutline
 from ObserverUncertaintySlicer.segments import addSegmentation
 from ObserverUncertaintySlicer.sequenceFiles import exportSequences
-from ObserverUncertaintySlicer.texts import keepTexts
 from ObserverUncertaintySlicer.volumes import importVolume, requireInScene
-
-MODEL_ATTRIBUTE = "ObserverUncertainty.Model"
-SIMULATION_ATTRIBUTE = "ObserverUncertainty.TrainedOnSimulation"
-"""Set on the results of a model that was trained on simulated cases: they may be looked at without its card."""
 
 SEGMENT_COLOR = (0.0, 0.75, 1.0)
 
 _VOLUMES = {
-    "probability": ("probability", "Probability"),
-    "predictiveEntropy": ("predictive_entropy", "PredictiveEntropy"),
-    "expectedEntropy": ("expected_entropy", "ExpectedEntropy"),
-    "mutualInformation": ("mutual_information", "MutualInformation"),
+    "probability": ("probability", Role.PROBABILITY),
+    "predictiveEntropy": ("predictive_entropy", Role.PREDICTIVE_ENTROPY),
+    "expectedEntropy": ("expected_entropy", Role.EXPECTED_ENTROPY),
+    "mutualInformation": ("mutual_information", Role.MUTUAL_INFORMATION),
 }
 """Result keys, the job's artifacts they are read from, and the roles of their nodes."""
 
@@ -142,12 +139,12 @@ def loadPrediction(
         beside,
     )
     showAsOutline(segmentation)
-    _describe(segmentation, "Segmentation", report)
+    _describe(segmentation, Role.SEGMENTATION, report)
     keepTexts(segmentation, [*notes, *report["notes"]], report["warnings"])
     nodes["segmentation"] = segmentation
     if isSimulated:
         for node in nodes.values():
-            node.SetAttribute(SIMULATION_ATTRIBUTE, "true")
+            attributes.TRAINED_ON_SIMULATION.set(node, True)
     return nodes
 
 
@@ -164,10 +161,10 @@ def _chosenSequences(sequences: Mapping[str, Any], card: ModelCard) -> dict[str,
     return {name: node for name, node in sequences.items() if name in card.sequences}
 
 
-def _describe(node, role: str, report: Mapping[str, Any]) -> None:
-    node.SetAttribute(ROLE_ATTRIBUTE, role)
-    node.SetAttribute(MODEL_ATTRIBUTE, report["weights"])
-    node.SetAttribute("ObserverUncertainty.Fusion", report["fusion"])
-    node.SetAttribute("ObserverUncertainty.Samples", str(report["samples"]))
-    node.SetAttribute("ObserverUncertainty.DropoutMasks", report.get("dropout_masks", DropoutMasks.INDEPENDENT))
-    node.SetAttribute("ObserverUncertainty.Notice", report["notice"])
+def _describe(node, role: Role, report: Mapping[str, Any]) -> None:
+    attributes.ROLE.set(node, role)
+    attributes.MODEL.set(node, report["weights"])
+    attributes.FUSION.set(node, report["fusion"])
+    attributes.SAMPLES.set(node, report["samples"])
+    attributes.DROPOUT_MASKS.set(node, report.get("dropout_masks", DropoutMasks.INDEPENDENT))
+    attributes.NOTICE.set(node, report["notice"])

@@ -16,6 +16,7 @@ import slicer
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.scores.metrics import pairwise_dice
+from ObserverUncertaintySlicer.attributes import COLOR
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.placement import Placement, placed
 from ObserverUncertaintySlicer.segments import boundingBox, referenceGrid, segmentVoxels
@@ -40,7 +41,6 @@ RATER_COLORS = (
 White, which would too, is the fused contour's.
 """
 
-_COLOR_ATTRIBUTE = "ObserverUncertainty.Color"
 # Slicer's own name for a segment that nobody named; two names that differ only in their number tell nothing apart.
 _UNNAMED = re.compile(r"segment[ _]?\d*", re.IGNORECASE)
 # Nearer than this, in red, green and blue of 0..1, two outlines are taken for one rater's.
@@ -78,15 +78,14 @@ class Rater:
         """Red, green and blue in 0..1: the segment's colour; a labelmap volume's as `setColor` left it."""
         if self.segmentID:
             return tuple(self._segment.GetColor()) if self._segment is not None else RATER_COLORS[0]
-        kept = self.node.GetAttribute(_COLOR_ATTRIBUTE)
-        return tuple(float(part) for part in kept.split()) if kept else RATER_COLORS[0]
+        return COLOR.of(self.node, RATER_COLORS[0])
 
     def setColor(self, color: tuple[float, float, float]) -> None:
         """Give the rater a colour; how a labelmap volume's own layer is coloured stays as it is."""
         if self.segmentID:
             self._segment.SetColor(*color)
         else:
-            self.node.SetAttribute(_COLOR_ATTRIBUTE, " ".join(f"{part:.4f}" for part in color))
+            COLOR.set(self.node, color)
 
     @property
     def _segment(self):
@@ -211,7 +210,7 @@ def giveOwnColors(raters: Sequence[Rater], present: Sequence[Rater] = ()) -> Non
     """
     taken = [rater.color for rater in present]
     for rater in raters:
-        hasColor = rater.segmentID or rater.node.GetAttribute(_COLOR_ATTRIBUTE)
+        hasColor = rater.segmentID or COLOR.of(rater.node)
         if not hasColor or any(_near(rater.color, other) for other in taken):
             free = [color for color in RATER_COLORS if not any(_near(color, other) for other in taken)]
             rater.setColor(free[0] if free else RATER_COLORS[len(taken) % len(RATER_COLORS)])

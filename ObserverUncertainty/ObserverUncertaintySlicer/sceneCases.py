@@ -14,17 +14,11 @@ import slicer
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.output_files import prepare_output_folder, write_text
 from ObserverUncertaintyLib.formats import write_mask
+from ObserverUncertaintySlicer.attributes import CASE, SEQUENCE, SIMULATED
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.raters import Rater, raterMasks, ratersOfNode
 from ObserverUncertaintySlicer.sequenceFiles import exportSequences
 from ObserverUncertaintySlicer.volumes import gridOfVolume
-
-CASE_ATTRIBUTE = "ObserverUncertainty.Case"
-"""Name of the case that a volume or a rater's node belongs to."""
-SEQUENCE_ATTRIBUTE = "ObserverUncertainty.Sequence"
-"""Name of the sequence that a volume of a case shows."""
-SIMULATED_ATTRIBUTE = "ObserverUncertainty.Simulated"
-"""Set on the nodes of a simulated case, so that models trained on it say so."""
 
 MANIFEST_FILE = "cohort.toml"
 
@@ -72,15 +66,15 @@ def markCase(case: SceneCase) -> None:
     candidates = [case.name, *(f"{case.name} ({number})" for number in range(2, len(taken) + 2))]
     name = next(candidate for candidate in candidates if candidate not in taken)
     for sequence, node in case.sequences.items():
-        node.SetAttribute(SEQUENCE_ATTRIBUTE, sequence)
+        SEQUENCE.set(node, sequence)
     for node in [*case.sequences.values(), *dict.fromkeys(rater.node for rater in case.raters)]:
-        node.SetAttribute(CASE_ATTRIBUTE, name)
-        node.SetAttribute(SIMULATED_ATTRIBUTE, "true" if case.isSimulated else None)
+        CASE.set(node, name)
+        SIMULATED.set(node, case.isSimulated or None)
 
 
 def _markedNames() -> set[str]:
     nodes = slicer.util.getNodesByClass("vtkMRMLDisplayableNode")
-    return {node.GetAttribute(CASE_ATTRIBUTE) for node in nodes} - {None}
+    return {CASE.of(node) for node in nodes} - {None}
 
 
 def sceneCases(present: SceneCase | None = None) -> list[SceneCase]:
@@ -92,13 +86,13 @@ def sceneCases(present: SceneCase | None = None) -> list[SceneCase]:
     """
     marked: dict[str, SceneCase] = {}
     for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode"):
-        name, sequence = node.GetAttribute(CASE_ATTRIBUTE), node.GetAttribute(SEQUENCE_ATTRIBUTE)
+        name, sequence = CASE.of(node), SEQUENCE.of(node)
         if name and sequence:
-            case = marked.setdefault(name, SceneCase(name, {}, [], bool(node.GetAttribute(SIMULATED_ATTRIBUTE))))
+            case = marked.setdefault(name, SceneCase(name, {}, [], SIMULATED.of(node, False)))
             case.sequences[sequence] = node
     for kind in ("vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode"):
         for node in slicer.util.getNodesByClass(kind):
-            case = marked.get(node.GetAttribute(CASE_ATTRIBUTE) or "")
+            case = marked.get(CASE.of(node, ""))
             if case is not None:
                 case.raters.extend(ratersOfNode(node))
     if present is None or not present.sequences:

@@ -16,7 +16,8 @@ from ObserverUncertaintyLib.images.grid import require_same_grid
 from ObserverUncertaintyLib.raters import fusion
 from ObserverUncertaintyLib.scores import metrics
 from ObserverUncertaintyLib.scores.entropy import expert_entropy
-from ObserverUncertaintySlicer.disagreement import ROLE_ATTRIBUTE, entropyArray
+from ObserverUncertaintySlicer.attributes import ROLE, Role
+from ObserverUncertaintySlicer.disagreement import entropyArray
 from ObserverUncertaintySlicer.hierarchy import placeBeside
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.raters import Rater, RaterMasks, asRaters, raterMask, raterMasks, ratersOfNode
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from ObserverUncertaintyLib.images.grid import Grid
 
-_ROLE = "Metrics"
 _ROUNDING = 1e-5
 
 
@@ -63,7 +63,7 @@ def metricsTable(segmentation: Any, predictiveEntropy, raters: Sequence[Any], pr
     """
     if output is not None:
         requireInScene(output, _("the output"))
-        if output.GetAttribute(ROLE_ATTRIBUTE) != _ROLE:
+        if ROLE.of(output) != Role.METRICS:
             raise InputError(
                 _("{node}: it is not an earlier table of scores, so it is not overwritten. Choose another.").format(
                     node=output.GetName()
@@ -78,7 +78,7 @@ def metricsTable(segmentation: Any, predictiveEntropy, raters: Sequence[Any], pr
     wasModifying = node.StartModify()
     try:
         node.SetName(_("{entropy} scores").format(entropy=predictiveEntropy.GetName()))
-        node.SetAttribute(ROLE_ATTRIBUTE, _ROLE)
+        ROLE.set(node, Role.METRICS)
         node.SetUseColumnTitleAsColumnHeader(True)
         node.SetLocked(True)
         node.SetAndObserveTable(_table(scores, [*([note] if note else []), *masks.notes, *masks.warnings]))

@@ -14,6 +14,7 @@ from ObserverUncertaintyLib.cohort.loading import load_raters
 from ObserverUncertaintyLib.images.grid import GridMismatchError, same_grid
 from ObserverUncertaintyLib.raters import fusion
 from ObserverUncertaintyLib.scores import entropy
+from ObserverUncertaintySlicer.attributes import textsOf
 from ObserverUncertaintySlicer.disagreement import (
     differenceVolume,
     expertEntropy,
@@ -22,7 +23,6 @@ from ObserverUncertaintySlicer.disagreement import (
 )
 from ObserverUncertaintySlicer.hierarchy import addFolder, placeUnder
 from ObserverUncertaintySlicer.raters import RATER_COLORS, Rater, raterMask, ratersOfNode
-from ObserverUncertaintySlicer.texts import textsOf
 from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume, gridOfVolume
 
 pytestmark = pytest.mark.usefixtures("scene")

@@ -15,10 +15,10 @@ from ObserverUncertaintyLib.formats import read_image
 from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, JobError, JobState
 from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
 from ObserverUncertaintySlicer import host
+from ObserverUncertaintySlicer.attributes import textsOf
 from ObserverUncertaintySlicer.hierarchy import addFolder, itemOf, placeUnder
 from ObserverUncertaintySlicer.modelCards import shippedModel
 from ObserverUncertaintySlicer.prediction import predictCase
-from ObserverUncertaintySlicer.texts import textsOf
 from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume, exportVolume, gridOfVolume
 
 COARSE = CavitySettings(in_plane_spacing_mm=3.0, slice_thickness_mm=9.0)

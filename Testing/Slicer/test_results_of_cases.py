@@ -10,10 +10,11 @@ from opened_panel import openPanel, simulatedSequences, waitFor
 
 from ObserverUncertaintyLib.jobs import JobState
 from ObserverUncertaintySlicer import host
+from ObserverUncertaintySlicer.attributes import ROLE
 from ObserverUncertaintySlicer.caseFiles import LoadedCase
 from ObserverUncertaintySlicer.hierarchy import addFolder, itemOf, placeUnder
 from ObserverUncertaintySlicer.modelCards import shippedModel
-from ObserverUncertaintySlicer.prediction import ROLE_ATTRIBUTE, predictCase
+from ObserverUncertaintySlicer.prediction import predictCase
 from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume, gridOfVolume
 
 
@@ -41,9 +42,7 @@ def resultsIn(folder):
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
     nodes = [*slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")]
     nodes += slicer.util.getNodesByClass("vtkMRMLSegmentationNode")
-    return sum(
-        bool(node.GetAttribute(ROLE_ATTRIBUTE)) and hierarchy.GetItemParent(itemOf(node)) == folder for node in nodes
-    )
+    return sum(ROLE.of(node) is not None and hierarchy.GetItemParent(itemOf(node)) == folder for node in nodes)
 
 
 def results(panel):

@@ -45,7 +45,7 @@ print(json.dumps({
 """
 
 HEAVY = ("scipy", "SimpleITK", "torch", "matplotlib", "safetensors")
-NEEDED = {"host", "layout", "logic", "sampleData"}
+NEEDED = {"attributes", "host", "layout", "logic", "sampleData"}
 """Of the module's own files."""
 
 

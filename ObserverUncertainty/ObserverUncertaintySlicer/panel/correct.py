@@ -10,6 +10,7 @@ import slicer
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintySlicer import correction
+from ObserverUncertaintySlicer.attributes import Role
 from ObserverUncertaintySlicer.compareViews import presentViews
 from ObserverUncertaintySlicer.correction import WorkingCopy
 from ObserverUncertaintySlicer.display import LEGENDS, showAsEntropy, showLegend
@@ -333,7 +334,7 @@ class CorrectSection(Section):
             return
         showAsEntropy(entropy, self.parameters.threshold)
         showOverImage(entropy, self.parameters.opacity, self.parameters.reference)
-        role = "ExpertEntropy" if entropy is self.parameters.expertEntropy else "PredictiveEntropy"
+        role = Role.EXPERT_ENTROPY if entropy is self.parameters.expertEntropy else Role.PREDICTIVE_ENTROPY
         if presentViews() is None:  # the comparison has legends of its own
             showLegend(entropy, LEGENDS[role], ordinarySliceNodes())
 

@@ -9,6 +9,7 @@ import qt
 
 from ObserverUncertaintyLib.base.errors import ObserverUncertaintyError
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
+from ObserverUncertaintySlicer.attributes import Role, textsOf
 from ObserverUncertaintySlicer.disagreement import staplePerformance
 from ObserverUncertaintySlicer.display import LEGENDS, showAsEntropy, showLegend
 from ObserverUncertaintySlicer.host import tr as _
@@ -18,7 +19,6 @@ from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.panel.tables import fitHeight, setCell, setUpTable
 from ObserverUncertaintySlicer.raters import commonGrid, raterMask, ratersOfNode
 from ObserverUncertaintySlicer.sliceViews import ordinarySliceNodes, showOverImage
-from ObserverUncertaintySlicer.texts import textsOf
 from ObserverUncertaintySlicer.volumes import gridOfVolume, voxelsOf
 
 LIVE_MILLISECONDS = 300
@@ -149,7 +149,7 @@ class DisagreementSection(Section):
             self._computeEntropy()
             showAsEntropy(parameters.expertEntropy, parameters.threshold)
             showOverImage(parameters.expertEntropy, parameters.opacity)
-            showLegend(parameters.expertEntropy, LEGENDS["ExpertEntropy"], ordinarySliceNodes())
+            showLegend(parameters.expertEntropy, LEGENDS[Role.EXPERT_ENTROPY], ordinarySliceNodes())
         self.panel.update()
 
     def letGo(self) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.images.grid import same_grid
+from ObserverUncertaintySlicer.attributes import TRAINED_ON_SIMULATION, textsOf
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
 from ObserverUncertaintySlicer.computingTime import durationText, estimateSeconds
 from ObserverUncertaintySlicer.devices import knownDevices, runsOnProcessor
@@ -19,9 +20,7 @@ from ObserverUncertaintySlicer.panel.deviceChoice import DeviceChoice
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
 from ObserverUncertaintySlicer.panel.resultTexts import asRichText, textParagraphs
 from ObserverUncertaintySlicer.panel.section import Section
-from ObserverUncertaintySlicer.prediction import SIMULATION_ATTRIBUTE
 from ObserverUncertaintySlicer.raters import commonGrid, raterMasks, ratersOfNode, raterStatistics
-from ObserverUncertaintySlicer.texts import textsOf
 from ObserverUncertaintySlicer.volumes import gridOfVolume
 
 RESULTS = ("probability", "segmentation", "predictiveEntropy", "expectedEntropy", "mutualInformation")
@@ -215,7 +214,7 @@ class UncertaintySection(Section):
             paragraphs.append(_("{name}: {volume:.2f} mL").format(name=escape(segmentation.GetName()), volume=volume))
         except InputError as error:  # the user emptied it
             paragraphs.append(escape(str(error)))
-        if segmentation.GetAttribute(SIMULATION_ATTRIBUTE):
+        if TRAINED_ON_SIMULATION.of(segmentation):
             paragraphs.append(_("<b>Simulated data, not for patients.</b> The model was trained on simulated cases."))
         paragraphs += textParagraphs([*warnings, *self._jobWarnings], notes)
         paragraphs.append(_("<i>Research use only, not a medical device.</i>"))
