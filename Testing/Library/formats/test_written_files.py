@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.base.errors import InputError
-from ObserverUncertaintyLib.formats import read_image, read_mask, write_image, write_mask
+from ObserverUncertaintyLib.formats import read_image, read_mask, write_image, write_mask, writing
 from ObserverUncertaintyLib.images.grid import Grid, same_grid
 
 NAMES = ["a.nii.gz", "a.nii", "a.nrrd", "a.mha"]
@@ -61,6 +61,29 @@ def test_a_mask_comes_back_and_is_stored_as_zero_and_one(tmp_path, oblique_grid,
     np.testing.assert_array_equal(mask.array, noise > 0)
 
 
+@pytest.fixture(params=["SimpleITK", "isal"])
+def gzip_writer(request, monkeypatch):
+    """What compresses NIfTI files: SimpleITK, or the library that is quicker and may be absent."""
+    if request.param == "SimpleITK":
+        monkeypatch.setattr(writing, "isal_zlib", None)
+    else:
+        pytest.importorskip("isal")
+
+
+@pytest.mark.usefixtures("gzip_writer")
+def test_compressed_voxels_come_back_through_every_reader(tmp_path):
+    array = np.random.default_rng(1).normal(size=(30, 160, 160)).astype(np.float32).round(1)
+    write_image(tmp_path / "a.nii.gz", array, Grid((160, 160, 30)))
+    content = (tmp_path / "a.nii.gz").read_bytes()
+    assert len(content) < array.nbytes / 2
+    assert gzip.decompress(content).endswith(array.tobytes())
+    np.testing.assert_array_equal(read_image(tmp_path / "a.nii.gz").array, array)
+    np.testing.assert_array_equal(sitk.GetArrayFromImage(sitk.ReadImage(tmp_path / "a.nii.gz")), array)
+    np.testing.assert_array_equal(nib.load(tmp_path / "a.nii.gz").get_fdata(dtype=np.float32).T, array)
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.nii.gz"]
+
+
+@pytest.mark.usefixtures("gzip_writer")
 def test_equal_images_give_equal_files(tmp_path, oblique_grid, noise):
     for name in ("a.nii.gz", "b.nii.gz"):
         write_image(tmp_path / name, noise, oblique_grid)
@@ -141,19 +164,23 @@ def test_the_header_says_that_it_is_for_research(
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("options", ["", "compress=False"])
+@pytest.mark.parametrize("has_isal", [False, True])
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no file's size")
-def test_a_file_that_a_full_disk_cuts_off_is_an_error_and_is_removed(tmp_path, name):
+def test_a_file_that_a_full_disk_cuts_off_is_an_error_and_is_removed(tmp_path, name, options, has_isal):
     program = f"""
 import resource
 from pathlib import Path
 import numpy as np
+from ObserverUncertaintyLib.formats import writing
 from ObserverUncertaintyLib.formats.errors import UnwritableFileError
-from ObserverUncertaintyLib.formats.writing import write_image
-from ObserverUncertaintyLib.geometry import Grid
+from ObserverUncertaintyLib.images.grid import Grid
+if not {has_isal}:
+    writing.isal_zlib = None
 resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 noise = np.random.default_rng(0).normal(size=(20, 64, 64))
 try:
-    write_image(Path({str(tmp_path / name)!r}), noise, Grid((64, 64, 20)))
+    writing.write_image(Path({str(tmp_path / name)!r}), noise, Grid((64, 64, 20)), {options})
 except UnwritableFileError as error:
     print("enough free space" in str(error))
 """
