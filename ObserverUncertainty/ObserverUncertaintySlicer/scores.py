@@ -13,9 +13,7 @@ import vtk
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.images.grid import require_same_grid
-from ObserverUncertaintyLib.raters import fusion
-from ObserverUncertaintyLib.scores import metrics
-from ObserverUncertaintyLib.scores.entropy import expert_entropy
+from ObserverUncertaintyLib.scores.case_scores import case_scores
 from ObserverUncertaintySlicer.attributes import ROLE, Role
 from ObserverUncertaintySlicer.disagreement import entropyArray
 from ObserverUncertaintySlicer.hierarchy import placeBeside
@@ -103,72 +101,54 @@ def caseScores(
         masks: the raters.
         probability: the model's mean probability in 0..1, same shape.
     """
-    box = masks.box
-    inBox = masks.masks[(slice(None), *box)]
-    expert = np.zeros(predictive.shape)
-    expert[box] = expert_entropy(inBox)
-    inside = predictive[box][expert[box] > 0]
-    majority = np.zeros(predictive.shape, bool)
-    majority[box] = fusion.majority(inBox)
     volumeOfVoxel = masks.grid.voxel_volume_ml
-    bits, none = _("bits"), ""
-    scores = [
-        Score(
+    bits, none, ml, onGrid = _("bits"), "", _("mL"), _("On the grid of the predictive entropy")
+    shown = {
+        "wme": (
             _("WME"),
-            metrics.weighted_mean_entropy(expert[box], predictive[box]),
             bits,
             _("Predictive entropy weighted by the experts' entropy: high where the model doubts what experts dispute"),
         ),
-        Score(
+        "wme_as_printed": (
             _("WME as printed"),
-            metrics.weighted_mean_entropy_as_printed(expert, predictive),
             bits,
             _("The same, divided by the number of voxels as in the paper's formula"),
         ),
-        Score(_("ME"), metrics.mean_entropy(predictive), bits, _("Mean predictive entropy over all voxels")),
-        Score(
+        "me": (_("ME"), bits, _("Mean predictive entropy over all voxels")),
+        "entropy_inside_disagreement": (
             _("Entropy inside the disagreement"),
-            float(inside.mean(dtype=np.float64)) if inside.size else math.nan,
             bits,
             _("Mean predictive entropy where the raters disagree"),
         ),
-    ]
-    scores += [
-        Score(_("Dice with {rater}").format(rater=name), metrics.dice(segmented, mask), none, _("Model and this rater"))
-        for name, mask in zip(masks.names, masks.masks, strict=True)
-    ]
-    scores.append(
-        Score(
-            _("Dice with majority"), metrics.dice(segmented, majority), none, _("Model and the raters' majority vote")
-        )
+        **{
+            f"dice_with_{name}": (_("Dice with {rater}").format(rater=name), none, _("Model and this rater"))
+            for name in masks.names
+        },
+        "dice_majority": (_("Dice with majority"), none, _("Model and the raters' majority vote")),
+        "ece": (
+            _("ECE"),
+            none,
+            _("Expected calibration error against the raters' mean, where model or raters are in doubt"),
+        ),
+        "ece_all": (
+            _("ECE of all voxels"),
+            none,
+            _("The same over all voxels, most of which are sure background"),
+        ),
+        "volume_ml": (_("Volume of {name}").format(name=_("model")), ml, onGrid),
+        "volume_ml_majority": (_("Volume of {name}").format(name=_("majority")), ml, onGrid),
+    }
+    values = case_scores(
+        masks.masks, masks.names, segmented, predictive, volumeOfVoxel, probability, wanted=shown.keys()
     )
-    if probability is not None:
-        mean = np.zeros(predictive.shape, np.float32)
-        mean[box] = fusion.mean(inBox)
-        doubtful = (predictive > 0) | (expert > 0)
-        scores += [
-            Score(
-                _("ECE"),
-                metrics.expected_calibration_error(probability[doubtful], mean[doubtful]),
-                none,
-                _("Expected calibration error against the raters' mean, where model or raters are in doubt"),
-            ),
-            Score(
-                _("ECE of all voxels"),
-                metrics.expected_calibration_error(probability, mean),
-                none,
-                _("The same over all voxels, most of which are sure background"),
-            ),
-        ]
-    volumes = [(_("model"), segmented), (_("majority"), majority), *zip(masks.names, masks.masks, strict=True)]
+    scores = [
+        Score(measure, values[name], unit, explanation)
+        for name, (measure, unit, explanation) in shown.items()
+        if name in values
+    ]
     scores += [
-        Score(
-            _("Volume of {name}").format(name=name),
-            int(np.count_nonzero(mask)) * volumeOfVoxel,
-            _("mL"),
-            _("On the grid of the predictive entropy"),
-        )
-        for name, mask in volumes
+        Score(_("Volume of {name}").format(name=name), int(np.count_nonzero(mask)) * volumeOfVoxel, ml, onGrid)
+        for name, mask in zip(masks.names, masks.masks, strict=True)
     ]
     return scores
 

@@ -24,10 +24,9 @@ from ObserverUncertaintyLib.cohort.loading import LoadOptions
 from ObserverUncertaintyLib.formats import read_image, read_mask
 from ObserverUncertaintyLib.formats.marks import MADE_FROM, PROBABILITY_FILE, REPORT_FILE
 from ObserverUncertaintyLib.images.grid import require_same_grid
-from ObserverUncertaintyLib.raters import fusion
-from ObserverUncertaintyLib.raters.votes import Votes
-from ObserverUncertaintyLib.scores import metrics, multi_rater_metrics
-from ObserverUncertaintyLib.scores.entropy import binary_entropy, expert_entropy
+from ObserverUncertaintyLib.model.settings import without_empty_economy
+from ObserverUncertaintyLib.scores.case_scores import case_scores
+from ObserverUncertaintyLib.scores.entropy import binary_entropy
 
 UNSURE_EVERYWHERE = 0.3
 """Mean entropy in bits where all raters agree, from which on a warning says so; trained models stay below 0.1."""
@@ -145,7 +144,7 @@ class _Origin:
         """What a prediction's numbers depend on besides."""
         return "; ".join(
             ", ".join(f"{key} {report[key]}" for key in ("samples", "dropout_masks", "economy") if key in report)
-            for report in self.reports
+            for report in map(without_empty_economy, self.reports)
         )
 
     @property
@@ -216,28 +215,23 @@ def score_case(case: Case, probability: NDArray[np.float32], not_looked_at: NDAr
             and told.
 
     Returns:
-        `case`, the scores (see docs/method.md; NaN where undefined), `raters` (their number) and `warnings`.
+        `case`, the scores (`case_scores`; NaN where undefined), `raters` (their number) and `warnings`.
     """
     if not case.rater_names:
         raise InputError(f"{case.name} has no rater's mask, so its prediction cannot be scored.")
     warnings = list(case.warnings)
-    segmented = probability > 0.5
-    votes = Votes.of(case.raters)
-    fused = fusion.majority(votes)
-    scores: Row = {"case": case.name, **_uncertainty_scores(votes, probability)}
-    scores["dice_majority"] = metrics.dice(segmented, fused)
-    if case.truth is not None:
-        scores["dice_truth"] = metrics.dice(segmented, case.truth)
-    for rater, mask in zip(case.rater_names, case.raters, strict=True):
-        scores[f"dice_with_{rater}"] = metrics.dice(segmented, mask)
-    between = metrics.pairwise_dice(votes)[np.triu_indices(len(case.raters), 1)]
-    scores["dice_between_raters"] = float(np.nanmean(between)) if np.isfinite(between).any() else float("nan")
-    scores["soft_dice"] = multi_rater_metrics.soft_dice(probability, votes)
-    scores["dice_consensus"] = multi_rater_metrics.consensus_dice(segmented, votes)
-    scores["dice_dissensus"] = multi_rater_metrics.dissensus_dice(segmented, votes)
-    scores["volume_crps_ml"] = multi_rater_metrics.volume_crps(probability, votes, case.grid.voxel_volume_ml)
-    scores["volume_ml"] = np.count_nonzero(segmented) * case.grid.voxel_volume_ml
-    scores["volume_ml_majority"] = np.count_nonzero(fused) * case.grid.voxel_volume_ml
+    scores: Row = {
+        "case": case.name,
+        **case_scores(
+            case.raters,
+            case.rater_names,
+            probability > 0.5,
+            binary_entropy(probability),
+            case.grid.voxel_volume_ml,
+            probability,
+            case.truth,
+        ),
+    }
     if not_looked_at is not None:
         marked = case.raters.any(axis=0)
         unseen = np.count_nonzero(marked & not_looked_at) * case.grid.voxel_volume_ml
@@ -261,27 +255,6 @@ def score_case(case: Case, probability: NDArray[np.float32], not_looked_at: NDAr
     return scores
 
 
-def _uncertainty_scores(votes: Votes, probability: NDArray[np.float32]) -> Row:
-    predictive, expert = binary_entropy(probability), expert_entropy(votes)
-    rater_mean = fusion.mean(votes)
-    doubtful = (predictive > 0) | (expert > 0)
-    disagreement = expert > 0
-    return {
-        "wme": metrics.weighted_mean_entropy(expert, predictive),
-        "wme_as_printed": metrics.weighted_mean_entropy_as_printed(expert, predictive),
-        "me": metrics.mean_entropy(predictive),
-        "ece": metrics.expected_calibration_error(probability[doubtful], rater_mean[doubtful]),
-        "ece_all": metrics.expected_calibration_error(probability, rater_mean),
-        "entropy_inside_disagreement": _mean(predictive[disagreement]),
-        "entropy_outside_disagreement": _mean(predictive[~disagreement]),
-        "entropy_correlation": multi_rater_metrics.entropy_correlation(expert, predictive),
-    }
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    return float(values.mean()) if values.size else float("nan")
-
-
 def summarise(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
     """Mean, standard deviation over cases (n - 1; NaN for one case) and n of each score, undefined ones left out."""
     summary = {}
@@ -291,7 +264,7 @@ def summarise(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
         values = np.array([row[key] for row in rows], float)
         defined = values[np.isfinite(values)]
         summary[key] = {
-            "mean": _mean(defined),
+            "mean": float(defined.mean()) if defined.size else float("nan"),
             "std": float(defined.std(ddof=1)) if defined.size > 1 else float("nan"),
             "n": int(defined.size),
         }

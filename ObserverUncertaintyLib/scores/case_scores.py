@@ -1,0 +1,106 @@
+"""Every score of a case by its name: a prediction beside what several raters drew.
+
+The names, in this order, are the columns of the tables; docs/method.md defines the scores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from types import EllipsisType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ObserverUncertaintyLib.raters import fusion
+from ObserverUncertaintyLib.raters.votes import Votes
+from ObserverUncertaintyLib.scores import metrics, multi_rater_metrics
+from ObserverUncertaintyLib.scores.entropy import expert_entropy
+
+ON_REQUEST = frozenset({"ece_inside"})
+"""Scores that only those get who name them."""
+
+
+def case_scores(
+    raters: NDArray[np.bool_],
+    rater_names: Sequence[str],
+    segmented: NDArray[np.bool_],
+    predictive: NDArray[Any],
+    voxel_volume_ml: float,
+    probability: NDArray[Any] | None = None,
+    truth: NDArray[np.bool_] | None = None,
+    wanted: Collection[str] | None = None,
+) -> dict[str, float]:
+    """Score a case.
+
+    Args:
+        raters: bool, shape (rater, k, j, i), 1 to 64 raters.
+        rater_names: theirs.
+        segmented: the model's segmentation, bool, shape (k, j, i).
+        predictive: entropy of the model's mean probability in bits, same shape.
+        voxel_volume_ml: volume of a voxel.
+        probability: the model's mean probability in [0, 1], same shape; None leaves out what needs it.
+        truth: bool, same shape; None leaves out the Dice with it.
+        wanted: names of scores; all but those `ON_REQUEST` if None. Others are not computed.
+
+    Returns:
+        The scores by name; NaN where undefined.
+
+    Raises:
+        InputError: there is no rater, or there are more than 64.
+    """
+    votes = Votes.of(raters)
+    expert, majority = expert_entropy(votes), fusion.majority(votes)
+    disputed = expert > 0
+    table: dict[str, Callable[[], float]] = {
+        "wme": lambda: metrics.weighted_mean_entropy(expert, predictive),
+        "wme_as_printed": lambda: metrics.weighted_mean_entropy_as_printed(expert, predictive),
+        "me": lambda: metrics.mean_entropy(predictive),
+    }
+    if probability is not None:
+        # In the probability's own precision: a coarser one would be a calibration error of its own.
+        rater_mean = votes.on_grid(votes.patterns.mean(axis=1).astype(probability.dtype))
+
+        def calibration_error(where: NDArray[np.bool_] | EllipsisType) -> float:
+            return metrics.expected_calibration_error(probability[where], rater_mean[where])
+
+        table |= {
+            "ece": lambda: calibration_error((predictive > 0) | disputed),
+            "ece_all": lambda: calibration_error(...),
+            "ece_inside": lambda: calibration_error(disputed),
+        }
+    table |= {
+        "entropy_inside_disagreement": lambda: _mean(predictive[disputed]),
+        "entropy_outside_disagreement": lambda: _mean(predictive[~disputed]),
+        "entropy_correlation": lambda: multi_rater_metrics.entropy_correlation(expert, predictive),
+        "dice_majority": lambda: metrics.dice(segmented, majority),
+    }
+    if truth is not None:
+        table["dice_truth"] = lambda: metrics.dice(segmented, truth)
+    for name, mask in zip(rater_names, raters, strict=True):
+        table[f"dice_with_{name}"] = lambda mask=mask: metrics.dice(segmented, mask)  # type: ignore[misc]
+    table["dice_between_raters"] = lambda: _mean_of_defined(
+        metrics.pairwise_dice(votes)[np.triu_indices(len(raters), 1)]
+    )
+    if probability is not None:
+        table["soft_dice"] = lambda: multi_rater_metrics.soft_dice(probability, votes)
+    table |= {
+        "dice_consensus": lambda: multi_rater_metrics.consensus_dice(segmented, votes),
+        "dice_dissensus": lambda: multi_rater_metrics.dissensus_dice(segmented, votes),
+    }
+    if probability is not None:
+        table["volume_crps_ml"] = lambda: multi_rater_metrics.volume_crps(probability, votes, voxel_volume_ml)
+    table |= {
+        "volume_ml": lambda: np.count_nonzero(segmented) * voxel_volume_ml,
+        "volume_ml_majority": lambda: np.count_nonzero(majority) * voxel_volume_ml,
+    }
+    chosen = table.keys() - ON_REQUEST if wanted is None else wanted
+    return {name: score() for name, score in table.items() if name in chosen}
+
+
+def _mean(values: NDArray[Any]) -> float:
+    return float(values.mean(dtype=np.float64)) if values.size else float("nan")
+
+
+def _mean_of_defined(values: NDArray[np.float64]) -> float:
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
