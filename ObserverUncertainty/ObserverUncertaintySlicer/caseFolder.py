@@ -36,6 +36,7 @@ from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.formats import Mask, Volume, read_image, read_masks
 from ObserverUncertaintyLib.formats.marks import NOT_LOOKED_AT, REPORT_FILE, result_kind
 from ObserverUncertaintyLib.formats.references import EXTENSIONS, extension, stem
+from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintySlicer.host import tr as _
 
 SEQUENCE_ORDER = ("T1", "T1c", "T2", "FLAIR")
@@ -45,7 +46,9 @@ _RATER_WORDS = _PERSON_WORDS | {"seg", "segmentation", "mask", "label", "labels"
 # Masks that were made from raters' or that raters are compared with.
 _REFERENCE_WORDS = {
     *("truth", "groundtruth", "gt", "gold", "goldstandard", "reference"),
-    *("consensus", "fused", "fusion", "majority", "staple", "union", "intersection"),
+    *("consensus", "fused", "fusion"),
+    # But none and mean, which are everyday words.
+    *(method.value for method in FusionMethod if method not in (FusionMethod.NONE, FusionMethod.MEAN)),
 }
 # Maps and masks that were computed; that a name speaks of a sequence too only tells of which.
 _COMPUTED_WORDS = {

@@ -45,8 +45,8 @@ def fuseRaters(
 
     Args:
         raters: as `asRaters` takes them.
-        method: "majority", "staple", "union", "intersection", or "mean", whose segment is where the mean exceeds one
-            half, and whose mean itself is a volume that the segmentation refers to as "RaterMean".
+        method: any of `FusionMethod` but "none". Of a soft map, such as "mean", the segment is where it exceeds one
+            half, and the map itself is a volume that the segmentation refers to as "RaterMean".
         referenceVolume: whose grid the result has; the raters' own (`commonGrid`) if None.
         output: a fused segmentation to update in place: node and segment keep their IDs. A new node if None.
         caseName: the case that the result is named after; the reference volume's name if None.
@@ -65,23 +65,23 @@ def fuseRaters(
     masks = raterMasks(raters, commonGrid(raters, referenceVolume))
     box = masks.box
     inBox = masks.masks[(slice(None), *box)]
-    performance, mean = None, None
+    performance = None
     if method is FusionMethod.STAPLE:
         result = fusion.staple(inBox)
-        fused = result.posterior > 0.5
+        fused = result.segmentation
         performance = [
             {"rater": name, "sensitivity": _orNone(p), "specificity": _orNone(q)}
             for name, p, q in zip(masks.names, result.sensitivity, result.specificity, strict=True)
         ]
-    elif method is FusionMethod.MEAN:
-        mean = fusion.mean(inBox)
-        fused = mean > 0.5
     else:
         fused = fusion.fuse(inBox, method)
+    mean, name = None, _(method.title)
+    if fused.dtype != bool:
+        mean, fused, name = fused, fused > 0.5, _("{method} above one half").format(method=name)
 
     beside = referenceVolume if referenceVolume is not None else raters[0].node
     title = _("{case} {method} of {count} raters").format(
-        case=caseName or beside.GetName(), method=_title(method), count=len(raters)
+        case=caseName or beside.GetName(), method=name, count=len(raters)
     )
     node = output if output is not None else _newFusedNode(beside)
     wasModifying = node.StartModify()
@@ -89,7 +89,7 @@ def fuseRaters(
         node.SetName(title)
         node.SetAndObserveTransformNodeID(None)
         setReferenceGrid(node, masks.grid, referenceVolume)
-        setSegment(node, _fusedSegment(node, _title(method)), _full(fused, box, masks), masks.grid)
+        setSegment(node, _fusedSegment(node, name), _full(fused, box, masks), masks.grid)
         attributes.FUSION.set(node, method)
         attributes.STAPLE_PERFORMANCE.set(node, performance)
         _describe(node, masks)
@@ -195,16 +195,6 @@ def entropyArray(volumeNode) -> NDArray[np.float32]:
             ).format(volume=volumeNode.GetName(), low=low, high=high)
         )
     return array
-
-
-def _title(method: FusionMethod) -> str:
-    return {
-        FusionMethod.MAJORITY: _("Majority vote"),
-        FusionMethod.STAPLE: _("STAPLE"),
-        FusionMethod.UNION: _("Union"),
-        FusionMethod.INTERSECTION: _("Intersection"),
-        FusionMethod.MEAN: _("Mean above one half"),
-    }[method]
 
 
 def _fusionMethod(method: FusionMethod | str) -> FusionMethod:

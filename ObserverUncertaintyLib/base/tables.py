@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,19 +52,20 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """The lines of a Markdown table."""
+    table = (header, ["---"] * len(header), *rows)
+    return ["|" + "".join(f" {cell} |" if cell else " |" for cell in cells) for cells in table]
+
+
 def number(value: float, digits: int = 3) -> str:
     """A number for a table; a dash where it is undefined."""
     return "-" if _is_nan(value) else f"{value:.{digits}f}"
 
 
-def signed(value: float) -> str:
-    """A difference for a table or a sentence, always with its sign; a dash where it is undefined."""
-    return "-" if _is_nan(value) else f"{value:+.3f}"
-
-
 def signed_interval(value: float, low: float, high: float) -> str:
-    """A difference with its interval; a dash where it is undefined."""
-    return "-" if _is_nan(value) else f"{signed(value)} [{signed(low)}, {signed(high)}]"
+    """A difference with its interval, always with signs; a dash where it is undefined."""
+    return "-" if _is_nan(value) else f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
 def _is_nan(value: Any) -> bool:

@@ -74,7 +74,7 @@ def comparison_figure(
         )
         bar.set_label("entropy (bits): 0 sure, 1 most unsure")
     names = cases[0].rater_names
-    handles = [Line2D([], [], color=_colour(n), linewidth=2, label=name) for n, name in enumerate(names)]
+    handles = [Line2D([], [], color=colour(n), linewidth=2, label=name) for n, name in enumerate(names)]
     figure.legend(handles=handles, loc="outside lower left", ncols=len(names), frameon=False, fontsize=10)
     figure.suptitle(title, fontsize=13)
     figure.supxlabel(footer, fontsize=8, x=0.99, ha="right")
@@ -128,7 +128,7 @@ class AxialView:
 def _draw_contours(axes: Axes, view: AxialView, case: Case, background: str) -> None:
     view.show_background(axes, case.image(background))
     for number, mask in enumerate(case.raters):
-        outline(axes, view, mask, _colour(number))
+        outline(axes, view, mask, colour(number))
     height = f"{'S' if view.position_mm >= 0 else 'I'} {abs(view.position_mm):.0f} mm"
     label = f"{case.name}, axial, {height}" if case.grid.dimension == 3 else case.name
     axes.set_xlabel(label, fontsize=9)
@@ -154,5 +154,6 @@ def _draw_entropy(axes: Axes, view: AxialView, image: NDArray[Any], entropy: NDA
     )
 
 
-def _colour(number: int) -> str:
+def colour(number: int) -> str:
+    """The colour of a rater, an arm or a curve by its number from 0; they come again after the last one."""
     return RATER_COLOURS[number % len(RATER_COLOURS)]

@@ -5,8 +5,9 @@ Source: Jungo et al. 2018, section 3.2: no fusion, majority vote, STAPLE, inters
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,17 +29,6 @@ __all__ = [
     "staple",
     "union",
 ]
-
-
-class FusionMethod(StrEnum):
-    """How the raters' masks become a training label; `NONE` keeps them apart."""
-
-    NONE = "none"
-    MAJORITY = "majority"
-    STAPLE = "staple"
-    UNION = "union"
-    INTERSECTION = "intersection"
-    MEAN = "mean"
 
 
 class Tie(StrEnum):
@@ -81,6 +71,63 @@ def mean(raters: Raters) -> NDArray[np.float32]:
     return votes.on_grid(votes.patterns.mean(axis=1).astype(np.float32))
 
 
+class FusionMethod(StrEnum):
+    """How the raters' masks become a training label: the table of all methods, in the order in which they are shown.
+
+    A row holds the name that the command line and files give the method, what it is called in tables, figures and the
+    panel, what it does in one sentence, and the function that fuses. A further method is a further row.
+
+    Attributes:
+        title: what it is called.
+        explanation: what it does.
+        function: makes the map of the raters and what a majority makes of a tie; None if the raters are kept apart.
+    """
+
+    _value_: str
+    title: str  # type: ignore[assignment]  # nobody asks for these texts with capitals, which str.title would make
+    explanation: str
+    function: Callable[[Raters, Tie], NDArray[Any]] | None
+
+    NONE = (
+        "none",
+        "No fusion",
+        "The raters are kept apart; a training with this choice draws one of them at random for each example.",
+        None,
+    )
+    MAJORITY = (
+        "majority",
+        "Majority vote",
+        "Where more than half of the raters drew; a tie is background.",
+        majority,
+    )
+    STAPLE = (
+        "staple",
+        "STAPLE",
+        "Weighs each rater by a sensitivity and specificity that are estimated from all raters together.",
+        lambda raters, _tie: staple(raters).segmentation,
+    )
+    UNION = ("union", "Union", "Where at least one rater drew.", lambda raters, _tie: union(raters))
+    INTERSECTION = (
+        "intersection",
+        "Intersection",
+        "Where every rater drew.",
+        lambda raters, _tie: intersection(raters),
+    )
+    MEAN = (
+        "mean",
+        "Mean",
+        "The share of raters who drew, 0 to 1, as a soft label; a segment is where it is above one half.",
+        lambda raters, _tie: mean(raters),
+    )
+
+    def __new__(cls, name: str, *row: Any) -> Self:
+        """A row of the table."""
+        method = str.__new__(cls, name)
+        method._value_ = name
+        method.title, method.explanation, method.function = row
+        return method
+
+
 def fuse(raters: Raters, method: FusionMethod | str, tie: Tie = Tie.BACKGROUND) -> NDArray[Any]:
     """Fuse raters by name.
 
@@ -90,21 +137,12 @@ def fuse(raters: Raters, method: FusionMethod | str, tie: Tie = Tie.BACKGROUND) 
         tie: used by "majority" only.
 
     Returns:
-        bool, shape (k, j, i); float32 in [0, 1] for "mean". STAPLE's posterior is cut at one half.
+        bool, shape (k, j, i); float32 in [0, 1] for a soft map such as "mean". STAPLE's posterior is cut at one half.
 
     Raises:
         InputError: there is no rater, or there are more than 64.
     """
-    match FusionMethod(method):
-        case FusionMethod.MAJORITY:
-            return majority(raters, tie)
-        case FusionMethod.STAPLE:
-            return staple(raters).segmentation
-        case FusionMethod.UNION:
-            return union(raters)
-        case FusionMethod.INTERSECTION:
-            return intersection(raters)
-        case FusionMethod.MEAN:
-            return mean(raters)
-        case FusionMethod.NONE:
-            raise ValueError('"none" keeps the raters apart: there is no fused map')
+    function = FusionMethod(method).function
+    if function is None:
+        raise ValueError('"none" keeps the raters apart: there is no fused map')
+    return function(raters, tie)

@@ -9,7 +9,6 @@ from typing import TypeAlias
 import numpy as np
 
 from ObserverUncertaintyLib.cohort.case import Case
-from ObserverUncertaintyLib.evaluation.titles import FUSION_TITLES
 from ObserverUncertaintyLib.model.settings import TrainingSettings
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
 
@@ -27,10 +26,10 @@ class Several(StrEnum):
     PER_RATER = "per-rater"
 
 
-Arm: TypeAlias = FusionMethod | Several
+CavityArm: TypeAlias = FusionMethod | Several
 
 ARM_TITLES: dict[str, str] = {
-    **FUSION_TITLES,
+    **{method: method.title for method in FusionMethod},
     Several.ENSEMBLE: f"Ensemble of {ENSEMBLE_SIZE}",
     Several.PER_RATER: "A model a rater",
 }
@@ -39,12 +38,12 @@ ARM_TITLES: dict[str, str] = {
 ARMS: tuple[str, ...] = tuple(ARM_TITLES)
 
 
-def read_arm(text: str) -> Arm:
+def read_arm(text: str) -> CavityArm:
     """The arm with this name; raises ValueError if there is none."""
     return Several(text) if text in list(Several) else FusionMethod(text)
 
 
-def models_of(arm: Arm, raters: int) -> int:
+def models_of(arm: CavityArm, raters: int) -> int:
     """How many models an arm has on a cohort with so many raters."""
     match arm:
         case Several.ENSEMBLE:
@@ -54,7 +53,7 @@ def models_of(arm: Arm, raters: int) -> int:
     return 1
 
 
-def training_of(arm: Arm, model: int, training: TrainingSettings, seed: int) -> TrainingSettings:
+def training_of(arm: CavityArm, model: int, training: TrainingSettings, seed: int) -> TrainingSettings:
     """How a model of an arm is trained.
 
     Models of different arms have the same seed: first weights and order of slices are alike, so that the labels make
@@ -66,7 +65,7 @@ def training_of(arm: Arm, model: int, training: TrainingSettings, seed: int) -> 
     return replace(training, fusion=fusion, seed=seed)
 
 
-def seen_by(arm: Arm, model: int, raters: list[str], case: Case) -> Case | None:
+def seen_by(arm: CavityArm, model: int, raters: list[str], case: Case) -> Case | None:
     """A training case as a model of an arm sees it; None if its rater did not draw this one."""
     if arm is not Several.PER_RATER:
         return case

@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.base.output_files import written_atomically
-from ObserverUncertaintyLib.evaluation.figures import RATER_COLOURS
+from ObserverUncertaintyLib.evaluation.figures import colour
 
 
 def wme_by_dice_group(
@@ -42,7 +42,7 @@ def wme_by_dice_group(
                 widths=0.8 * width,
                 patch_artist=True,
                 showfliers=False,  # every case is a dot already
-                boxprops={"facecolor": RATER_COLOURS[number]},
+                boxprops={"facecolor": colour(number)},
                 medianprops={"color": "black"},
             )
             # Spread evenly, so that equal values stay apart and the picture is the same every time.
@@ -53,9 +53,7 @@ def wme_by_dice_group(
     axes.set_ylim(0, 1)
     axes.set_ylabel("WME (bits)")
     axes.grid(axis="y", alpha=0.3)
-    axes.legend(
-        handles=[Patch(facecolor=RATER_COLOURS[number], label=arm) for number, arm in enumerate(wme)], frameon=False
-    )
+    axes.legend(handles=[Patch(facecolor=colour(number), label=arm) for number, arm in enumerate(wme)], frameon=False)
     axes.set_title(title, fontsize=11)
     figure.supxlabel(footer, fontsize=8, x=0.99, ha="right")
     with written_atomically(path) as temporary:

@@ -1,4 +1,4 @@
-"""What the study finds about the paper's question, and how sure it can be of it.
+"""The differences between no fusion and the other arms that answer the paper's question, with their intervals.
 
 The paper's finding (section 4.2): where the segmentation is good (Dice at the median or above), training on all labels
 gives a higher WME than the majority vote does; where it is poor, it does not.
@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ObserverUncertaintyLib.base.tables import signed_interval
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintyLib.studies.cavity.groups import GROUPS, LOWER, UPPER, ArmScores, Split, groups
 from ObserverUncertaintyLib.studies.cavity.tables import Scores
@@ -21,8 +20,6 @@ from ObserverUncertaintyLib.studies.paired import paired_test, resamples
 
 TESTED_SCORES = ("wme", "me", "dice_majority", "dice_truth", "ece", "soft_dice", "volume_crps_ml", "ged")
 CONTRAST = "above - below"
-FEWEST_CASES = 5
-"""Of a group with fewer nothing is said: the bootstrap of so few cases knows no others."""
 
 
 @dataclass(frozen=True)
@@ -102,43 +99,3 @@ def paired_rows(tables: Sequence[Scores]) -> list[dict[str, Any]]:
 
 def _others(scores: Scores) -> list[str]:
     return [arm for arm in scores.arms if arm != FusionMethod.NONE]
-
-
-def answer(differences: Sequence[GroupDifference], label: str, arm: str) -> list[str]:
-    """The answer in sentences, as far as the intervals carry it.
-
-    Args:
-        differences: all differences.
-        label: the seed that is answered for, or `tables.ALL_SEEDS`.
-        arm: the arm that no fusion is compared with.
-    """
-    found = {
-        each.group: each for each in differences if (each.seed, each.split, each.arm) == (label, Split.OWN.value, arm)
-    }
-    return [
-        f"Dice at the median or above: {_in_words(found[UPPER])} (the paper: a benefit of no fusion).",
-        f"Dice below the median: {_in_words(found[LOWER])} (the paper: no benefit).",
-        f"The two groups: {_contrast_in_words(found[CONTRAST])}.",
-    ]
-
-
-def _in_words(difference: GroupDifference) -> str:
-    interval = signed_interval(difference.mean, difference.low, difference.high)
-    if difference.n < FEWEST_CASES:
-        return f"{difference.n} case{'' if difference.n == 1 else 's'}, too few to say"
-    if difference.low > 0:
-        return f"no fusion has the higher WME, by {interval}"
-    if difference.high < 0:
-        return f"no fusion has the lower WME, by {interval}"
-    return f"these patients do not tell the arms apart: no fusion minus the other {interval}"
-
-
-def _contrast_in_words(difference: GroupDifference) -> str:
-    interval = signed_interval(difference.mean, difference.low, difference.high)
-    if difference.n < FEWEST_CASES:
-        return "too few cases to compare them"
-    if difference.low > 0:
-        return f"the benefit is larger where the segmentation is better, by {interval}, as in the paper"
-    if difference.high < 0:
-        return f"the benefit is smaller where the segmentation is better, by {interval}, against the paper"
-    return f"whether the benefit depends on the segmentation remains open: upper minus lower group {interval}"

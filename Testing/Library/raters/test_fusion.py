@@ -1,6 +1,11 @@
 from __future__ import annotations
 
 import itertools
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from ObserverUncertaintyLib.formats import write_mask
+from ObserverUncertaintyLib.images.grid import Grid
+from ObserverUncertaintyLib.raters import fusion
 from ObserverUncertaintyLib.raters.fusion import FusionMethod, Tie, fuse, intersection, majority, mean, union
 from ObserverUncertaintyLib.raters.staple import staple
 
@@ -115,3 +123,78 @@ def test_64_raters_do_not_overflow_the_count():
     np.testing.assert_array_equal(majority(raters)[0, 0], [True, False])
     np.testing.assert_array_equal(majority(raters, Tie.FOREGROUND)[0, 0], [True, True])
     np.testing.assert_array_equal(mean(raters)[0, 0], np.float32([33 / 64, 32 / 64]))
+
+
+WITH_A_FURTHER_METHOD = """
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import ObserverUncertaintyLib
+from ObserverUncertaintyLib.cli.main import app
+from ObserverUncertaintyLib.formats import read_mask
+from ObserverUncertaintyLib.model.settings import TrainingSettings
+from ObserverUncertaintyLib.raters.fusion import FusionMethod, fuse
+from ObserverUncertaintyLib.studies.cavity.arms import ARM_TITLES, read_arm, training_of
+from ObserverUncertaintyLib.studies.synthetic.arms import study_arms
+from ObserverUncertaintyLib.studies.synthetic.settings import Part, SyntheticSettings
+from ObserverUncertaintyLib.training.targets import training_labels
+from typer.testing import CliRunner
+
+folder = Path(sys.argv[1])
+assert Path(ObserverUncertaintyLib.__file__).is_relative_to(folder)
+raters = np.random.default_rng(0).random((4, 2, 5, 6)) < 0.5
+expected = raters.sum(axis=0) >= 2
+two = FusionMethod("two")
+np.testing.assert_array_equal(fuse(raters, "two"), expected)
+np.testing.assert_array_equal(training_labels(raters, two), expected[None])
+assert TrainingSettings(fusion=two).fusion == "two"
+
+masks = sys.argv[2:]
+runner = CliRunner()
+done = runner.invoke(app, ["fuse", *masks, "--method", "two", "--out", str(folder / "fused.nii.gz")])
+assert done.exit_code == 0, done.output
+drawn = np.stack([read_mask(mask).array for mask in masks])
+np.testing.assert_array_equal(read_mask(folder / "fused.nii.gz").array, drawn.sum(axis=0) >= 2)
+assert "two" in runner.invoke(app, ["train", "--help"]).output
+
+assert ARM_TITLES[read_arm("two")] == "Two or more"
+assert training_of(read_arm("two"), 0, TrainingSettings(), 0).fusion is two
+arms = {arm.name: arm for arm in study_arms(SyntheticSettings(parts=(Part.TABLE1, Part.EXTRAS)))}
+assert arms["side-perturbed-two"].fusion is two
+assert "perturbed-two" not in arms, "the paper's table keeps the paper's arms"
+"""
+
+
+def test_a_further_method_is_a_row_of_the_table_and_nothing_else(tmp_path):
+    """In a copy of the library with one row more, so that nothing but this file can know of it."""
+    library = tmp_path / "ObserverUncertaintyLib"
+    shutil.copytree(Path(fusion.__file__).parents[1], library, ignore=shutil.ignore_patterns("__pycache__"))
+    table = library / "raters" / "fusion.py"
+    row = (
+        '    TWO = ("two", "Two or more", "Where two raters or more drew.", '
+        "lambda raters, _: Votes.of(raters).on_grid(Votes.of(raters).patterns.sum(axis=1) >= 2))\n\n"
+    )
+    before, after = table.read_text(encoding="utf-8").split("    def __new__(")
+    table.write_text(f"{before}{row}    def __new__({after}", encoding="utf-8")
+    grid = Grid((6, 5, 2), (1, 1, 1), (0, 0, 0), (1, 0, 0, 0, 1, 0, 0, 0, 1))
+    masks = [tmp_path / f"rater{n}.nii.gz" for n in range(4)]
+    for number, mask in enumerate(masks):
+        write_mask(mask, np.random.default_rng(number).random(grid.shape) < 0.5, grid)
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_A_FURTHER_METHOD, tmp_path, *masks],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_method_says_what_it_is():
+    for method in FusionMethod:
+        assert method.title
+        assert method.explanation.endswith(".")
+        assert (method.function is None) == (method is FusionMethod.NONE)

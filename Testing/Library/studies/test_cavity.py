@@ -109,7 +109,7 @@ class TestStudy:
         assert len(rows_of(folder / "per_case.csv")) == 2 * 3 * 4
         report = (folder / "report.md").read_text(encoding="utf-8")
         assert "4 of 4 folds complete, 8 cases, seed 0, 1" in report
-        assert "| no fusion minus Majority vote | no fusion minus Rater mean |" in report
+        assert "| no fusion minus Majority vote | no fusion minus Mean |" in report
         assert "standard deviation over 8 cases" in report
         assert report.count("| Q3-Q4 minus Q1-Q2 |") == 3 + 2, "of every split, and of every seed"
         assert json.loads((folder / "settings.json").read_text(encoding="utf-8"))["arms"] == [

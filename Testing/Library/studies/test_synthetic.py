@@ -1,4 +1,4 @@
-"""Experiment 1's study: its arms, scores, tables and verdicts against values computed here, and the whole of it."""
+"""Experiment 1's study: its arms, scores, tables and findings against values computed here, and the whole of it."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ from ObserverUncertaintyLib.model.settings import Loss
 from ObserverUncertaintyLib.raters.fusion import FusionMethod, mean
 from ObserverUncertaintyLib.simulation.shapes import ShapeSettings, simulate_shape
 from ObserverUncertaintyLib.studies.synthetic import predictors
-from ObserverUncertaintyLib.studies.synthetic.arms import PAPERS_FUSIONS, Method, study_arms
-from ObserverUncertaintyLib.studies.synthetic.findings import verdicts
+from ObserverUncertaintyLib.studies.synthetic.arms import Method, study_arms
+from ObserverUncertaintyLib.studies.synthetic.findings import findings
+from ObserverUncertaintyLib.studies.synthetic.paper import PAPERS_FUSIONS
 from ObserverUncertaintyLib.studies.synthetic.samples import test_samples as scored_samples
 from ObserverUncertaintyLib.studies.synthetic.samples import training_samples
 from ObserverUncertaintyLib.studies.synthetic.scores import SCORES, reliability, sample_scores
@@ -41,7 +42,7 @@ TINY = SyntheticSettings(
     test=7,
     samples=2,
     side_width=16,
-    training=replace(TRAINING, epochs=1, filters=2),
+    training=replace(TRAINING, epochs=1, network=replace(TRAINING.network, filters=2)),
 )
 
 
@@ -137,30 +138,27 @@ class TestFindings:
     def test_every_finding_holds_on_the_papers_own_numbers(self) -> None:
         wme = {"none": 0.67, "majority": 0.47, "staple": 0.56, "union": 0.30, "intersection": 0.20}
         dice = {"none": 0.96, "majority": 0.96, "staple": 0.96, "union": 0.92, "intersection": 0.88}
-        found = verdicts(self.results(wme, dice))
+        found = findings(self.results(wme, dice))
         assert len(found) == 4
-        assert all(verdict.holds for verdict in found)
+        assert all(finding.holds for finding in found)
         assert [d.mean for d in found[1].differences] == pytest.approx([0.09, 0.09])
 
-    def test_what_does_not_come_out_is_said_with_its_count(self) -> None:
+    def test_what_does_not_come_out_is_counted(self) -> None:
         wme = {"none": 0.50, "majority": 0.47, "staple": 0.45, "union": 0.60, "intersection": 0.20}
         dice = {"none": 0.90, "majority": 0.96, "staple": 0.96, "union": 0.92, "intersection": 0.80}
-        highest, staple, worst, same = verdicts(self.results(wme, dice))
-        assert highest.text == "comes out in part (6 of 8 comparisons)"
-        assert staple.text == "does not come out (0 of 2 comparisons)"
+        found = findings(self.results(wme, dice))
         # Union is not below no fusion; it is 0.04 below majority and STAPLE, in both seeds.
-        assert "10 of 12" in worst.text
-        assert not same.holds
-        assert not any(verdict.holds for verdict in (highest, staple, worst))
+        assert [(each.held, len(each.differences)) for each in found] == [(6, 8), (0, 2), (10, 12), (0, 2)]
+        assert not any(each.holds for each in found)
 
     def test_only_seeds_with_all_arms_count(self) -> None:
-        assert verdicts([result("perturbed", "none", 0, wme=[0.5])]) == []
+        assert findings([result("perturbed", "none", 0, wme=[0.5])]) == []
         equal = dict.fromkeys(("none", "majority", "staple", "union", "intersection"), 0.5)
         whole = self.results(equal, equal)
-        assert len(verdicts(whole)[1].differences) == 2
+        assert len(findings(whole)[1].differences) == 2
         # The last arm of the second seed is still being worked on.
         assert whole[-1]["seed"] == 1
-        assert {each.seed for verdict in verdicts(whole[:-1]) for each in verdict.differences} == {0}
+        assert {each.seed for finding in findings(whole[:-1]) for each in finding.differences} == {0}
 
 
 class Constant(nn.Module):
@@ -219,8 +217,8 @@ class TestArms:
             (state, fusion) for state in ("unperturbed", "perturbed") for fusion in PAPERS_FUSIONS
         }
         for arm in arms:
-            assert (arm.training.epochs, arm.training.depth, arm.training.filters) == (100, 2, 16)
-            assert (arm.training.dropout, arm.training.learning_rate, arm.samples) == (0.2, 1e-3, 20)
+            assert (arm.training.epochs, arm.training.network.depth, arm.training.network.filters) == (100, 2, 16)
+            assert (arm.training.network.dropout, arm.training.learning_rate, arm.samples) == (0.2, 1e-3, 20)
             assert arm.training.loss is Loss.CROSS_ENTROPY
             assert arm.shapes.width == 256
 
@@ -261,6 +259,11 @@ class TestStudy:
         report = (folder / "report.md").read_text(encoding="utf-8")
         assert "| WME | U ours |" in report
         assert "0.68 ± 0.08" in report
+        difference = rows_of(folder / "differences.csv")[0]
+        numbers = "{mean:+.3f} [{low:+.3f}, {high:+.3f}]".format(
+            **{key: float(difference[key]) for key in ("mean", "low", "high")}
+        )
+        assert f"| {difference['claim']} | unperturbed | No fusion minus Majority vote | 0 | {numbers} |\n" in report
         assert "Research use only" in report
 
         # Every other command can read the samples.

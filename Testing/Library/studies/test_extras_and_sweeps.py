@@ -1,4 +1,4 @@
-"""Experiment 1's further arms and sweeps: rows, report and figure from results made by hand."""
+"""Experiment 1's extras and sweeps: rows, report and figure from results made by hand."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import pytest
 from matplotlib.figure import Figure
 
 from ObserverUncertaintyLib.studies.synthetic.arms import Method, study_arms
-from ObserverUncertaintyLib.studies.synthetic.figures import reliability_figure
-from ObserverUncertaintyLib.studies.synthetic.further import (
+from ObserverUncertaintyLib.studies.synthetic.extras_and_sweeps import (
     arm_rows,
     default_value,
     extras_rows,
     repredicted_sweep_rows,
     sweep_rows,
 )
-from ObserverUncertaintyLib.studies.synthetic.further_report import further_report
+from ObserverUncertaintyLib.studies.synthetic.figures import reliability_figure
+from ObserverUncertaintyLib.studies.synthetic.report import report
 from ObserverUncertaintyLib.studies.synthetic.scores import SCORES
 from ObserverUncertaintyLib.studies.synthetic.settings import Part, SyntheticSettings
 from ObserverUncertaintyLib.studies.synthetic.sweep_figure import sweeps_figure
@@ -68,7 +68,7 @@ class TestRows:
         assert row["ece_pooled"] == pytest.approx(0.15)
         assert row["seconds"] == 20.0
 
-    def test_further_arms_begin_with_the_papers_and_end_with_the_references_of_both_states(self) -> None:
+    def test_extras_begin_with_the_papers_and_end_with_the_references_of_both_states(self) -> None:
         results = [
             result("reference-many-raters", "extras", method=Method.MANY_RATERS),
             result("side-perturbed-none-isotonic", "extras", method=Method.ISOTONIC),
@@ -143,24 +143,26 @@ class TestRows:
 
 class TestReport:
     def test_nothing_is_said_of_what_has_no_results(self) -> None:
-        assert further_report(SETTINGS, []) == ""
-        assert "Sweeps" not in further_report(SETTINGS, [base("none", 0.7)])
+        nothing = report(SETTINGS, [], [], [])
+        assert nothing.count("#") == 1
+        assert "Research use only" in nothing
+        assert "Sweeps" not in report(SETTINGS, [], [], [base("none", 0.7)])
         references = [result("reference-many-raters", "extras", method=Method.MANY_RATERS)]
-        assert further_report(SETTINGS, references) == ""
+        assert report(SETTINGS, [], [], references) == nothing
 
-    def test_further_arms_stand_beside_the_papers_numbers_of_their_state(self) -> None:
+    def test_extras_stand_beside_the_papers_numbers_of_their_state(self) -> None:
         results = [
             result("side-perturbed-none", "extras", wme=[0.7, 0.8], me=[0.1, 0.1], dice=[0.9, 0.9], ece=[0.01, 0.03]),
             result("side-unperturbed-none-isotonic", "extras", state="unperturbed", method=Method.ISOTONIC),
         ]
-        lines = further_report(SETTINGS, results).splitlines()
+        lines = report(SETTINGS, [], [], results).splitlines()
         at = lines.index("### Perturbed images")
         assert lines[at + 4] == (
-            "| no fusion: Monte Carlo dropout | 0.750 ± 0.071 | 0.100 ± 0.000 | 0.900 ± 0.000 | 0.0200 | 0.1000 "
+            "| No fusion: Monte Carlo dropout | 0.750 ± 0.071 | 0.100 ± 0.000 | 0.900 ± 0.000 | 0.0200 | 0.1000 "
             "| 0.000 | 0.000 | 10 |"
         )
         assert lines[at + 5].startswith("| (the paper's) | 0.67 ± 0.07 | 0.12 ± 0.03 | 0.96 ± 0.02 |")
-        assert "| no fusion: Monte Carlo dropout, isotonic calibration | " in "\n".join(lines[:at])
+        assert "| No fusion: Monte Carlo dropout, isotonic calibration | " in "\n".join(lines[:at])
 
     def test_sweeps_show_both_targets_a_dash_for_what_was_not_run_and_the_default_in_bold(self) -> None:
         results = [
@@ -171,7 +173,7 @@ class TestReport:
             swept("epochs", 500, "majority", 0.28),
             result("side-perturbed-mean", "extras", fusion="mean", wme=[0.75]),
         ]
-        text = further_report(SETTINGS, results)
+        text = report(SETTINGS, [], [], results)
         sweeps, soft = text.split("## Sweeps")[1].split("### Soft targets")
         rows = [line.split(" | ")[:3] for line in sweeps.splitlines() if "epochs" in line]
         assert rows == [
