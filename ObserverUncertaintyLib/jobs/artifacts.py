@@ -15,7 +15,7 @@ from ObserverUncertaintyLib.model.description import WEIGHTS_FILE, read_descript
 def artifact_problem(path: Path, expected_bytes: int | None) -> str | None:
     """What is wrong with an artifact; None if it can be read.
 
-    Reads headers only, so that asking is quick: the worker checked the voxels before it told of the file.
+    Reads headers only, so that asking is quick: a file that was cut off has another size.
 
     Args:
         path: the file, or a model's folder.

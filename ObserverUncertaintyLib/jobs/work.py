@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ObserverUncertaintyLib.base.errors import DeviceError, InputError
 from ObserverUncertaintyLib.base.output_files import write_json
 from ObserverUncertaintyLib.base.progress import Progress
-from ObserverUncertaintyLib.jobs.failures import DEVICE, DISK, OUT_OF_MEMORY, WorkError
+from ObserverUncertaintyLib.jobs.failures import DEVICE, OUT_OF_MEMORY, WorkError
 from ObserverUncertaintyLib.jobs.folder import RESULT_FOLDER
 from ObserverUncertaintyLib.jobs.packages import lacking
 from ObserverUncertaintyLib.jobs.processes import main_memory_mib
@@ -84,8 +84,9 @@ def _predict(request: PredictRequest, result: Path, reporter: Reporter) -> None:
         )
 
     prediction, report = _with_less_memory(predict, request.batch_size, reporter)
-    files = save_prediction(result, case, prediction, report, extension=".nrrd")
-    _hand_over(files, reporter)
+    # Read again at once, on the same machine.
+    for name, file in save_prediction(result, case, prediction, report, ".nrrd", compress=False).items():
+        reporter.artifact(name, file)
 
 
 def _simulate(request: SimulateRequest, result: Path, reporter: Reporter) -> None:
@@ -177,11 +178,12 @@ def _register(request: RegisterRequest, result: Path, reporter: Reporter) -> Non
         reporter.message(notes[-1])
         # Sequences may have names that no file can have.
         files[sequence] = result / f"{number}-{re.sub(r'[^A-Za-z0-9_.-]', '_', sequence)}.nrrd"
-        write_image(files[sequence], moved, fixed.grid)
+        write_image(files[sequence], moved, fixed.grid, compress=False)
         reporter.advance(1, sequence)
-    report = {"notice": NOTICE, "reference": request.reference, "images": found, "notes": notes}
-    write_json(result / "registration.json", report)
-    _hand_over({**files, "report": result / "registration.json"}, reporter)
+    files["report"] = result / "registration.json"
+    write_json(files["report"], {"notice": NOTICE, "reference": request.reference, "images": found, "notes": notes})
+    for name, written in files.items():
+        reporter.artifact(name, written)
 
 
 def _probe(result: Path, reporter: Reporter) -> None:
@@ -224,21 +226,6 @@ def _probe_torch(devices: list[dict[str, Any]]) -> str:
         memory = round(torch.mps.recommended_max_memory() / 2**20)
         devices.append({"name": "mps", "description": "Apple GPU", "memory_mib": memory, "free_mib": None})
     return torch.__version__
-
-
-def _hand_over(files: Mapping[str, Path], reporter: Reporter) -> None:
-    """Tell of files that are complete, after reading every image back: ITK does not notice each failure to write."""
-    from ObserverUncertaintyLib.formats.errors import UnreadableFileError
-    from ObserverUncertaintyLib.formats.nrrd import read_nrrd
-
-    for file in files.values():
-        if file.suffix == ".nrrd":
-            try:
-                read_nrrd(file)
-            except UnreadableFileError as error:
-                raise WorkError(DISK, f"A result was not written as a whole: {error}") from error
-    for name, file in files.items():
-        reporter.artifact(name, file)
 
 
 def _device(name: str) -> torch.device:

@@ -85,9 +85,23 @@ def predict_case(
 
 
 def save_prediction(
-    folder: Path, case: Case, prediction: Prediction, report: dict[str, Any], extension: str = ".nii.gz"
+    folder: Path,
+    case: Case,
+    prediction: Prediction,
+    report: dict[str, Any],
+    extension: str = ".nii.gz",
+    *,
+    compress: bool = True,
 ) -> dict[str, Path]:
     """Write a prediction's maps on the case's grid; the report comes last, so that a folder with one is complete.
+
+    Args:
+        folder: where the files go; it is made.
+        case: the case.
+        prediction: its prediction.
+        report: what `predict_case` tells of it.
+        extension: the maps' format.
+        compress: as for `write_image`.
 
     Returns:
         The files by name: the maps', "report", and "not_looked_at" if there is such a place.
@@ -106,7 +120,7 @@ def save_prediction(
     files = {name: folder / f"{name}{extension}" for name in maps}
     with ThreadPoolExecutor() as writers:  # compressing takes the time, and threads share it
         for written in [
-            writers.submit(write_image, files[name], values, case.grid, kind=ResultKind.PREDICTED)
+            writers.submit(write_image, files[name], values, case.grid, compress=compress, kind=ResultKind.PREDICTED)
             for name, values in maps.items()
         ]:
             written.result()
@@ -141,7 +155,9 @@ def _report(
     }
 
 
-def prediction_origin(case: Case, description: ModelDescription, weights: str, settings: PredictionSettings) -> dict[str, Any]:
+def prediction_origin(
+    case: Case, description: ModelDescription, weights: str, settings: PredictionSettings
+) -> dict[str, Any]:
     """What a prediction depends on; a case without the model's sequences is refused."""
     description.check_case(case)
     return {

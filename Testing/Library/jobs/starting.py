@@ -7,15 +7,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ObserverUncertaintyLib.jobs import Job, SimulateRequest
+from ObserverUncertaintyLib.jobs import Job, Request, SimulateRequest
 from ObserverUncertaintyLib.jobs.supervisor import launch
 
 WORKER = Path(__file__).with_name("worker_of_tests.py")
 PATIENCE = 60.0
 
 
-def start(mode: str, folder: Path, *, keep_running: bool = False, python: str = sys.executable) -> Job:
-    return launch(SimulateRequest(), folder, mode, python, keep_running, {}, (str(WORKER), mode))
+def start(
+    mode: str,
+    folder: Path,
+    *,
+    request: Request | None = None,
+    keep_running: bool = False,
+    python: str = sys.executable,
+) -> Job:
+    return launch(request or SimulateRequest(), folder, mode, python, keep_running, {}, (str(WORKER), mode))
 
 
 def until(condition: Callable[[], bool], what: str) -> None:

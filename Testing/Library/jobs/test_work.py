@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from cohorts import disc_case, discs, write_discs
-from starting import PATIENCE, until
+from starting import PATIENCE, start, until
 
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.cohort.loading import load_case
@@ -77,7 +77,8 @@ def test_a_prediction_job_gives_what_the_library_gives(tmp_path: Path, model: Pa
     segmentation = sitk.ReadImage(str(files["segmentation"]))
     assert segmentation.GetPixelID() == sitk.sitkUInt8
     assert (read_mask(files["segmentation"]).array == (probability.array > 0.5)).all()
-    assert b"encoding: gzip" in files["probability"].read_bytes()[:2000]
+    assert b"encoding: raw" in files["probability"].read_bytes()[:2000]
+    assert files["probability"].stat().st_size >= probability.array.nbytes
     assert expected.not_looked_at is not None
     assert (read_mask(files["not_looked_at"]).array == expected.not_looked_at).all()
     report = json.loads(files["report"].read_text(encoding="utf-8"))
@@ -86,6 +87,18 @@ def test_a_prediction_job_gives_what_the_library_gives(tmp_path: Path, model: Pa
     assert {name: report[name] for name in settings} == settings
     assert "not a medical device" in report["notice"].lower()
     assert (job.progress.done, job.progress.total) == (6, 6)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows limits no file's size")
+def test_a_prediction_whose_maps_find_no_room_is_no_result(tmp_path: Path, model: Path) -> None:
+    case = disc_case(5, size=96, slices=4)
+    write_image(tmp_path / "image.nrrd", case.images[0], case.grid)
+    request = PredictRequest({"S1": str(tmp_path / "image.nrrd")}, str(model), samples=1, device="cpu")
+    job = start("full_disk", tmp_path / "job", request=request)
+    assert job.wait(PATIENCE) is JobState.FAILED
+    assert job.failure is not None
+    assert (job.failure.code, "enough free space" in job.failure.text) == ("disk", True)
+    assert not (tmp_path / "job" / "result" / "prediction.json").exists()
 
 
 def test_a_prediction_that_cannot_be_made_says_what_to_do(tmp_path: Path, model: Path, image: Path) -> None:
