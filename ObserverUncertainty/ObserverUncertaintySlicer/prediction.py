@@ -22,7 +22,7 @@ from ObserverUncertaintySlicer.modelCards import ModelCard, readCard
 from ObserverUncertaintySlicer.outlines import showAsOutline
 from ObserverUncertaintySlicer.segments import addSegmentation
 from ObserverUncertaintySlicer.sequenceFiles import exportSequences
-from ObserverUncertaintySlicer.volumes import importVolume, requireInScene
+from ObserverUncertaintySlicer.volumes import addVolume, requireInScene
 
 SEGMENT_COLOR = (0.0, 0.75, 1.0)
 
@@ -121,9 +121,10 @@ def loadPrediction(
     }
     # Everything is read before the first node is made: half a result would look like a whole one.
     mask = read_image(artifacts["segmentation"])
+    maps = {key: read_image(artifacts[artifact]) for key, (artifact, _role) in _VOLUMES.items()}
     nodes: dict[str, Any] = {}
-    for key, (artifact, role) in _VOLUMES.items():
-        node = importVolume(artifacts[artifact], f"{caseName} {titles[key]}", beside)
+    for key, (_artifact, role) in _VOLUMES.items():
+        node = addVolume(maps[key].array, maps[key].grid, f"{caseName} {titles[key]}", beside)
         _describe(node, role, report)
         nodes[key] = node
         if key == "probability":

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import zipfile
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +14,11 @@ import slicer
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.formats import read_image
-from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, JobError, JobState
+from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, JobError, JobState, find_jobs
 from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
 from ObserverUncertaintySlicer import host
 from ObserverUncertaintySlicer.attributes import textsOf
+from ObserverUncertaintySlicer.foundJobs import takeUp
 from ObserverUncertaintySlicer.hierarchy import addFolder, itemOf, placeUnder
 from ObserverUncertaintySlicer.modelCards import shippedModel
 from ObserverUncertaintySlicer.prediction import predictCase
@@ -23,6 +26,14 @@ from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume, exportVo
 
 COARSE = CavitySettings(in_plane_spacing_mm=3.0, slice_thickness_mm=9.0)
 SAMPLES = 2
+MAPS = {
+    "probability": "probability",
+    "predictiveEntropy": "predictive_entropy",
+    "expectedEntropy": "expected_entropy",
+    "mutualInformation": "mutual_information",
+}
+"""Keys of results, and the names of their files."""
+MADE_BEFORE = Path(__file__).parents[1] / "MadeBefore" / "library.zip"
 
 
 @cache
@@ -61,14 +72,8 @@ def test_results_are_nodes_with_the_values_of_the_command_line(workerPython, seq
     command += ["--out", str(tmp_path / "out"), "--name", "Anna", "--samples", str(SAMPLES), "--seed", "3"]
     subprocess.run([*command, "--device", "cpu"], check=True, capture_output=True)
 
-    files = {
-        "probability": "probability",
-        "predictiveEntropy": "predictive_entropy",
-        "expectedEntropy": "expected_entropy",
-        "mutualInformation": "mutual_information",
-    }
     hierarchy = slicer.vtkMRMLSubjectHierarchyNode.GetSubjectHierarchyNode(slicer.mrmlScene)
-    for key, file in files.items():
+    for key, file in MAPS.items():
         expected = read_image(tmp_path / "out" / "Anna" / f"{file}.nii.gz")
         np.testing.assert_allclose(arrayOfVolume(nodes[key]), expected.array, atol=1e-6)
         assert hierarchy.GetItemParent(itemOf(nodes[key])) == patient
@@ -151,3 +156,35 @@ def test_damaged_weights_fail_with_advice_and_no_node_is_made(workerPython, sequ
         job.result()
     assert scene.GetNumberOfNodes() == before
     assert job.failure.code == "input"
+
+
+@pytest.fixture
+def madeBefore(tmp_path):
+    """The folder of a prediction that an earlier version finished; its images and model are gone."""
+    with zipfile.ZipFile(MADE_BEFORE) as archive:
+        archive.extractall(tmp_path, [name for name in archive.namelist() if name.startswith("job/")])
+    return tmp_path / "job"
+
+
+def test_a_prediction_that_an_earlier_version_made_is_taken_up(scene, madeBefore):
+    (job,) = find_jobs(madeBefore.parent)
+    nodes = takeUp(job).result()
+    assert sorted(nodes) == sorted([*MAPS, "segmentation"])
+    for key, file in MAPS.items():
+        np.testing.assert_array_equal(
+            arrayOfVolume(nodes[key]), read_image(madeBefore / "result" / f"{file}.nrrd").array
+        )
+        assert nodes[key].GetName().startswith("shape001 ")
+
+
+def test_of_a_result_with_a_damaged_map_no_node_is_made(scene, madeBefore):
+    (job,) = find_jobs(madeBefore.parent)
+    assert job.state is JobState.DONE
+    last = madeBefore / "result" / "mutual_information.nrrd"
+    content = bytearray(last.read_bytes())
+    content[-100] ^= 1
+    last.write_bytes(content)
+    before = scene.GetNumberOfNodes()
+    with pytest.raises(InputError, match=r"mutual_information\.nrrd"):
+        takeUp(job).result()
+    assert scene.GetNumberOfNodes() == before
