@@ -19,7 +19,7 @@ from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.cpu.unet import unet_for_training
 from ObserverUncertaintyLib.evaluation.scoring import evaluate, score_case
 from ObserverUncertaintyLib.formats import write_image
-from ObserverUncertaintyLib.formats.marks import PROBABILITY_FILE
+from ObserverUncertaintyLib.formats.prediction_files import PROBABILITY_FILE
 from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.model.settings import Loss, Precision, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.network.unet import UNet

@@ -34,7 +34,8 @@ import numpy as np
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.formats import Mask, Volume, read_image, read_masks
-from ObserverUncertaintyLib.formats.marks import NOT_LOOKED_AT, REPORT_FILE, result_kind
+from ObserverUncertaintyLib.formats.marks import result_kind
+from ObserverUncertaintyLib.formats.prediction_files import NOT_LOOKED_AT, REPORT_FILE
 from ObserverUncertaintyLib.formats.references import EXTENSIONS, extension, stem
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintySlicer.host import tr as _

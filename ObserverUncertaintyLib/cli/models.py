@@ -31,7 +31,7 @@ from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.cohort.loading import MaskInterpolation, load_case
 from ObserverUncertaintyLib.cohort.manifest import CaseFiles
 from ObserverUncertaintyLib.evaluation.tables import prepare_score_files, score_table, write_scores
-from ObserverUncertaintyLib.formats.marks import REPORT_FILE, predicted_files
+from ObserverUncertaintyLib.formats.prediction_files import REPORT_FILE, predicted_files
 from ObserverUncertaintyLib.formats.references import split_reference
 from ObserverUncertaintyLib.model.preprocessing import Crop, IntensityNorm, SliceAxis
 from ObserverUncertaintyLib.model.settings import (

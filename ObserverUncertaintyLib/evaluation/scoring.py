@@ -22,7 +22,7 @@ from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.cohort.fingerprints import image_digest
 from ObserverUncertaintyLib.cohort.loading import LoadOptions
 from ObserverUncertaintyLib.formats import read_image, read_mask
-from ObserverUncertaintyLib.formats.marks import MADE_FROM, PROBABILITY_FILE, REPORT_FILE
+from ObserverUncertaintyLib.formats.prediction_files import MADE_FROM, PROBABILITY_FILE, REPORT_FILE
 from ObserverUncertaintyLib.images.grid import require_same_grid
 from ObserverUncertaintyLib.model.settings import without_empty_economy
 from ObserverUncertaintyLib.scores.case_scores import case_scores

@@ -16,22 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ObserverUncertaintyLib.formats.prediction_files import NOT_LOOKED_AT, PREDICTED_MAPS, REPORT_FILE
 from ObserverUncertaintyLib.formats.references import split_reference, stem
-
-PROBABILITY_FILE = "probability.nii.gz"
-"""A prediction's mean foreground probability, `<case>/probability.nii.gz`: all that scoring needs."""
-
-REPORT_FILE = "prediction.json"
-"""What `predict` reports beside it: settings, notes and warnings."""
-
-MADE_FROM = "made_from"
-"""In that report: fingerprints of the images, their grid and the model, and the settings."""
-
-PREDICTED_MAPS = ("probability", "segmentation", "predictive_entropy", "expected_entropy", "mutual_information")
-"""The maps of a prediction, by the names of their files beside its report."""
-
-NOT_LOOKED_AT = "not_looked_at"
-"""A further mask, and the report's entry that names its file: where the network saw nothing."""
 
 _MARK = re.compile(rb"ObserverUncertainty ([a-z]{1,9}) ([0-9a-f]{8}): ")
 _NAME_IN_SLICER = re.compile(r"\bof \d+ raters\b")
@@ -69,11 +55,6 @@ def result_kind(reference: str | Path, mask: NDArray[np.bool_]) -> ResultKind | 
     if _NAME_IN_SLICER.search(stem(path)):
         return ResultKind.FUSED
     return None
-
-
-def predicted_files(folder: Path) -> list[Path]:
-    """The files of one case's prediction in its folder."""
-    return [*(folder / f"{name}.nii.gz" for name in (*PREDICTED_MAPS, NOT_LOOKED_AT)), folder / REPORT_FILE]
 
 
 def _checksum(array: NDArray[Any]) -> int:

@@ -16,13 +16,8 @@ from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.fingerprints import grid_digest, image_digest
 from ObserverUncertaintyLib.formats import write_image
-from ObserverUncertaintyLib.formats.marks import (
-    MADE_FROM,
-    NOT_LOOKED_AT,
-    PREDICTED_MAPS,
-    REPORT_FILE,
-    ResultKind,
-)
+from ObserverUncertaintyLib.formats.marks import ResultKind
+from ObserverUncertaintyLib.formats.prediction_files import MADE_FROM, NOT_LOOKED_AT, PREDICTED_MAPS, REPORT_FILE
 from ObserverUncertaintyLib.model.description import NOTICE, ModelDescription
 from ObserverUncertaintyLib.model.devices import choose_precision, describe_device
 from ObserverUncertaintyLib.model.settings import PredictionSettings

@@ -18,12 +18,13 @@ from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.fingerprints import file_digest
 from ObserverUncertaintyLib.formats.errors import UnreadableFileError
 from ObserverUncertaintyLib.formats.integrity import decompressed_size
-from ObserverUncertaintyLib.formats.marks import (
+from ObserverUncertaintyLib.formats.prediction_files import (
     MADE_FROM,
     NOT_LOOKED_AT,
     PREDICTED_MAPS,
     PROBABILITY_FILE,
     REPORT_FILE,
+    predicted_files,
 )
 from ObserverUncertaintyLib.formats.writing import require_writable_grid
 from ObserverUncertaintyLib.model.description import WEIGHTS_FILE, fingerprint_warning
@@ -166,9 +167,9 @@ def _is_complete(folder: Path, made_from: dict[str, Any], progress: Progress) ->
 
 def _remove_prediction(folder: Path) -> None:
     """Remove what was predicted before: it must not be taken for this call's if that is interrupted."""
-    for name in (REPORT_FILE, *(f"{name}.nii.gz" for name in (*PREDICTED_MAPS, NOT_LOOKED_AT))):
-        with writing(folder / name):
-            (folder / name).unlink(missing_ok=True)
+    for file in predicted_files(folder):
+        with writing(file):
+            file.unlink(missing_ok=True)
 
 
 def _is_whole(file: Path) -> bool:

@@ -22,7 +22,7 @@ from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.evaluation.figures import comparison_figure
 from ObserverUncertaintyLib.evaluation.scoring import Evaluation, evaluate, read_probability
 from ObserverUncertaintyLib.evaluation.tables import write_scores
-from ObserverUncertaintyLib.formats.marks import PROBABILITY_FILE
+from ObserverUncertaintyLib.formats.prediction_files import PROBABILITY_FILE
 from ObserverUncertaintyLib.model.description import NOTICE
 from ObserverUncertaintyLib.model.settings import PredictionSettings, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.prediction.folder import predict_cases

@@ -22,7 +22,7 @@ from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.cohort.fingerprints import file_digests
 from ObserverUncertaintyLib.evaluation.figures import comparison_figure
 from ObserverUncertaintyLib.evaluation.scoring import read_probability
-from ObserverUncertaintyLib.formats.marks import PROBABILITY_FILE
+from ObserverUncertaintyLib.formats.prediction_files import PROBABILITY_FILE
 from ObserverUncertaintyLib.model.description import read_description
 from ObserverUncertaintyLib.model.devices import choose_device
 from ObserverUncertaintyLib.raters.fusion import FusionMethod

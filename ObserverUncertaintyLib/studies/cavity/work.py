@@ -24,7 +24,7 @@ from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.cohort.fingerprints import file_digest
 from ObserverUncertaintyLib.evaluation.scoring import score_case
 from ObserverUncertaintyLib.formats import write_image
-from ObserverUncertaintyLib.formats.marks import PROBABILITY_FILE, REPORT_FILE
+from ObserverUncertaintyLib.formats.prediction_files import PROBABILITY_FILE, REPORT_FILE
 from ObserverUncertaintyLib.model.description import WEIGHTS_FILE
 from ObserverUncertaintyLib.model.devices import choose_device, describe_device
 from ObserverUncertaintyLib.model.settings import PredictionSettings

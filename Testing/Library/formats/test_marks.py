@@ -9,7 +9,8 @@ import pytest
 import SimpleITK as sitk
 
 from ObserverUncertaintyLib.formats import read_image, read_mask, write_image, write_mask
-from ObserverUncertaintyLib.formats.marks import ResultKind, mark, predicted_files, result_kind
+from ObserverUncertaintyLib.formats.marks import ResultKind, mark, result_kind
+from ObserverUncertaintyLib.formats.prediction_files import predicted_files
 from ObserverUncertaintyLib.formats.writing import WRITTEN_EXTENSIONS
 from ObserverUncertaintyLib.images.grid import Grid
 

@@ -1,0 +1,25 @@
+"""The files of one case's prediction, by their names in its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PROBABILITY_FILE = "probability.nii.gz"
+"""A prediction's mean foreground probability, `<case>/probability.nii.gz`: all that scoring needs."""
+
+REPORT_FILE = "prediction.json"
+"""What `predict` reports beside it: settings, notes and warnings."""
+
+MADE_FROM = "made_from"
+"""In that report: fingerprints of the images, their grid and the model, and the settings."""
+
+PREDICTED_MAPS = ("probability", "segmentation", "predictive_entropy", "expected_entropy", "mutual_information")
+"""The maps of a prediction, by the names of their files beside its report."""
+
+NOT_LOOKED_AT = "not_looked_at"
+"""A further mask, and the report's entry that names its file: where the network saw nothing."""
+
+
+def predicted_files(folder: Path) -> list[Path]:
+    """The files of one case's prediction in its folder, the report first: it says that the others are complete."""
+    return [folder / REPORT_FILE, *(folder / f"{name}.nii.gz" for name in (*PREDICTED_MAPS, NOT_LOOKED_AT))]
