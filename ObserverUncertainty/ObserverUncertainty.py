@@ -62,7 +62,7 @@ def _onStartup():
     """Tell the application of the sample case and of the layouts, and take up a comparison that comes with a scene."""
     import slicer
 
-    from ObserverUncertaintySlicer.layout import registerLayouts
+    from ObserverUncertaintySlicer.comparisonLayout import registerLayouts
     from ObserverUncertaintySlicer.sampleData import registerSampleData
 
     registerSampleData()
@@ -74,7 +74,7 @@ def _onStartup():
 
 def _onSceneFilled(scene, _event):
     """A scene that was saved while comparing is shown as it was, whether the module was opened before or not."""
-    from ObserverUncertaintySlicer.layout import shownRows
+    from ObserverUncertaintySlicer.layoutSwitch import shownRows
 
     if shownRows() and not scene.IsBatchProcessing():
         from ObserverUncertaintySlicer.compareViews import resume

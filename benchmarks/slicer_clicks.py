@@ -32,7 +32,8 @@ def main() -> None:
     """Build both scenes, time every click, print the table."""
     mrml = boot()
     from ObserverUncertaintySlicer.disagreement import differenceVolume, expertEntropy, fuseRaters
-    from ObserverUncertaintySlicer.raters import commonGrid, raterMasks, ratersOfNode, raterStatistics
+    from ObserverUncertaintySlicer.raterMasks import commonGrid, raterMasks, raterStatistics
+    from ObserverUncertaintySlicer.raters import ratersOfNode
     from ObserverUncertaintySlicer.scores import metricsTable
     from ObserverUncertaintySlicer.volumes import addVolume
 

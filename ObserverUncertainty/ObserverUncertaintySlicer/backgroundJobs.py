@@ -22,8 +22,14 @@ from ObserverUncertaintyLib.jobs import (
     start_job,
 )
 from ObserverUncertaintySlicer.computingTime import progressText
-from ObserverUncertaintySlicer.fileNames import asFileName
-from ObserverUncertaintySlicer.host import jobsFolder, processEvents, showStatus, workerEnvironment, workerPython
+from ObserverUncertaintySlicer.host import (
+    asFileName,
+    jobsFolder,
+    processEvents,
+    showStatus,
+    workerEnvironment,
+    workerPython,
+)
 
 Loader = Callable[[Mapping[str, Path]], Any]
 

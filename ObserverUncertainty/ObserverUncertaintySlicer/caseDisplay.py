@@ -12,12 +12,13 @@ from ObserverUncertaintySlicer.compareViews import presentViews
 from ObserverUncertaintySlicer.display import hideLegends
 from ObserverUncertaintySlicer.host import application
 from ObserverUncertaintySlicer.outlines import hideAllSegmentations, showRaterOutlines
-from ObserverUncertaintySlicer.raters import Rater, commonGrid, raterMasks
+from ObserverUncertaintySlicer.raterMasks import commonGrid, raterMasks
+from ObserverUncertaintySlicer.raters import Rater
 from ObserverUncertaintySlicer.sliceViews import jumpAllViews
 from ObserverUncertaintySlicer.volumes import matrixOfGrid
 
 if TYPE_CHECKING:
-    from ObserverUncertaintySlicer.caseFiles import LoadedCase
+    from ObserverUncertaintySlicer.caseLoading import LoadedCase
 
 
 def showCase(case: LoadedCase) -> list[str]:

@@ -13,12 +13,12 @@ import slicer
 import vtk
 
 from ObserverUncertaintyLib.base.errors import InputError
-from ObserverUncertaintySlicer import layout
+from ObserverUncertaintySlicer import layoutSwitch
+from ObserverUncertaintySlicer.comparisonLayout import ORIENTATIONS, ROWS, rowLabel
 from ObserverUncertaintySlicer.disagreement import requireOneGrid
 from ObserverUncertaintySlicer.display import DEFAULT_THRESHOLD, LEGENDS, showAsDifference, showAsEntropy, showLegend
 from ObserverUncertaintySlicer.host import processEvents
 from ObserverUncertaintySlicer.host import tr as _
-from ObserverUncertaintySlicer.layout import ORIENTATIONS, ROWS, rowLabel
 from ObserverUncertaintySlicer.outlines import hideSegmentations, showRaterOutlines, showSegmentations
 from ObserverUncertaintySlicer.raters import asRaters
 from ObserverUncertaintySlicer.sliceLinks import SliceLinks
@@ -67,7 +67,7 @@ class CompareViews:
         self._links = SliceLinks(columns)
         scene = slicer.mrmlScene
         self._observations = [
-            layout.followLayout(self._onLayoutChanged),
+            layoutSwitch.followLayout(self._onLayoutChanged),
             (scene, scene.AddObserver(scene.StartCloseEvent, self._onSceneClosing)),
             (scene, scene.AddObserver(scene.NodeRemovedEvent, self._onNodeRemoved)),
         ]
@@ -85,11 +85,6 @@ class CompareViews:
     def volumes(self) -> list[Any]:
         """The image and the volume of each row."""
         return [self.background, *self.overlays]
-
-    @property
-    def previousLayout(self) -> int:
-        """Number of the layout that was shown before."""
-        return layout.previousLayout()
 
     def sliceNode(self, row: str, orientation: str):
         """The slice node of a row (Predictive, Expert, Difference) and an orientation (Axial, Sagittal, Coronal)."""
@@ -136,7 +131,7 @@ class CompareViews:
 
     def restoreLayout(self) -> None:
         """Go back to the layout before `compare`, with segmentations shown as they were."""
-        layout.leaveRows()
+        layoutSwitch.leaveRows()
         self.close()
 
     def close(self) -> None:
@@ -155,7 +150,7 @@ class CompareViews:
             self.whenClosed()
 
     def _onLayoutChanged(self) -> None:
-        if not layout.shownRows() and not layout.isPassing():
+        if not layoutSwitch.shownRows() and not layoutSwitch.isPassing():
             self.close()
 
     def _onSceneClosing(self, _scene, _event) -> None:
@@ -225,7 +220,7 @@ def compare(
     if _present is not None:
         _present.close()
     with keptWindowSize():
-        views = _present = CompareViews(backgroundVolume, overlays, layout.showRows(len(overlays)))
+        views = _present = CompareViews(backgroundVolume, overlays, layoutSwitch.showRows(len(overlays)))
         _fill(views)
         views.setOpacity(opacity)
         hideSegmentations(views.sliceNodes)
@@ -247,14 +242,14 @@ def resume() -> CompareViews | None:
         shows no comparison, or only a part of one: then the layout from before comes back.
     """
     global _present
-    if presentViews() is not None or not layout.shownRows():
+    if presentViews() is not None or not layoutSwitch.shownRows():
         return presentViews()
-    background, overlays = rowVolumes(layout.shownRows())
+    background, overlays = rowVolumes(layoutSwitch.shownRows())
     if background is None or None in overlays:
-        layout.leaveRows()
+        layoutSwitch.leaveRows()
         showSegmentations()
         return None
-    _present = CompareViews(background, overlays, layout.showRows(len(overlays)))
+    _present = CompareViews(background, overlays, layoutSwitch.showRows(len(overlays)))
     _fill(_present)
     return _present
 

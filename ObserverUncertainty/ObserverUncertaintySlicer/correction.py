@@ -19,7 +19,8 @@ from ObserverUncertaintySlicer import attributes
 from ObserverUncertaintySlicer.attributes import Role
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.outlines import showAsOutline
-from ObserverUncertaintySlicer.raters import Rater, asRaters, raterMask, raterNames, ratersOfNode
+from ObserverUncertaintySlicer.raterMasks import raterMask
+from ObserverUncertaintySlicer.raters import Rater, asRaters, raterNames, ratersOfNode
 from ObserverUncertaintySlicer.segments import addSegmentation, keptGrid, segmentVoxels, setReferenceGrid
 from ObserverUncertaintySlicer.volumes import gridOfVolume, requireInScene
 

@@ -19,7 +19,8 @@ from ObserverUncertaintySlicer.attributes import Role, keepTexts
 from ObserverUncertaintySlicer.hierarchy import placeBeside
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.outlines import showAsOutline
-from ObserverUncertaintySlicer.raters import Rater, RaterMasks, asRaters, commonGrid, raterMasks
+from ObserverUncertaintySlicer.raterMasks import RaterMasks, commonGrid, raterMasks
+from ObserverUncertaintySlicer.raters import Rater, asRaters
 from ObserverUncertaintySlicer.segments import addSegment, setReferenceGrid, setSegment
 from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume, gridOfVolume, requireInScene, updateVolume
 
@@ -63,8 +64,7 @@ def fuseRaters(
     if output is not None:
         _requireFused(output, raters)
     masks = raterMasks(raters, commonGrid(raters, referenceVolume))
-    box = masks.box
-    inBox = masks.masks[(slice(None), *box)]
+    inBox = masks.inBox
     performance = None
     if method is FusionMethod.STAPLE:
         result = fusion.staple(inBox)
@@ -89,13 +89,13 @@ def fuseRaters(
         node.SetName(title)
         node.SetAndObserveTransformNodeID(None)
         setReferenceGrid(node, masks.grid, referenceVolume)
-        setSegment(node, _fusedSegment(node, name), _full(fused, box, masks), masks.grid)
+        setSegment(node, _fusedSegment(node, name), masks.onGrid(fused), masks.grid)
         attributes.FUSION.set(node, method)
         attributes.STAPLE_PERFORMANCE.set(node, performance)
         _describe(node, masks)
     finally:
         node.EndModify(wasModifying)
-    _updateMean(node, None if mean is None else _full(mean, box, masks), masks)
+    _updateMean(node, None if mean is None else masks.onGrid(mean), masks)
     return node
 
 
@@ -138,10 +138,10 @@ def expertEntropy(raters: Sequence[Any], referenceVolume=None, output=None):
     """
     raters = _severalRaters(raters)
     masks = raterMasks(raters, commonGrid(raters, referenceVolume))
-    inBox = entropy.expert_entropy(masks.masks[(slice(None), *masks.box)]).astype(np.float32)
+    inBox = entropy.expert_entropy(masks.inBox).astype(np.float32)
     beside = referenceVolume if referenceVolume is not None else raters[0].node
     name = _("{reference} expert entropy").format(reference=beside.GetName())
-    node = _putVolume(_full(inBox, masks.box, masks), masks.grid, name, Role.EXPERT_ENTROPY, beside, output)
+    node = _putVolume(masks.onGrid(inBox), masks.grid, name, Role.EXPERT_ENTROPY, beside, output)
     _describe(node, masks)
     return node
 
@@ -285,12 +285,6 @@ def _putVolume(array, grid, name: str, role: Role, beside, output):
     output.SetName(name)
     updateVolume(output, array, grid)
     return output
-
-
-def _full(inBox: NDArray[Any], box: tuple[slice, ...], masks: RaterMasks) -> NDArray[Any]:
-    array = np.zeros(masks.grid.shape, inBox.dtype)
-    array[box] = inBox
-    return array
 
 
 def _describe(node, masks: RaterMasks) -> None:

@@ -11,24 +11,10 @@ from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintySlicer.attributes import ROLE, Role
 from ObserverUncertaintySlicer.colors import differenceColors, entropyColors
 from ObserverUncertaintySlicer.host import tr as _
-from ObserverUncertaintySlicer.outlines import showRaterOutlines
 from ObserverUncertaintySlicer.volumes import voxelsOf
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-__all__ = [
-    "DEFAULT_THRESHOLD",
-    "LEGENDS",
-    "differenceColors",
-    "entropyColors",
-    "hideLegends",
-    "showAsDifference",
-    "showAsEntropy",
-    "showAsProbability",
-    "showLegend",
-    "showRaterOutlines",
-]
 
 LEGENDS = {
     Role.PREDICTIVE_ENTROPY: _("Predictive\nentropy\n(bits)"),

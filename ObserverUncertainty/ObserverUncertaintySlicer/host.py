@@ -6,6 +6,7 @@ Everything else in this package is written as if there were one kind of Slicer.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -92,6 +93,11 @@ def jobsFolder() -> Path:
     """The folder of the job folders: the environment variable's, else the one in the settings, else the user's."""
     chosen = os.environ.get(JOBS_VARIABLE) or setting("JobsFolder")
     return Path(chosen) if chosen else dataFolder() / "Jobs"
+
+
+def asFileName(name: str) -> str:
+    """The name with an underscore for every character that Windows, the strictest system, forbids in file names."""
+    return re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", name)
 
 
 def processEvents() -> None:

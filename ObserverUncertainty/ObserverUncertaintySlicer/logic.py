@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ObserverUncertaintyLib.raters.fusion import FusionMethod
     from ObserverUncertaintySlicer.backgroundJobs import SceneJob
-    from ObserverUncertaintySlicer.caseFiles import LoadedCase
+    from ObserverUncertaintySlicer.caseLoading import LoadedCase
     from ObserverUncertaintySlicer.compareViews import CompareViews
     from ObserverUncertaintySlicer.correction import WorkingCopy
     from ObserverUncertaintySlicer.raters import Rater
@@ -44,12 +44,12 @@ class LogicSteps:
     # Step 1: the case
 
     def loadCaseFolder(self, folder: str | Path) -> LoadedCase:
-        """Load a case from a folder of image and mask files, told apart as `caseFiles.loadCaseFolder` says."""
-        return _step("caseFiles").loadCaseFolder(folder)
+        """Load a case from a folder of image and mask files, told apart as `caseLoading.loadCaseFolder` says."""
+        return _step("caseLoading").loadCaseFolder(folder)
 
     def loadManifestCase(self, manifestPath: str | Path, caseName: str) -> LoadedCase:
         """Load one case of a cohort manifest."""
-        return _step("caseFiles").loadManifestCase(manifestPath, caseName)
+        return _step("caseLoading").loadManifestCase(manifestPath, caseName)
 
     def loadSampleCase(self, wait: bool = True) -> LoadedCase | SceneJob:
         """Load the simulated sample case: four sequences and three raters, made on this machine the first time."""
@@ -65,7 +65,7 @@ class LogicSteps:
             Sequence name to volume: new nodes on the reference's grid for what was moved, the reference itself, and
             what was aligned to it already.
         """
-        job = _step("alignment").registerSequences(sequences, reference)
+        job = _step("registration").registerSequences(sequences, reference)
         return job.result() if wait else job
 
     # Step 2: disagreement
@@ -243,4 +243,4 @@ class LogicSteps:
 
     def exportCorrected(self, node: SegmentationNode, path: str | Path, overwrite: bool = False) -> Path:
         """Write a correction to .seg.nrrd, .nrrd or .nii.gz."""
-        return _step("correctionFiles").exportCorrected(node, path, overwrite)
+        return _step("correctionExport").exportCorrected(node, path, overwrite)

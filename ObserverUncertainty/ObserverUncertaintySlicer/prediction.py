@@ -21,7 +21,7 @@ from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.modelCards import ModelCard, readCard
 from ObserverUncertaintySlicer.outlines import showAsOutline
 from ObserverUncertaintySlicer.segments import addSegmentation
-from ObserverUncertaintySlicer.sequenceFiles import exportSequences
+from ObserverUncertaintySlicer.sequenceExport import exportSequences
 from ObserverUncertaintySlicer.volumes import addVolume, requireInScene
 
 SEGMENT_COLOR = (0.0, 0.75, 1.0)

@@ -17,7 +17,7 @@ from ObserverUncertaintySlicer.host import tr as _
 
 if TYPE_CHECKING:
     from ObserverUncertaintySlicer.backgroundJobs import SceneJob
-    from ObserverUncertaintySlicer.caseFiles import LoadedCase
+    from ObserverUncertaintySlicer.caseLoading import LoadedCase
 
 SAMPLE_NAME = "SimulatedCavity"
 SAMPLE_SEED = 2018
@@ -146,6 +146,6 @@ def _keepAndLoad(artifacts: Mapping[str, Path]) -> LoadedCase:
 
 def _load(manifest: Path) -> LoadedCase:
     from ObserverUncertaintyLib.cohort.manifest import read_manifest
-    from ObserverUncertaintySlicer.caseFiles import loadManifestCase
+    from ObserverUncertaintySlicer.caseLoading import loadManifestCase
 
     return loadManifestCase(manifest, read_manifest(manifest).case_names()[0])

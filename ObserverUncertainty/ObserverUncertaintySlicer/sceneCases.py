@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import slicer
+import slicer.util
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.output_files import prepare_output_folder, write_text
 from ObserverUncertaintyLib.formats import write_mask
 from ObserverUncertaintySlicer.attributes import CASE, SEQUENCE, SIMULATED
 from ObserverUncertaintySlicer.host import tr as _
-from ObserverUncertaintySlicer.raters import Rater, raterMasks, ratersOfNode
-from ObserverUncertaintySlicer.sequenceFiles import exportSequences
+from ObserverUncertaintySlicer.raterMasks import raterMasks
+from ObserverUncertaintySlicer.raters import Rater, ratersOfNode
+from ObserverUncertaintySlicer.sequenceExport import exportSequences
 from ObserverUncertaintySlicer.volumes import gridOfVolume
 
 MANIFEST_FILE = "cohort.toml"
@@ -62,7 +64,8 @@ def markCase(case: SceneCase) -> None:
 
     A case that is loaded a second time gets a number after its name.
     """
-    taken = _markedNames()
+    nodes = slicer.util.getNodesByClass("vtkMRMLDisplayableNode")
+    taken = {CASE.of(node) for node in nodes} - {None}
     candidates = [case.name, *(f"{case.name} ({number})" for number in range(2, len(taken) + 2))]
     name = next(candidate for candidate in candidates if candidate not in taken)
     for sequence, node in case.sequences.items():
@@ -70,11 +73,6 @@ def markCase(case: SceneCase) -> None:
     for node in [*case.sequences.values(), *dict.fromkeys(rater.node for rater in case.raters)]:
         CASE.set(node, name)
         SIMULATED.set(node, case.isSimulated or None)
-
-
-def _markedNames() -> set[str]:
-    nodes = slicer.util.getNodesByClass("vtkMRMLDisplayableNode")
-    return {CASE.of(node) for node in nodes} - {None}
 
 
 def sceneCases(present: SceneCase | None = None) -> list[SceneCase]:
@@ -98,16 +96,12 @@ def sceneCases(present: SceneCase | None = None) -> list[SceneCase]:
     if present is None or not present.sequences:
         return list(marked.values())
     volumes = list(present.sequences.values())
-    same = [case for case in marked.values() if _shares(case, volumes)]
+    same = [case for case in marked.values() if any(node in volumes for node in case.sequences.values())]
     same = same or [case for case in marked.values() if case.name == present.name]
     if not same:
         return [*marked.values(), present]
     stands = SceneCase(present.name, present.sequences, present.raters, any(case.isSimulated for case in same))
     return [stands if case is same[0] else case for case in marked.values() if case is same[0] or case not in same]
-
-
-def _shares(case: SceneCase, volumes: Sequence[Any]) -> bool:
-    return any(node in volumes for node in case.sequences.values())
 
 
 def requireCohort(cases: Sequence[SceneCase]) -> None:

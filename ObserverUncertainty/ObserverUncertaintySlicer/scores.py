@@ -18,7 +18,8 @@ from ObserverUncertaintySlicer.attributes import ROLE, Role
 from ObserverUncertaintySlicer.disagreement import entropyArray
 from ObserverUncertaintySlicer.hierarchy import placeBeside
 from ObserverUncertaintySlicer.host import tr as _
-from ObserverUncertaintySlicer.raters import Rater, RaterMasks, asRaters, raterMask, raterMasks, ratersOfNode
+from ObserverUncertaintySlicer.raterMasks import RaterMasks, raterMask, raterMasks
+from ObserverUncertaintySlicer.raters import Rater, asRaters, ratersOfNode
 from ObserverUncertaintySlicer.volumes import arrayOfVolume, gridOfVolume, requireInScene
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ import slicer.util
 import vtk
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintySlicer.comparisonLayout import ORIENTATIONS, ROWS, rowLabel, viewTag
 from ObserverUncertaintySlicer.host import tr as _
-from ObserverUncertaintySlicer.layout import ORIENTATIONS, ROWS, rowLabel, viewTag
 
 
 def rowSliceNode(row: str, orientation: str, background):

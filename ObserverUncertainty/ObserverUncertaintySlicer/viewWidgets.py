@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ObserverUncertaintySlicer.comparisonLayout import ORIENTATIONS
 from ObserverUncertaintySlicer.host import application, processEvents
-from ObserverUncertaintySlicer.layout import ORIENTATIONS
 
 CONTROLLER_WIDTH = 330
 """What a slice view's controller needs with the number beside its slider, in pixels."""

@@ -15,8 +15,10 @@ import vtk
 from vtk.util import numpy_support
 
 from ObserverUncertaintyLib.base.errors import InputError
-from ObserverUncertaintyLib.formats import read_image, write_image
-from ObserverUncertaintyLib.images.grid import Grid
+from ObserverUncertaintyLib.formats import read_image
+from ObserverUncertaintyLib.images.foreground import background_value
+from ObserverUncertaintyLib.images.grid import Grid, same_grid
+from ObserverUncertaintyLib.images.resampling import resample
 from ObserverUncertaintySlicer.hierarchy import placeBeside
 
 if TYPE_CHECKING:
@@ -121,6 +123,14 @@ def arrayOfVolume(volumeNode) -> NDArray[np.float32]:
     return voxelsOf(volumeNode).astype(np.float32)
 
 
+def arrayOnGrid(volumeNode, grid: Grid) -> NDArray[np.float32]:
+    """`arrayOfVolume` on another grid: resampled (linear) unless it is the volume's own; background lies outside it."""
+    array, own = arrayOfVolume(volumeNode), gridOfVolume(volumeNode)
+    if same_grid(grid, own):
+        return array
+    return resample(array, own, grid, "linear", outside=background_value(array))
+
+
 def voxelsOf(volumeNode) -> NDArray[Any]:
     """The voxels of a scalar volume in their own type, shape (k, j, i): a view, not to be written to.
 
@@ -188,15 +198,6 @@ def updateVolume(volumeNode, array: NDArray[Any], grid: Grid) -> None:
         volumeNode.StorableModified()
     finally:
         volumeNode.EndModify(wasModifying)
-
-
-def exportVolume(volumeNode, path: str | Path) -> None:
-    """Write a volume in world coordinates as float32; the extension of `path` names the format (.nrrd, .nii.gz, ...).
-
-    Raises:
-        InputError: the node has no voxels or no grid a file can hold, or the file cannot be written.
-    """
-    write_image(Path(path), arrayOfVolume(volumeNode), gridOfVolume(volumeNode))
 
 
 def importVolume(path: str | Path, name: str, beside=None):

@@ -11,7 +11,7 @@ from section_case import GRID, addRaters, addSequence, box
 
 from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintySlicer.caseDisplay import centreOfRaters, showCase
-from ObserverUncertaintySlicer.caseFiles import LoadedCase
+from ObserverUncertaintySlicer.caseLoading import LoadedCase
 from ObserverUncertaintySlicer.compareViews import compare, presentViews
 from ObserverUncertaintySlicer.display import showLegend
 from ObserverUncertaintySlicer.raters import Rater, ratersOfNode

@@ -15,7 +15,7 @@ from ObserverUncertaintyLib.images.grid import same_grid
 from ObserverUncertaintyLib.jobs import JobState
 from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
 from ObserverUncertaintySlicer import host, sampleData
-from ObserverUncertaintySlicer.caseFiles import LoadedCase
+from ObserverUncertaintySlicer.caseLoading import LoadedCase
 from ObserverUncertaintySlicer.parameters import RaterChoice
 from ObserverUncertaintySlicer.raters import Rater, ratersOfNode
 from ObserverUncertaintySlicer.segments import addSegmentation, setSegment

@@ -23,9 +23,9 @@ from compare_case import (
     ras,
 )
 
+from ObserverUncertaintySlicer.colors import differenceColors, entropyColors
 from ObserverUncertaintySlicer.compareViews import compare
-from ObserverUncertaintySlicer.display import differenceColors, entropyColors
-from ObserverUncertaintySlicer.layout import ORIENTATIONS
+from ObserverUncertaintySlicer.comparisonLayout import ORIENTATIONS
 
 SIZE = (400, 360)
 GREY_LEVEL = 255 * GREY / 200

@@ -9,7 +9,7 @@ from section_case import GRID, RATERS, addRaters, addSequence, fill, waitFor
 
 from ObserverUncertaintyLib.scores.entropy import expert_entropy
 from ObserverUncertaintyLib.scores.metrics import weighted_mean_entropy
-from ObserverUncertaintySlicer.caseFiles import LoadedCase
+from ObserverUncertaintySlicer.caseLoading import LoadedCase
 from ObserverUncertaintySlicer.compareViews import compare, presentViews
 from ObserverUncertaintySlicer.segments import addSegmentation
 from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume

@@ -10,9 +10,9 @@ from rater_scenes import rotation
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.images.grid import Grid
-from ObserverUncertaintySlicer import layout
 from ObserverUncertaintySlicer.compareViews import compare, presentViews, resume
-from ObserverUncertaintySlicer.layout import ORIENTATIONS, registerLayouts, shownRows
+from ObserverUncertaintySlicer.comparisonLayout import ORIENTATIONS, ROWS, registerLayouts
+from ObserverUncertaintySlicer.layoutSwitch import previousLayout, shownRows
 from ObserverUncertaintySlicer.sliceRanking import mostUncertainPoint
 from ObserverUncertaintySlicer.sliceViews import normalOf
 from ObserverUncertaintySlicer.volumes import addVolume
@@ -167,7 +167,7 @@ def test_closed_views_are_no_longer_linked(views):
 def test_the_earlier_layout_comes_back(case, layoutNode):
     layoutNode.SetViewArrangement(layoutNode.SlicerLayoutOneUpGreenSliceView)
     views = compare(case.background, case.predictive, case.expert, case.raters)
-    assert views.previousLayout == layoutNode.SlicerLayoutOneUpGreenSliceView
+    assert previousLayout() == layoutNode.SlicerLayoutOneUpGreenSliceView
     assert shownRows() == 2
     # A second comparison, now with three rows, still knows the user's own layout.
     views = compare(case.background, case.predictive, case.expert, case.raters, case.difference)
@@ -292,7 +292,7 @@ def test_a_comparison_that_came_with_a_scene_is_taken_up_complete(case, layoutNo
     names = ["MRI", "Predictive entropy", "Expert entropy", "Difference"]
     assert [volume.GetName() for volume in views.volumes] == names[: rows + 1]
     assert {round(composite(node).GetForegroundOpacity(), 2) for node in views.sliceNodes} == {0.4}
-    for row, volume in zip(layout.ROWS, views.overlays, strict=False):
+    for row, volume in zip(ROWS, views.overlays, strict=False):
         legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(volume)
         shownIn = set(legend.GetViewNodeIDs())
         assert {views.sliceNode(row, orientation).GetID() for orientation in ORIENTATIONS} <= shownIn

@@ -15,7 +15,7 @@ from section_case import GRID, RATERS, VOXEL_ML, addRaters, box, fill, segmentOf
 from ObserverUncertaintyLib.formats import read_mask, write_image
 from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintySlicer import host
-from ObserverUncertaintySlicer.caseFiles import LoadedCase
+from ObserverUncertaintySlicer.caseLoading import LoadedCase
 from ObserverUncertaintySlicer.correction import workingCopyOf
 from ObserverUncertaintySlicer.parameters import RaterChoice
 from ObserverUncertaintySlicer.raters import ratersOfNode

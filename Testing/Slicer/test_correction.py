@@ -20,8 +20,9 @@ from ObserverUncertaintySlicer.correction import (
     startCorrection,
     workingCopyOf,
 )
-from ObserverUncertaintySlicer.correctionFiles import exportCorrected
-from ObserverUncertaintySlicer.raters import Rater, raterMask, ratersOfNode
+from ObserverUncertaintySlicer.correctionExport import exportCorrected
+from ObserverUncertaintySlicer.raterMasks import raterMask
+from ObserverUncertaintySlicer.raters import Rater, ratersOfNode
 from ObserverUncertaintySlicer.segments import addEmptySegmentation, addSegment, addSegmentation, setSegment
 from ObserverUncertaintySlicer.sliceRanking import rankedSlices
 from ObserverUncertaintySlicer.volumes import addVolume

@@ -17,7 +17,7 @@ from ObserverUncertaintyLib.formats import read_masks
 from ObserverUncertaintyLib.images.grid import Grid, same_grid
 from ObserverUncertaintySlicer.correction import correctionState, saveAsCorrected, startCorrection, workingCopyOf
 from ObserverUncertaintySlicer.correctionEditor import CorrectionEditor
-from ObserverUncertaintySlicer.correctionFiles import EXTENSIONS, exportCorrected
+from ObserverUncertaintySlicer.correctionExport import EXTENSIONS, exportCorrected
 from ObserverUncertaintySlicer.raters import Rater
 
 BLOCK = (slice(5, 15), slice(8, 20), slice(6, 21))

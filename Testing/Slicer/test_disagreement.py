@@ -22,7 +22,8 @@ from ObserverUncertaintySlicer.disagreement import (
     staplePerformance,
 )
 from ObserverUncertaintySlicer.hierarchy import addFolder, placeUnder
-from ObserverUncertaintySlicer.raters import RATER_COLORS, Rater, raterMask, ratersOfNode
+from ObserverUncertaintySlicer.raterMasks import raterMask
+from ObserverUncertaintySlicer.raters import RATER_COLORS, Rater, ratersOfNode
 from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume, gridOfVolume
 
 pytestmark = pytest.mark.usefixtures("scene")

@@ -9,21 +9,15 @@ from compare_case import FIRST_COLOR, PLATEAU, RATER_CENTRE, cube, makeCase, ras
 from vtk.util.numpy_support import vtk_to_numpy
 
 from ObserverUncertaintyLib.base.errors import InputError
-from ObserverUncertaintySlicer.display import (
-    differenceColors,
-    entropyColors,
-    showAsDifference,
-    showAsEntropy,
-    showAsProbability,
-    showLegend,
-    showRaterOutlines,
-)
+from ObserverUncertaintySlicer.colors import differenceColors, entropyColors
+from ObserverUncertaintySlicer.display import showAsDifference, showAsEntropy, showAsProbability, showLegend
 from ObserverUncertaintySlicer.outlines import (
     OUTLINE_THICKNESS,
     hideAllSegmentations,
     hideSegmentation,
     hideSegmentations,
     showAsOutline,
+    showRaterOutlines,
     showSegmentations,
 )
 from ObserverUncertaintySlicer.raters import RATER_COLORS, Rater, giveOwnColors

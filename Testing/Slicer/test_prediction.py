@@ -22,7 +22,8 @@ from ObserverUncertaintySlicer.foundJobs import takeUp
 from ObserverUncertaintySlicer.hierarchy import addFolder, itemOf, placeUnder
 from ObserverUncertaintySlicer.modelCards import shippedModel
 from ObserverUncertaintySlicer.prediction import predictCase
-from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume, exportVolume, gridOfVolume
+from ObserverUncertaintySlicer.sequenceExport import exportAsTheyAre
+from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume, gridOfVolume
 
 COARSE = CavitySettings(in_plane_spacing_mm=3.0, slice_thickness_mm=9.0)
 SAMPLES = 2
@@ -65,9 +66,8 @@ def test_results_are_nodes_with_the_values_of_the_command_line(workerPython, seq
     nodes = predictCase(sequences, shippedModel(), SAMPLES, "cpu", seed=3, caseName="Anna").result()
 
     images = []
-    for name, node in sequences.items():
-        exportVolume(node, tmp_path / f"{name}.nrrd")
-        images += ["--image", f"{name}={tmp_path / name}.nrrd"]
+    for name, file in exportAsTheyAre(sequences, tmp_path).items():
+        images += ["--image", f"{name}={file}"]
     command = [str(workerPython), "-m", "ObserverUncertaintyLib.cli", "predict", str(shippedModel()), *images]
     command += ["--out", str(tmp_path / "out"), "--name", "Anna", "--samples", str(SAMPLES), "--seed", "3"]
     subprocess.run([*command, "--device", "cpu"], check=True, capture_output=True)

@@ -11,7 +11,7 @@ from opened_panel import openPanel, simulatedSequences, waitFor
 from ObserverUncertaintyLib.jobs import JobState
 from ObserverUncertaintySlicer import host
 from ObserverUncertaintySlicer.attributes import ROLE
-from ObserverUncertaintySlicer.caseFiles import LoadedCase
+from ObserverUncertaintySlicer.caseLoading import LoadedCase
 from ObserverUncertaintySlicer.hierarchy import addFolder, itemOf, placeUnder
 from ObserverUncertaintySlicer.modelCards import shippedModel
 from ObserverUncertaintySlicer.prediction import predictCase

@@ -15,7 +15,7 @@ import slicer.util
 
 from ObserverUncertaintyLib.jobs import JobState
 from ObserverUncertaintySlicer import host, sampleData
-from ObserverUncertaintySlicer.raters import commonGrid, raterMasks
+from ObserverUncertaintySlicer.raterMasks import commonGrid, raterMasks
 from ObserverUncertaintySlicer.volumes import arrayOfVolume
 
 

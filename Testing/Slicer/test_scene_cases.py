@@ -13,7 +13,7 @@ from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.formats import read_image
 from ObserverUncertaintyLib.images.grid import Grid, same_grid
 from ObserverUncertaintySlicer import host
-from ObserverUncertaintySlicer.caseFiles import loadManifestCase
+from ObserverUncertaintySlicer.caseLoading import loadManifestCase
 from ObserverUncertaintySlicer.modelCards import readCard
 from ObserverUncertaintySlicer.raters import Rater
 from ObserverUncertaintySlicer.sceneCases import SceneCase, exportSceneCohort, markCase, sceneCases

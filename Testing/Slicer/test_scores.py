@@ -15,7 +15,7 @@ from ObserverUncertaintyLib.images.grid import GridMismatchError
 from ObserverUncertaintyLib.raters import fusion
 from ObserverUncertaintyLib.scores import metrics
 from ObserverUncertaintyLib.scores.entropy import binary_entropy, expert_entropy
-from ObserverUncertaintySlicer.caseFiles import loadCaseFolder
+from ObserverUncertaintySlicer.caseLoading import loadCaseFolder
 from ObserverUncertaintySlicer.raters import ratersOfNode
 from ObserverUncertaintySlicer.scores import metricsTable
 from ObserverUncertaintySlicer.volumes import addVolume, gridOfVolume

@@ -12,7 +12,7 @@ from opened_panel import DISCS, discImage, openPanel, pretendDevices, waitFor, w
 from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, JobState
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintySlicer import host
-from ObserverUncertaintySlicer.caseFiles import loadManifestCase
+from ObserverUncertaintySlicer.caseLoading import loadManifestCase
 from ObserverUncertaintySlicer.devices import Device
 from ObserverUncertaintySlicer.modelCards import readCard
 from ObserverUncertaintySlicer.parameters import RaterChoice

@@ -12,10 +12,10 @@ from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.formats import read_image, write_image
 from ObserverUncertaintyLib.images.grid import Grid, same_grid
 from ObserverUncertaintySlicer.hierarchy import addFolder, placeUnder
+from ObserverUncertaintySlicer.sequenceExport import exportAsTheyAre
 from ObserverUncertaintySlicer.volumes import (
     addVolume,
     arrayOfVolume,
-    exportVolume,
     gridOfVolume,
     importVolume,
     updateVolume,
@@ -68,8 +68,8 @@ def test_masks_are_kept_as_bytes_and_doubles_as_floats():
 
 def test_an_export_equals_simpleitk_reading_it(tmp_path):
     array = noise(scenes.OBLIQUE)
-    exportVolume(addVolume(array, scenes.OBLIQUE, "Noise"), tmp_path / "Ordner für ä" / "noise.nrrd")
-    image = sitk.ReadImage(str(tmp_path / "Ordner für ä" / "noise.nrrd"))
+    files = exportAsTheyAre({"noise": addVolume(array, scenes.OBLIQUE, "Noise")}, tmp_path / "Ordner für ä")
+    image = sitk.ReadImage(str(files["noise"]))
     np.testing.assert_array_equal(sitk.GetArrayFromImage(image), array)
     np.testing.assert_allclose(image.GetOrigin(), scenes.OBLIQUE.origin, atol=1e-9)
     np.testing.assert_allclose(image.GetDirection(), scenes.OBLIQUE.direction, atol=1e-9)
@@ -147,8 +147,7 @@ def test_a_bending_transform_is_refused_with_both_names():
 def test_a_mirrored_volume_keeps_its_handedness(tmp_path):
     grid = Grid((4, 5, 6), (1, 2, 3), (9, 8, 7), (-1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0))
     array = noise(grid)
-    exportVolume(addVolume(array, grid, "Mirrored"), tmp_path / "mirrored.nrrd")
-    read = read_image(tmp_path / "mirrored.nrrd")
+    read = read_image(exportAsTheyAre({"mirrored": addVolume(array, grid, "Mirrored")}, tmp_path)["mirrored"])
     np.testing.assert_array_equal(read.array, array)
     assert same_grid(read.grid, grid, 1e-9)
 

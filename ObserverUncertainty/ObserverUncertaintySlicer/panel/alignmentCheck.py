@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ObserverUncertaintySlicer.alignment import alignmentOf, poorlyOverlapping
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.panel.contents import Key, volumeKey
+from ObserverUncertaintySlicer.registration import poorlyOverlapping, registrationOf
 
 QUICK_VOXELS = 12_000_000
 """Up to here, over all sequences on the first one's grid, the check takes less than 2 s, so it is done unasked."""
@@ -58,7 +58,7 @@ class AlignmentCheck:
 
 
 def _movement(name: str, node, reference) -> str:
-    found = alignmentOf(node, reference)
+    found = registrationOf(node, reference)
     if found is None:
         return ""
     if not found.isMoved:

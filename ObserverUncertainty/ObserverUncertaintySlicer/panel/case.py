@@ -22,7 +22,8 @@ from ObserverUncertaintySlicer.panel.raterTable import RaterTable
 from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.panel.sequenceTable import SequenceTable, guessedSequenceName
 from ObserverUncertaintySlicer.parameters import RaterChoice
-from ObserverUncertaintySlicer.raters import Rater, giveOwnColors, raterMask, ratersOfNode
+from ObserverUncertaintySlicer.raterMasks import raterMask
+from ObserverUncertaintySlicer.raters import Rater, giveOwnColors, ratersOfNode
 from ObserverUncertaintySlicer.sliceViews import hideLabelmaps
 from ObserverUncertaintySlicer.volumes import gridOfVolume
 

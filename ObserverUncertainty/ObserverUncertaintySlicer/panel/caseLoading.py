@@ -7,7 +7,7 @@ from typing import Any
 
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
 from ObserverUncertaintySlicer.caseDisplay import showCase
-from ObserverUncertaintySlicer.caseFiles import LoadedCase, manifestCases
+from ObserverUncertaintySlicer.caseLoading import LoadedCase, manifestCases
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
 from ObserverUncertaintySlicer.outlines import hideAllSegmentations, hideSegmentation

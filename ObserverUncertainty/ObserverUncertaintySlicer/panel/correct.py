@@ -14,8 +14,7 @@ from ObserverUncertaintySlicer.attributes import Role
 from ObserverUncertaintySlicer.compareViews import presentViews
 from ObserverUncertaintySlicer.correction import WorkingCopy
 from ObserverUncertaintySlicer.display import LEGENDS, showAsEntropy, showLegend
-from ObserverUncertaintySlicer.fileNames import asFileName
-from ObserverUncertaintySlicer.host import saveSetting, setting, waitCursor
+from ObserverUncertaintySlicer.host import asFileName, saveSetting, setting, waitCursor
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.panel.contents import Key
 from ObserverUncertaintySlicer.panel.fileDialogs import chosenExportFile

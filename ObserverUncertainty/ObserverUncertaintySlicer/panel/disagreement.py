@@ -17,7 +17,8 @@ from ObserverUncertaintySlicer.host import waitCursor
 from ObserverUncertaintySlicer.panel.contents import ContentWatch, Key, gridKey, raterKey, volumeKey
 from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.panel.tables import fitHeight, setCell, setUpTable
-from ObserverUncertaintySlicer.raters import commonGrid, raterMask, ratersOfNode
+from ObserverUncertaintySlicer.raterMasks import commonGrid, raterMask
+from ObserverUncertaintySlicer.raters import ratersOfNode
 from ObserverUncertaintySlicer.sliceViews import ordinarySliceNodes, showOverImage
 from ObserverUncertaintySlicer.volumes import gridOfVolume, voxelsOf
 

@@ -9,7 +9,7 @@ import qt
 import slicer
 
 from ObserverUncertaintyLib.formats.references import EXTENSIONS
-from ObserverUncertaintySlicer.caseFiles import ManifestCase
+from ObserverUncertaintySlicer.caseLoading import ManifestCase
 from ObserverUncertaintySlicer.host import saveSetting, setting
 from ObserverUncertaintySlicer.host import tr as _
 

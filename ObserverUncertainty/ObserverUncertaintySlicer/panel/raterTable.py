@@ -19,7 +19,8 @@ from ObserverUncertaintySlicer.panel.tables import (
     setUpTable,
 )
 from ObserverUncertaintySlicer.parameters import RaterChoice
-from ObserverUncertaintySlicer.raters import Rater, RaterStatistics, commonGrid, raterMasks, raterNames, raterStatistics
+from ObserverUncertaintySlicer.raterMasks import RaterStatistics, commonGrid, raterMasks, raterStatistics
+from ObserverUncertaintySlicer.raters import Rater, raterNames
 
 
 class RaterTable:

@@ -20,7 +20,8 @@ from ObserverUncertaintySlicer.panel.deviceChoice import DeviceChoice
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
 from ObserverUncertaintySlicer.panel.resultTexts import asRichText, textParagraphs
 from ObserverUncertaintySlicer.panel.section import Section
-from ObserverUncertaintySlicer.raters import commonGrid, raterMasks, ratersOfNode, raterStatistics
+from ObserverUncertaintySlicer.raterMasks import commonGrid, raterMasks, raterStatistics
+from ObserverUncertaintySlicer.raters import ratersOfNode
 from ObserverUncertaintySlicer.volumes import gridOfVolume
 
 RESULTS = ("probability", "segmentation", "predictiveEntropy", "expectedEntropy", "mutualInformation")

@@ -11,8 +11,9 @@ import slicer
 
 from ObserverUncertaintyLib.formats import read_mask
 from ObserverUncertaintySlicer.dependencies import missingPackages
-from ObserverUncertaintySlicer.layout import shownRows
-from ObserverUncertaintySlicer.raters import raterMask, ratersOfNode
+from ObserverUncertaintySlicer.layoutSwitch import shownRows
+from ObserverUncertaintySlicer.raterMasks import raterMask
+from ObserverUncertaintySlicer.raters import ratersOfNode
 from ObserverUncertaintySlicer.selfTest.byLogic import ByLogic
 from ObserverUncertaintySlicer.selfTest.byPanel import ByPanel
 from ObserverUncertaintySlicer.volumes import arrayOfVolume, gridOfVolume, matrixOfGrid

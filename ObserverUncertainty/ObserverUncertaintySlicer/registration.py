@@ -1,4 +1,4 @@
-"""Rigid alignment of the scene's sequences in the background, and the check whether they need it."""
+"""Rigid registration of the scene's sequences in the background, and the check whether they need it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ import slicer
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.cohort.loading import MINIMUM_CONTENT_OVERLAP
-from ObserverUncertaintyLib.images.foreground import background_value, foreground
-from ObserverUncertaintyLib.images.grid import same_grid
-from ObserverUncertaintyLib.images.resampling import resample
+from ObserverUncertaintyLib.images.foreground import foreground
 from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, RegisterRequest
 from ObserverUncertaintyLib.scores.metrics import dice
 from ObserverUncertaintySlicer.attributes import REGISTERED_TO, REGISTRATION, ROLE, Role
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob, jobFolder, startSceneJob
 from ObserverUncertaintySlicer.host import tr as _
-from ObserverUncertaintySlicer.sequenceFiles import exportAsTheyAre
-from ObserverUncertaintySlicer.volumes import arrayOfVolume, gridOfVolume, importVolume
+from ObserverUncertaintySlicer.sequenceExport import exportAsTheyAre
+from ObserverUncertaintySlicer.volumes import arrayOfVolume, arrayOnGrid, gridOfVolume, importVolume
 
 ALIGNED_WITHIN_MM = 1.0
 """What moves by less lies where it should, and resampling would only blur it; a voxel of the reference counts as much.
@@ -32,7 +30,7 @@ mm), and by 0.2 to 0.8 mm in two real exams that others aligned (voxels of 1 mm)
 
 
 @dataclass(frozen=True)
-class Alignment:
+class Registration:
     """What a registration found for a sequence.
 
     Attributes:
@@ -96,12 +94,12 @@ def registerSequences(sequences: Mapping[str, Any], reference: str | None = None
         return startSceneJob(request, load, name=name, folder=folder)
 
 
-def alignmentOf(node, reference) -> Alignment | None:
+def registrationOf(node, reference) -> Registration | None:
     """What the last registration found for a volume; None if there was none, or none to this reference."""
     found = REGISTRATION.of(node)
     if not found or REGISTERED_TO.of(node) is not reference:
         return None
-    return Alignment(found["rotation_degrees"], found["translation_mm"], found["largest_shift_mm"], found["moved"])
+    return Registration(found["rotation_degrees"], found["translation_mm"], found["largest_shift_mm"], found["moved"])
 
 
 def poorlyOverlapping(sequences: Mapping[str, Any]) -> list[tuple[str, float]]:
@@ -114,10 +112,7 @@ def poorlyOverlapping(sequences: Mapping[str, Any]) -> list[tuple[str, float]]:
     content = foreground(arrayOfVolume(reference))
     found = []
     for name, node in others:
-        array, own = arrayOfVolume(node), gridOfVolume(node)
-        if not same_grid(grid, own):
-            array = resample(array, own, grid, "linear", outside=background_value(array))
-        overlap = dice(content, foreground(array))
+        overlap = dice(content, foreground(arrayOnGrid(node, grid)))
         if overlap < MINIMUM_CONTENT_OVERLAP:
             found.append((name, overlap))
     return found

@@ -5,7 +5,7 @@ import pytest
 
 from ObserverUncertaintyLib.formats import read_image
 from ObserverUncertaintyLib.images.grid import Grid
-from ObserverUncertaintySlicer.sequenceFiles import exportSequences
+from ObserverUncertaintySlicer.sequenceExport import exportSequences
 from ObserverUncertaintySlicer.volumes import addVolume
 
 GRID = Grid((20, 16, 8), (2.0, 2.0, 3.0))

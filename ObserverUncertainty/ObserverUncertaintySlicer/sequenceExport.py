@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ObserverUncertaintyLib.formats import write_image
-from ObserverUncertaintyLib.images.foreground import background_value
 from ObserverUncertaintyLib.images.grid import same_grid
-from ObserverUncertaintyLib.images.resampling import resample
 from ObserverUncertaintySlicer.host import tr as _
-from ObserverUncertaintySlicer.volumes import arrayOfVolume, gridOfVolume
+from ObserverUncertaintySlicer.volumes import arrayOfVolume, arrayOnGrid, gridOfVolume
 
 
 def exportSequences(sequences: Mapping[str, Any], folder: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
@@ -27,9 +25,8 @@ def exportSequences(sequences: Mapping[str, Any], folder: Path) -> tuple[dict[st
     grid = gridOfVolume(next(iter(sequences.values())))
     files, notes = {}, []
     for number, (name, node) in enumerate(sequences.items()):
-        array, own = arrayOfVolume(node), gridOfVolume(node)
+        own = gridOfVolume(node)
         if not same_grid(grid, own):
-            array = resample(array, own, grid, "linear", outside=background_value(array))
             notes.append(
                 _("{name} was resampled onto the first sequence's grid, from {found}").format(
                     name=node.GetName(), found=own.describe()
@@ -37,7 +34,7 @@ def exportSequences(sequences: Mapping[str, Any], folder: Path) -> tuple[dict[st
             )
         # Numbered: sequences may have names that no file can have.
         files[name] = folder / f"{number}.nrrd"
-        write_image(files[name], array, grid, compress=False)
+        write_image(files[name], arrayOnGrid(node, grid), grid, compress=False)
     return files, tuple(notes)
 
 

@@ -19,10 +19,11 @@ from ObserverUncertaintyLib.images.grid import same_grid
 from ObserverUncertaintyLib.images.resampling import resample
 from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
 from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
-from ObserverUncertaintySlicer.caseFiles import ManifestCase, loadCaseFolder, loadManifestCase, manifestCases
 from ObserverUncertaintySlicer.caseFolder import meantSequences
-from ObserverUncertaintySlicer.correctionFiles import exportCorrected
-from ObserverUncertaintySlicer.raters import RATER_COLORS, raterMasks
+from ObserverUncertaintySlicer.caseLoading import ManifestCase, loadCaseFolder, loadManifestCase, manifestCases
+from ObserverUncertaintySlicer.correctionExport import exportCorrected
+from ObserverUncertaintySlicer.raterMasks import raterMasks
+from ObserverUncertaintySlicer.raters import RATER_COLORS
 from ObserverUncertaintySlicer.volumes import arrayOfVolume, gridOfVolume
 
 pytestmark = pytest.mark.usefixtures("scene")

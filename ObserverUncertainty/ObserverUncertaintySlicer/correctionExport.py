@@ -15,7 +15,8 @@ from ObserverUncertaintyLib.formats.errors import UnwritableFileError
 from ObserverUncertaintyLib.formats.writing import NOTE
 from ObserverUncertaintySlicer.attributes import NOTICE, recorded
 from ObserverUncertaintySlicer.host import tr as _
-from ObserverUncertaintySlicer.raters import Rater, raterMask, ratersOfNode
+from ObserverUncertaintySlicer.raterMasks import raterMask
+from ObserverUncertaintySlicer.raters import Rater, ratersOfNode
 from ObserverUncertaintySlicer.segments import keptGrid, setReferenceGrid, setSegment
 from ObserverUncertaintySlicer.volumes import requireInScene
 

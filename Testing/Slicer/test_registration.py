@@ -13,7 +13,7 @@ from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.images.grid import same_grid
 from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
 from ObserverUncertaintySlicer import host
-from ObserverUncertaintySlicer.alignment import alignmentOf, poorlyOverlapping, registerSequences
+from ObserverUncertaintySlicer.registration import poorlyOverlapping, registerSequences, registrationOf
 from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume, gridOfVolume
 
 SHIFT = np.array([6.0, -4.0, 3.0])
@@ -53,7 +53,7 @@ def test_a_shifted_sequence_comes_back_onto_the_reference(sequences, case):
     unaligned = sitk.Resample(case.grid.to_sitk(case.image("T2")), sitk.TranslationTransform(3, SHIFT.tolist()))
     baseline = np.corrcoef(sitk.GetArrayFromImage(unaligned).ravel(), case.image("T2").ravel())[0, 1]
     assert correlation > 0.97 > baseline
-    found = alignmentOf(aligned, sequences["T1"])
+    found = registrationOf(aligned, sequences["T1"])
     assert found.isMoved
     assert found.shiftMm == pytest.approx(np.linalg.norm(SHIFT), abs=1.5)
 
@@ -67,12 +67,12 @@ def test_a_sequence_that_is_aligned_already_is_not_resampled(sequences, case):
     assert result == given
     assert slicer.mrmlScene.GetFirstNodeByName("case T2 aligned") is None
     for name in ("T2", "T1c"):
-        found = alignmentOf(given[name], sequences["T1"])
+        found = registrationOf(given[name], sequences["T1"])
         assert not found.isMoved
         assert 0 < found.largestShiftMm < 0.5
         assert found.shiftMm <= found.largestShiftMm
-        assert alignmentOf(given[name], t1c) is None
-    assert alignmentOf(sequences["T1"], sequences["T1"]) is None
+        assert registrationOf(given[name], t1c) is None
+    assert registrationOf(sequences["T1"], sequences["T1"]) is None
 
 
 @pytest.mark.parametrize(("shift", "isMoved"), [(1.5, False), (4.0, True)])
@@ -81,7 +81,7 @@ def test_less_than_a_voxel_of_the_reference_is_no_reason_to_resample(sequences, 
     away = addVolume(case.image("T1"), replace(case.grid, origin=origin), "away")
     result = registerSequences({"T1": sequences["T1"], "T1 again": away}).result()
     assert (result["T1 again"] is not away) is isMoved
-    found = alignmentOf(result["T1 again"], sequences["T1"])
+    found = registrationOf(result["T1 again"], sequences["T1"])
     assert found.isMoved is isMoved
     assert found.largestShiftMm == pytest.approx(shift, abs=0.3)
 

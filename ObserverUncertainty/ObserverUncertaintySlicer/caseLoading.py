@@ -15,7 +15,8 @@ from ObserverUncertaintySlicer.caseFolder import sortFolder
 from ObserverUncertaintySlicer.hierarchy import addFolder, placeUnder
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.placement import placed
-from ObserverUncertaintySlicer.raters import RATER_COLORS, Rater, placementWarning
+from ObserverUncertaintySlicer.raterMasks import placementWarning
+from ObserverUncertaintySlicer.raters import RATER_COLORS, Rater
 from ObserverUncertaintySlicer.sceneCases import SceneCase, markCase
 from ObserverUncertaintySlicer.segments import addEmptySegmentation, addSegment, setReferenceGrid, setSegment
 from ObserverUncertaintySlicer.volumes import addVolume, matrixOfGrid
