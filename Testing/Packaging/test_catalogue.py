@@ -108,6 +108,50 @@ def test_the_readme_says_what_the_module_does_names_the_paper_and_that_it_is_no_
     assert "Research use only. Not a medical device." in text
 
 
+def test_a_line_of_figures_stands_in_one_document():
+    texts = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+    found: dict[tuple[str, ...], set[str]] = {}
+    for text in texts:
+        for line in text.read_text(encoding="utf-8").splitlines():
+            figures = tuple(re.findall(r"\d+\.\d{2,}", line))
+            if len(figures) >= 3:
+                found.setdefault(figures, set()).add(text.name)
+
+    assert found
+    assert {figures: names for figures, names in found.items() if len(names) > 1} == {}
+
+
+def test_every_link_between_documents_leads_to_a_file_and_a_heading():
+    texts = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "Testing").rglob("*.md")]
+    broken = []
+    for text in texts:
+        for link in re.findall(r"\]\((?!https?:)([^)\s]+)\)", text.read_text(encoding="utf-8")):
+            name, _, heading = link.partition("#")
+            target = text.parent / name if name else text
+            if not target.exists() or (heading and heading not in headings(target)):
+                broken.append(f"{text.relative_to(ROOT)}: {link}")
+    assert broken == []
+
+
+def headings(text: Path) -> set[str]:
+    """What links to the headings of a document end with."""
+    titles = re.findall(r"^#+ (.*)$", text.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_every_file_that_a_document_names_is_there():
+    texts = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "Testing").rglob("*.md")]
+    roots = (ROOT, ROOT / cmake_lists.LIBRARY, ROOT / cmake_lists.MODULE / "ObserverUncertaintySlicer")
+    named = {
+        f"{text.relative_to(ROOT)}: {name}": any((root / name).exists() for root in (*roots, text.parent))
+        for text in texts
+        for name in re.findall(r"(?<![\w./])((?:[\w-]+/)+[\w-]+\.py)\b", text.read_text(encoding="utf-8"))
+    }
+    assert named
+    # A name in capitals stands for one that the reader chooses.
+    assert [name for name, exists in named.items() if not exists and "NAME" not in name] == []
+
+
 def test_the_repository_with_its_history_is_under_100_mb():
     if not (ROOT / ".git").exists():
         pytest.skip("not a git checkout: its history cannot be measured")
