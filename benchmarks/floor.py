@@ -13,24 +13,24 @@ import time
 
 import torch
 
+from cost import forward_flops, matmul_rate
 from measuring import Machine, Report, Series, Table, parser, run
 from ObserverUncertaintyLib.model.devices import choose_device, choose_precision, describe_device
 from ObserverUncertaintyLib.model.settings import Precision
-from ObserverUncertaintyLib.network.cost import forward_flops, matmul_rate
 from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.prediction.sampling import Sampler, monte_carlo_samples
-from random_networks import CAVITY, SHAPES, Setup
+from random_networks import CAVITY, CAVITY_SEQUENCES, SHAPES, Setup
 
 SETUPS = (
-    Setup("shapes: 2 poolings, 16 filters", SHAPES, 128, 128, 8),
-    Setup("cavity: 5 poolings, 48 filters", CAVITY, 192, 224, 4),
+    Setup("shapes: 2 poolings, 16 filters", 1, SHAPES, 128, 128, 8),
+    Setup("cavity: 5 poolings, 48 filters", CAVITY_SEQUENCES, CAVITY, 192, 224, 4),
 )
 
 
 def passes(setup: Setup, device: torch.device, precision: Precision, repetitions: int) -> Series:
     """Seconds of a Monte Carlo pass over one slice; the first two passes are not counted."""
-    network = UNet(setup.settings).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    images = torch.randn(setup.batch, setup.settings.sequences, setup.rows, setup.columns)
+    network = UNet(setup.sequences, setup.settings).to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    images = torch.randn(setup.batch, setup.sequences, setup.rows, setup.columns)
     ended = [time.perf_counter()]
     sampler = Sampler(network, setup.rows, setup.columns, precision)
     for _ in monte_carlo_samples(sampler, images, repetitions + 2, 0, setup.batch):
@@ -48,7 +48,9 @@ def measure(arguments: argparse.Namespace) -> Report:
     for precision in dict.fromkeys([Precision.FLOAT32, choose_precision(Precision.AUTO, device)]):
         rate = matmul_rate(device, precision)
         for setup in SETUPS:
-            operations = forward_flops(setup.settings, setup.rows, setup.columns, as_defined=device.type != "cpu")
+            operations = forward_flops(
+                setup.sequences, setup.settings, setup.rows, setup.columns, as_defined=device.type != "cpu"
+            )
             timed, floor = passes(setup, device, precision, repetitions), operations / rate
             figures = (operations / 1e9, rate / 1e9, 1e3 * floor, 1e3 * timed.median, timed.median / floor)
             rows.append((timed.name, *(f"{figure:.3g}" for figure in figures)))

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from drawn_raters import SHAPE, drawn_raters
 from measuring import Floor, Machine, Report, Target, interleaved, parser, run, spread
-from ObserverUncertaintyLib.network.roofline import copy_rate
 from ObserverUncertaintyLib.raters.fusion import FusionMethod, Votes, fuse, staple
 from ObserverUncertaintyLib.scores.entropy import binary_entropy, expert_entropy
+from roofline import copy_rate
 
 RATERS = 5
 LIMIT_SECONDS = 0.3

@@ -19,16 +19,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cost import forward_flops, matmul_rate
 from measuring import Floor, Machine, Report, Series, Table, Target, parser, run
 from ObserverUncertaintyLib.cohort.loading import load_case
 from ObserverUncertaintyLib.formats import write_image
 from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.model.devices import choose_device, choose_precision
 from ObserverUncertaintyLib.model.settings import Precision
-from ObserverUncertaintyLib.network.cost import forward_flops, matmul_rate
 from ObserverUncertaintyLib.network.stored import save_model
 from ObserverUncertaintyLib.network.unet import UNet
-from random_networks import CAVITY, description
+from random_networks import CAVITY, CAVITY_SEQUENCES, description
 
 SEQUENCES = ("T1", "T1c", "T2", "FLAIR")
 LIMIT_MIB = 3072
@@ -39,7 +39,7 @@ QUICK_SLICES = 6
 def write_model(folder: Path) -> None:
     """A model with the cavity network's architecture and random weights."""
     torch.manual_seed(0)
-    save_model(folder, UNet(CAVITY), description(CAVITY, SEQUENCES))
+    save_model(folder, UNet(CAVITY_SEQUENCES, CAVITY), description(CAVITY, SEQUENCES))
 
 
 def write_head(folder: Path, slices: int) -> None:
@@ -74,7 +74,9 @@ def measure(arguments: argparse.Namespace) -> Report:
     device = choose_device("auto")
     precision = choose_precision(Precision.AUTO, device)
     slices, *size = prepared.path.shape
-    operations = forward_flops(CAVITY, *size, as_defined=device.type != "cpu") * slices * arguments.samples
+    operations = (
+        forward_flops(CAVITY_SEQUENCES, CAVITY, *size, as_defined=device.type != "cpu") * slices * arguments.samples
+    )
     took = Series("seconds", (result["seconds"],))
     floor = Floor(f"the passes, {precision.value}", operations, matmul_rate(device, precision), took)
     found = {"seconds": result["seconds"]}

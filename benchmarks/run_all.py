@@ -23,9 +23,9 @@ FOLDER = Path(__file__).parent
 BENCHMARKS = (
     "floor",
     "monte_carlo",
-    "approximate_levers",
     "balanced_masks",
     "whole_case",
+    "compression",
     "training_step",
     "prediction_memory",
     "staple",

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from drawn_raters import SHAPE, drawn_raters
 from measuring import Floor, Machine, Report, Series, Table, Target, interleaved, parser, run, spread
-from ObserverUncertaintyLib.network.roofline import copy_rate
 from ObserverUncertaintyLib.raters.staple import StapleRegion, staple
+from roofline import copy_rate
 
 FACTOR = 50
 TOLERANCE = 1e-6

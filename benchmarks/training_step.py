@@ -17,16 +17,15 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from cost import matmul_rate
 from measuring import CannotRunError, Machine, Report, Series, Table, Target, interleaved, parser, run
 from ObserverUncertaintyLib.base.process_memory import keep_freed_memory
+from ObserverUncertaintyLib.cpu.unet import cpu_unet, unet_for_training
 from ObserverUncertaintyLib.model.devices import choose_device, choose_precision, describe_device, make_deterministic
 from ObserverUncertaintyLib.model.settings import Loss, Precision, UNetSettings
-from ObserverUncertaintyLib.network.convolution import lay_out_for_training
-from ObserverUncertaintyLib.network.cost import matmul_rate
-from ObserverUncertaintyLib.network.roofline import copy_rate, training_step_costs
-from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.training.step import TrainingSteps, make_optimiser, training_step
-from random_networks import CAVITY, SHAPES, Setup
+from random_networks import CAVITY, CAVITY_SEQUENCES, SHAPES, Setup
+from roofline import copy_rate, training_step_costs
 
 FACTOR = 1.5
 ROOFLINES = 2.0
@@ -34,20 +33,20 @@ ROOFLINE_HEADER = ("ours", "operations (ms)", "roofline (ms)", "step (ms)", "ste
 OURS = "ours"
 
 SETUPS = (
-    Setup("shapes", SHAPES, 64, 64, 8),
-    Setup("shapes", SHAPES, 128, 128, 8),
-    Setup("cavity", CAVITY, 160, 192, 4),
+    Setup("shapes", 1, SHAPES, 64, 64, 8),
+    Setup("shapes", 1, SHAPES, 128, 128, 8),
+    Setup("cavity", CAVITY_SEQUENCES, CAVITY, 160, 192, 4),
 )
 
 
-def dynunet(settings: UNetSettings) -> nn.Module:
+def dynunet(sequences: int, settings: UNetSettings) -> nn.Module:
     """MONAI's network with our filters, strides and dropout."""
     from monai.networks.nets import DynUNet
 
     levels = settings.depth + 1
     return DynUNet(
         spatial_dims=2,
-        in_channels=settings.sequences,
+        in_channels=sequences,
         out_channels=1,
         kernel_size=[3] * levels,
         strides=[1] + [2] * (levels - 1),
@@ -59,14 +58,14 @@ def dynunet(settings: UNetSettings) -> nn.Module:
     )
 
 
-def step_flops(make: Callable[[UNetSettings], nn.Module], setup: Setup) -> int:
+def step_flops(make: Callable[[int, UNetSettings], nn.Module], setup: Setup) -> int:
     """Floating-point operations of the convolutions of a step, forward and backward, as if all were computed directly.
 
     Ours count upsampling and its convolution as the one step that they are on a CPU, 4/9 of their definition.
     """
     with torch.device("meta"):
-        network = make(setup.settings).train()
-        images = torch.empty(setup.batch, setup.settings.sequences, setup.rows, setup.columns)
+        network = make(setup.sequences, setup.settings).train()
+        images = torch.empty(setup.batch, setup.sequences, setup.rows, setup.columns)
     with FlopCounterMode(display=False) as counter:
         network(images).sum().backward()
     return sum(count for operation, count in counter.get_flop_counts()["Global"].items() if "conv" in str(operation))
@@ -78,10 +77,9 @@ def trainees(setup: Setup, device: torch.device, precision: Precision) -> dict[s
     Each returns its loss, which waits for the device.
     """
     torch.manual_seed(0)
-    images = torch.randn(setup.batch, setup.settings.sequences, setup.rows, setup.columns, device=device)
+    images = torch.randn(setup.batch, setup.sequences, setup.rows, setup.columns, device=device)
     target = (torch.rand(setup.batch, 1, setup.rows, setup.columns, device=device) > 0.5).float()
-    network = UNet(setup.settings).to(device).train()
-    lay_out_for_training(network)
+    network = unet_for_training(setup.sequences, setup.settings, device)
     steps = TrainingSteps(network, make_optimiser(network, 1e-3), Loss.CROSS_ENTROPY, precision)
     channels_last = images.to(memory_format=torch.channels_last)
     if device.type == "cuda":
@@ -89,7 +87,7 @@ def trainees(setup: Setup, device: torch.device, precision: Precision) -> dict[s
             steps(channels_last, target)
     made = {OURS: lambda: float(steps(channels_last, target))}
     for name, layout in (("contiguous", torch.contiguous_format), ("channels last", torch.channels_last)):
-        peer = dynunet(setup.settings).to(device).to(memory_format=layout).train()  # type: ignore[call-overload]
+        peer = dynunet(setup.sequences, setup.settings).to(device).to(memory_format=layout).train()  # type: ignore[call-overload]
         adam = torch.optim.Adam(peer.parameters(), 1e-3)
         arguments = (peer, adam, images.to(memory_format=layout), target, Loss.CROSS_ENTROPY, precision)
         made[f"DynUNet, {name}"] = lambda given=arguments: float(training_step(*given))  # type: ignore[misc]
@@ -102,6 +100,7 @@ def roofline(
     """A row of the second table; on a GPU also what was to be reached."""
     on_gpu = device.type != "cpu"
     costs = training_step_costs(
+        setup.sequences,
         setup.settings,
         setup.batch,
         setup.rows,
@@ -124,7 +123,7 @@ def compare(
     ours, *peers = interleaved(trainees(setup, device, precision), repetitions, warm=True)
     fastest = min(peers, key=lambda series: series.median)
     operations = {series.name: step_flops(dynunet, setup) for series in peers}
-    operations[OURS] = step_flops(UNet, setup)
+    operations[OURS] = step_flops(cpu_unet, setup)
     rows, kept = [], []
     for series in (ours, *peers):
         flops, gain = operations[series.name], series.over(ours, f"{setup}: {series.name} / ours")

@@ -21,6 +21,7 @@ _STARTED = time.perf_counter()
 
 import torch  # noqa: E402  (importing is a part of what is measured)
 
+from cost import forward_flops, matmul_rate  # noqa: E402
 from measuring import Floor, Machine, Report, Series, Target, parser, run, spread  # noqa: E402
 from ObserverUncertaintyLib.base.process_memory import keep_freed_memory  # noqa: E402
 from ObserverUncertaintyLib.cohort.fingerprints import file_digest  # noqa: E402
@@ -28,11 +29,10 @@ from ObserverUncertaintyLib.cohort.loading import load_case  # noqa: E402
 from ObserverUncertaintyLib.model.description import WEIGHTS_FILE  # noqa: E402
 from ObserverUncertaintyLib.model.devices import choose_device, choose_precision, describe_device, peak_memory_mib  # noqa: E402
 from ObserverUncertaintyLib.model.settings import Precision, PredictionSettings  # noqa: E402
-from ObserverUncertaintyLib.network.cost import forward_flops, matmul_rate  # noqa: E402
 from ObserverUncertaintyLib.network.stored import load_model  # noqa: E402
 from ObserverUncertaintyLib.prediction.case import predict_case, save_prediction  # noqa: E402
 from prediction_memory import SEQUENCES, write_head, write_model  # noqa: E402
-from random_networks import CAVITY  # noqa: E402
+from random_networks import CAVITY, CAVITY_SEQUENCES  # noqa: E402
 
 IMPORTED = time.perf_counter() - _STARTED
 SAMPLES = 20
@@ -92,7 +92,7 @@ def measure(arguments: argparse.Namespace) -> Report:
                     save_prediction(folder / "out", case, prediction, report)
         shape = description.preprocessing.prepare(case).images.shape
     on_gpu = device.type != "cpu"
-    operations = forward_flops(CAVITY, *shape[-2:], as_defined=on_gpu) * shape[0] * samples
+    operations = forward_flops(CAVITY_SEQUENCES, CAVITY, *shape[-2:], as_defined=on_gpu) * shape[0] * samples
     rate = matmul_rate(device, precision)
     steps = {series.name: series for series in clock.series()}
     whole = steps["all"].median

@@ -13,7 +13,6 @@ Source of rotation: Fishman and Huang, Communications of the ACM 26 (1983) 964-9
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -22,25 +21,6 @@ from torch.nn import functional
 
 _LEVELS = 2**16
 _LEAST, _MOST = -(2**63), 2**63 - 1
-
-
-@dataclass(frozen=True)
-class Window:
-    """Which part of whole slices a batch shows, so that its masks are those of the whole slices, cut.
-
-    Attributes:
-        top, left: the first row and column.
-        rows, columns: of the whole slices.
-    """
-
-    top: int
-    left: int
-    rows: int
-    columns: int
-
-    def at(self, level: int) -> Window:
-        """The same after `level` poolings, which divide all of it."""
-        return Window(self.top >> level, self.left >> level, self.rows >> level, self.columns >> level)
 
 
 def rotations(p: float) -> int:
@@ -109,8 +89,7 @@ def scaled_mask(
         rotation: in [0, 1).
     """
     mask = torch.empty_like(like, dtype=torch.int16)
-    for part, generator in _parts(mask, generators):
-        _draw_kept(part, _random_bits(len(part), generator, rotation), p)
+    fill_with_kept(mask, p, generators, rotation)
     scale = torch.tensor(1 / (1 - p), dtype=like.dtype)
     if like.element_size() == mask.element_size():
         # 1 times the scale's bits is the scale, 0 times them is 0: no conversion from integers is needed.
@@ -125,36 +104,22 @@ def rotated_mask(like: Tensor, p: float, rotation: float) -> Tensor:
     return (drawn.add_(rotation).remainder_(1) >= p).to(like.dtype).mul_(1 / (1 - p))
 
 
-class KeptActivations:
-    """Masks of 0 and 1 for many passes, in memory that is used again; the same masks as `ElementDropout` draws."""
+def fill_with_kept(
+    mask: Tensor, p: float, generators: Sequence[torch.Generator] | None = None, rotation: float = 0.0
+) -> None:
+    """Fill a mask with 0 with probability p and 1 elsewhere: the masks of `ElementDropout`, before they are scaled.
 
-    def __init__(self, p: float) -> None:
-        """Masks with probability p of 0."""
-        self._p = p
-        self._mask = torch.empty(0)
-
-    def mask(
-        self, like: Tensor, generators: Sequence[torch.Generator], window: Window | None = None, rotation: float = 0.0
-    ) -> Tensor:
-        """The next mask, with the shape, strides and type of `like`; the one before is lost.
-
-        Args:
-            like: features, shape (slice, channel, row, column), one slice after the other in memory.
-            generators: what each slice's mask is drawn from.
-            window: what `like` shows of whole slices, with channels last in memory; None if these are whole.
-            rotation: in [0, 1).
-        """
-        if self._mask.shape != like.shape or self._mask.stride() != like.stride() or self._mask.dtype != like.dtype:
-            self._mask = torch.empty_like(like)
-        if window is not None:
-            for number, own in enumerate(generators):
-                self._mask[number] = _kept_in_window(like.shape[1:], own, self._p, window, rotation)
-            return self._mask
-        for part, generator in _parts(self._mask, generators):
-            bits = _random_bits(len(part), generator, rotation)
-            _draw_kept(bits, bits, self._p)
-            part.copy_(bits)
-        return self._mask
+    Args:
+        mask: as `like` of `scaled_mask`.
+        p: the probability.
+        generators: one for each slice; None draws from torch's default generator.
+        rotation: in [0, 1).
+    """
+    for part, generator in _parts(mask, generators):
+        bits = _random_bits(len(part), generator, rotation)
+        kept = torch.ge(bits, round(p * _LEVELS) - _LEVELS // 2, out=part if part.dtype is bits.dtype else bits)
+        if kept is not part:
+            part.copy_(kept)
 
 
 def _parts(
@@ -179,19 +144,3 @@ def _random_bits(count: int, generator: torch.Generator | None, rotation: float)
     if rotation:
         bits += np.uint16(round(rotation * _LEVELS) % _LEVELS).astype(np.int16)  # which wraps around
     return torch.from_numpy(bits)
-
-
-def _kept_in_window(shape: torch.Size, generator: torch.Generator, p: float, window: Window, rotation: float) -> Tensor:
-    """The part of a whole slice's mask that a window shows, shape (channel, row, column)."""
-    channels, rows, columns = shape
-    # What is drawn for the rows below would not be used.
-    bits = _random_bits((window.top + rows) * window.columns * channels, generator, rotation)
-    seen = bits.view(-1, window.columns, channels)[window.top :, window.left : window.left + columns]
-    kept = torch.empty(seen.shape, dtype=torch.int16)
-    _draw_kept(kept, seen, p)
-    return kept.permute(2, 0, 1)
-
-
-def _draw_kept(out: Tensor, bits: Tensor, p: float) -> None:
-    """Write 1 with probability 1 - p and 0 elsewhere."""
-    torch.ge(bits, round(p * _LEVELS) - _LEVELS // 2, out=out)

@@ -29,9 +29,9 @@ from ObserverUncertaintyLib.formats.prediction_files import (
 from ObserverUncertaintyLib.formats.writing import require_writable_grid
 from ObserverUncertaintyLib.model.description import WEIGHTS_FILE, fingerprint_warning
 from ObserverUncertaintyLib.model.devices import choose_device, describe_device
-from ObserverUncertaintyLib.model.settings import PredictionSettings
+from ObserverUncertaintyLib.model.settings import PredictionSettings, without_empty_economy
 from ObserverUncertaintyLib.network.stored import load_model
-from ObserverUncertaintyLib.prediction.case import prediction_origin, predict_case, save_prediction
+from ObserverUncertaintyLib.prediction.case import predict_case, prediction_origin, save_prediction
 
 _SETTINGS_FILE = "settings.json"
 
@@ -140,7 +140,9 @@ def _is_complete(folder: Path, made_from: dict[str, Any], progress: Progress) ->
         report = dict(json.loads((folder / REPORT_FILE).read_text(encoding="utf-8")))
         before = report.get(MADE_FROM)
         known = dict(before if before is not None else {"weights": report["weights"]})
-    except (OSError, KeyError, TypeError, ValueError):
+        if "settings" in known:
+            known["settings"] = without_empty_economy(known["settings"])
+    except (OSError, AttributeError, KeyError, TypeError, ValueError):
         progress.warning(f"{folder.name} is predicted again: its {REPORT_FILE} cannot be read")
         return False
     written = (*PREDICTED_MAPS, NOT_LOOKED_AT) if report.get(NOT_LOOKED_AT) else PREDICTED_MAPS
@@ -209,4 +211,4 @@ def _require_same_settings(folder: Path, record: dict[str, Any], overwrite: bool
             f"{path} cannot be read ({error}), so it is not known with which settings the predictions beside it were "
             "made. Delete this file to compare each prediction by itself, give another folder, or overwrite."
         ) from error
-    refuse_other_settings(folder, {"model": record["model"], **before}, record)
+    refuse_other_settings(folder, {"model": record["model"], **without_empty_economy(before)}, record)

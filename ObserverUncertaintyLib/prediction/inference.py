@@ -19,10 +19,9 @@ from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.model.description import ModelDescription
 from ObserverUncertaintyLib.model.devices import choose_precision, out_of_memory_advice
 from ObserverUncertaintyLib.model.preprocessing import GridPath
-from ObserverUncertaintyLib.model.settings import DEFAULT_SAMPLES, EXACT, DropoutMasks, Economy, Precision
-from ObserverUncertaintyLib.prediction.economical import economical_uncertainty
+from ObserverUncertaintyLib.model.settings import DEFAULT_SAMPLES, DropoutMasks, Precision
 from ObserverUncertaintyLib.prediction.sampling import Sampler, choose_batch_size, monte_carlo_samples, summed_samples
-from ObserverUncertaintyLib.scores.entropy import MonteCarloSums, Uncertainty, binary_entropy
+from ObserverUncertaintyLib.scores.entropy import MonteCarloSums, Uncertainty
 
 _MEMORY_ADVICE = "Choose a smaller batch size, or another device."
 
@@ -74,7 +73,6 @@ def predict(
     seed: int = 0,
     batch_size: int | None = None,
     precision: Precision = Precision.AUTO,
-    economy: Economy = EXACT,
     dropout_masks: DropoutMasks = DropoutMasks.INDEPENDENT,
     skull_stripped: bool | None = None,
     progress: Progress | None = None,
@@ -94,12 +92,10 @@ def predict(
         batch_size: slices computed at a time; None chooses by the device's memory. On a CPU the samples do not depend
             on it, on a GPU it decides the masks.
         precision: number format of the network's heavy operations.
-        economy: what is saved at the cost of a small error.
         dropout_masks: how those of several samples are drawn; with balanced ones fewer samples have the same error.
         skull_stripped: whether the case's images show the brain only, if known.
         progress: is told of every batch, and can cancel.
-        on_sample: is told of every sample, for what depends on single samples; not together with `economy`, which
-            draws them in parts of the case only.
+        on_sample: is told of every sample, for what depends on single samples.
 
     Raises:
         ModelError: the model cannot be used on this case.
@@ -107,8 +103,6 @@ def predict(
     """
     if samples < 1:
         raise ValueError("at least one sample is needed")
-    if on_sample and economy:
-        raise ValueError("with an economy, whole samples are not drawn")
     progress = progress or Progress()
     warnings = description.check_case(case, skull_stripped)
     device = next(network.parameters()).device
@@ -124,11 +118,7 @@ def predict(
         batch_size = batch_size or choose_batch_size(network, rows, columns)
         sampler = Sampler(network, rows, columns, choose_precision(precision, device), dropout_masks)
         draw = _Draw(sampler, images, path, case, samples, seed, batch_size, progress, on_sample)
-        if economy:
-            mean, uncertainty, work = draw.economically(economy, 2 ** description.architecture["depth"])
-            notes.append(f"{case.name}: {100 * work:.0f} % of the work of {samples} samples of everything was done")
-        else:
-            mean, uncertainty = draw.everything()
+        mean, uncertainty = draw.everything()
     return Prediction(
         mean, uncertainty, samples, batch_size, path.not_looked_at, notes=tuple(notes), warnings=tuple(warnings)
     )
@@ -174,21 +164,3 @@ class _Draw:
         return path.to_case(sums.mean_probability().astype(np.float32)), Uncertainty(
             path.to_case(parts.predictive), path.to_case(parts.expected), path.to_case(parts.mutual_information)
         )
-
-    def economically(self, economy: Economy, multiple: int) -> tuple[NDArray[np.float32], Uncertainty, float]:
-        """What `economical_uncertainty` finds; entropies are brought to the case's grid, not single samples."""
-        found = economical_uncertainty(
-            self.sampler,
-            self.images,
-            self.samples,
-            self.seed,
-            self.batch_size,
-            economy,
-            multiple,
-            f"predict {self.case.name}",
-            self.progress,
-        )
-        mean = self.path.to_case(found.probability.astype(np.float32))
-        predictive = binary_entropy(mean)
-        expected = np.minimum(self.path.to_case(found.uncertainty.expected), predictive)
-        return mean, Uncertainty(predictive, expected, predictive - expected), found.work

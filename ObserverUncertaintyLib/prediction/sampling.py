@@ -14,12 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ObserverUncertaintyLib.cpu.passes import prepare_passes
 from ObserverUncertaintyLib.model.devices import autocast, free_memory, torch_type
 from ObserverUncertaintyLib.model.settings import DropoutMasks, Precision, UNetSettings
-from ObserverUncertaintyLib.network.dropout import ChannelDropout, ElementDropout, Window, rotations
-from ObserverUncertaintyLib.network.folded_layers import can_fold
-from ObserverUncertaintyLib.network.prepared_unet import PreparedUNet
-from ObserverUncertaintyLib.network.thinned_unet import ThinnedUNet
+from ObserverUncertaintyLib.network.dropout import ChannelDropout, ElementDropout, rotations
 from ObserverUncertaintyLib.network.unet import UNet, set_monte_carlo_mode
 from ObserverUncertaintyLib.scores.entropy import MonteCarloSums
 
@@ -81,18 +79,11 @@ class Sampler:
             masks: how those of several samples are drawn.
         """
         self.device = next(network.parameters()).device
-        self._network = network
+        self._network = prepare_passes(network, rows, columns, torch_type(precision))
         self._precision = precision
-        self._size = rows, columns
         self._masks = masks
-        self._foldable = network if can_fold(network) else None
-        self._whole_channels = any(isinstance(module, ChannelDropout) for module in network.modules())
-        self._prepared: PreparedUNet | None = None
-        self._thinned: tuple[_SampleMasks, ThinnedUNet] | None = None
 
-    def draw(
-        self, images: Tensor, seed: int, sample: int, slices: Sequence[int], window: Window | None = None
-    ) -> Tensor:
+    def draw(self, images: Tensor, seed: int, sample: int, slices: Sequence[int]) -> Tensor:
         """One sample of a batch; torch's generators outside are left as they were.
 
         Args:
@@ -100,44 +91,25 @@ class Sampler:
             seed: with `sample` and the slices' numbers it decides the dropout masks.
             sample: the sample's number.
             slices: number of each slice.
-            window: what the images show of whole slices; None if they are whole. Where masks are not drawn for each
-                slice, or the network cannot be rearranged, those of a part are not those of the whole.
 
         Returns:
             float32, shape (slice, row, column), in [0, 1], on the network's device.
         """
-        draw = _SampleMasks.of(self._network, seed, sample, self._masks)
-        with torch.inference_mode():
-            if self._foldable is None:
-                logits = _plain_draw(self._network, images, draw, slices, self._precision)
-            elif self._whole_channels:
-                logits = self._thinned_unet(self._foldable, draw)(images)
-            else:
-                unet = self._prepared_unet(self._foldable)
-                logits = unet(images, draw.slice_generators(slices), window, draw.rotation or 0.0)
-            return torch.sigmoid(logits)[:, 0]
+        masks = _SampleMasks.of(self._network, seed, sample, self._masks)
+        set_monte_carlo_mode(self._network)
+        with torch.inference_mode(), masks.drawn(self._network, slices, self.device):
+            return self._probability(images)
 
     def deterministic(self, images: Tensor) -> Tensor:
         """The same without dropout, in main memory: one pass of the network in evaluation mode."""
+        self._network.eval()
         with torch.inference_mode():
-            if self._foldable is None:
-                self._network.eval()
-                logits = _plain_logits(self._network, images, self._precision)
-            else:
-                logits = self._prepared_unet(self._foldable)(images, None)
-            return torch.sigmoid(logits)[:, 0].cpu()
+            return self._probability(images).cpu()
 
-    def _prepared_unet(self, network: UNet) -> PreparedUNet:
-        if self._prepared is None:
-            self._prepared = PreparedUNet(network, *self._size, torch_type(self._precision))
-        return self._prepared
-
-    def _thinned_unet(self, network: UNet, draw: _SampleMasks) -> ThinnedUNet:
-        """The network of a sample, built at its first batch."""
-        if self._thinned is None or self._thinned[0] != draw:
-            kept = draw.kept_channels(network)
-            self._thinned = draw, ThinnedUNet(network, kept, *self._size, torch_type(self._precision))
-        return self._thinned[1]
+    def _probability(self, images: Tensor) -> Tensor:
+        with autocast(self._precision, self.device):
+            logits: Tensor = self._network(images.to(self.device, memory_format=torch.channels_last))
+        return torch.sigmoid(logits.float())[:, 0]
 
 
 @dataclass(frozen=True)
@@ -173,12 +145,26 @@ class _SampleMasks:
         """For each slice of a batch a generator that nothing else decides than the seed, the number and the slice."""
         return [torch.Generator().manual_seed(_mixed(self.seed, self.number, at)) for at in slices]
 
-    def kept_channels(self, network: nn.Module) -> list[Tensor]:
-        """For each channel-wise dropout layer, which channels a sample keeps: bool, shape (channel,)."""
+    @contextmanager
+    def drawn(self, network: nn.Module, slices: Sequence[int], device: torch.device) -> Iterator[None]:
+        """Let a network's dropout draw these masks for a batch of slices; afterwards it draws as in training."""
+        channelwise = [module for module in network.modules() if isinstance(module, ChannelDropout)]
+        elementwise = [module for module in network.modules() if isinstance(module, ElementDropout)]
         rng = np.random.default_rng((self.seed, self.number))
-        layers = [module for module in network.modules() if isinstance(module, ChannelDropout)]
-        turned = ((rng.random(layer.channels) + (self.rotation or 0.0)) % 1 >= layer.p for layer in layers)
-        return [torch.from_numpy(kept) for kept in turned]
+        generators = self.slice_generators(slices) if device.type == "cpu" else None
+        try:
+            for layer in channelwise:
+                turned = (rng.random(layer.channels) + (self.rotation or 0.0)) % 1
+                layer.kept = torch.from_numpy(turned >= layer.p)
+            for each in elementwise:
+                each.generators, each.rotation = generators, self.rotation
+            with _seeded(device, self.seed, self.number, *slices[:1]):
+                yield
+        finally:
+            for layer in channelwise:
+                layer.kept = None
+            for each in elementwise:
+                each.generators = each.rotation = None
 
 
 def summed_samples(
@@ -273,44 +259,14 @@ def reference_samples(
 
     Slow, to be compared with. On a CPU both draw the same masks for the same seed.
     """
+    device = next(network.parameters()).device
     for sample in range(samples):
-        draw = _SampleMasks.of(network, seed, sample, masks)
-        with torch.no_grad():
-            logits = [
-                _plain_draw(network, image, draw, [number], Precision.FLOAT32)
-                for number, image in enumerate(torch.split(images, 1))
-            ]
+        set_monte_carlo_mode(network)
+        own, logits = _SampleMasks.of(network, seed, sample, masks), []
+        for number, image in enumerate(torch.split(images, 1)):
+            with torch.no_grad(), own.drawn(network, [number], device):
+                logits.append(network(image.to(device, memory_format=torch.channels_last)).float())
         yield torch.sigmoid(torch.cat(logits))[:, 0].cpu().numpy()
-
-
-def _plain_draw(
-    network: nn.Module, images: Tensor, draw: _SampleMasks, slices: Sequence[int], precision: Precision
-) -> Tensor:
-    """Logits of one sample of a batch by the network itself."""
-    set_monte_carlo_mode(network)
-    device = next(network.parameters()).device
-    channelwise = [module for module in network.modules() if isinstance(module, ChannelDropout)]
-    elementwise = [module for module in network.modules() if isinstance(module, ElementDropout)]
-    try:
-        for layer, kept in zip(channelwise, draw.kept_channels(network), strict=True):
-            layer.kept = kept
-        generators = draw.slice_generators(slices) if device.type == "cpu" else None
-        for each in elementwise:
-            each.generators, each.rotation = generators, draw.rotation
-        with _seeded(device, draw.seed, draw.number, *slices[:1]):
-            return _plain_logits(network, images, precision)
-    finally:  # training draws for each slice, and for whole batches
-        for layer in channelwise:
-            layer.kept = None
-        for each in elementwise:
-            each.generators = each.rotation = None
-
-
-def _plain_logits(network: nn.Module, images: Tensor, precision: Precision) -> Tensor:
-    device = next(network.parameters()).device
-    with autocast(precision, device):
-        logits: Tensor = network(images.to(device, memory_format=torch.channels_last))
-    return logits.float()
 
 
 @contextmanager

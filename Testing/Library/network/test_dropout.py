@@ -11,8 +11,6 @@ from torch import nn
 
 from ObserverUncertaintyLib.network.dropout import (
     ElementDropout,
-    KeptActivations,
-    Window,
     rotated_mask,
     rotations,
     scaled_mask,
@@ -120,15 +118,3 @@ class TestRotation:
             masks.append(scaled_mask(like, 0.2, **rotation))
         assert torch.equal(masks[0], masks[1])
         assert not torch.equal(masks[0], masks[2])
-
-    def test_a_window_shows_what_the_whole_rotated_mask_has_there(self) -> None:
-        whole = torch.empty(2, 3, 16, 20).to(memory_format=torch.channels_last)
-        part = torch.empty(2, 3, 8, 12).to(memory_format=torch.channels_last)
-
-        def generators() -> list[torch.Generator]:
-            return [torch.Generator().manual_seed(seed) for seed in (4, 5)]
-
-        expected = KeptActivations(0.2).mask(whole, generators(), rotation=0.4)[:, :, 4:12, 8:20]
-        found = KeptActivations(0.2).mask(part, generators(), Window(4, 8, 16, 20), rotation=0.4)
-        assert torch.equal(found, expected)
-        assert set(found.unique().tolist()) == {0.0, 1.0}

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ObserverUncertaintyLib.model.settings import DropoutKind, DropoutMasks, FeatureNorm, Precision, UNetSettings
-from ObserverUncertaintyLib.network.dropout import ChannelDropout, ElementDropout, Window
+from ObserverUncertaintyLib.network.dropout import ChannelDropout, ElementDropout
 from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.prediction.sampling import (
     Sampler,
@@ -25,7 +25,7 @@ IMAGES = torch.randn(5, 2, 24, 40, generator=torch.Generator().manual_seed(0))
 
 def network(**settings: object) -> UNet:
     torch.manual_seed(0)
-    made = UNet(UNetSettings(sequences=2, depth=2, filters=8, **settings))  # type: ignore[arg-type]
+    made = UNet(2, UNetSettings(depth=2, filters=8, **settings))  # type: ignore[arg-type]
     return made.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
@@ -81,24 +81,6 @@ def test_a_sample_depends_on_neither_the_number_of_samples_nor_the_other_slices(
     assert not np.array_equal(many[0, :2], many[0, 2:4])
 
 
-def test_a_part_of_the_slices_draws_what_the_whole_draws_there() -> None:
-    """Cut between squares of 4 pixels, which two poolings make one; away from the cut edges all is the same."""
-    images = torch.randn(3, 2, 60, 90, generator=torch.Generator().manual_seed(0))  # widened to 60 and 92
-    made = Sampler(network(), 60, 90, Precision.FLOAT32)
-    whole = made.draw(images, 3, 1, [4, 5, 9])
-    for rows, columns in ((slice(8, 60), slice(0, 90)), (slice(0, 48), slice(12, 72)), (slice(12, 60), slice(40, 90))):
-        window = Window(rows.start, columns.start, 60, 92)
-        part = made.draw(images[1:, :, rows, columns], 3, 1, [5, 9], window)
-        # The network sees 22 pixels to either side.
-        inner = [
-            slice(22 * (side.start > 0), -22 if side.stop < end else None) for side, end in ((rows, 60), (columns, 90))
-        ]
-        torch.testing.assert_close(part[:, *inner], whole[1:, rows, columns][:, *inner], atol=1e-6, rtol=0)
-        assert (part - whole[1:, rows, columns]).abs().max() < 0.2
-        other = made.draw(images[1:, :, rows, columns], 3, 1, [5, 9])
-        assert (other - whole[1:, rows, columns])[:, *inner].abs().max() > 0.001
-
-
 def test_deterministic_is_evaluation_mode() -> None:
     for norm in FeatureNorm:
         made = network(feature_norm=norm)
@@ -118,7 +100,7 @@ def test_torchs_generator_is_left_alone() -> None:
 
 
 def test_slices_at_a_time_follow_from_a_gpus_free_memory() -> None:
-    cavity = UNetSettings(sequences=4, depth=5, filters=48)
+    cavity = UNetSettings(depth=5, filters=48)
     # A slice's twelve maps of 48 x 192 x 224 float32 take 99 MB, of which four fifths of 2 GB hold sixteen.
     assert slices_that_fit(2 * 10**9, cavity, 192, 224) == 16
     assert slices_that_fit(10**7, cavity, 192, 224) == 1

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ObserverUncertaintyLib.network.convolution import train_convolution, trains_faster
+from ObserverUncertaintyLib.cpu.convolution import train_convolution, trains_faster
+from ObserverUncertaintyLib.network.unet import upsampling_convolution
 
 _SMALLEST_INPUT = 256
 """Pixels of all slices together below which adding up the weights takes longer than it saves (2 cores, 48 to 1536
@@ -22,46 +23,25 @@ _TAPS = torch.tensor([[0.0, 0.0, 1.0, 1.0], [0.0, 1.0, 1.0, 0.0], [1.0, 1.0, 0.0
 
 
 class UpsamplingConvolution(nn.Sequential):
-    """`Upsample(2, "nearest")` and `Conv2d(3x3, padding 1)`, with the parameters of these two under their names.
+    """The same as `unet.upsampling_convolution`: one transposed convolution, unless the input is tiny.
 
-    Input shape (slice, channel, row, column), output shape (slice, channel, 2 row, 2 column). On a CPU both are one
-    transposed convolution, unless the input is tiny or there is a faster way for training.
-
-    Attributes:
-        as_defined: whether they are two steps whatever the device.
+    Input shape (slice, channel, row, column), output shape (slice, channel, 2 row, 2 column). In training there may be
+    a faster way.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__(nn.Upsample(scale_factor=2, mode="nearest"), nn.Conv2d(inputs, outputs, 3, padding=1))
-        self.as_defined = False
+        super().__init__(*upsampling_convolution(inputs, outputs))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002
         """The upsampled and convolved features."""
-        if self.as_defined:
-            return self.two_steps(x)
         convolution = self[1]
         assert isinstance(convolution, nn.Conv2d)
-        if trains_faster(convolution, x):
-            return train_convolution(convolution, x, upsample=True)
-        pixels = x.shape[0] * x.shape[2] * x.shape[3]
-        # "meta" tensors only count operations: those of a CPU.
-        if x.device.type not in ("cpu", "meta") or pixels < _SMALLEST_INPUT:
-            return self.two_steps(x)
+        if trains_faster(convolution, input):
+            return train_convolution(convolution, input, upsample=True)
+        if len(input) * input.shape[2] * input.shape[3] < _SMALLEST_INPUT:
+            return convolution(self[0](input))
         kernel = transposed_kernel(convolution.weight)
-        return functional.conv_transpose2d(x, kernel, convolution.bias, stride=2, padding=1)
-
-    def two_steps(self, x: Tensor) -> Tensor:
-        """The same as it is defined: first upsampling, then the convolution."""
-        for layer in self:
-            x = layer(x)
-        return x
-
-
-def upsample_as_defined(network: nn.Module) -> None:
-    """Let a network upsample and convolve in two steps, to compare with or to count."""
-    for module in network.modules():
-        if isinstance(module, UpsamplingConvolution):
-            module.as_defined = True
+        return functional.conv_transpose2d(input, kernel, convolution.bias, stride=2, padding=1)
 
 
 def transposed_kernel(weight: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from ObserverUncertaintyLib.network.winograd import Filtering, FixedConvolution
+from ObserverUncertaintyLib.cpu.winograd import Filtering, FixedConvolution
 
 
 @pytest.mark.parametrize("tile", [2, 4])

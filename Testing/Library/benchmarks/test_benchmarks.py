@@ -7,23 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 # A study of data that one must have, and what runs in Slicer's Python, have commands of their own.
 APART = {
     "brain_growth",
     "slicer_clicks",
     "measuring",
+    "cost",
     "drawn_raters",
     "entropy_errors",
     "growing_steps",
     "random_networks",
+    "roofline",
     "run_all",
 }
-
-
-@pytest.fixture(autouse=True)
-def _benchmarks_can_be_imported(monkeypatch):
-    monkeypatch.syspath_prepend(str(BENCHMARKS))
 
 
 def test_candidates_take_turns_and_the_first_call_of_each_is_not_measured():

@@ -8,34 +8,33 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from ObserverUncertaintyLib.cpu.unet import cpu_unet
 from ObserverUncertaintyLib.model.settings import UNetSettings
-from ObserverUncertaintyLib.network.roofline import LayerCost, copy_rate, training_step_costs
 from ObserverUncertaintyLib.network.unet import UNet
-from ObserverUncertaintyLib.network.upsampling import upsample_as_defined
+from roofline import LayerCost, copy_rate, training_step_costs
 
 SETTINGS = [
-    UNetSettings(sequences=1),
-    UNetSettings(sequences=4, depth=5, filters=48),
-    UNetSettings(sequences=2, depth=0, filters=3),
+    (1, UNetSettings()),
+    (4, UNetSettings(depth=5, filters=48)),
+    (2, UNetSettings(depth=0, filters=3)),
 ]
 
 
 @pytest.mark.parametrize("as_defined", [False, True])
-@pytest.mark.parametrize("settings", SETTINGS)
-def test_operations_are_those_that_torch_counts(settings: UNetSettings, as_defined: bool) -> None:
+@pytest.mark.parametrize(("sequences", "settings"), SETTINGS)
+def test_operations_are_those_that_torch_counts(sequences: int, settings: UNetSettings, as_defined: bool) -> None:
     with torch.device("meta"):
-        network, images = UNet(settings), torch.empty(2, settings.sequences, 384, 512)
-    if as_defined:
-        upsample_as_defined(network)
+        network = (UNet if as_defined else cpu_unet)(sequences, settings)
+        images = torch.empty(2, sequences, 384, 512)
     with FlopCounterMode(display=False) as counter:
         network(images).sum().backward()
     counted = sum(n for operation, n in counter.get_flop_counts()["Global"].items() if "conv" in str(operation))
-    found = training_step_costs(settings, 2, 384, 512, 4, as_defined=as_defined)
+    found = training_step_costs(sequences, settings, 2, 384, 512, 4, as_defined=as_defined)
     assert sum(cost.operations for cost in found) == counted
 
 
 def test_bytes_are_those_counted_by_hand() -> None:
-    found = training_step_costs(UNetSettings(sequences=2, depth=1, filters=3), 1, 4, 8, 2)
+    found = training_step_costs(2, UNetSettings(depth=1, filters=3), 1, 4, 8, 2)
     shallow, deep = 3 * 32, 6 * 8  # activations of a feature map at either level
     dropout, norm, relu = (4 + 1) * 2, 8 * 2, 5 * 2  # bytes an activation; a mask has one byte and is used twice
     between = dropout + norm + relu
@@ -51,7 +50,7 @@ def test_bytes_are_those_counted_by_hand() -> None:
         (3 * 2 * (3 * shallow + 6 * 3 * 9) + between * shallow),
         (3 * 2 * (2 * shallow + 3 * 3 * 9) + between * shallow),
         3 * 2 * (shallow + 32 + 3),  # the classifier
-        28 * sum(parameter.numel() for parameter in UNet(UNetSettings(sequences=2, depth=1, filters=3)).parameters()),
+        28 * sum(parameter.numel() for parameter in UNet(2, UNetSettings(depth=1, filters=3)).parameters()),
     ]
     assert sum(cost.bytes for cost in found) == sum(expected)
 
@@ -62,7 +61,7 @@ def test_a_layer_takes_the_longer_of_computing_and_moving() -> None:
 
 
 def test_half_as_many_bytes_an_activation_move_half_as_many_but_for_the_optimiser() -> None:
-    wide, narrow = (training_step_costs(SETTINGS[0], 4, 32, 32, size) for size in (4, 2))
+    wide, narrow = (training_step_costs(*SETTINGS[0], 4, 32, 32, size) for size in (4, 2))
     assert narrow[-1].bytes == wide[-1].bytes
     convolutions = [(a.bytes, b.bytes) for a, b in zip(wide, narrow, strict=True) if a.operations]
     assert all(a == 2 * b for a, b in convolutions)

@@ -18,10 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cost import synchronise
+from ObserverUncertaintyLib.cpu.unet import cpu_unet
+from ObserverUncertaintyLib.cpu.upsampling import UpsamplingConvolution
 from ObserverUncertaintyLib.model.settings import UNetSettings
-from ObserverUncertaintyLib.network.cost import synchronise
 from ObserverUncertaintyLib.network.unet import UNet
-from ObserverUncertaintyLib.network.upsampling import UpsamplingConvolution, upsample_as_defined
 
 _OPTIMISER_BYTES = 7 * 4
 """For each parameter: Adam reads it, its gradient and both moments, and writes all but the gradient, in float32."""
@@ -49,11 +50,19 @@ class LayerCost:
 
 
 def training_step_costs(
-    settings: UNetSettings, batch: int, rows: int, columns: int, element_bytes: int, *, as_defined: bool = False
+    sequences: int,
+    settings: UNetSettings,
+    batch: int,
+    rows: int,
+    columns: int,
+    element_bytes: int,
+    *,
+    as_defined: bool = False,
 ) -> list[LayerCost]:
     """Every layer of a training step, and the optimiser.
 
     Args:
+        sequences: number of input images.
         settings: the network's shape.
         batch: slices of a step.
         rows: of a slice.
@@ -63,9 +72,8 @@ def training_step_costs(
     """
     costs: list[LayerCost] = []
     with torch.device("meta"):
-        network, images = UNet(settings), torch.empty(batch, settings.sequences, rows, columns)
-    if as_defined:
-        upsample_as_defined(network)
+        network = (UNet if as_defined else cpu_unet)(sequences, settings)
+        images = torch.empty(batch, sequences, rows, columns)
     whole = set() if as_defined else set(network.upsampling)
     parts = {part for layer in whole for part in layer.children()}
     for name, module in network.named_modules():

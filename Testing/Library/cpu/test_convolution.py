@@ -7,12 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ObserverUncertaintyLib.model.settings import UNetSettings
-from ObserverUncertaintyLib.network import convolution
-from ObserverUncertaintyLib.network.convolution import Convolution, lay_out_for_training, train_convolution
-from ObserverUncertaintyLib.network.unet import UNet
-from ObserverUncertaintyLib.network.upsampling import UpsamplingConvolution
-from ObserverUncertaintyLib.network.winograd import Filtering
+from ObserverUncertaintyLib.cpu import convolution
+from ObserverUncertaintyLib.cpu.convolution import Convolution, train_convolution
+from ObserverUncertaintyLib.cpu.upsampling import UpsamplingConvolution
+from ObserverUncertaintyLib.cpu.winograd import Filtering
 
 CHANNELS_LAST = torch.channels_last
 
@@ -60,7 +58,6 @@ def test_gradients_agree_with_finite_differences(upsample: bool, monkeypatch: py
 def test_float32_differs_by_rounding_only(channels: int, upsample: bool) -> None:
     torch.manual_seed(0)
     layer = UpsamplingConvolution(channels, channels) if upsample else Convolution(channels, channels)
-    lay_out_for_training(layer)
     conv = layer[1] if isinstance(layer, UpsamplingConvolution) else layer
     x = torch.randn(4, channels, 64, 64).to(memory_format=CHANNELS_LAST).requires_grad_()
     fast = layer(x)
@@ -96,24 +93,3 @@ def test_upsampling_needs_25_products_for_16_results() -> None:
     filtering = Filtering.upsampling(4)
     assert (len(filtering.image), len(filtering.result)) == (25, 16)
     assert len(Filtering.convolution(4).image) == 36
-
-
-def test_wide_weights_are_contiguous_for_training_and_the_others_channels_last() -> None:
-    network = UNet(UNetSettings(sequences=2, depth=1, filters=48))
-    state = {name: value.clone() for name, value in network.state_dict().items()}
-    lay_out_for_training(network)
-    wide, first = network.encoder[0][4].weight, network.encoder[0][0].weight
-    assert wide.is_contiguous()
-    assert first.is_contiguous(memory_format=CHANNELS_LAST)
-    assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
-
-
-def test_a_step_of_a_wide_network_is_the_same_for_the_same_seed() -> None:
-    weights = []
-    for _ in range(2):
-        torch.manual_seed(0)
-        network = UNet(UNetSettings(sequences=2, depth=1, filters=96))
-        lay_out_for_training(network)
-        network(torch.randn(2, 2, 16, 16)).square().sum().backward()
-        weights.append([parameter.grad for parameter in network.parameters()])
-    assert all(torch.equal(one, other) for one, other in zip(*weights, strict=True))

@@ -7,14 +7,14 @@ import time
 import pytest
 import torch
 
+from cost import forward_flops, matmul_rate
 from ObserverUncertaintyLib.model.settings import Precision, UNetSettings
-from ObserverUncertaintyLib.network.cost import forward_flops, matmul_rate
 
 
-def convolutions(settings: UNetSettings, rows: int, columns: int, upsampling_taps: int) -> int:
+def convolutions(sequences: int, settings: UNetSettings, rows: int, columns: int, upsampling_taps: int) -> int:
     """Two operations for each weight of a convolution and pixel, layer by layer."""
     widths = [settings.filters * 2**level for level in range(settings.depth + 1)]
-    total, channels = 0, settings.sequences
+    total, channels = 0, sequences
     for level, width in enumerate(widths):
         pixels = rows * columns // 4**level
         total += 2 * 9 * pixels * (channels * width + width * width)
@@ -27,20 +27,23 @@ def convolutions(settings: UNetSettings, rows: int, columns: int, upsampling_tap
 
 
 @pytest.mark.parametrize(
-    ("settings", "rows", "columns"),
+    ("sequences", "settings", "rows", "columns"),
     [
-        (UNetSettings(sequences=1), 128, 128),
-        (UNetSettings(sequences=4, depth=5, filters=48), 192, 224),
-        (UNetSettings(sequences=2, depth=0, filters=3), 7, 9),
+        (1, UNetSettings(), 128, 128),
+        (4, UNetSettings(depth=5, filters=48), 192, 224),
+        (2, UNetSettings(depth=0, filters=3), 7, 9),
     ],
 )
-def test_the_operations_are_those_of_the_convolutions(settings: UNetSettings, rows: int, columns: int) -> None:
-    assert forward_flops(settings, rows, columns, as_defined=True) == convolutions(settings, rows, columns, 9)
+def test_the_operations_are_those_of_the_convolutions(
+    sequences: int, settings: UNetSettings, rows: int, columns: int
+) -> None:
+    counted = forward_flops(sequences, settings, rows, columns, as_defined=True)
+    assert counted == convolutions(sequences, settings, rows, columns, 9)
 
 
 def test_upsampling_in_one_step_takes_four_products_instead_of_nine() -> None:
-    settings = UNetSettings(sequences=4, depth=3, filters=8)
-    assert forward_flops(settings, 256, 128) == convolutions(settings, 256, 128, 4)
+    settings = UNetSettings(depth=3, filters=8)
+    assert forward_flops(4, settings, 256, 128) == convolutions(4, settings, 256, 128, 4)
 
 
 def test_the_rate_is_that_of_a_product() -> None:

@@ -11,20 +11,21 @@ import time
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from ObserverUncertaintyLib.cpu.unet import cpu_unet
 from ObserverUncertaintyLib.model.settings import Precision, UNetSettings
 from ObserverUncertaintyLib.network.unet import UNet
-from ObserverUncertaintyLib.network.upsampling import upsample_as_defined
 
 _TYPES = {Precision.FLOAT32: torch.float32, Precision.BFLOAT16: torch.bfloat16}
 
 
-def forward_flops(settings: UNetSettings, rows: int, columns: int, *, as_defined: bool = False) -> int:
+def forward_flops(sequences: int, settings: UNetSettings, rows: int, columns: int, *, as_defined: bool = False) -> int:
     """Floating-point operations of one pass over one slice; a multiplication and an addition are two.
 
     Only convolutions are counted: everything else is less than a hundredth of them. Those of Winograd's algorithm count
     as if they were direct.
 
     Args:
+        sequences: number of input images.
         settings: the network's shape.
         rows: of the slice.
         columns: of the slice.
@@ -32,9 +33,8 @@ def forward_flops(settings: UNetSettings, rows: int, columns: int, *, as_defined
             of one.
     """
     with torch.device("meta"):
-        network, image = UNet(settings), torch.empty(1, settings.sequences, rows, columns)
-    if as_defined:
-        upsample_as_defined(network)
+        network = (UNet if as_defined else cpu_unet)(sequences, settings)
+        image = torch.empty(1, sequences, rows, columns)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network.eval()(image)
     # Adding up the weights of an upsampling is done once for many passes.

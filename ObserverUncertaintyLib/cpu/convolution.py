@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from ObserverUncertaintyLib.network.winograd import Filtering
+from ObserverUncertaintyLib.cpu.winograd import Filtering
 
 _FEWEST_CHANNELS = 48
 """On either side, from which the weight's gradient is faster by filtering, and after upsampling everything (AVX2, 2
@@ -43,30 +43,21 @@ class Convolution(nn.Conv2d):
         return super().forward(input)
 
 
+def is_wide(convolution: nn.Conv2d) -> bool:
+    """Whether there are so many channels that filtering makes the weight's gradient faster."""
+    return min(convolution.in_channels, convolution.out_channels) >= _FEWEST_CHANNELS
+
+
 def trains_faster(convolution: nn.Conv2d, x: Tensor) -> bool:
     """Whether to use `train_convolution`: in training, in float32 on a CPU, with many channels."""
     return (
-        min(convolution.in_channels, convolution.out_channels) >= _FEWEST_CHANNELS
+        is_wide(convolution)
         and convolution.training
         and torch.is_grad_enabled()
         and x.device.type == "cpu"
         and x.dtype is torch.float32
         and not torch.is_autocast_enabled("cpu")
     )
-
-
-def lay_out_for_training(network: nn.Module) -> None:
-    """Put a network's parameters in the memory layout in which training is fastest on their device.
-
-    That is channels last, but for the weights of wide 3x3 convolutions on a CPU: filtering makes their gradients
-    contiguous, and the optimiser copies what is laid out otherwise.
-    """
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    for module in network.modules():
-        if not isinstance(module, nn.Conv2d) or module.kernel_size != (3, 3) or module.weight.device.type != "cpu":
-            continue
-        if min(module.in_channels, module.out_channels) >= _FEWEST_CHANNELS:
-            module.weight.data = module.weight.data.contiguous()
 
 
 def train_convolution(convolution: nn.Conv2d, x: Tensor, *, upsample: bool = False) -> Tensor:
