@@ -81,17 +81,8 @@ sample-model: $(VENV)/.installed
 	mkdir -p $(SAMPLE_MODEL)
 	cp study-output/sample-model/model/model.json study-output/sample-model/model/weights.safetensors $(SAMPLE_MODEL)
 
-# The cavity network that benchmarks/approximate_levers.py looks at; half an hour, continued if interrupted.
-BENCH_DATA := study-output/bench
-BENCH_CASES := case01,case02,case03,case04,case05,case06,case07,case08,case09,case10,case11,case12,case13,case14
-$(BENCH_DATA)/model/model.json: | $(VENV)/.installed
-	$(BIN)/observer-uncertainty simulate cavities --out $(BENCH_DATA)/cohort --cases 17 --spacing 1 --thickness 4 --resume
-	$(BIN)/observer-uncertainty train $(BENCH_DATA)/cohort/cohort.toml --out $(BENCH_DATA)/model --fusion none \
-		--cases $(BENCH_CASES) --depth 5 --filters 48 --spacing 1,1 --background-slices 0.3 --prior-bias --batch-size 2 \
-		--epochs 6 --device cpu --resume
-
 # Every benchmark, into benchmarks/RESULTS.md; on idle cores, two hours or more. BENCH=--quick shows only that they run.
-bench: $(VENV)/.installed $(BENCH_DATA)/model/model.json
+bench: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]' \
 		|| echo 'The peers to compare with could not be installed: the benchmarks go without them.'
 	$(BIN)/python benchmarks/run_all.py $(BENCH)
