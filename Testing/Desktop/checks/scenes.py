@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 
 import slicer
 from desktop import newSlicer
 
+MADE_BEFORE = Path(__file__).parents[2] / "MadeBefore"
 _rows = itertools.count()
 
 
@@ -79,6 +81,52 @@ def check_a_comparison_goes_on_where_its_scene_is_loaded_over_another(desktop):
     _requireComparison(desktop)
     assert desktop.panel.parameters.caseName == "case01"
     desktop.shot("loaded")
+
+
+def check_a_scene_of_an_earlier_version_is_complete(desktop):
+    """It was saved while comparing, with a correction and a working copy that was begun after it."""
+    slicer.util.loadScene(str(MADE_BEFORE / "scene.mrb"), {"clear": True})
+    desktop.settle()
+    panel = desktop.panel
+    parameters, table = panel.parameters, panel.case.ui.ratersTable
+    assert parameters.caseName == "case01"
+    assert [str(table.item(row, 1).text()) for row in range(table.rowCount)] == ["rater_2y", "rater_4y", "rater_6y"]
+    assert len({tuple(rater.color) for rater in parameters.raters}) == 3
+    _requireComparison(desktop)
+    desktop.shot("compared")
+    for node in (parameters.fusedSegmentation, parameters.segmentation, parameters.lastCorrection):
+        assert sum(count for count, _hash in desktop.voxels(node).values()) > 100, node.GetName()
+    assert "Majority vote" in str(panel.disagreement.ui.fusedLabel.text)
+    assert "raters disagree in" in str(panel.disagreement.ui.entropyLabel.text)
+    assert "be careful" in str(panel.uncertainty.ui.resultLabel.text)
+    assert str(panel.correct.ui.authorEdit.text) == "Anna Ö."
+    panel.compare.ui.backButton.click()
+    desktop.settle()
+    assert set(desktop.shownViews()) == {"Red", "Green", "Yellow"}
+    _requireEditing(desktop)
+    kept = {node: desktop.voxels(node) for node in (parameters.lastCorrection, parameters.raters[0].node)}
+    _requirePainting(desktop)
+    assert {node: desktop.voxels(node) for node in kept} == kept
+    desktop.wait(lambda: " 0.00 mL changed" not in str(panel.correct.ui.liveLabel.text), what="the figures")
+    desktop.shot("painted")
+    panel.compare.ui.compareButton.click()
+    desktop.settle()
+    _requireComparison(desktop)
+
+
+def check_a_correction_that_an_earlier_version_exported_is_a_rater(desktop):
+    slicer.util.loadScene(str(MADE_BEFORE / "scene.mrb"), {"clear": True})
+    desktop.settle()
+    desktop.panel.compare.ui.backButton.click()
+    node = slicer.util.loadSegmentation(str(MADE_BEFORE / "correction.seg.nrrd"))
+    ui, parameters = desktop.panel.case.ui, desktop.panel.parameters
+    ui.raterSelector.setCurrentNode(node)
+    ui.addRatersButton.click()
+    desktop.wait(lambda: "of 4 raters" in parameters.fusedSegmentation.GetName(), what="the fusion of four raters")
+    assert ui.ratersTable.rowCount == 4
+    drawn = [desktop.voxels(each).values() for each in (node, parameters.lastCorrection)]
+    assert [count for count, _hash in drawn[0]] == [count for count, _hash in drawn[1]]
+    desktop.shot("four_raters")
 
 
 def _correctAndSave(desktop, name):
