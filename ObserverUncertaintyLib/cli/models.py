@@ -90,7 +90,7 @@ def train(
         ),
     ] = _DEFAULTS.prior_bias,
     learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = _DEFAULTS.learning_rate,
-    loss: Annotated[Loss, typer.Option(help="A Dice loss makes the model sure of itself.")] = _DEFAULTS.loss,
+    loss: Annotated[Loss, typer.Option(help="A Dice loss makes the model overconfident.")] = _DEFAULTS.loss,
     augmentation: Annotated[
         Augmentation, typer.Option(help="flip mirrors every second slice from left to right.")
     ] = _DEFAULTS.augmentation,
@@ -198,7 +198,7 @@ def predict(
     name: Annotated[str, typer.Option(help="Name of the single case given by --image.")] = "case",
     cases: Cases = None,
     samples: Annotated[int, typer.Option(min=1, help="T, the number of Monte Carlo samples.")] = DEFAULT_SAMPLES,
-    seed: Annotated[int, typer.Option(min=0, help="Of the dropout masks.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the dropout masks.")] = 0,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Slices computed at a time; without it what the device's memory holds.")
     ] = None,
@@ -217,7 +217,10 @@ def predict(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Predict probability, segmentation and entropies with Monte Carlo dropout.
+    """Predict probability, segmentation and uncertainty: Monte Carlo dropout approximates a Bayesian network.
+
+    The predictive entropy is the model's whole uncertainty; the expected entropy is its aleatoric part, the mutual
+    information its epistemic part. docs/method.md defines the words.
 
     \b
     Examples:
@@ -289,6 +292,9 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Score predictions against the raters: WME, ME, Dice and calibration.
+
+    WME says whether the model is unsure where the raters disagree, calibration whether it is overconfident;
+    docs/method.md defines every column.
 
     \b
     Example:

@@ -99,7 +99,7 @@ def disagreement(
     overwrite: Overwrite = False,
     as_json: Json = False,
 ) -> None:
-    """Map where raters disagree: the entropy of their votes in bits, 0 (all agree) to 1 (an even split).
+    """Map the inter-rater variability: the entropy of the raters' votes in bits, 0 (all agree) to 1 (an even split).
 
     \b
     Example:

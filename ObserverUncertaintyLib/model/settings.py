@@ -66,7 +66,7 @@ class UNetSettings:
 
 
 class Loss(StrEnum):
-    """What training minimises. A Dice loss makes the model sure of itself and destroys the effect of the paper."""
+    """What training minimises. A Dice loss makes the model overconfident and destroys the effect of the paper."""
 
     CROSS_ENTROPY = "cross-entropy"
     DICE = "dice"

@@ -31,7 +31,7 @@ def binary_entropy(probability: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def expert_entropy(raters: Raters) -> NDArray[np.float64]:
-    """Entropy in bits of the raters' votes at each voxel: the experts' disagreement.
+    """Entropy in bits of the raters' votes at each voxel: the inter-rater variability.
 
     Args:
         raters: bool, shape (rater, k, j, i), 1 to 64 raters, or their votes.
@@ -54,8 +54,8 @@ class Uncertainty:
 
     Attributes:
         predictive: entropy of the mean probability, H[E p]; the sum of the two parts.
-        expected: mean entropy of the samples, E[H p]: the part due to the data and the raters.
-        mutual_information: the rest: the part due to the model's parameters.
+        expected: mean entropy of the samples, E[H p]: the aleatoric part, due to the data and the raters.
+        mutual_information: of label and weights, the rest: the epistemic part, due to the model.
 
     Source: Jungo et al. 2018, section 2.2 (predictive entropy); Depeweg et al., ICML 2018 (the two parts).
     """
