@@ -1,18 +1,9 @@
-"""How this process handles its main memory, and how many others have room beside it."""
+"""How this process handles its main memory."""
 
 from __future__ import annotations
 
 import ctypes
-import os
 import sys
-
-
-def processes_that_fit(bytes_each: int) -> int:
-    """How many processes of one thread this machine has cores and memory for; by its cores alone on Windows."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not hasattr(os, "sysconf"):
-        return cores
-    return max(1, min(cores, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // bytes_each))
 
 
 def keep_freed_memory() -> None:

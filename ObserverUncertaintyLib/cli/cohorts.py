@@ -10,8 +10,8 @@ from typing import Annotated
 import typer
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.base.machine import processes_that_fit
 from ObserverUncertaintyLib.base.paths import identity
-from ObserverUncertaintyLib.base.process_memory import processes_that_fit
 from ObserverUncertaintyLib.cli.console import ConsoleProgress, print_result
 from ObserverUncertaintyLib.cli.options import Device, Json, Overwrite, Processes, Resume, path
 

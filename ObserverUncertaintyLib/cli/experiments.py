@@ -240,7 +240,7 @@ def cavity(
         loading=load_options(resample, masks, register),
     )
     # Loads torch, which a mistake in the options need not wait for.
-    from ObserverUncertaintyLib.base.process_memory import processes_that_fit
+    from ObserverUncertaintyLib.base.machine import processes_that_fit
     from ObserverUncertaintyLib.base.tables import without_nan
     from ObserverUncertaintyLib.simulation.cavities import SIMULATION_BYTES
     from ObserverUncertaintyLib.studies.cavity.study import run_cavity

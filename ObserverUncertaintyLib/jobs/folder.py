@@ -83,7 +83,7 @@ class Heartbeat:
 
     Attributes:
         pid: the worker's process id.
-        identity: tells this process from a later one with the same id, see `processes.identity`.
+        identity: tells this process from a later one with the same id, see `process_identity.identity`.
         time: of the last sign of life, in seconds since 1970.
     """
 

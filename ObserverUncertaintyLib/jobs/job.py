@@ -13,6 +13,7 @@ from ObserverUncertaintyLib.jobs import events, failures, processes
 from ObserverUncertaintyLib.jobs.artifacts import artifact_problem
 from ObserverUncertaintyLib.jobs.events import Event, EventReader
 from ObserverUncertaintyLib.jobs.folder import CANCEL_FILE, EVENTS_FILE, LOG_FILE, Heartbeat, JobRecord
+from ObserverUncertaintyLib.jobs.process_identity import identity
 from ObserverUncertaintyLib.jobs.states import JobError, JobFailure, JobProgress, JobState
 
 GRACE_SECONDS = 10.0
@@ -169,7 +170,7 @@ class Job:
                 return True, code
         elif heartbeat is None:
             return time.time() - self.started.timestamp() > STARTUP_SECONDS, None
-        elif processes.identity(heartbeat.pid) != heartbeat.identity:
+        elif identity(heartbeat.pid) != heartbeat.identity:
             return True, None
         self._notice_silence(heartbeat)
         return False, None
@@ -231,7 +232,7 @@ class Job:
             processes.kill_tree(self._process.pid)
             return
         heartbeat = Heartbeat.read(self.folder)
-        if heartbeat is not None and processes.identity(heartbeat.pid) == heartbeat.identity:
+        if heartbeat is not None and identity(heartbeat.pid) == heartbeat.identity:
             processes.kill_tree(heartbeat.pid)
 
     def _settle(self, exit_code: int | None) -> None:

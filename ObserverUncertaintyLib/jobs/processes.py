@@ -1,10 +1,8 @@
-"""All that differs between Linux, macOS and Windows about processes; psutil is not part of Slicer's Python."""
+"""Starting and ending processes with all below them, on Linux, macOS and Windows; Slicer's Python has no psutil."""
 
 from __future__ import annotations
 
-import ctypes
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -139,83 +137,6 @@ def _taskkill(pid: int) -> None:
     )
 
 
-def identity(pid: int) -> str | None:
-    """What tells a living process from a later one with the same id: its start time.
-
-    None if there is no such process, or if it has ended and only waits to be reaped.
-    """
-    if pid <= 0:
-        return None
-    if sys.platform == "win32":
-        return _windows_identity(pid)
-    if sys.platform == "darwin":
-        return _mac_identity(pid)
-    return _linux_identity(pid)
-
-
-def _linux_identity(pid: int) -> str | None:
-    try:
-        # The name in brackets may hold spaces and brackets itself.
-        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    if fields[0] in (b"Z", b"X"):
-        return None
-    return f"{boot} {int(fields[19])}"
-
-
-class _ProcBsdInfo(ctypes.Structure):
-    """`struct proc_bsdinfo` of macOS's <sys/proc_info.h>."""
-
-    _fields_ = (
-        ("pbi_flags", ctypes.c_uint32),
-        ("pbi_status", ctypes.c_uint32),
-        ("before_names", ctypes.c_uint32 * 10),
-        ("names", ctypes.c_char * 48),
-        ("after_names", ctypes.c_uint32 * 6),
-        ("pbi_start_tvsec", ctypes.c_uint64),
-        ("pbi_start_tvusec", ctypes.c_uint64),
-    )
-
-
-def _mac_identity(pid: int) -> str | None:
-    bsd_info, zombie = 3, 5  # PROC_PIDTBSDINFO and SZOMB
-    info = _ProcBsdInfo()
-    size = ctypes.sizeof(info)
-    if ctypes.CDLL(None).proc_pidinfo(pid, bsd_info, ctypes.c_uint64(0), ctypes.byref(info), size) != size:
-        return None
-    return None if info.pbi_status == zombie else f"{info.pbi_start_tvsec}.{info.pbi_start_tvusec:06d}"
-
-
-if sys.platform == "win32":
-
-    def _windows_identity(pid: int) -> str | None:
-        from ctypes import wintypes
-
-        query_limited_information, still_active = 0x1000, 259
-        kernel = ctypes.WinDLL("kernel32", use_last_error=True)
-        kernel.OpenProcess.restype = wintypes.HANDLE
-        kernel.OpenProcess.argtypes = (wintypes.DWORD, wintypes.BOOL, wintypes.DWORD)
-        kernel.CloseHandle.argtypes = (wintypes.HANDLE,)
-        kernel.GetExitCodeProcess.argtypes = (wintypes.HANDLE, ctypes.c_void_p)
-        kernel.GetProcessTimes.argtypes = (wintypes.HANDLE, *[ctypes.c_void_p] * 4)
-        handle = kernel.OpenProcess(query_limited_information, False, pid)
-        if not handle:
-            return None
-        try:
-            code = wintypes.DWORD()
-            created, ended, in_kernel, in_user = (wintypes.FILETIME() for _ in range(4))
-            if not kernel.GetExitCodeProcess(handle, ctypes.byref(code)) or code.value != still_active:
-                return None
-            times = [ctypes.byref(moment) for moment in (created, ended, in_kernel, in_user)]
-            if not kernel.GetProcessTimes(handle, *times):
-                return None
-            return str((created.dwHighDateTime << 32) + created.dwLowDateTime)
-        finally:
-            kernel.CloseHandle(handle)
-
-
 _WINDOWS_CODES = {
     0xC0000005: "access violation",
     0xC0000017: "out of memory",
@@ -242,30 +163,3 @@ def describe_exit(code: int) -> str:
 def was_killed(code: int) -> bool:
     """Whether an exit code says that something outside ended the process, as systems do that run out of memory."""
     return sys.platform != "win32" and code == -signal.SIGKILL
-
-
-def main_memory_mib() -> tuple[int | None, int | None]:
-    """The machine's main memory and the part that is free, in MiB; None where the system does not tell."""
-    if sys.platform == "win32":
-        status = _MemoryStatus(dwLength=ctypes.sizeof(_MemoryStatus))
-        if not ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):
-            return None, None
-        return status.ullTotalPhys >> 20, status.ullAvailPhys >> 20
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
-    try:
-        found = re.search(r"^MemAvailable:\s+(\d+) kB", Path("/proc/meminfo").read_text(encoding="ascii"), re.MULTILINE)
-    except FileNotFoundError:  # macOS
-        found = None
-    return total, None if found is None else int(found[1]) >> 10
-
-
-class _MemoryStatus(ctypes.Structure):
-    """`MEMORYSTATUSEX` of the Windows API."""
-
-    _fields_ = (
-        ("dwLength", ctypes.c_uint32),
-        ("dwMemoryLoad", ctypes.c_uint32),
-        ("ullTotalPhys", ctypes.c_uint64),
-        ("ullAvailPhys", ctypes.c_uint64),
-        ("others", ctypes.c_uint64 * 5),
-    )

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ObserverUncertaintyLib.base.errors import DeviceError, InputError
+from ObserverUncertaintyLib.base.machine import main_memory_mib
 from ObserverUncertaintyLib.base.output_files import write_json
 from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.jobs.failures import DEVICE, OUT_OF_MEMORY, WorkError
 from ObserverUncertaintyLib.jobs.folder import RESULT_FOLDER
 from ObserverUncertaintyLib.jobs.packages import lacking
-from ObserverUncertaintyLib.jobs.processes import main_memory_mib
 from ObserverUncertaintyLib.jobs.requests import (
     PredictRequest,
     RegisterRequest,

@@ -31,6 +31,7 @@ from ObserverUncertaintyLib.jobs.folder import (
     touch_heartbeat,
     write_heartbeat,
 )
+from ObserverUncertaintyLib.jobs.process_identity import identity
 from ObserverUncertaintyLib.jobs.requests import Request
 from ObserverUncertaintyLib.jobs.work import Reporter, do
 
@@ -108,7 +109,7 @@ def run(folder: Path, work: Work) -> int:
     """Do the job of a folder; returns the exit code."""
     writer = EventWriter(folder / EVENTS_FILE)
     try:
-        write_heartbeat(folder, os.getpid(), processes.identity(os.getpid()) or "")
+        write_heartbeat(folder, os.getpid(), identity(os.getpid()) or "")
         threading.Thread(target=_beat, args=(folder,), daemon=True).start()
         record = JobRecord.read(folder)
         if not record.keep_running:

@@ -20,7 +20,7 @@ from ObserverUncertaintyLib.base.output_files import write_json, write_text, wri
 from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.base.resuming import refuse_other_settings
 from ObserverUncertaintyLib.cohort.fingerprints import differences
-from ObserverUncertaintyLib.jobs.processes import identity
+from ObserverUncertaintyLib.jobs.process_identity import identity
 
 RESULT_FILE = "result.json"
 SETTINGS_FILE = "settings.json"

@@ -16,7 +16,7 @@ from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.cohort.manifest import read_manifest
 from ObserverUncertaintyLib.jobs import Job, JobError, JobState, SimulateRequest, find_jobs, remove_job, start_job
 from ObserverUncertaintyLib.jobs.folder import INPUTS_FOLDER, Heartbeat, JobRecord, write_heartbeat
-from ObserverUncertaintyLib.jobs.processes import identity
+from ObserverUncertaintyLib.jobs.process_identity import identity
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
 

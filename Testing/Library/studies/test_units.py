@@ -13,7 +13,7 @@ import pytest
 
 from ObserverUncertaintyLib.base.errors import Cancelled, InputError, UnwritableFileError
 from ObserverUncertaintyLib.base.progress import Progress
-from ObserverUncertaintyLib.jobs.processes import identity
+from ObserverUncertaintyLib.jobs.process_identity import identity
 from ObserverUncertaintyLib.studies.units import (
     ERROR_FILE,
     RESULT_FILE,
