@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ObserverUncertaintyLib.cohort.cohort import Cohort as Cohort
     from ObserverUncertaintyLib.cohort.loading import LoadOptions as LoadOptions
     from ObserverUncertaintyLib.cohort.loading import load_case as load_case
-    from ObserverUncertaintyLib.cohort.loading import load_raters as load_raters
+    from ObserverUncertaintyLib.cohort.rater_files import load_raters as load_raters
     from ObserverUncertaintyLib.evaluation.scoring import evaluate as evaluate
     from ObserverUncertaintyLib.evaluation.scoring import score_case as score_case
     from ObserverUncertaintyLib.images.grid import Grid as Grid
@@ -77,7 +77,7 @@ _HOMES = {
     "fuse": "raters.fusion",
     "load_case": "cohort.loading",
     "load_model": "network.stored",
-    "load_raters": "cohort.loading",
+    "load_raters": "cohort.rater_files",
     "mean_entropy": "scores.metrics",
     "pairwise_dice": "scores.metrics",
     "predict": "prediction.inference",

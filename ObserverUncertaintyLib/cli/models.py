@@ -26,10 +26,10 @@ from ObserverUncertaintyLib.cli.options import (
     load_options,
     path,
 )
+from ObserverUncertaintyLib.cohort.case_files import CaseFiles
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.cohort.loading import MaskInterpolation, load_case
-from ObserverUncertaintyLib.cohort.manifest import CaseFiles
 from ObserverUncertaintyLib.evaluation.tables import prepare_score_files, score_table, write_scores
 from ObserverUncertaintyLib.formats.prediction_files import REPORT_FILE, predicted_files
 from ObserverUncertaintyLib.formats.references import split_reference

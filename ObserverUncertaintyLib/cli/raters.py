@@ -15,7 +15,8 @@ from ObserverUncertaintyLib.base.tables import aligned, number, without_nan
 from ObserverUncertaintyLib.cli.console import print_result
 from ObserverUncertaintyLib.cli.options import Json, Masks, Overwrite, Resample, load_options, path
 from ObserverUncertaintyLib.cohort.case import Case
-from ObserverUncertaintyLib.cohort.loading import MaskInterpolation, load_raters
+from ObserverUncertaintyLib.cohort.loading import MaskInterpolation
+from ObserverUncertaintyLib.cohort.rater_files import load_raters
 from ObserverUncertaintyLib.formats import write_image, write_mask
 from ObserverUncertaintyLib.formats.marks import ResultKind
 from ObserverUncertaintyLib.formats.references import split_reference

@@ -11,13 +11,9 @@ from pathlib import Path
 from ObserverUncertaintyLib.base.errors import in_work
 from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.cohort.case import Case
+from ObserverUncertaintyLib.cohort.case_files import CaseFiles
 from ObserverUncertaintyLib.cohort.loading import LoadOptions, load_case
-from ObserverUncertaintyLib.cohort.manifest import (
-    CaseFiles,
-    Manifest,
-    ManifestError,
-    read_manifest,
-)
+from ObserverUncertaintyLib.cohort.manifest import Manifest, ManifestError, read_manifest
 from ObserverUncertaintyLib.formats.references import Source
 
 

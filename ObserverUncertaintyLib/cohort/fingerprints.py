@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.cohort.case import Case
-from ObserverUncertaintyLib.cohort.manifest import CaseFiles
+from ObserverUncertaintyLib.cohort.case_files import CaseFiles
 from ObserverUncertaintyLib.formats import Mask, Volume, read_image, read_mask
 from ObserverUncertaintyLib.images.grid import Grid
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
-from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +14,9 @@ from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.cohort.case import Case
-from ObserverUncertaintyLib.cohort.manifest import (
-    CaseFiles,
-    refuse_shared_files,
-)
-from ObserverUncertaintyLib.formats import Mask, read_image, read_mask, read_masks
+from ObserverUncertaintyLib.cohort.case_files import CaseFiles, refuse_shared_files
+from ObserverUncertaintyLib.formats import Mask, read_image, read_mask
 from ObserverUncertaintyLib.formats.marks import ResultKind, result_kind
-from ObserverUncertaintyLib.formats.references import split_reference, stem
 from ObserverUncertaintyLib.images.foreground import background_value, foreground
 from ObserverUncertaintyLib.images.grid import Grid, require_same_grid, same_grid
 from ObserverUncertaintyLib.images.registration import register_rigid
@@ -96,78 +90,18 @@ def load_case(
             result among drawings.
     """
     sources = {rater: str(file) for rater, file in raters.items()}
-    files = CaseFiles(name, {sequence: str(file) for sequence, file in images.items()}, sources)
-    refuse_shared_files(name, {**files.by_role(), **({} if truth is None else {"truth": truth})})
+    shown = {sequence: str(file) for sequence, file in images.items()}
+    files = CaseFiles(name, shown, sources, truth=None if truth is None else str(truth))
+    refuse_shared_files(name, files.by_role())
     masks = {rater: read_mask(file) for rater, file in raters.items()}
-    _refuse_results(name, masks, sources)
+    refuse_results(name, masks, sources)
     if not images:
-        return _case_from_masks(name, masks, options, sources, truth)
-    reference = reference or next(iter(images))
-    loader = _Loader(name, reference, options, sources)
-    arrays = loader.images(images)
-    case = Case(
-        name=name,
-        grid=loader.grid,
-        sequences=tuple(images),
-        images=arrays,
-        rater_names=tuple(masks),
-        raters=loader.raters(masks),
-        truth=None if truth is None else loader.mask("truth", read_mask(truth), str(truth)),
-    )
-    return replace(case, notes=tuple(loader.notes), warnings=tuple(loader.warnings))
+        return case_from_masks(name, masks, options, sources, truth)
+    loader = _Loader(name, reference or next(iter(images)), options, sources)
+    return loader.case_of(tuple(images), loader.images(images), masks, truth)
 
 
-def load_raters(files: Sequence[str | Path], options: LoadOptions = LoadOptions()) -> Case:
-    """Load raters' masks without images; a file that holds several segments is several raters.
-
-    Args:
-        files: mask files or segmentations (`file.seg.nrrd` or `file.seg.nrrd#Segment name`).
-        options: what may be resampled; the first mask's grid is the case's grid.
-
-    Raises:
-        InputError: a file is missing, unreadable, not a mask, lies on another grid, is given twice, or is a result
-            among drawings; or the files' segments are several structures of each rater.
-    """
-    refuse_shared_files("raters", {f"rater {number}": file for number, file in enumerate(files, 1)})
-    read = [(file, read_masks(file)) for file in files]
-    warnings = _warn_of_structures(read)
-    shared = Counter(mask.name for _file, found in read for mask in found)
-    masks: dict[str, Mask] = {}
-    sources: dict[str, str] = {}
-    for file, found in read:
-        path, _selection = split_reference(file)
-        for mask in found:
-            name = mask.name
-            if shared[name] > 1 and name != stem(path):
-                name = stem(path) if len(found) == 1 else f"{stem(path)} {name}"
-            name = _unused_name(name, path, masks)
-            masks[name], sources[name] = mask, str(file)
-    _refuse_results("raters", masks, sources)
-    case = _case_from_masks("raters", masks, options, sources)
-    return replace(case, warnings=warnings + case.warnings)
-
-
-def _warn_of_structures(read: Sequence[tuple[str | Path, list[Mask]]]) -> tuple[str, ...]:
-    """Refuse segments of several files that share their names: these are structures, and no raters."""
-    several = [(file, [mask.name for mask in found]) for file, found in read if len(found) > 1]
-    if len(read) < 2 or not several:
-        return ()
-    in_files = Counter(name for _file, found in read for name in {mask.name.casefold() for mask in found})
-    for file, names in several:
-        if any(in_files[name.casefold()] > 1 for name in names):
-            raise InputError(
-                f"{file} holds {len(names)} segments ({', '.join(names)}), and another file has one of the same name: "
-                "these are structures, not raters. Fuse one structure at a time: pick it in each file, as in "
-                f"{Path(file).name}#{names[0]}"
-            )
-    return tuple(
-        f"raters: {', '.join(names)} are segments of one file, and each is taken as a rater; if they are structures, "
-        "pick one of them with '#' and its name"
-        for _file, names in several
-    )
-
-
-def _refuse_results(case: str, masks: Mapping[str, Mask], sources: Mapping[str, str]) -> None:
+def refuse_results(case: str, masks: Mapping[str, Mask], sources: Mapping[str, str]) -> None:
     """Refuse what was computed among what was drawn; results alone may be compared and fused like drawings."""
     kinds = {rater: result_kind(sources[rater], mask.array) for rater, mask in masks.items()}
     results = {rater: kind for rater, kind in kinds.items() if kind is not None}
@@ -181,24 +115,22 @@ def _refuse_results(case: str, masks: Mapping[str, Mask], sources: Mapping[str, 
     )
 
 
-def _unused_name(name: str, file: Path, taken: Mapping[str, Mask]) -> str:
-    """A rater's name that no other has: two files may be called alike in different folders."""
-
-    def candidates() -> Iterator[str]:
-        yield name
-        yield f"{file.absolute().parent.name}/{name}"
-        yield from (f"{name} ({number})" for number in count(2))
-
-    return next(candidate for candidate in candidates() if candidate not in taken)
-
-
-def _case_from_masks(
+def case_from_masks(
     name: str,
     masks: Mapping[str, Mask],
     options: LoadOptions,
     sources: Mapping[str, str],
     truth: str | Path | None = None,
 ) -> Case:
+    """A case without images, on the first mask's grid.
+
+    Args:
+        name: the case's name.
+        masks: rater name to mask.
+        options: what may be resampled; the grid is enlarged then, so that it holds all that was drawn.
+        sources: rater name to file, for errors.
+        truth: file of the true mask, if one is known.
+    """
     if not masks:
         raise InputError(f"{name}: neither images nor raters are given.")
     first = next(iter(masks))
@@ -206,19 +138,7 @@ def _case_from_masks(
     loader.grid = masks[first].grid
     if options.resample:
         loader.enlarge_grid(masks)
-    raters = loader.raters(masks)
-    true_mask = None if truth is None else loader.mask("truth", read_mask(truth), str(truth))
-    return Case(
-        name=name,
-        grid=loader.grid,
-        sequences=(),
-        images=np.zeros((0, *loader.grid.shape), np.float32),
-        rater_names=tuple(masks),
-        raters=raters,
-        truth=true_mask,
-        notes=tuple(loader.notes),
-        warnings=tuple(loader.warnings),
-    )
+    return loader.case_of((), np.zeros((0, *loader.grid.shape), np.float32), masks, truth)
 
 
 class _Loader:
@@ -227,14 +147,27 @@ class _Loader:
     Files are named in errors only: notes and warnings go into results, which keep no path.
     """
 
-    def __init__(self, case: str, reference: str, options: LoadOptions, sources: Mapping[str, str]) -> None:
-        self.case = case
+    def __init__(self, name: str, reference: str, options: LoadOptions, sources: Mapping[str, str]) -> None:
+        self.name = name
         self.reference = reference
         self.options = options
         self.sources = sources
         self.grid: Grid
         self.notes: list[str] = []
         self.warnings: list[str] = []
+
+    def case_of(
+        self,
+        sequences: tuple[str, ...],
+        images: NDArray[np.float32],
+        masks: Mapping[str, Mask],
+        truth: str | Path | None,
+    ) -> Case:
+        """The case of images that lie on the grid, with the masks brought onto it."""
+        raters = self.raters(masks)
+        true_mask = None if truth is None else self.mask("truth", read_mask(truth), str(truth))
+        notes, warnings = tuple(self.notes), tuple(self.warnings)
+        return Case(self.name, self.grid, sequences, images, tuple(masks), raters, true_mask, notes, warnings)
 
     def images(self, files: Mapping[str, str | Path]) -> NDArray[np.float32]:
         """Read every sequence; shape (sequence, k, j, i) on the reference's grid."""
@@ -244,7 +177,7 @@ class _Loader:
         self.grid = fixed.grid
         arrays = []
         for sequence, volume in volumes.items():
-            self.warnings.extend(f"{self.case}: image {sequence}: {warning}" for warning in volume.warnings)
+            self.warnings.extend(f"{self.name}: image {sequence}: {warning}" for warning in volume.warnings)
             if sequence == self.reference or (same_grid(self.grid, volume.grid) and not self.options.register):
                 arrays.append(volume.array)
                 continue
@@ -253,11 +186,11 @@ class _Loader:
                 alignment = register_rigid(volume.array, volume.grid, fixed.array, fixed.grid)
                 transform = alignment.transform
                 self.notes.append(
-                    f"{self.case}: image {sequence} was registered rigidly to {self.reference} (rotation "
+                    f"{self.name}: image {sequence} was registered rigidly to {self.reference} (rotation "
                     f"{alignment.rotation_degrees:.2f} degrees, shift {alignment.translation_mm:.2f} mm)"
                 )
             elif self.options.resample:
-                self.notes.append(f"{self.case}: image {sequence} was resampled linearly to {self.reference}'s grid")
+                self.notes.append(f"{self.name}: image {sequence} was resampled linearly to {self.reference}'s grid")
             else:
                 self._refuse(f"image {sequence} ({files[sequence]})", volume.grid)
             outside = background_value(volume.array)
@@ -274,7 +207,7 @@ class _Loader:
         if enlarged != self.grid:
             before, after = (" x ".join(map(str, grid.size)) for grid in (self.grid, enlarged))
             self.notes.append(
-                f"{self.case}: {self.reference}'s grid was enlarged from {before} to {after} voxels, to hold all that "
+                f"{self.name}: {self.reference}'s grid was enlarged from {before} to {after} voxels, to hold all that "
                 "the others drew"
             )
             self.grid = enlarged
@@ -287,19 +220,19 @@ class _Loader:
     def mask(self, role: str, mask: Mask, file: str) -> NDArray[np.bool_]:
         """One mask on the reference's grid."""
         array = mask.array
-        self.warnings.extend(f"{self.case}: {role}: {warning}" for warning in mask.warnings)
+        self.warnings.extend(f"{self.name}: {role}: {warning}" for warning in mask.warnings)
         if not same_grid(self.grid, mask.grid):
             if not self.options.resample:
                 self._refuse(f"{role} ({file})", mask.grid)
             method = self.options.mask_interpolation
             array = resample(mask.array, mask.grid, self.grid, method)
-            self.notes.append(f"{self.case}: {role} was resampled ({method}) to {self.reference}'s grid")
+            self.notes.append(f"{self.name}: {role} was resampled ({method}) to {self.reference}'s grid")
             self._warn_of_lost_voxels(role, mask, array)
         if not mask.array.any():
-            self.warnings.append(f"{self.case}: {role} drew nothing (empty mask)")
+            self.warnings.append(f"{self.name}: {role} drew nothing (empty mask)")
         elif mask.array.all():
             self.warnings.append(
-                f"{self.case}: {role} marks every voxel; the file may be an image of one value, and no mask"
+                f"{self.name}: {role} marks every voxel; the file may be an image of one value, and no mask"
             )
         return array
 
@@ -310,34 +243,34 @@ class _Loader:
         grid = f"{self.reference}'s grid"
         if drawn and not left:
             self.warnings.append(
-                f"{self.case}: {role} is empty on {grid}, though its file is not: of {drawn:.3g} mL drawn "
+                f"{self.name}: {role} is empty on {grid}, though its file is not: of {drawn:.3g} mL drawn "
                 f"{outside:.3g} mL lie outside"
             )
         elif outside:
             self.warnings.append(
-                f"{self.case}: {outside:.3g} of the {drawn:.3g} mL that {role} drew lie outside {grid} and are lost"
+                f"{self.name}: {outside:.3g} of the {drawn:.3g} mL that {role} drew lie outside {grid} and are lost"
             )
         if left and abs(left - (drawn - outside)) > CHANGED_VOLUME * (drawn - outside):
             self.warnings.append(
-                f"{self.case}: {role} has {left:.3g} mL on {grid}, {drawn - outside:.3g} mL as drawn: it is too small "
+                f"{self.name}: {role} has {left:.3g} mL on {grid}, {drawn - outside:.3g} mL as drawn: it is too small "
                 "for this grid, or for the way of resampling"
             )
 
     def _warn_of_smaller_view(self, sequence: str, share: float, value: float) -> None:
         if share >= UNCOVERED_SHARE:
             self.warnings.append(
-                f"{self.case}: image {sequence} does not cover {100 * share:.0f} % of {self.reference}'s grid; its "
+                f"{self.name}: image {sequence} does not cover {100 * share:.0f} % of {self.reference}'s grid; its "
                 f"background value {value:g} stands there"
             )
 
     def _refuse(self, what: str, grid: Grid) -> None:
-        require_same_grid(self.grid, f"{self.case}: {self.reference}", grid, f"{self.case}: {what}", _RESAMPLE_ADVICE)
+        require_same_grid(self.grid, f"{self.name}: {self.reference}", grid, f"{self.name}: {what}", _RESAMPLE_ADVICE)
 
     def _warn_of_blank(self, arrays: Mapping[str, NDArray[np.float32]]) -> None:
         for sequence, array in arrays.items():
             if array.min() == array.max():
                 self.warnings.append(
-                    f"{self.case}: image {sequence} has the same value everywhere ({array.flat[0]:g}): it shows "
+                    f"{self.name}: image {sequence} has the same value everywhere ({array.flat[0]:g}): it shows "
                     "nothing. Look at its file; it may have been exported wrongly"
                 )
 
@@ -353,6 +286,6 @@ class _Loader:
             overlap = dice(contents[self.reference], content)
             if overlap < MINIMUM_CONTENT_OVERLAP:
                 self.warnings.append(
-                    f"{self.case}: {sequence} and {self.reference} lie on one grid but show different places "
+                    f"{self.name}: {sequence} and {self.reference} lie on one grid but show different places "
                     f"(Dice of their contents {overlap:.2f}); they may not be aligned. Try to register them"
                 )

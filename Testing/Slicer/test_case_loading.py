@@ -11,8 +11,9 @@ import slicer.util
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.cohort.cohort import Cohort
-from ObserverUncertaintyLib.cohort.loading import LoadOptions, load_raters
+from ObserverUncertaintyLib.cohort.loading import LoadOptions
 from ObserverUncertaintyLib.cohort.manifest import ManifestError
+from ObserverUncertaintyLib.cohort.rater_files import load_raters
 from ObserverUncertaintyLib.formats import read_image, write_image, write_mask
 from ObserverUncertaintyLib.formats.marks import ResultKind
 from ObserverUncertaintyLib.images.grid import same_grid

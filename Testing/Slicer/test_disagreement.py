@@ -10,7 +10,7 @@ import slicer.util
 import vtk
 
 from ObserverUncertaintyLib.base.errors import InputError
-from ObserverUncertaintyLib.cohort.loading import load_raters
+from ObserverUncertaintyLib.cohort.rater_files import load_raters
 from ObserverUncertaintyLib.images.grid import GridMismatchError, same_grid
 from ObserverUncertaintyLib.raters import fusion
 from ObserverUncertaintyLib.scores import entropy

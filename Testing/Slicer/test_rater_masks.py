@@ -8,7 +8,7 @@ import slicer.util
 import vtk
 
 from ObserverUncertaintyLib.base.errors import InputError
-from ObserverUncertaintyLib.cohort.loading import load_raters
+from ObserverUncertaintyLib.cohort.rater_files import load_raters
 from ObserverUncertaintyLib.formats import read_mask, write_mask
 from ObserverUncertaintyLib.images.grid import Grid, same_grid
 from ObserverUncertaintyLib.images.resampling import resample

@@ -11,8 +11,9 @@ from scipy.spatial.transform import Rotation
 from ObserverUncertaintyLib.base.errors import Cancelled, InputError
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.cohort import Cohort
-from ObserverUncertaintyLib.cohort.loading import LoadOptions, MaskInterpolation, load_case, load_raters
+from ObserverUncertaintyLib.cohort.loading import LoadOptions, MaskInterpolation, load_case
 from ObserverUncertaintyLib.cohort.manifest import ManifestError
+from ObserverUncertaintyLib.cohort.rater_files import load_raters
 from ObserverUncertaintyLib.formats import InvalidMaskError, UnreadableFileError, write_image, write_mask
 from ObserverUncertaintyLib.formats.marks import ResultKind
 from ObserverUncertaintyLib.images.grid import Grid, GridMismatchError, same_grid

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from cohorts import disc_case, write_discs
 
+from ObserverUncertaintyLib.cohort.case_files import CaseFiles
 from ObserverUncertaintyLib.cohort.fingerprints import case_digest, differences, file_digests, grid_digest, image_digest
 from ObserverUncertaintyLib.cohort.loading import load_case
-from ObserverUncertaintyLib.cohort.manifest import CaseFiles, read_manifest
+from ObserverUncertaintyLib.cohort.manifest import read_manifest
 from ObserverUncertaintyLib.formats import read_mask, write_image, write_mask
 from ObserverUncertaintyLib.images.grid import Grid
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ObserverUncertaintyLib.base.errors import InputError
-from ObserverUncertaintyLib.cohort.loading import load_raters
+from ObserverUncertaintyLib.cohort.rater_files import load_raters
 from ObserverUncertaintyLib.raters.staple import STAPLE_MARGIN, StapleRegion, StapleResult, staple
 
 
