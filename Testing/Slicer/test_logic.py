@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pydoc
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from ObserverUncertaintyLib.scores.entropy import expert_entropy
 from ObserverUncertaintyLib.scores.metrics import dice, mean_entropy, weighted_mean_entropy
 from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
 from ObserverUncertaintySlicer import host
+from ObserverUncertaintySlicer.logic import _waiting
 from ObserverUncertaintySlicer.modelCards import shippedModel
 from ObserverUncertaintySlicer.segments import addEmptySegmentation, addSegment, setSegment
 from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume
@@ -69,6 +71,55 @@ def voxels(segmentation, volume):
 def test_the_agreed_names_come_first_in_the_agreed_order(moduleFile, method, parameters):
     signature = inspect.signature(getattr(moduleFile.ObserverUncertaintyLogic, method))
     assert list(signature.parameters)[1 : len(parameters) + 1] == parameters
+
+
+@pytest.mark.parametrize(
+    ("method", "names"),
+    [
+        ("loadCaseFolder", "folder"),
+        ("loadManifestCase", "manifestPath caseName"),
+        ("loadSampleCase", "wait"),
+        ("registerSequences", "sequences reference wait"),
+        ("fuseRaters", "raters method referenceVolume output caseName"),
+        ("expertEntropy", "raters referenceVolume output"),
+        ("train", "manifestPath modelPath fusion wait device keepRunning cases resume overwrite resample"),
+        ("trainOnScene", "modelPath fusion wait label"),
+        ("predict", "sequences modelPath samples device wait seed caseName keepRunning balancedMasks"),
+        ("compare", "backgroundVolume predictiveEntropy expertEntropy raters difference"),
+        ("difference", "predictiveEntropy expertEntropy output"),
+        ("metrics", "segmentation predictiveEntropy raters probability output"),
+        ("startCorrection", "source backgroundVolume entropyVolume name"),
+        ("rankedSlices", "entropyVolume orientation"),
+        ("saveAsCorrected", "workingCopy author comment"),
+        ("exportCorrected", "node path overwrite"),
+    ],
+)
+def test_every_method_takes_what_scripts_pass_and_help_tells_of_it(moduleFile, method, names):
+    found = inspect.signature(getattr(moduleFile.ObserverUncertaintyLogic, method)).parameters
+    assert [name for name in found if name in names.split()] == names.split()
+    told = pydoc.render_doc(getattr(moduleFile.ObserverUncertaintyLogic, method), renderer=pydoc.plaintext)
+    assert f"{method}(self, {next(iter(names.split()))}" in told
+    assert len(told.splitlines()) > 3
+    assert ("with `wait=False`" in told) is ("wait" in names)
+
+
+def test_what_starts_a_job_waits_unless_told_otherwise_by_name_or_by_place():
+    class Job:
+        def __init__(self, *given):
+            self.given = given
+
+        def result(self):
+            return self.given
+
+    def start(case, samples=20, *, seed=0, **options):
+        """Start it."""
+        return Job(case, samples, seed, options)
+
+    method = _waiting(start)
+    assert method("Anna", seed=3, epochs=2) == ("Anna", 20, 3, {"epochs": 2})
+    assert method("Anna", 5, True) == ("Anna", 5, 0, {})
+    for job in (method("Anna", 5, False, epochs=2), method("Anna", 5, wait=False, epochs=2)):
+        assert job.given == ("Anna", 5, 0, {"epochs": 2})
 
 
 @pytest.mark.parametrize("method", ["majority", "staple", "union", "intersection", "mean"])
