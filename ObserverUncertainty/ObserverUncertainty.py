@@ -96,7 +96,7 @@ class ObserverUncertaintyWidget(ScriptedLoadableModuleWidget):
         from ObserverUncertaintySlicer.panel.panel import Panel
 
         self.logic = ObserverUncertaintyLogic()
-        self.panel = Panel(self.logic, self.resourcePath, self.layout)
+        self.panel = Panel(self.logic, self.layout)
         self.layout.addStretch(1)
 
     def enter(self):

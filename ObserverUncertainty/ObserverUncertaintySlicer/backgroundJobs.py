@@ -21,7 +21,6 @@ from ObserverUncertaintyLib.jobs import (
     find_jobs,
     start_job,
 )
-from ObserverUncertaintySlicer.computingTime import progressText
 from ObserverUncertaintySlicer.host import (
     asFileName,
     jobsFolder,
@@ -30,6 +29,7 @@ from ObserverUncertaintySlicer.host import (
     workerEnvironment,
     workerPython,
 )
+from ObserverUncertaintySlicer.progressTexts import progressText
 
 Loader = Callable[[Mapping[str, Path]], Any]
 

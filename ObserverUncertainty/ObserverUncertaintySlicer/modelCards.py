@@ -43,8 +43,10 @@ class ModelCard:
             images += _(", slices {distance:.3g} mm apart").format(distance=expects.slice_distance)
         if expects.skull_stripped is not None:
             images += _(", brain only") if expects.skull_stripped else _(", whole head")
-        architecture = self.description.architecture
-        size = _("{depth} poolings, {filters} filters, dropout {dropout:g}")
+        network = self.description.architecture
+        size = _("{depth} poolings, {filters} filters, dropout {dropout:g}").format(
+            depth=network.depth, filters=network.filters, dropout=network.dropout
+        )
         cases, epochs = len(training["cases"]), len(training["losses"])
         lines = [
             (_("Structure"), self.description.label),
@@ -66,7 +68,7 @@ class ModelCard:
                     epochs=epochs,
                 ),
             ),
-            (_("Network"), size.format(**architecture)),
+            (_("Network"), size),
             (_("Trained"), self.description.created),
         ]
         if self.isSimulated:

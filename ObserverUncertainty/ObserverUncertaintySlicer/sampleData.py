@@ -100,7 +100,7 @@ def _made() -> LoadedCase | None:
     import qt
     import slicer
 
-    from ObserverUncertaintySlicer.computingTime import progressText
+    from ObserverUncertaintySlicer.progressTexts import progressText
 
     dialog = slicer.util.createProgressDialog(
         windowTitle=_("Sample case"), labelText=job.name, maximum=0, autoClose=False, autoReset=False

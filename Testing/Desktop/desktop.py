@@ -119,7 +119,7 @@ class Desktop:
 
     def waitForJobs(self, seconds: float = 180.0) -> None:
         """Wait until no work in the background is followed any more."""
-        self.wait(lambda: not self.panel._bars, seconds, "the work in the background")
+        self.wait(lambda: not self.panel.polling.isActive, seconds, "the work in the background")
 
     # What the application asks.
 

@@ -127,7 +127,8 @@ class Walk:
         """Mostly wait for work in the background, so that later steps are reached; sometimes go on beside it."""
         if random.random() < _MOSTLY:
             end = time.monotonic() + _JOB_SECONDS
-            self.desktop.wait(lambda: not self.desktop.panel._bars or time.monotonic() > end, 2 * _JOB_SECONDS)
+            polling = self.desktop.panel.polling
+            self.desktop.wait(lambda: not polling.isActive or time.monotonic() > end, 2 * _JOB_SECONDS)
 
     def _answer(self, dialog, text: str) -> None:
         self._log.write(f"# {dialog.className()}: {text}".replace("\n", "\n#   ") + "\n")

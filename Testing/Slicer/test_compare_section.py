@@ -33,7 +33,7 @@ def ready(panel, section):
     """A case with both entropies and the model's segmentation."""
     fill(panel)
     parameters = panel.parameters
-    parameters.expertEntropy = panel.logic.expertEntropy(parameters.raters, parameters.reference)
+    parameters.expertEntropy = panel.context.logic.expertEntropy(parameters.raters, parameters.reference)
     parameters.predictiveEntropy = addVolume(PREDICTIVE, GRID, "case predictive entropy")
     parameters.segmentation = addSegmentation(RATERS["anna"], GRID, "model", "cavity", (0, 0, 1))
     return section
@@ -52,7 +52,7 @@ def test_each_missing_thing_is_named(panel, section):
     fill(panel)
     assert section.state() == "Needs the expert entropy (step 2)."
     parameters = panel.parameters
-    parameters.expertEntropy = panel.logic.expertEntropy(parameters.raters, parameters.reference)
+    parameters.expertEntropy = panel.context.logic.expertEntropy(parameters.raters, parameters.reference)
     assert section.state() == "Needs the model's entropy (step 4)."
     assert not section.ui.compareButton.enabled
     parameters.predictiveEntropy = addVolume(PREDICTIVE, GRID, "predictive")

@@ -90,7 +90,7 @@ def test_the_models_contour_is_offered_first_unless_the_user_chose_another(ready
     assert ready.ui.sourceCombo.currentText == "model's segmentation: model"
     ready.ui.sourceCombo.currentIndex = 2
     ready.ui.sourceCombo.activated.emit(2)
-    panel.parameters.fusedSegmentation = panel.logic.fuseRaters(panel.parameters.raters, "union")
+    panel.parameters.fusedSegmentation = panel.context.logic.fuseRaters(panel.parameters.raters, "union")
     assert ready.ui.sourceCombo.currentText == "rater ben"
 
 
@@ -107,7 +107,7 @@ def test_a_rater_is_held_by_its_node_and_segment_and_never_by_its_name(ready, pa
     assert titles[1:] == ["rater mask", "rater mask (2)", "rater mask (3)"]
     choose(ready, 3)
     # Whatever rebuilds the list: a fusion, a new prediction, a renamed one, a rater fewer.
-    panel.parameters.fusedSegmentation = panel.logic.fuseRaters(panel.parameters.raters, "union")
+    panel.parameters.fusedSegmentation = panel.context.logic.fuseRaters(panel.parameters.raters, "union")
     panel.parameters.segmentation = addSegmentation(RATERS["ben"], GRID, "model", "cavity", (0, 0, 1))
     panel.parameters.fusedSegmentation.SetName("renamed")
     panel.update()
@@ -190,7 +190,7 @@ def test_figures_that_cannot_be_computed_are_told_beside_the_figures_and_in_no_b
     copy.GetSegmentation().RemoveSegment(segmentID)
     waitFor(slicerApplication, lambda: "Undo its deletion" in ready.ui.liveLabel.text, 5)
     for _ in range(3):
-        ready.panel.update()
+        ready.context.update()
         settleLive(slicerApplication, ready)
     assert slicerApplication.dialogs.messages == []
     assert copy.GetName() in ready.ui.liveLabel.text

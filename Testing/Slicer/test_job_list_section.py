@@ -34,6 +34,10 @@ def openList(slicerApplication, moduleFile, monkeypatch, tmp_path):
     return lambda: openPanel(slicerApplication, moduleFile, monkeypatch, tmp_path).jobList
 
 
+def thePanel():
+    return slicer.modules.ObserverUncertaintyWidget.panel
+
+
 def cells(section, row):
     return [section.ui.jobTable.item(row, column).text() for column in range(4)]
 
@@ -119,7 +123,7 @@ def test_jobs_that_cannot_be_looked_for_are_told_in_the_panel_and_not_in_a_messa
         raise PermissionError("no entry")
 
     monkeypatch.setattr(f"{type(section).__module__}.knownJobs", refuse)
-    section.panel.jobsChanged()
+    thePanel().context.jobsChanged()
     assert "no entry" in section.ui.loadedLabel.text
     assert slicerApplication.dialogs.messages == []
 
@@ -127,7 +131,7 @@ def test_jobs_that_cannot_be_looked_for_are_told_in_the_panel_and_not_in_a_messa
 def test_the_folders_are_read_on_entering_and_on_a_click_and_not_at_every_change(openList, slicerApplication):
     section = openList()
     quickJob("later")
-    section.panel.parameters.samples = 9
+    thePanel().parameters.samples = 9
     assert section.ui.jobTable.rowCount == 0
     section.ui.refreshButton.click()
     assert section.ui.jobTable.rowCount == 1
@@ -172,7 +176,7 @@ def test_a_prediction_of_an_earlier_session_is_loaded(workerPython, openList, sc
     assert parameters.segmentation.GetName() == "Anna segmentation (model)"
     assert arrayOfVolume(parameters.predictiveEntropy).max() > 0.5
     assert not (folder / INPUTS_FOLDER).exists()
-    assert "Simulated data, not for patients." in section.panel.uncertainty.ui.resultLabel.text
+    assert "Simulated data, not for patients." in thePanel().uncertainty.ui.resultLabel.text
 
 
 def test_a_trained_model_of_an_earlier_session_becomes_the_model_in_use(workerPython, openList, tmp_path):
@@ -208,9 +212,9 @@ def test_a_running_prediction_is_followed_to_its_result(workerPython, openList, 
     assert buttons(section) == {"follow", "cancel", "folder", "log"}
     assert "Cancel it first" in section.ui.removeButton.toolTip
     section.ui.followButton.click()
-    bar = section.panel.uncertainty.bar
+    bar = thePanel().uncertainty.bar
     assert bar.isRunning
-    assert section.panel.uncertainty.ui.runButton.text == "Cancel"
+    assert thePanel().uncertainty.ui.runButton.text == "Cancel"
     assert not section.ui.followButton.enabled
     assert "already" in section.ui.followButton.toolTip
     waitFor(lambda: not bar.isRunning)
@@ -228,9 +232,9 @@ def test_a_running_training_is_followed_to_its_model(workerPython, openList, tmp
     choose(section, 0)
     if section.ui.followButton.enabled:  # else it was faster
         section.ui.followButton.click()
-        bar = section.panel.model.training.bar
+        bar = thePanel().model.training.bar
         waitFor(lambda: not bar.isRunning)
-        assert section.panel.model.ui.trainLabel.text.startswith("Trained")
+        assert thePanel().model.ui.trainLabel.text.startswith("Trained")
         assert section.parameters.modelFolder == str(tmp_path / "model")
 
 
@@ -250,7 +254,7 @@ def test_rows_of_running_jobs_keep_up_by_themselves_and_read_no_other_folder(wor
     assert section.ui.sectionButton.text == "Jobs: 2"
     assert section.selected.name == "predict Anna"
     assert read == []
-    assert not section.panel._timer.active
+    assert not thePanel().polling.isActive
 
 
 def test_running_rows_are_looked_at_once_a_second_at_most(workerPython, openList, monkeypatch):
@@ -278,7 +282,7 @@ def test_a_running_job_is_cancelled_and_the_table_says_so(workerPython, openList
 
 def test_a_job_that_this_session_starts_and_ends_is_in_the_table_at_once(workerPython, openList):
     section = openList()
-    panel = section.panel
+    panel = thePanel()
     panel.parameters.sequences = simulatedSequences()
     panel.parameters.samples, panel.parameters.device = 2, "cpu"
     panel.uncertainty.ui.runButton.click()

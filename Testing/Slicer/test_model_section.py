@@ -35,7 +35,7 @@ def realModel(tmp_path):
     folder = tmp_path / "Modell ü"
     shutil.copytree(shippedModel(), folder)
     content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-    content["sequences"] = ["T1"]
+    content["sequences"], content["architecture"]["sequences"] = ["T1"], 1
     content["training"]["simulated"] = False
     content["label"] = "tumour <core>"
     (folder / "model.json").write_text(json.dumps(content), encoding="utf-8")
@@ -44,7 +44,7 @@ def realModel(tmp_path):
 
 def test_the_shipped_model_is_used_until_another_is_chosen(panel, ui):
     assert panel.parameters.modelFolder == ""
-    assert panel.model.modelFolder == shippedModel()
+    assert panel.modelInUse.folder == shippedModel()
     assert ui.modelPath.currentPath == str(shippedModel())
     assert ui.modelCombo.currentText == "SimulatedCavity (ships with the module)"
     for heading, text in readCard(shippedModel()).lines():
@@ -84,11 +84,11 @@ def test_an_emptied_field_means_no_model_until_one_is_chosen(panel, ui, scene):
     assert ui.modelPath.currentPath == ""
     assert ui.modelCombo.currentIndex == -1
     assert "Choose the folder of a trained model." in ui.problemLabel.text
-    assert panel.model.missing() == ui.problemLabel.text
+    assert panel.modelInUse.missing() == ui.problemLabel.text
     assert "no usable model" in ui.sectionButton.text
     ui.modelCombo.setCurrentIndex(0)
     assert ui.modelPath.currentPath == str(shippedModel())
-    assert panel.model.card is not None
+    assert panel.modelInUse.card is not None
     ui.modelPath.currentPath = ""
     scene.Clear()
     assert ui.modelPath.currentPath == str(shippedModel())
@@ -197,7 +197,7 @@ def test_a_torch_of_another_version_is_named_and_offered_anew(
     ui = panel.model.ui
     assert "torch >=2.11,<2.16 (found 2.5.1)" in ui.packagesLabel.text
     assert not ui.installButton.isHidden()
-    assert "torch >=2.11,<2.16 (found 2.5.1)" in panel.model.missing()
+    assert "torch >=2.11,<2.16 (found 2.5.1)" in panel.modelInUse.missing()
 
 
 def test_offline_instructions_can_be_copied(panel, ui, slicerApplication):
@@ -231,7 +231,7 @@ def test_a_damaged_package_is_told(panel, ui, monkeypatch):
     monkeypatch.setattr("ObserverUncertaintySlicer.dependencies.missingPackages", list)
     panel.update()
     assert "no libcudart" in ui.packagesLabel.text
-    assert "no libcudart" in panel.model.missing()
+    assert "no libcudart" in panel.modelInUse.missing()
 
 
 def test_devices_are_listed_and_chosen_for_both_steps(panel, monkeypatch):

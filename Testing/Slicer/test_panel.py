@@ -45,7 +45,7 @@ def test_the_panel_opens_without_a_main_window_as_slicers_generic_test_does(slic
     slicer.app.runWithoutMainWindow()
     module = slicerApplication.loadModule(moduleFile)
     assert module.panel is not None
-    assert not module.panel.isEntered
+    assert not module.panel.context.isEntered
 
 
 def test_a_panel_made_by_a_reload_is_entered_and_edits_the_copy(correcting):

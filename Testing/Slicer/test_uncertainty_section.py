@@ -165,7 +165,7 @@ def test_a_failed_run_is_told_in_its_step_and_in_no_message(panel, section, ui, 
     folder = tmp_path / "damaged"
     shutil.copytree(shippedModel(), folder)
     (folder / "weights.safetensors").write_bytes(b"no weights")
-    panel.model.chooseModel(folder)
+    panel.modelInUse.choose(folder)
     ui.runButton.click()
     finish(section)
     assert slicerApplication.dialogs.messages == []
@@ -243,18 +243,24 @@ def test_a_run_that_keeps_running_outlives_the_panel(panel, section, ui, case):
     assert job.wait(120) is JobState.DONE
 
 
-def test_on_the_processor_the_time_is_told(panel, ui, case, monkeypatch):
+def test_the_processor_is_told_of_and_the_time_left_only_once_a_part_was_measured(
+    panel, section, ui, case, monkeypatch
+):
     pretendDevices(monkeypatch, Device("cpu", "AMD"))
     panel.update()
-    assert "No GPU was found. About" in ui.estimateLabel.text
-    short = ui.estimateLabel.text
-    panel.parameters.samples = 1000
-    assert ui.estimateLabel.text != short
+    assert "No GPU was found" in ui.processorLabel.text
+    assert not any(figure in ui.processorLabel.text for figure in "0123456789")
     assert ui.runButton.enabled  # a warning, no refusal
-    panel.parameters.sequences = {}
-    assert ui.estimateLabel.text == "No GPU was found."
     pretendDevices(monkeypatch, Device("cpu", "AMD"), Device("cuda:0", "NVIDIA"))
-    panel.parameters.sequences = case
-    assert ui.estimateLabel.text.startswith("About")
+    panel.update()
+    assert "though a GPU was found" in ui.processorLabel.text
     panel.parameters.device = "auto"
-    assert ui.estimateLabel.isHidden()
+    assert ui.processorLabel.isHidden()
+    panel.parameters.device = "cpu"
+    panel.parameters.samples = 400
+    ui.runButton.click()
+    told = []
+    waitFor(lambda: told.append((section.bar.job.progress.done, ui.runLabel.text)) or "left" in ui.runLabel.text)
+    assert all("left" not in text for done, text in told if done == 0)
+    ui.runButton.click()
+    finish(section)

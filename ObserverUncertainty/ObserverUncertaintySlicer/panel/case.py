@@ -17,6 +17,7 @@ from ObserverUncertaintySlicer.outlines import showRaterOutlines
 from ObserverUncertaintySlicer.panel.alignmentCheck import AlignmentCheck
 from ObserverUncertaintySlicer.panel.caseLoading import CaseLoading
 from ObserverUncertaintySlicer.panel.contents import ContentWatch
+from ObserverUncertaintySlicer.panel.context import Context
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
 from ObserverUncertaintySlicer.panel.raterTable import RaterTable
 from ObserverUncertaintySlicer.panel.section import Section
@@ -36,38 +37,34 @@ class CaseSection(Section):
 
     uiName = "Case"
 
-    def __init__(self, panel) -> None:
-        super().__init__(panel)
-        self._left = False
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
         self._alignment = AlignmentCheck()
         self._aligning: dict[str, str] = {}
         self._timer = qt.QTimer()
         self._timer.setSingleShot(True)
         self._timer.setInterval(WATCH_MILLISECONDS)
         self._watch = ContentWatch(self._timer.start)
-
-    def connect(self) -> None:
-        """Connect the widgets' signals."""
-        ui, panel = self.ui, self.panel
+        ui = self.ui
         ui.nameCombo.addItems(list(SEQUENCE_ORDER))
         self._sequences = SequenceTable(ui.sequencesTable)
         self._raters = RaterTable(ui.ratersTable)
-        self.loading = CaseLoading(self, self._alignment)
+        self.loading = CaseLoading(self, self._alignment, self.forgetFailures)
         self._align = JobBar(
-            panel, ui.alignButton, ui.alignBar, ui.alignProgressLabel, self._startAlignment, self._useAligned
+            context, ui.alignButton, ui.alignBar, ui.alignProgressLabel, self._startAlignment, self._useAligned
         )
-        self._timer.connect("timeout()", panel.update)
-        ui.sectionButton.connect("contentsCollapsed(bool)", self._onCollapsed)
+        self._timer.connect("timeout()", context.update)
+        ui.sectionButton.connect("contentsCollapsed(bool)", self._onChanged)
         ui.caseNameEdit.connect("editingFinished()", self.onCaseNameEdited)
         ui.sequencesTable.connect("itemChanged(QTableWidgetItem*)", self.onSequenceItemChanged)
-        ui.sequencesTable.connect("itemSelectionChanged()", panel.update)
+        ui.sequencesTable.connect("itemSelectionChanged()", context.update)
         ui.volumeSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onVolumeChosen)
         ui.addSequenceButton.connect("clicked()", self.onAddSequence)
         ui.removeSequenceButton.connect("clicked()", self.onRemoveSequence)
         ui.makeReferenceButton.connect("clicked()", self.onMakeReference)
         ui.checkAlignmentButton.connect("clicked()", self.onCheckAlignment)
         ui.ratersTable.connect("itemChanged(QTableWidgetItem*)", self.onRaterItemChanged)
-        ui.ratersTable.connect("itemSelectionChanged()", panel.update)
+        ui.ratersTable.connect("itemSelectionChanged()", context.update)
         ui.raterSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._onChanged)
         ui.addRatersButton.connect("clicked()", self.onAddRaters)
         ui.removeRaterButton.connect("clicked()", self.onRemoveRater)
@@ -85,7 +82,8 @@ class CaseSection(Section):
         for label in (ui.sampleLabel, ui.alignProgressLabel):
             label.setVisible(bool(label.text))
         self._showSequences(parameters.sequences)
-        open_ = not self._left and not ui.sectionButton.collapsed
+        # Nothing is computed for a table that nobody sees.
+        open_ = self.context.isEntered and not ui.sectionButton.collapsed
         self._raters.show(choices, parameters.reference, compute=open_)
         ui.ratersTable.setVisible(bool(choices))
         self._showText(ui.ratersLabel, self._ratersText(choices))
@@ -111,18 +109,18 @@ class CaseSection(Section):
 
     def onCaseNameEdited(self) -> None:
         """Keep the name that results are called after."""
-        if not self.panel.isUpdating:
+        if not self.context.isUpdating:
             self.parameters.caseName = self.ui.caseNameEdit.text.strip()
-            self.panel.update()
+            self.context.update()
 
     def onVolumeChosen(self, node) -> None:
         """Guess the name of the volume that is about to be added."""
         self._guessName(node)
-        self.panel.update()
+        self.context.update()
 
     def onAddSequence(self) -> None:
         """Add the chosen volume under the chosen name."""
-        with self.panel.errorsShown():
+        with self.context.errorsShown():
             node, name = self.ui.volumeSelector.currentNode(), self.ui.nameCombo.currentText.strip()
             sequences = self.parameters.sequences
             self._requireNewName(name)
@@ -139,16 +137,16 @@ class CaseSection(Section):
 
     def onSequenceItemChanged(self, item) -> None:
         """Rename a sequence."""
-        found = None if self.panel.isUpdating else self._sequences.renamed(item)
+        found = None if self.context.isUpdating else self._sequences.renamed(item)
         if found is None:
             return
         old, new = found
-        with self.panel.errorsShown():
+        with self.context.errorsShown():
             if new != old:
                 self._requireNewName(new)
             sequences = self.parameters.sequences
             self.parameters.sequences = {new if name == old else name: node for name, node in sequences.items()}
-        self.panel.update()
+        self.context.update()
 
     def onRemoveSequence(self) -> None:
         """Take the selected sequence out of the case; its volume stays in the scene."""
@@ -165,13 +163,13 @@ class CaseSection(Section):
 
     def onCheckAlignment(self) -> None:
         """See whether the sequences overlap."""
-        with self.panel.errorsShown(), waitCursor():
+        with self.context.errorsShown(), waitCursor():
             self._alignment.check(self.parameters.sequences)
-        self.panel.update()
+        self.context.update()
 
     def onRaterItemChanged(self, item) -> None:
         """Switch a rater on or off."""
-        found = None if self.panel.isUpdating else self._raters.toggled(item)
+        found = None if self.context.isUpdating else self._raters.toggled(item)
         if found is not None:
             rater, enabled = found
             self.parameters.raterChoices = [
@@ -181,7 +179,7 @@ class CaseSection(Section):
 
     def onAddRaters(self) -> None:
         """Add all segments of the chosen node, or the chosen labelmap."""
-        with self.panel.errorsShown(), waitCursor():
+        with self.context.errorsShown(), waitCursor():
             node, present = self.ui.raterSelector.currentNode(), self.parameters.raterChoices
             if node is self.parameters.fusedSegmentation:
                 raise InputError(
@@ -210,14 +208,6 @@ class CaseSection(Section):
         showRaterOutlines([choice.rater for choice in choices])
         self.parameters.raterChoices = choices
 
-    def enter(self) -> None:
-        """Figures may be computed again."""
-        self._left = False
-
-    def exit(self) -> None:
-        """Nothing is computed for a table that nobody sees."""
-        self._left = True
-
     def letGo(self) -> None:
         """Let go of sequences, raters and what was said about them."""
         self._timer.stop()
@@ -232,11 +222,8 @@ class CaseSection(Section):
         self.loading.bar.clear()
         self._align.clear()
 
-    def _onCollapsed(self, _collapsed: bool) -> None:
-        self.panel.update()
-
-    def _onChanged(self, _node) -> None:
-        self.panel.update()
+    def _onChanged(self, _shown) -> None:
+        self.context.update()
 
     def _guessName(self, node) -> None:
         if node is not None:

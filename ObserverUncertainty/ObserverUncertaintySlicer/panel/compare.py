@@ -12,6 +12,7 @@ from ObserverUncertaintySlicer.charts import showPlotLayout, wmeDiceChart
 from ObserverUncertaintySlicer.compareViews import CompareViews, presentViews
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
+from ObserverUncertaintySlicer.panel.context import Context
 from ObserverUncertaintySlicer.panel.pathField import PathField, whyNotFile
 from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.sliceRanking import mostUncertainPoint
@@ -22,20 +23,12 @@ class CompareSection(Section):
 
     uiName = "Compare"
 
-    def __init__(self, panel) -> None:
-        super().__init__(panel)
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
         self._own: CompareViews | None = None
         self._again = qt.QTimer()
         self._again.setSingleShot(True)
         self._again.setInterval(0)
-
-    @property
-    def views(self) -> CompareViews | None:
-        """The comparison that is shown, also one that came with a scene; None if there is none."""
-        return presentViews()
-
-    def connect(self) -> None:
-        """Connect the widgets' signals."""
         ui = self.ui
         ui.compareButton.connect("clicked()", self.onCompare)
         ui.backButton.connect("clicked()", self.onBack)
@@ -48,6 +41,11 @@ class CompareSection(Section):
         self._cohortScores = PathField(ui.cohortScoresPath, self.onCohortPathChanged)
         ui.cohortChartButton.connect("clicked()", self.onCohortChart)
         self._again.connect("timeout()", self._showAgain)
+
+    @property
+    def views(self) -> CompareViews | None:
+        """The comparison that is shown, also one that came with a scene; None if there is none."""
+        return presentViews()
 
     def update(self) -> None:
         """Show what can be compared."""
@@ -94,19 +92,19 @@ class CompareSection(Section):
 
     def onCompare(self) -> None:
         """Lay the entropies out side by side."""
-        with self.panel.errorsShown(), waitCursor():
+        with self.context.errorsShown(), waitCursor():
             self._show()
-        self.panel.update()
+        self.context.update()
 
     def onBack(self) -> None:
         """Return to the layout from before."""
         if self.views is not None:
             self.views.restoreLayout()
-        self.panel.update()
+        self.context.update()
 
     def onDifferenceToggled(self, checked: bool) -> None:
         """Show or hide the difference row."""
-        if self.panel.isUpdating:
+        if self.context.isUpdating:
             return
         self.parameters.showDifference = checked
         if self.views is not None:
@@ -114,32 +112,32 @@ class CompareSection(Section):
 
     def onOpacityChanged(self, value: float) -> None:
         """Change the opacity of the entropy in the compare views."""
-        if not self.panel.isUpdating:
+        if not self.context.isUpdating:
             self.parameters.opacity = value
             if self.views is not None:
                 self.views.setOpacity(value)
 
     def onThresholdChanged(self, value: float) -> None:
         """Change from which entropy on there is colour."""
-        if not self.panel.isUpdating:
+        if not self.context.isUpdating:
             self.parameters.threshold = value
             if self.views is not None:
                 self.views.setThreshold(value)
 
     def onMostUncertain(self) -> None:
         """Go where the model is most unsure."""
-        with self.panel.errorsShown():
+        with self.context.errorsShown():
             self.views.jumpTo(mostUncertainPoint(self.parameters.predictiveEntropy))
 
     def onMostDisputed(self) -> None:
         """Go where the experts disagree most."""
-        with self.panel.errorsShown():
+        with self.context.errorsShown():
             self.views.jumpTo(mostUncertainPoint(self.parameters.expertEntropy))
 
     def onMetrics(self) -> None:
         """Score the case."""
         parameters = self.parameters
-        with self.panel.errorsShown(), waitCursor():
+        with self.context.errorsShown(), waitCursor():
             parameters.metricsTable = self.logic.metrics(
                 parameters.segmentation,
                 parameters.predictiveEntropy,
@@ -151,11 +149,11 @@ class CompareSection(Section):
 
     def onCohortPathChanged(self, _path: str) -> None:
         """Another file of cohort scores."""
-        self.panel.update()
+        self.context.update()
 
     def onCohortChart(self) -> None:
         """Chart WME against Dice of a cohort."""
-        with self.panel.errorsShown():
+        with self.context.errorsShown():
             path = Path(self._cohortScores.text)
             self.parameters.cohortChart = wmeDiceChart({path.stem: readScores(path)}, self.parameters.cohortChart)
             showPlotLayout(self.parameters.cohortChart)
@@ -174,7 +172,7 @@ class CompareSection(Section):
         views, parameters = self.views, self.parameters
         if views is None:
             return
-        views.whenClosed = self.panel.update
+        views.whenClosed = self.context.update
         wanted = [parameters.reference, parameters.predictiveEntropy, parameters.expertEntropy]
         if views.volumes[:3] == wanted:
             self._own = views
@@ -190,7 +188,7 @@ class CompareSection(Section):
         except InputError:  # a click will tell why; a message out of a timer would be in the way of the brush
             if self.views is not None:
                 self.views.restoreLayout()
-        self.panel.update()
+        self.context.update()
 
     def _show(self) -> None:
         parameters = self.parameters

@@ -17,6 +17,7 @@ from ObserverUncertaintySlicer.display import LEGENDS, showAsEntropy, showLegend
 from ObserverUncertaintySlicer.host import asFileName, saveSetting, setting, waitCursor
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.panel.contents import Key
+from ObserverUncertaintySlicer.panel.context import Context
 from ObserverUncertaintySlicer.panel.fileDialogs import chosenExportFile
 from ObserverUncertaintySlicer.panel.leaving import mayLeaveWorkingCopy
 from ObserverUncertaintySlicer.panel.section import Section
@@ -48,8 +49,8 @@ class CorrectSection(Section):
 
     uiName = "Correct"
 
-    def __init__(self, panel) -> None:
-        super().__init__(panel)
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
         self._sources: list[_Source] = []
         self._chosenSource: Key | None = None
         self._slices: list[RankedSlice] = []
@@ -57,9 +58,6 @@ class CorrectSection(Section):
         self._observed = None
         self._isOpen = False
         self._rankedFor: tuple = ()
-
-    def connect(self) -> None:
-        """Connect the widgets' signals."""
         ui = self.ui
         ui.orientationCombo.addItems(list(_ORIENTATIONS))
         ui.rankCombo.addItems([_("model's predictive entropy"), _("experts' entropy")])
@@ -106,7 +104,7 @@ class CorrectSection(Section):
         if not hasCopy and self._isOpen:
             # Disabled it would go on drawing into a copy that was let go of.
             self._closeEditor()
-        elif hasCopy and self.panel.isEntered and not self._isOnCopy():
+        elif hasCopy and self.context.isEntered and not self._isOnCopy():
             self._openEditor()
         ui.editor.enabled = hasCopy and self._isOnCopy()
         author = parameters.correctionAuthor or setting("Author")
@@ -127,7 +125,7 @@ class CorrectSection(Section):
 
     def onStart(self) -> None:
         """Start a working copy, after asking where one with changes would be left behind."""
-        with self.panel.errorsShown():
+        with self.context.errorsShown():
             if not mayLeaveWorkingCopy(self.parameters):
                 return
             with waitCursor():
@@ -136,7 +134,7 @@ class CorrectSection(Section):
                 self.parameters.workingCopy = copy.node
                 self._showEntropyBehind()
                 self._openEditor()
-        self.panel.update()
+        self.context.update()
 
     def onNext(self) -> None:
         """Go to the next of the ranked slices."""
@@ -159,7 +157,7 @@ class CorrectSection(Section):
 
     def onSave(self) -> None:
         """Keep the working copy as a correction."""
-        with self.panel.errorsShown(), waitCursor():
+        with self.context.errorsShown(), waitCursor():
             self.onAuthorChanged()
             copy = self.workingCopy
             if copy is None:
@@ -175,7 +173,7 @@ class CorrectSection(Section):
         kinds = {_("Segmentation"): ".seg.nrrd", _("NRRD"): ".nrrd", _("NIfTI"): ".nii.gz"}
         path = chosenExportFile(title, asFileName(node.GetName()), kinds)
         if path:
-            with self.panel.errorsShown():
+            with self.context.errorsShown():
                 written = self.logic.exportCorrected(node, path, overwrite=True)
                 self.ui.savedLabel.text = _("Written to {path}").format(path=written)
 
@@ -244,7 +242,7 @@ class CorrectSection(Section):
         return next((node for node in order if node is not None), None)
 
     def _step(self, direction: int) -> None:
-        with self.panel.errorsShown():
+        with self.context.errorsShown():
             entropy, orientation = self._entropy(), self.ui.orientationCombo.currentText
             view = nearestView(normalOfOrientation(orientation))
             normal = normalOf(view) if view is not None else tuple(normalOfOrientation(orientation))
@@ -321,8 +319,7 @@ class CorrectSection(Section):
         """The editor's keys hold for the whole window, but not where they are typed into another step."""
         if not self._isOpen:
             return
-        others = [section.widget for section in self.panel.sections if section is not self]
-        if new is not None and any(widget.isAncestorOf(new) for widget in others):
+        if new is not None and self.widget.parentWidget().isAncestorOf(new) and not self.widget.isAncestorOf(new):
             self.ui.editor.uninstallKeyboardShortcuts()
         else:
             self.ui.editor.installKeyboardShortcuts()

@@ -10,8 +10,10 @@ from ObserverUncertaintySlicer.devices import (
     forgetDevices,
     knownDevices,
     probeDevices,
+    runsOnProcessor,
 )
 from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.panel.context import Context
 
 
 class DeviceProbe:
@@ -19,8 +21,8 @@ class DeviceProbe:
 
     endsWithScene = False
 
-    def __init__(self, panel) -> None:
-        self.panel = panel
+    def __init__(self, context: Context) -> None:
+        self.context = context
         self.problem = ""
         self._job: SceneJob | None = None
 
@@ -41,8 +43,8 @@ class DeviceProbe:
         except ObserverUncertaintyError as error:  # asked without a click, so that it is not told in a message
             self.problem = str(error)
         else:
-            self.panel.poll(self)
-        self.panel.update()
+            self.context.poll(self)
+        self.context.update()
 
     def poll(self) -> bool:
         """Look whether the answer is there; false when there is nothing left to look at."""
@@ -56,7 +58,7 @@ class DeviceProbe:
             job.result()
         except ObserverUncertaintyError as error:
             self.problem = str(error)
-        self.panel.update()
+        self.context.update()
         return False
 
     def abandon(self) -> None:
@@ -67,10 +69,10 @@ class DeviceProbe:
 
 
 class DeviceChoice:
-    """A list of devices and the button that looks for them again."""
+    """A list of devices and the button that looks for them again, the same in every step that computes on one."""
 
-    def __init__(self, panel, probe: DeviceProbe, combo, button) -> None:
-        self.panel, self.probe, self.combo, self.button = panel, probe, combo, button
+    def __init__(self, context: Context, probe: DeviceProbe, combo, button) -> None:
+        self.context, self.probe, self.combo, self.button = context, probe, combo, button
         self._names: list[str] = []
         self._usualToolTip = combo.toolTip
         combo.connect("currentIndexChanged(int)", self.onChosen)
@@ -79,7 +81,7 @@ class DeviceChoice:
     def update(self) -> None:
         """Show what is there, and the device of the parameters, also one that is not there."""
         entries = self._entries()
-        chosen = self.panel.parameters.device
+        chosen = self.context.parameters.device
         if chosen not in entries:
             known = knownDevices() is not None
             entries[chosen] = _("{name} (not found)").format(name=chosen) if known else chosen
@@ -93,6 +95,15 @@ class DeviceChoice:
         self.combo.blockSignals(wasBlocked)
         self.button.enabled = not self.probe.isRunning
 
+    def warning(self) -> str:
+        """That a job would compute on the processor; empty where it would not, or that is not known yet."""
+        report = knownDevices()
+        if report is None or not runsOnProcessor(self.context.parameters.device, report):
+            return ""
+        if report.hasGpu:
+            return _("The processor is used, though a GPU was found.")
+        return _("No GPU was found: it takes longer. The time left is told once the first part is done.")
+
     def _entries(self) -> dict[str, str]:
         report = knownDevices()
         if report is None:
@@ -103,8 +114,8 @@ class DeviceChoice:
 
     def onChosen(self, index: int) -> None:
         """Compute on another device from now on."""
-        if not self.panel.isUpdating and 0 <= index < len(self._names):
-            self.panel.parameters.device = self._names[index]
+        if not self.context.isUpdating and 0 <= index < len(self._names):
+            self.context.parameters.device = self._names[index]
 
     def onFind(self) -> None:
         """Look for devices again, such as after a driver was installed."""

@@ -15,6 +15,7 @@ from ObserverUncertaintySlicer.display import LEGENDS, showAsEntropy, showLegend
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
 from ObserverUncertaintySlicer.panel.contents import ContentWatch, Key, gridKey, raterKey, volumeKey
+from ObserverUncertaintySlicer.panel.context import Context
 from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.panel.tables import fitHeight, setCell, setUpTable
 from ObserverUncertaintySlicer.raterMasks import commonGrid, raterMask
@@ -25,36 +26,14 @@ from ObserverUncertaintySlicer.volumes import gridOfVolume, voxelsOf
 LIVE_MILLISECONDS = 300
 """After the last change the live result is computed."""
 
-METHODS = {
-    FusionMethod.NONE: (
-        _("No fusion"),
-        _("The raters are kept apart; a training with this choice draws one of them at random for each example."),
-    ),
-    FusionMethod.MAJORITY: (
-        _("Majority vote"),
-        _("Where more than half of the raters drew; a tie is background."),
-    ),
-    FusionMethod.STAPLE: (
-        _("STAPLE"),
-        _("Weighs each rater by a sensitivity and specificity that are estimated from all raters together."),
-    ),
-    FusionMethod.UNION: (_("Union"), _("Where at least one rater drew.")),
-    FusionMethod.INTERSECTION: (_("Intersection"), _("Where every rater drew.")),
-    FusionMethod.MEAN: (
-        _("Mean"),
-        _("The share of raters who drew, 0 to 1, as a volume; the segment is where it is above one half."),
-    ),
-}
-"""What each method is called, and what it does in one sentence."""
-
 
 class DisagreementSection(Section):
     """Keeps `fusedSegmentation` and `expertEntropy`; needs nothing installed."""
 
     uiName = "Disagreement"
 
-    def __init__(self, panel) -> None:
-        super().__init__(panel)
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
         # What the results were last computed from, also where that failed: the same input would fail again.
         self._fusedFrom: Key | None = None
         self._entropyFrom: Key | None = None
@@ -66,16 +45,15 @@ class DisagreementSection(Section):
         self._timer.setSingleShot(True)
         self._timer.setInterval(LIVE_MILLISECONDS)
         self._watch = ContentWatch(self._timer.start)
-
-    def connect(self) -> None:
-        """Connect the widgets' signals."""
         ui = self.ui
-        for number, (title, explanation) in enumerate(METHODS.values()):
-            ui.methodCombo.addItem(title)
-            ui.methodCombo.setItemData(number, explanation, qt.Qt.ToolTipRole)
+        for number, method in enumerate(FusionMethod):
+            ui.methodCombo.addItem(_(method.title))
+            ui.methodCombo.setItemData(number, _(method.explanation), qt.Qt.ToolTipRole)
         setUpTable(ui.stapleTable, [_("Rater"), _("Sensitivity"), _("Specificity")], stretched=0)
         self._timer.connect("timeout()", self._onTimer)
-        ui.methodCombo.connect("currentIndexChanged(int)", self.onMethodChosen)
+        ui.methodCombo.connect(
+            "currentIndexChanged(int)", self.context.keep("fusionMethod", list(FusionMethod).__getitem__)
+        )
         ui.liveCheck.connect("toggled(bool)", self.onLiveToggled)
         ui.fuseButton.connect("clicked()", self.onFuse)
         ui.expertEntropyButton.connect("clicked()", self.onExpertEntropy)
@@ -87,8 +65,8 @@ class DisagreementSection(Section):
         nodes = [rater.node for rater in parameters.raters]
         self._watch.follow([*nodes, reference] if reference is not None else nodes)
         self._adoptRestored()
-        ui.methodCombo.currentIndex = list(METHODS).index(method)
-        ui.methodLabel.text = METHODS[method][1]
+        ui.methodCombo.currentIndex = list(FusionMethod).index(method)
+        ui.methodLabel.text = _(method.explanation)
         ui.liveCheck.checked = parameters.liveFusion
         nothing = _("Choose a fusion method first") if method is FusionMethod.NONE else ""
         self.enable(ui.fuseButton, missing or nothing)
@@ -116,42 +94,37 @@ class DisagreementSection(Section):
         elif parameters.fusedSegmentation is not None:
             parts.append(
                 _("{method} of {count} raters").format(
-                    method=METHODS[parameters.fusionMethod][0], count=len(parameters.raters)
+                    method=_(parameters.fusionMethod.title), count=len(parameters.raters)
                 )
             )
         if parameters.expertEntropy is not None:
             parts.append(_("expert entropy"))
         return "; ".join(parts) or _("ready")
 
-    def onMethodChosen(self, index: int) -> None:
-        """Another method of fusion."""
-        if not self.panel.isUpdating:
-            self.parameters.fusionMethod = list(METHODS)[index]
-
     def onLiveToggled(self, checked: bool) -> None:
         """Let results follow every change, or not."""
-        if self.panel.isUpdating:
+        if self.context.isUpdating:
             return
         self.parameters.liveFusion = checked
         if checked and self.parameters.fusedSegmentation is None:
             self._fusedFrom = None
-        self.panel.update()
+        self.context.update()
 
     def onFuse(self) -> None:
         """Fuse the raters now."""
-        with self.panel.errorsShown(), waitCursor():
+        with self.context.errorsShown(), waitCursor():
             self._fuse()
-        self.panel.update()
+        self.context.update()
 
     def onExpertEntropy(self) -> None:
         """Compute the expert entropy, and show it over the image."""
         parameters = self.parameters
-        with self.panel.errorsShown(), waitCursor():
+        with self.context.errorsShown(), waitCursor():
             self._computeEntropy()
             showAsEntropy(parameters.expertEntropy, parameters.threshold)
             showOverImage(parameters.expertEntropy, parameters.opacity)
             showLegend(parameters.expertEntropy, LEGENDS[Role.EXPERT_ENTROPY], ordinarySliceNodes())
-        self.panel.update()
+        self.context.update()
 
     def letGo(self) -> None:
         """Let go of raters and results."""
@@ -191,7 +164,7 @@ class DisagreementSection(Section):
             self._entropyFrom = inputs[1:]
 
     def _onTimer(self) -> None:
-        with self.panel.errorsShown():
+        with self.context.errorsShown():
             if self._needsRefresh():
                 try:
                     with waitCursor():
@@ -200,7 +173,7 @@ class DisagreementSection(Section):
                     # Beside the result: a message at every stroke of the brush would be in the way.
                     self._problem = str(error)
         self._waitingFor = None
-        self.panel.update()
+        self.context.update()
 
     def _refresh(self) -> None:
         if self._needsFusion():

@@ -11,10 +11,10 @@ import qt
 from ObserverUncertaintyLib.base.errors import ObserverUncertaintyError
 from ObserverUncertaintyLib.jobs import JobState
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
-from ObserverUncertaintySlicer.computingTime import progressText
 from ObserverUncertaintySlicer.host import showStatus
 from ObserverUncertaintySlicer.host import tr as _
-from ObserverUncertaintySlicer.panel.panel import Panel
+from ObserverUncertaintySlicer.panel.context import Context
+from ObserverUncertaintySlicer.progressTexts import progressText
 
 
 class JobBar:
@@ -23,7 +23,7 @@ class JobBar:
     What goes wrong with a job is told in the label and not in a message, which might come while the user draws.
 
     Args:
-        panel: polls the job.
+        context: the panel's, which polls the job.
         button: starts the work; while it runs, the same button cancels it.
         bar: the progress bar, hidden while nothing runs.
         label: the text below it, with the time left; keeps the outcome afterwards.
@@ -38,7 +38,7 @@ class JobBar:
 
     def __init__(
         self,
-        panel: Panel,
+        context: Context,
         button,
         bar,
         label,
@@ -47,7 +47,7 @@ class JobBar:
         updated: Callable[[SceneJob], None] | None = None,
         endsWithScene: bool = True,
     ) -> None:
-        self.panel, self.button, self.bar, self.label = panel, button, bar, label
+        self.context, self.button, self.bar, self.label = context, button, bar, label
         self.start, self.finished, self.updated = start, finished, updated
         self.endsWithScene = endsWithScene
         self.job: SceneJob | None = None
@@ -68,7 +68,7 @@ class JobBar:
             self.job.cancel()
             self._show(self.job)
             return
-        with self.panel.errorsShown():
+        with self.context.errorsShown():
             job = self.start()
             if job is not None:
                 self.follow(job)
@@ -77,10 +77,10 @@ class JobBar:
         """Show a job that runs already."""
         self.clear()
         self.job = job
-        self.panel.poll(self)
+        self.context.poll(self)
         self._show(job)
-        self.panel.jobsChanged()
-        self.panel.update()
+        self.context.jobsChanged()
+        self.context.update()
 
     def poll(self) -> bool:
         """Look at the job; false when there is nothing left to look at."""
@@ -102,8 +102,8 @@ class JobBar:
         else:
             self.label.text = ""
             self._use(job)
-        self.panel.jobsChanged()
-        self.panel.update()
+        self.context.jobsChanged()
+        self.context.update()
         # What followed may have started the next job.
         return self.job is not None
 

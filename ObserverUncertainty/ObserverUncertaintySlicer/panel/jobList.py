@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any, Protocol
 
 import qt
 import slicer
 
 from ObserverUncertaintyLib.base.errors import ObserverUncertaintyError
-from ObserverUncertaintyLib.jobs import Job, JobState, PredictRequest, TrainRequest, remove_job
+from ObserverUncertaintyLib.jobs import Job, JobState, TrainRequest, remove_job
 from ObserverUncertaintyLib.jobs.folder import CANCEL_FILE
-from ObserverUncertaintySlicer.backgroundJobs import knownJobs
-from ObserverUncertaintySlicer.computingTime import durationText, progressText
-from ObserverUncertaintySlicer.foundJobs import canBeTakenUp, takeUp
+from ObserverUncertaintySlicer.backgroundJobs import SceneJob, knownJobs
+from ObserverUncertaintySlicer.foundJobs import takeUp
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
+from ObserverUncertaintySlicer.panel.context import Context
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
 from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.panel.tables import setCell, setUpTable
 from ObserverUncertaintySlicer.panel.textDialog import showText
+from ObserverUncertaintySlicer.progressTexts import durationText, progressText
 
 LOG_CHARACTERS = 200_000
 """As much of a log's end as is shown; the file has all of it."""
@@ -29,27 +32,45 @@ LOOK_SECONDS = 1.0
 """How often the rows of running jobs are brought up to date."""
 
 
+class JobStep(Protocol):
+    """A step that takes up jobs of a kind which another session began.
+
+    Attributes:
+        bar: where the step shows a job.
+    """
+
+    bar: JobBar
+
+    def follow(self, job: SceneJob) -> None:
+        """Show a job that still runs, and use its result at the end."""
+
+    def useFound(self, result: Any, job: Job) -> str:
+        """Use the result of a job that is done; the text says why where that cannot be."""
+
+
 class JobListSection(Section):
     """A table of the job folders, read when the user comes, when a job starts or ends, on a click, and after a scene.
 
-    The rows of running jobs keep up by themselves: the panel's timer polls the section as it polls the bars.
+    The rows of running jobs keep up by themselves: the section is polled as the bars are.
+
+    Args:
+        context: the panel's.
+        steps: those that take up jobs, by the type of the job's request; other jobs have no result to be loaded.
     """
 
     uiName = "JobList"
     endsWithScene = False
 
-    def __init__(self, panel) -> None:
-        super().__init__(panel)
+    def __init__(self, context: Context, steps: Mapping[type, JobStep]) -> None:
+        super().__init__(context)
+        self._steps = steps
         self._jobs: list[Job] = []
         self._running: list[tuple[int, Job]] = []
         self._nextLook = 0.0
-
-    def connect(self) -> None:
-        """Connect the widgets' signals."""
         ui = self.ui
         setUpTable(ui.jobTable, [_("State"), _("Progress"), _("Job"), _("Started")], stretched=2)
         ui.jobTable.connect("itemSelectionChanged()", self.onSelectionChanged)
-        ui.refreshButton.connect("clicked()", self.onRefresh)
+        ui.refreshButton.connect("clicked()", self.refresh)
         ui.followButton.connect("clicked()", self.onFollow)
         ui.cancelButton.connect("clicked()", self.onCancel)
         ui.loadButton.connect("clicked()", self.onLoad)
@@ -75,7 +96,7 @@ class JobListSection(Section):
             return
         self._running = [(row, job) for row, job in enumerate(self._jobs) if not job.state.finished]
         if self._running:
-            self.panel.poll(self)
+            self.context.poll(self)
         table = self.ui.jobTable
         wasBlocked = table.blockSignals(True)
         table.clearSelection()
@@ -124,7 +145,7 @@ class JobListSection(Section):
         ended = job.state.finished
         self.enable(ui.followButton, self._whyNotFollowed(job))
         self.enable(ui.cancelButton, _("It has ended.") if ended else "")
-        loadable = job.state is JobState.DONE and canBeTakenUp(job)
+        loadable = job.state is JobState.DONE and self._stepOf(job) is not None
         self.enable(
             ui.loadButton, "" if loadable else _("Only a prediction or training that is done has a result to load.")
         )
@@ -143,10 +164,6 @@ class JobListSection(Section):
         """The user comes to the module: jobs of earlier sessions are found."""
         self.refresh()
 
-    def onRefresh(self) -> None:
-        """Read the folders again."""
-        self.refresh()
-
     def onSelectionChanged(self) -> None:
         """Another job is chosen."""
         self._say("")
@@ -155,32 +172,24 @@ class JobListSection(Section):
     def onFollow(self) -> None:
         """Show a running job's progress in its step, with its result at the end."""
         job = self.selected
-        with self.panel.errorsShown():
-            taken = takeUp(job)
-            if isinstance(job.request, TrainRequest):
-                self.panel.model.training.bar.follow(taken)
-            else:
-                self.panel.uncertainty.follow(taken)
+        with self.context.errorsShown():
+            self._stepOf(job).follow(takeUp(job))
 
     def onCancel(self) -> None:
         """Stop the chosen job."""
         job = self.selected
-        with self.panel.errorsShown():
+        with self.context.errorsShown():
             job.cancel()
             # Looked at until it has ended, since it may have to be killed.
-            self.panel.poll(_Ending(self, job))
+            self.context.poll(_Ending(self, job))
         self.refresh()
 
     def onLoad(self) -> None:
         """Use the chosen job's result."""
         job = self.selected
-        with self.panel.errorsShown(), waitCursor():
+        with self.context.errorsShown(), waitCursor():
             self._say("")
-            result = takeUp(job).result()
-            if isinstance(job.request, TrainRequest):
-                self.panel.model.chooseModel(result)
-            else:
-                self._say(self.panel.uncertainty.useFound(result, job.request.case_name))
+            self._say(self._stepOf(job).useFound(takeUp(job).result(), job))
 
     def onOpenFolder(self) -> None:
         """Show the job's folder in the file browser."""
@@ -189,7 +198,7 @@ class JobListSection(Section):
     def onShowLog(self) -> None:
         """Show the job's log, with why it failed on top."""
         job = self.selected
-        with self.panel.errorsShown():
+        with self.context.errorsShown():
             log = job.log.read_text(encoding="utf-8", errors="replace")[-LOG_CHARACTERS:] if job.log.is_file() else ""
             parts = [_rowToolTip(job)]
             if job.failure is not None:
@@ -201,7 +210,7 @@ class JobListSection(Section):
         """Delete the chosen job's folder, after asking."""
         job = self.selected
         if slicer.util.confirmOkCancelDisplay(_removalQuestion(job)):
-            with self.panel.errorsShown(), waitCursor():
+            with self.context.errorsShown(), waitCursor():
                 remove_job(job)
             self.refresh()
 
@@ -218,19 +227,17 @@ class JobListSection(Section):
         self.ui.loadedLabel.visible = bool(text)
 
     def _whyNotFollowed(self, job: Job) -> str:
-        bar = self._barFor(job)
-        if job.state.finished or bar is None:
+        step = self._stepOf(job)
+        if job.state.finished or step is None:
             return _("Only a prediction or training that runs can be followed.")
-        return _("Its step shows a job already.") if bar.isRunning else ""
+        return _("Its step shows a job already.") if step.bar.isRunning else ""
 
-    def _barFor(self, job: Job) -> JobBar | None:
-        if isinstance(job.request, PredictRequest):
-            return self.panel.uncertainty.bar
-        return self.panel.model.training.bar if isinstance(job.request, TrainRequest) else None
+    def _stepOf(self, job: Job) -> JobStep | None:
+        return self._steps.get(type(job.request))
 
 
 class _Ending:
-    """A cancelled job, looked at by the panel's timer until it has ended."""
+    """A cancelled job, polled until it has ended."""
 
     endsWithScene = False
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import slicer
 
-from ObserverUncertaintyLib.base.errors import InputError
-from ObserverUncertaintyLib.model.description import DESCRIPTION_FILE
 from ObserverUncertaintySlicer import dependencies
 from ObserverUncertaintySlicer.devices import knownDevices
 from ObserverUncertaintySlicer.host import tr as _
-from ObserverUncertaintySlicer.knownModels import knownModels, rememberModel
-from ObserverUncertaintySlicer.modelCards import ModelCard, readCard, shippedModel
+from ObserverUncertaintySlicer.knownModels import knownModels
+from ObserverUncertaintySlicer.modelCards import shippedModel
+from ObserverUncertaintySlicer.panel.context import Context
 from ObserverUncertaintySlicer.panel.deviceChoice import DeviceProbe
+from ObserverUncertaintySlicer.panel.modelInUse import ModelInUse
 from ObserverUncertaintySlicer.panel.pathField import PathField
 from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.panel.textDialog import showText
@@ -26,63 +26,26 @@ class ModelSection(Section):
 
     uiName = "Model"
 
-    def __init__(self, panel) -> None:
-        super().__init__(panel)
-        self.probe = DeviceProbe(panel)
-        self.training: TrainingControls | None = None
-        self._isCleared = False
+    def __init__(self, context: Context, model: ModelInUse, probe: DeviceProbe) -> None:
+        super().__init__(context)
+        self.probe = probe
+        self._model = model
         self._models: list[Path] = []
         self._usualToolTip = self.ui.modelCombo.toolTip
-        self._readFrom: tuple | None = None
-        self._card: ModelCard | None = None
-        self._problem = ""
-
-    def connect(self) -> None:
-        """Connect the widgets' signals."""
         ui = self.ui
         ui.modelCombo.connect("currentIndexChanged(int)", self.onModelChosen)
         self._folder = PathField(ui.modelPath, self.onPathChanged)
         ui.installButton.connect("clicked()", self.onInstall)
         ui.offlineButton.connect("clicked()", self.onOffline)
-        self.training = TrainingControls(self)
-
-    @property
-    def modelFolder(self) -> Path:
-        """The model in use; the shipped one until another is chosen, wherever Slicer is installed."""
-        chosen = self.parameters.modelFolder
-        return Path(chosen) if chosen else shippedModel()
-
-    @property
-    def card(self) -> ModelCard | None:
-        """The card of the model in use; None if there is no usable model."""
-        self._read()
-        return self._card
-
-    def missing(self) -> str:
-        """Why the model cannot be used; empty if it can, apart from the case's sequences."""
-        self._read()
-        return self._problem or self.missingPackages()
-
-    def missingPackages(self) -> str:
-        """Which packages are missing, or cannot be used; empty if all is there, or not known yet."""
-        missing = dependencies.missingPackages()
-        if missing:
-            return _("Needs {packages} (step 3).").format(packages=", ".join(missing))
-        report = knownDevices()
-        return " ".join(report.problems) if report is not None else ""
-
-    def missingSequences(self) -> list[str]:
-        """The model's sequences that the case lacks."""
-        present = self.parameters.sequences
-        return [name for name in self.card.sequences if name not in present] if self.card is not None else []
+        self.training = TrainingControls(self, model, probe)
 
     def update(self) -> None:
         """Show the model, its card, how it fits the case, and the packages."""
         ui = self.ui
         self._updateModels()
-        card = self.card
-        ui.problemLabel.text = ui.problemLabel.toolTip = self._problem
-        ui.problemLabel.visible = bool(self._problem)
+        card, problem = self._model.card, self._model.problem
+        ui.problemLabel.text = ui.problemLabel.toolTip = problem
+        ui.problemLabel.visible = bool(problem)
         ui.noticeLabel.visible = card is not None and card.isSimulated
         ui.cardLabel.text = _asTable(card.lines()) if card is not None else ""
         ui.cardLabel.visible = card is not None
@@ -96,39 +59,31 @@ class ModelSection(Section):
             return _("training")
         if self.training.bar.hasFailed:
             return _("training failed")
-        missing = self.missing()
+        missing = self._model.missing()
         if missing:
-            return _("no usable model") if self._problem else missing
-        return _titleOf(self.modelFolder)
-
-    def chooseModel(self, folder: Path) -> None:
-        """Use a model from now on, and offer it later."""
-        self._isCleared = False
-        self.parameters.modelFolder = "" if folder == shippedModel() else str(folder)
-        if self.card is not None:
-            rememberModel(folder)
-        self.panel.update()
+            return _("no usable model") if self._model.problem else missing
+        return _titleOf(self._model.folder)
 
     def onModelChosen(self, index: int) -> None:
         """Use one of the known models."""
-        if not self.panel.isUpdating and 0 <= index < len(self._models):
-            self.chooseModel(self._models[index])
+        if not self.context.isUpdating and 0 <= index < len(self._models):
+            self._model.choose(self._models[index])
 
     def onPathChanged(self, path: str) -> None:
         """Use the model of another folder, or none."""
         if path:
-            self.chooseModel(Path(path))
+            self._model.choose(Path(path))
         else:
-            self._isCleared = True
-            self.panel.update()
+            self._model.isCleared = True
+            self.context.update()
 
     def onInstall(self) -> None:
         """Install the missing packages, after asking."""
         # Without a wait cursor: questions are asked.
-        with self.panel.errorsShown():
+        with self.context.errorsShown():
             if dependencies.install(slicer.util.confirmOkCancelDisplay):
                 self.probe.start(again=True)
-        self.panel.update()
+        self.context.update()
 
     def onOffline(self) -> None:
         """Show what to do on a computer without internet."""
@@ -140,64 +95,33 @@ class ModelSection(Section):
 
     def letGo(self) -> None:
         """Another scene names its own model."""
-        self._isCleared = False
-
-    def cleanup(self) -> None:
-        """The panel goes away."""
-        self.probe.abandon()
-        super().cleanup()
-
-    def _read(self) -> None:
-        """Read the card again where the folder or its file changed."""
-        folder = self.modelFolder
-        file = folder / DESCRIPTION_FILE
-        try:
-            written = file.stat().st_mtime_ns
-        except OSError as error:  # not there, or not to be looked at, as reading it says
-            written = error.errno
-        key = (self._isCleared, folder, written)
-        if key == self._readFrom:
-            return
-        self._readFrom, self._card, self._problem = key, None, ""
-        if self._isCleared:
-            self._problem = _("Choose the folder of a trained model.")
-            return
-        try:
-            card = readCard(folder)
-            card.lines()
-        except InputError as error:
-            self._problem = str(error)
-        except (KeyError, TypeError, ValueError) as error:  # such as a description without its training
-            self._problem = _("{file} lacks what a card needs ({error!r}); expected a trained model.").format(
-                file=file, error=error
-            )
-        else:
-            self._card = card
+        self._model.isCleared = False
 
     def _updateModels(self) -> None:
-        ui = self.ui
+        ui, folder, isCleared = self.ui, self._model.folder, self._model.isCleared
         models = knownModels()
-        if self.modelFolder not in models:
-            models.append(self.modelFolder)
+        if folder not in models:
+            models.append(folder)
         if models != self._models:
             self._models = models
             ui.modelCombo.clear()
-            ui.modelCombo.addItems([_titleOf(folder) for folder in models])
-        ui.modelCombo.setCurrentIndex(-1 if self._isCleared else models.index(self.modelFolder))
-        ui.modelCombo.toolTip = f"{self.modelFolder}\n{self._usualToolTip}"
-        self._folder.show("" if self._isCleared else str(self.modelFolder))
+            ui.modelCombo.addItems(list(map(_titleOf, models)))
+        ui.modelCombo.setCurrentIndex(-1 if isCleared else models.index(folder))
+        ui.modelCombo.toolTip = f"{folder}\n{self._usualToolTip}"
+        self._folder.show("" if isCleared else str(folder))
 
     def _sequencesText(self) -> str:
-        if self.card is None:
+        card = self._model.card
+        if card is None:
             return ""
         if not self.parameters.sequences:
             return _("The case has no sequence yet (step 1).")
-        missing = self.missingSequences()
+        missing = self._model.missingSequences()
         if missing:
             return _("The case has {found}; the model also needs {missing} (step 1).").format(
                 found=", ".join(self.parameters.sequences), missing=", ".join(missing)
             )
-        unused = [name for name in self.parameters.sequences if name not in self.card.sequences]
+        unused = [name for name in self.parameters.sequences if name not in card.sequences]
         text = _("The case has all sequences that the model needs.")
         return text if not unused else text + _(" Not used: {names}.").format(names=", ".join(unused))
 

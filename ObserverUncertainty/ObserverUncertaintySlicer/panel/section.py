@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import slicer
 from slicer.util import VTKObservationMixin
 
+from ObserverUncertaintySlicer.panel.context import Context
 from ObserverUncertaintySlicer.panel.widths import ElidedTitle, letShrink
+from ObserverUncertaintySlicer.parameters import Parameters
 
-if TYPE_CHECKING:
-    from ObserverUncertaintySlicer.panel.panel import Panel
+_UI_FOLDER = Path(__file__).parents[2] / "Resources" / "UI"
 
 
 class Section(VTKObservationMixin):
@@ -21,17 +22,17 @@ class Section(VTKObservationMixin):
 
     Attributes:
         uiName: name of the file in Resources/UI, without extension.
-        panel: the panel, with the logic and the parameters.
+        context: what the section knows of the panel.
         ui: the widgets of the .ui file by their names.
     """
 
     uiName = ""
 
-    def __init__(self, panel: Panel) -> None:
+    def __init__(self, context: Context) -> None:
         super().__init__()
-        self.panel = panel
-        self.logic = panel.logic
-        self.widget = slicer.util.loadUI(panel.resourcePath(f"UI/{self.uiName}.ui"))
+        self.context = context
+        self.logic = context.logic
+        self.widget = slicer.util.loadUI(str(_UI_FOLDER / f"{self.uiName}.ui"))
         self.widget.setMRMLScene(slicer.mrmlScene)
         self.ui = slicer.util.childWidgetVariables(self.widget)
         letShrink(self.widget)
@@ -40,12 +41,9 @@ class Section(VTKObservationMixin):
         self._toolTips: dict[str, str] = {}
 
     @property
-    def parameters(self):
+    def parameters(self) -> Parameters:
         """The panel's parameters; another object after the scene was closed."""
-        return self.panel.parameters
-
-    def connect(self) -> None:
-        """Connect the widgets' signals; called once, after all sections exist."""
+        return self.context.parameters
 
     def update(self) -> None:
         """Show the parameters' state in the widgets; called after every change, and must not change the parameters."""

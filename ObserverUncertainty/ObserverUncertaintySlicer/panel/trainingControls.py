@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import slicer
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.jobs import Job
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
 from ObserverUncertaintySlicer.charts import lossPlot, showPlotLayout
-from ObserverUncertaintySlicer.computingTime import durationText, estimateTrainingSeconds
-from ObserverUncertaintySlicer.devices import knownDevices, runsOnProcessor
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
-from ObserverUncertaintySlicer.panel.deviceChoice import DeviceChoice
+from ObserverUncertaintySlicer.panel.deviceChoice import DeviceChoice, DeviceProbe
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
+from ObserverUncertaintySlicer.panel.modelInUse import ModelInUse, missingPackages
 from ObserverUncertaintySlicer.panel.pathField import PathField, whyNotFile, whyNotNewFolder
 from ObserverUncertaintySlicer.panel.resultTexts import asRichText, textParagraphs
-from ObserverUncertaintySlicer.panel.trainingSize import TrainingSize
+from ObserverUncertaintySlicer.panel.section import Section
+from ObserverUncertaintySlicer.parameters import Parameters
 from ObserverUncertaintySlicer.sceneCases import SceneCase, requireCohort, sceneCases
 from ObserverUncertaintySlicer.training import PRESETS, trainOnScene
 
@@ -32,30 +32,31 @@ _RESUME, _OVERWRITE = 0, 1
 class TrainingControls:
     """What to train on and how; nothing starts without a click, and nothing is overwritten without a question."""
 
-    def __init__(self, section) -> None:
-        self.section, self.panel, self.ui = section, section.panel, section.ui
-        ui = self.ui
+    def __init__(self, section: Section, model: ModelInUse, probe: DeviceProbe) -> None:
+        self.context, self.ui, self.section = section.context, section.ui, section
+        self._model = model
         self._fusions = list(FusionMethod)
         self._presets = list(PRESETS)
+        context, ui = self.context, self.ui
         ui.sourceCombo.addItems([_("a cohort's manifest"), _("the cases of the scene")])
         ui.existingCombo.addItems([_("go on with its training"), _("begin again")])
-        ui.fusionCombo.addItems([_fusionTitle(method) for method in self._fusions])
+        ui.fusionCombo.addItems([_(method.title) for method in self._fusions])
         ui.presetCombo.addItems([_presetTitle(name) for name in self._presets])
-        ui.sourceCombo.connect("currentIndexChanged(int)", self.onSourceChanged)
+        ui.sourceCombo.connect("currentIndexChanged(int)", context.keep("trainingSource", _SOURCES.__getitem__))
         ui.labelEdit.connect("editingFinished()", self.onLabelChanged)
-        ui.existingCombo.connect("currentIndexChanged(int)", self.onExistingChanged)
-        ui.fusionCombo.connect("currentIndexChanged(int)", self.onFusionChanged)
-        ui.presetCombo.connect("currentIndexChanged(int)", self.onPresetChanged)
-        ui.epochsSpin.connect("valueChanged(int)", self.onEpochsChanged)
-        ui.keepTrainingCheck.connect("toggled(bool)", self.onKeepRunningChanged)
+        # Asked for anew at every training, so that it is not kept.
+        ui.existingCombo.connect("currentIndexChanged(int)", lambda _index: context.update())
+        ui.fusionCombo.connect("currentIndexChanged(int)", context.keep("trainingFusion", self._fusions.__getitem__))
+        ui.presetCombo.connect("currentIndexChanged(int)", context.keep("trainingPreset", self._presets.__getitem__))
+        ui.epochsSpin.connect("valueChanged(int)", context.keep("trainingEpochs"))  # 0 is the preset's
+        ui.keepTrainingCheck.connect("toggled(bool)", context.keep("keepRunning"))
         ui.lossButton.connect("clicked()", self.onShowLoss)
-        ui.trainingButton.connect("contentsCollapsed(bool)", self.onOpened)
-        self._manifest = PathField(ui.manifestPath, self.onManifestChanged)
+        self._manifest = PathField(ui.manifestPath, context.keep("trainingManifest"))
         self._folder = PathField(ui.folderPath, self.onFolderChanged)
-        self.devices = DeviceChoice(self.panel, section.probe, ui.trainingDeviceCombo, ui.trainingFindButton)
+        self._devices = DeviceChoice(context, probe, ui.trainingDeviceCombo, ui.trainingFindButton)
         # A training does not need the scene that it was started from.
         self.bar = JobBar(
-            self.panel,
+            context,
             ui.trainButton,
             ui.trainProgress,
             ui.trainLabel,
@@ -65,13 +66,12 @@ class TrainingControls:
             endsWithScene=False,
         )
         self._plotted = 0
-        self._size = TrainingSize()
         self._say("")
 
     @property
-    def parameters(self):
+    def parameters(self) -> Parameters:
         """The panel's parameters."""
-        return self.panel.parameters
+        return self.context.parameters
 
     def update(self) -> None:
         """Show the parameters."""
@@ -95,21 +95,20 @@ class TrainingControls:
             epochs=PRESETS[parameters.trainingPreset].epochs
         )
         ui.keepTrainingCheck.checked = parameters.keepRunning
-        self.devices.update()
+        self._devices.update()
         noCurve = _("There is a curve after the first epoch of a training.")
         self.section.enable(ui.lossButton, "" if parameters.lossChart is not None else noCurve)
         if fromScene:
             ui.sceneLabel.text = self._sceneText()
         if not self.bar.isRunning:
             self.section.enable(ui.trainButton, self.missing())
-        if not ui.trainingButton.collapsed:
-            ui.trainingWarningLabel.text = self._warning()
+        ui.trainingWarningLabel.text = self._devices.warning()
         ui.trainingWarningLabel.visible = bool(ui.trainingWarningLabel.text)
 
     def missing(self) -> str:
         """Why training cannot start; empty if it can."""
         parameters = self.parameters
-        missing = self.section.missingPackages()
+        missing = missingPackages()
         if missing:
             return missing
         if parameters.trainingSource == MANIFEST:
@@ -165,20 +164,20 @@ class TrainingControls:
             validation = [*validation, *([math.nan] * len(losses))][: len(losses)]
         self.parameters.lossChart = lossPlot(losses, validation or None, self.parameters.lossChart)
 
+    def follow(self, job: SceneJob) -> None:
+        """Show a training of another session that still runs."""
+        self._plotted = 0
+        self.bar.follow(job)
+
+    def useFound(self, folder: Path, _job: Job) -> str:
+        """Use the model that a training of another session made."""
+        self._model.choose(folder)
+        return ""
+
     def finished(self, folder: Path) -> None:
         """Use the new model."""
-        self.section.chooseModel(folder)
+        self._model.choose(folder)
         self.ui.trainLabel.text = _("Trained: {folder}. It is the model in use now.").format(folder=folder)
-
-    def onSourceChanged(self, index: int) -> None:
-        """Train on something else."""
-        if not self.panel.isUpdating:
-            self.parameters.trainingSource = _SOURCES[index]
-
-    def onManifestChanged(self, path: str) -> None:
-        """Another cohort."""
-        if not self.panel.isUpdating:
-            self.parameters.trainingManifest = path
 
     def onLabelChanged(self) -> None:
         """Another name of the structure."""
@@ -186,44 +185,14 @@ class TrainingControls:
 
     def onFolderChanged(self, path: str) -> None:
         """Another folder for the model."""
-        if not self.panel.isUpdating:
+        if not self.context.isUpdating:
             self.parameters.trainingFolder = path
             self.ui.existingCombo.setCurrentIndex(_RESUME)
 
-    def onExistingChanged(self, _index: int) -> None:
-        """Go on in the folder, or begin again: asked for anew at every training, so that it is not kept."""
-        if not self.panel.isUpdating:
-            self.panel.update()
-
-    def onFusionChanged(self, index: int) -> None:
-        """Another label to learn."""
-        if not self.panel.isUpdating:
-            self.parameters.trainingFusion = self._fusions[index]
-
-    def onPresetChanged(self, index: int) -> None:
-        """Another network."""
-        if not self.panel.isUpdating:
-            self.parameters.trainingPreset = self._presets[index]
-
-    def onEpochsChanged(self, value: int) -> None:
-        """Another number of epochs; 0 is the preset's."""
-        if not self.panel.isUpdating:
-            self.parameters.trainingEpochs = value
-
-    def onKeepRunningChanged(self, checked: bool) -> None:
-        """Whether the next job goes on when Slicer closes."""
-        if not self.panel.isUpdating:
-            self.parameters.keepRunning = checked
-
     def onShowLoss(self) -> None:
         """Show the loss curve."""
-        with self.panel.errorsShown():
+        with self.context.errorsShown():
             showPlotLayout(self.parameters.lossChart)
-
-    def onOpened(self, collapsed: bool) -> None:
-        """The estimate is made only while somebody may see it."""
-        if not collapsed:
-            self.panel.update()
 
     def _say(self, text: str) -> None:
         label = self.ui.trainTextLabel
@@ -246,40 +215,6 @@ class TrainingControls:
             return str(error)
         return _("{count} cases: {names}").format(count=len(cases), names=", ".join(case.name for case in cases))
 
-    def _warning(self) -> str:
-        """That there is no GPU, with about how long it takes without one."""
-        report = knownDevices()
-        if report is None or not runsOnProcessor(self.parameters.device, report):
-            return ""
-        text = _("The processor is used.") if report.hasGpu else _("No GPU was found.")
-        parameters = self.parameters
-        if parameters.trainingSource == SCENE:
-            found = self._size.ofScene(sceneCases(self.presentCase()))
-        else:
-            found = self._size.ofManifest(parameters.trainingManifest)
-        if found is None:
-            return text + _(" Without one, training takes hours to days.")
-        grid, sequences, cases = found
-        settings = PRESETS[parameters.trainingPreset]
-        if parameters.trainingEpochs:
-            settings = replace(settings, epochs=parameters.trainingEpochs)
-        seconds = estimateTrainingSeconds(settings, sequences, grid, cases)
-        return text + _(" On this computer's processor the training takes about {time}.").format(
-            time=durationText(seconds)
-        )
-
-
-def _fusionTitle(method: FusionMethod) -> str:
-    titles = {
-        FusionMethod.NONE: _("none: one rater at random"),
-        FusionMethod.MAJORITY: _("majority"),
-        FusionMethod.STAPLE: _("STAPLE"),
-        FusionMethod.UNION: _("union"),
-        FusionMethod.INTERSECTION: _("intersection"),
-        FusionMethod.MEAN: _("mean of the raters (soft)"),
-    }
-    return titles[method]
-
 
 def _presetTitle(name: str) -> str:
     titles = {
@@ -287,7 +222,7 @@ def _presetTitle(name: str) -> str:
         "shapes": _("paper, shapes"),
         "cavity": _("paper, cavities"),
     }
-    settings = PRESETS[name]
+    network = PRESETS[name].network
     return _("{title}: {depth} poolings, {filters} filters").format(
-        title=titles[name], depth=settings.depth, filters=settings.filters
+        title=titles[name], depth=network.depth, filters=network.filters
     )

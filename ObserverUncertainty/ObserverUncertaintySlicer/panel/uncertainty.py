@@ -8,16 +8,17 @@ from typing import Any
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.images.grid import same_grid
+from ObserverUncertaintyLib.jobs import Job
 from ObserverUncertaintySlicer.attributes import TRAINED_ON_SIMULATION, textsOf
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
-from ObserverUncertaintySlicer.computingTime import durationText, estimateSeconds
-from ObserverUncertaintySlicer.devices import knownDevices, runsOnProcessor
 from ObserverUncertaintySlicer.hierarchy import placeBeside
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
 from ObserverUncertaintySlicer.outlines import hideSegmentation
-from ObserverUncertaintySlicer.panel.deviceChoice import DeviceChoice
+from ObserverUncertaintySlicer.panel.context import Context
+from ObserverUncertaintySlicer.panel.deviceChoice import DeviceChoice, DeviceProbe
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
+from ObserverUncertaintySlicer.panel.modelInUse import ModelInUse
 from ObserverUncertaintySlicer.panel.resultTexts import asRichText, textParagraphs
 from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.raterMasks import commonGrid, raterMasks, raterStatistics
@@ -32,34 +33,32 @@ class UncertaintySection(Section):
 
     uiName = "Uncertainty"
 
-    def __init__(self, panel) -> None:
-        super().__init__(panel)
+    def __init__(self, context: Context, model: ModelInUse, probe: DeviceProbe) -> None:
+        super().__init__(context)
+        self._model = model
         self._jobWarnings: list[str] = []
         self._shown: tuple | None = None
         self._whyNotOfPresentCase: Callable[[Mapping[str, Any]], str] = lambda _nodes: ""
-
-    def connect(self) -> None:
-        """Connect the widgets' signals."""
         ui = self.ui
-        ui.samplesSpin.connect("valueChanged(int)", self.onSamplesChanged)
-        ui.balancedCheck.connect("toggled(bool)", self.onBalancedChanged)
-        ui.seedSpin.connect("valueChanged(int)", self.onSeedChanged)
-        ui.keepRunningCheck.connect("toggled(bool)", self.onKeepRunningChanged)
-        self.devices = DeviceChoice(self.panel, self.panel.model.probe, ui.deviceCombo, ui.findButton)
+        ui.samplesSpin.connect("valueChanged(int)", context.keep("samples"))
+        ui.balancedCheck.connect("toggled(bool)", context.keep("balancedMasks"))
+        ui.seedSpin.connect("valueChanged(int)", context.keep("seed"))
+        ui.keepRunningCheck.connect("toggled(bool)", context.keep("keepRunning"))
+        self._devices = DeviceChoice(context, probe, ui.deviceCombo, ui.findButton)
         self.bar = JobBar(
-            self.panel, ui.runButton, ui.runProgress, ui.runLabel, self.startPrediction, self.useResult, self.updated
+            context, ui.runButton, ui.runProgress, ui.runLabel, self.startPrediction, self.useResult, self.updated
         )
 
     def update(self) -> None:
-        """Show the parameters, the time it may take, what is missing and the result."""
+        """Show the parameters, what is missing and the result."""
         ui, parameters = self.ui, self.parameters
         ui.samplesSpin.value = parameters.samples
         ui.balancedCheck.checked = parameters.balancedMasks
         ui.seedSpin.value = parameters.seed
         ui.keepRunningCheck.checked = parameters.keepRunning
-        self.devices.update()
-        ui.estimateLabel.text = self._estimateText()
-        ui.estimateLabel.visible = bool(ui.estimateLabel.text)
+        self._devices.update()
+        ui.processorLabel.text = self._devices.warning()
+        ui.processorLabel.visible = bool(ui.processorLabel.text)
         missing = self.missing()
         ui.missingLabel.text = missing
         ui.missingLabel.visible = bool(missing)
@@ -71,10 +70,10 @@ class UncertaintySection(Section):
         """Why the model cannot run; empty if it can."""
         if not self.parameters.sequences:
             return _("Needs a volume (step 1).")
-        missing = self.panel.model.missing()
+        missing = self._model.missing()
         if missing:
             return missing
-        sequences = self.panel.model.missingSequences()
+        sequences = self._model.missingSequences()
         if sequences:
             return _("Needs the sequences {names} (step 1), or another model (step 3).").format(
                 names=", ".join(sequences)
@@ -103,7 +102,7 @@ class UncertaintySection(Section):
         with waitCursor():
             return self.logic.predict(
                 parameters.sequences,
-                self.panel.model.modelFolder,
+                self._model.folder,
                 parameters.samples,
                 parameters.device,
                 wait=False,
@@ -126,29 +125,9 @@ class UncertaintySection(Section):
         """Make the nodes of the job that ended the case's, or say why they are not."""
         self.ui.runLabel.text = self._use(nodes, self._whyNotOfPresentCase(nodes))
 
-    def useFound(self, nodes: Mapping[str, Any], caseName: str) -> str:
+    def useFound(self, nodes: Mapping[str, Any], job: Job) -> str:
         """Make the nodes of a prediction of another session the case's; the text says why where they are not."""
-        return self._use(nodes, self._whyOfAnotherCase(nodes, caseName))
-
-    def onSamplesChanged(self, value: int) -> None:
-        """Another number of samples."""
-        if not self.panel.isUpdating:
-            self.parameters.samples = value
-
-    def onBalancedChanged(self, checked: bool) -> None:
-        """Whether samples share random numbers so that every neuron is dropped equally often."""
-        if not self.panel.isUpdating:
-            self.parameters.balancedMasks = checked
-
-    def onSeedChanged(self, value: int) -> None:
-        """Other dropout masks."""
-        if not self.panel.isUpdating:
-            self.parameters.seed = value
-
-    def onKeepRunningChanged(self, checked: bool) -> None:
-        """Whether the next job goes on when Slicer closes."""
-        if not self.panel.isUpdating:
-            self.parameters.keepRunning = checked
+        return self._use(nodes, self._whyOfAnotherCase(nodes, job.request.case_name))
 
     def letGo(self) -> None:
         """Let go of what was said about nodes."""
@@ -181,20 +160,6 @@ class UncertaintySection(Section):
         if not same_grid(gridOfVolume(nodes["probability"]), gridOfVolume(reference)):
             return _("they do not lie on the grid of {reference}").format(reference=reference.GetName())
         return ""
-
-    def _estimateText(self) -> str:
-        """On the processor: about how long it takes, and that there is no GPU."""
-        report, card, reference = knownDevices(), self.panel.model.card, self.parameters.reference
-        if report is None or not runsOnProcessor(self.parameters.device, report):
-            return ""
-        text = "" if report.hasGpu else _("No GPU was found. ")
-        if card is None or reference is None:
-            return text.strip()
-        try:
-            seconds = estimateSeconds(card, gridOfVolume(reference), self.parameters.samples)
-        except InputError:  # told when it is started
-            return text.strip()
-        return text + _("About {time} on this computer's processor.").format(time=durationText(seconds))
 
     def _updateResult(self) -> None:
         segmentation = self.parameters.segmentation

@@ -277,9 +277,9 @@ def check_path_that_is_shown_is_the_one_in_force(desktop):
     assert ui.modelPath.currentPath == ""
     assert "no usable model" in ui.sectionButton.text
     assert "Choose the folder" in ui.problemLabel.text
-    assert "Choose the folder" in desktop.panel.model.missing()
+    assert "Choose the folder" in desktop.panel.modelInUse.missing()
     ui.modelCombo.setCurrentIndex(0)
-    assert desktop.panel.model.card is not None
+    assert desktop.panel.modelInUse.card is not None
     scores = desktop.panel.compare.ui
     assert not scores.cohortChartButton.enabled
     scores.cohortScoresPath.currentPath = str(desktop.shared / "none.csv")
@@ -296,7 +296,7 @@ def check_nothing_long_widens_the_steps_of_models_and_jobs(desktop):
     for label in (
         *(panel.model.ui.packagesLabel, panel.model.ui.trainLabel, panel.model.ui.trainTextLabel),
         *(panel.model.ui.trainingWarningLabel, panel.model.ui.sceneLabel),
-        *(panel.uncertainty.ui.runLabel, panel.uncertainty.ui.estimateLabel, panel.uncertainty.ui.resultLabel),
+        *(panel.uncertainty.ui.runLabel, panel.uncertainty.ui.processorLabel, panel.uncertainty.ui.resultLabel),
         panel.jobList.ui.loadedLabel,
     ):
         label.text = long

@@ -1,0 +1,98 @@
+"""The model in use: its folder, its card, and why it cannot be used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.model.description import DESCRIPTION_FILE
+from ObserverUncertaintySlicer import dependencies
+from ObserverUncertaintySlicer.devices import knownDevices
+from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.knownModels import rememberModel
+from ObserverUncertaintySlicer.modelCards import ModelCard, readCard, shippedModel
+from ObserverUncertaintySlicer.panel.context import Context
+
+
+class ModelInUse:
+    """Reads the card again where the folder or its file changed.
+
+    Attributes:
+        isCleared: whether the user emptied the folder's field; then there is no model.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self.isCleared = False
+        self._readFrom: tuple | None = None
+        self._card: ModelCard | None = None
+        self._problem = ""
+
+    @property
+    def folder(self) -> Path:
+        """The model's folder; the shipped one until another is chosen, wherever Slicer is installed."""
+        chosen = self._context.parameters.modelFolder
+        return Path(chosen) if chosen else shippedModel()
+
+    @property
+    def card(self) -> ModelCard | None:
+        """What the model says about itself; None if it is unusable."""
+        self._read()
+        return self._card
+
+    @property
+    def problem(self) -> str:
+        """Why the model itself is unusable; empty if it is not."""
+        self._read()
+        return self._problem
+
+    def choose(self, folder: Path) -> None:
+        """Use a model from now on, and offer it later."""
+        self.isCleared = False
+        self._context.parameters.modelFolder = "" if folder == shippedModel() else str(folder)
+        if self.card is not None:
+            rememberModel(folder)
+        self._context.update()
+
+    def missing(self) -> str:
+        """Why the model cannot be used; empty if it can, apart from the case's sequences."""
+        return self.problem or missingPackages()
+
+    def missingSequences(self) -> list[str]:
+        """The model's sequences that the case lacks."""
+        present = self._context.parameters.sequences
+        return [name for name in self.card.sequences if name not in present] if self.card is not None else []
+
+    def _read(self) -> None:
+        file = self.folder / DESCRIPTION_FILE
+        try:
+            written = file.stat().st_mtime_ns
+        except OSError as error:  # not there, or not to be looked at, as reading it says
+            written = error.errno
+        key = (self.isCleared, file, written)
+        if key == self._readFrom:
+            return
+        self._readFrom, self._card, self._problem = key, None, ""
+        if self.isCleared:
+            self._problem = _("Choose the folder of a trained model.")
+            return
+        try:
+            card = readCard(self.folder)
+            card.lines()
+        except InputError as error:
+            self._problem = str(error)
+        except (KeyError, TypeError, ValueError) as error:  # such as a description without its training
+            self._problem = _("{file} lacks what a card needs ({error!r}); expected a trained model.").format(
+                file=file, error=error
+            )
+        else:
+            self._card = card
+
+
+def missingPackages() -> str:
+    """Which packages are missing, or cannot be used; empty if all is there, or not known yet."""
+    missing = dependencies.missingPackages()
+    if missing:
+        return _("Needs {packages} (step 3).").format(packages=", ".join(missing))
+    report = knownDevices()
+    return " ".join(report.problems) if report is not None else ""
