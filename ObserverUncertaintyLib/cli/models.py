@@ -26,8 +26,8 @@ from ObserverUncertaintyLib.cli.options import (
     load_options,
     path,
 )
-from ObserverUncertaintyLib.cohort.case_files import CaseFiles
 from ObserverUncertaintyLib.cohort.case import Case
+from ObserverUncertaintyLib.cohort.case_files import CaseFiles
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.cohort.loading import MaskInterpolation, load_case
 from ObserverUncertaintyLib.evaluation.tables import prepare_score_files, score_table, write_scores
@@ -168,7 +168,7 @@ def train(
             skull_stripped=cohort.manifest.skull_stripped,
             simulated=cohort.manifest.simulated,
             validation=validation.load_all(options, progress) if validation else (),
-            device=str(chosen),
+            device=chosen,
             resume=resume,
             overwrite=overwrite,
             progress=progress,
@@ -247,6 +247,7 @@ def predict(
     def load(case: str) -> Case:
         return cohort.load_images(case, options) if cohort else load_case(case, images, {}, options=options)
 
+    chosen = choose_device(device)
     with ConsoleProgress().running() as progress:
         run = predict_cases(
             model,
@@ -254,7 +255,7 @@ def predict(
             load,
             out,
             PredictionSettings(samples, seed, batch_size, precision, dropout_masks),
-            device=device,
+            device=chosen,
             skull_stripped=cohort.manifest.skull_stripped if cohort else None,
             resume=resume,
             overwrite=overwrite,
@@ -264,7 +265,7 @@ def predict(
         "out": str(out),
         "device": run.device,
         "seconds": round(run.seconds, 2),
-        "peak_memory_mib": peak_memory_mib(choose_device(device)),
+        "peak_memory_mib": peak_memory_mib(chosen),
         "cases": list(run.cases),
         "samples": samples,
     }

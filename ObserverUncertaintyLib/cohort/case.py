@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +48,11 @@ class Case:
             raise ValueError(f"raters {self.raters.shape} do not fit {self.rater_names} on {shape}")
         if self.truth is not None and self.truth.shape != shape:
             raise ValueError(f"truth {self.truth.shape} does not fit {shape}")
+
+    @cached_property
+    def image_digest(self) -> str:
+        """A fingerprint of the images alone, to recognise a training case when it is predicted."""
+        return hashlib.sha256(np.ascontiguousarray(self.images).data).hexdigest()[:32]
 
     def image(self, sequence: str) -> NDArray[np.float32]:
         """The image of one sequence, shape (k, j, i)."""

@@ -25,11 +25,6 @@ _DECIMALS = 3
 """Of millimetres: formats store positions as text, as single or as double precision."""
 
 
-def image_digest(case: Case) -> str:
-    """A fingerprint of a case's images alone, to recognise a training case when it is predicted."""
-    return hashlib.sha256(np.ascontiguousarray(case.images).data).hexdigest()[:_LENGTH]
-
-
 def case_digest(case: Case) -> str:
     """A fingerprint of a case's images and masks."""
     return _arrays_digest(case.images, case.raters)

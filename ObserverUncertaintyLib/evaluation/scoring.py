@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,6 @@ from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.cohort import Cohort
-from ObserverUncertaintyLib.cohort.fingerprints import image_digest
 from ObserverUncertaintyLib.cohort.loading import LoadOptions
 from ObserverUncertaintyLib.formats import read_image, read_mask
 from ObserverUncertaintyLib.formats.prediction_files import MADE_FROM, PROBABILITY_FILE, REPORT_FILE
@@ -164,11 +164,12 @@ class _Origin:
     def warnings_for(self, case: Case) -> list[str]:
         """What the prediction was warned about, and whether it belongs to other images than the case's."""
         warnings = [str(warning) for report in self.reports for warning in report["warnings"]]
+        digest = cache(lambda *sequences: case.with_sequences(sequences).image_digest)
         for report in self.reports:
             found, sequences = report.get(MADE_FROM, {}), report.get("sequences", ())
             if not set(sequences) <= set(case.sequences) or "images" not in found:
                 continue
-            if found["images"] != image_digest(case.with_sequences(sequences)):
+            if found["images"] != digest(*sequences):
                 warnings.append(
                     f"{case.name}: its prediction was made from other images than the cohort's, or from images that "
                     "were resampled or registered otherwise; predict it again"

@@ -130,7 +130,7 @@ def _train(request: TrainRequest, reporter: Reporter) -> None:
                 label=cohort.manifest.label,
                 skull_stripped=cohort.manifest.skull_stripped,
                 simulated=cohort.manifest.simulated,
-                device=str(device),
+                device=device,
                 resume=resume,
                 overwrite=begun,
                 progress=reporter,

@@ -12,8 +12,13 @@ from ObserverUncertaintyLib.base.errors import DeviceError, InputError
 from ObserverUncertaintyLib.model.settings import Precision
 
 
-def choose_device(name: str) -> torch.device:
-    """The device for "auto", "cpu", "cuda", "cuda:N" or "mps"; raises InputError if it is not there."""
+def choose_device(name: str | torch.device) -> torch.device:
+    """The device for "auto", "cpu", "cuda", "cuda:N" or "mps"; raises InputError if it is not there.
+
+    A device that was chosen already is it.
+    """
+    if isinstance(name, torch.device):
+        return name
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda:0")

@@ -14,7 +14,7 @@ from torch import nn
 from ObserverUncertaintyLib.base.output_files import write_json
 from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.cohort.case import Case
-from ObserverUncertaintyLib.cohort.fingerprints import grid_digest, image_digest
+from ObserverUncertaintyLib.cohort.fingerprints import grid_digest
 from ObserverUncertaintyLib.formats import write_image
 from ObserverUncertaintyLib.formats.marks import ResultKind
 from ObserverUncertaintyLib.formats.prediction_files import MADE_FROM, NOT_LOOKED_AT, PREDICTED_MAPS, REPORT_FILE
@@ -156,7 +156,7 @@ def prediction_origin(
     """What a prediction depends on; a case without the model's sequences is refused."""
     description.check_case(case)
     return {
-        "images": image_digest(case.with_sequences(description.sequences)),
+        "images": case.with_sequences(description.sequences).image_digest,
         "grid": grid_digest(case.grid),
         "weights": weights,
         "model": description.digest,

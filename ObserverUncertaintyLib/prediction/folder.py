@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.output_files import prepare_output_folder, write_json, writing
 from ObserverUncertaintyLib.base.progress import Progress
@@ -62,7 +64,7 @@ def predict_cases(
     folder: str | Path,
     settings: PredictionSettings = PredictionSettings(),
     *,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     skull_stripped: bool | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -76,7 +78,7 @@ def predict_cases(
         load: loads a case by its name, such as `Cohort.load_images`.
         folder: the output folder.
         settings: what decides the predictions.
-        device: "auto", "cpu", "cuda:N" or "mps".
+        device: "auto", "cpu", "cuda:N", "mps", or one that was chosen already.
         skull_stripped: whether the images show the brain only, if known.
         resume: keep the cases that are complete and were made from the same images, and predict the others; the model
             and settings must be the same. What is predicted again for another reason is told as a warning.

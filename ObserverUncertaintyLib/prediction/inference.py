@@ -20,8 +20,9 @@ from ObserverUncertaintyLib.model.description import ModelDescription
 from ObserverUncertaintyLib.model.devices import choose_precision, out_of_memory_advice
 from ObserverUncertaintyLib.model.preprocessing import GridPath
 from ObserverUncertaintyLib.model.settings import DEFAULT_SAMPLES, DropoutMasks, Precision
-from ObserverUncertaintyLib.prediction.sampling import Sampler, choose_batch_size, monte_carlo_samples, summed_samples
-from ObserverUncertaintyLib.scores.entropy import MonteCarloSums, Uncertainty
+from ObserverUncertaintyLib.prediction.sampling import Sampler, choose_batch_size, monte_carlo_samples
+from ObserverUncertaintyLib.prediction.sums import MonteCarloSums
+from ObserverUncertaintyLib.scores.entropy import Uncertainty
 
 _MEMORY_ADVICE = "Choose a smaller batch size, or another device."
 
@@ -117,50 +118,33 @@ def predict(
         rows, columns = images.shape[-2:]
         batch_size = batch_size or choose_batch_size(network, rows, columns)
         sampler = Sampler(network, rows, columns, choose_precision(precision, device), dropout_masks)
-        draw = _Draw(sampler, images, path, case, samples, seed, batch_size, progress, on_sample)
-        mean, uncertainty = draw.everything()
+        progress.start(f"predict {case.name}", samples * -(-len(images) // batch_size))
+
+        def advance(sample: int) -> None:
+            progress.check_cancelled()
+            progress.advance(1, f"sample {sample + 1}/{samples}")
+
+        drawing = (sampler, images, samples, seed, batch_size, advance)
+        mean, uncertainty = _on_cases_grid(path, drawing, on_sample)
     return Prediction(
         mean, uncertainty, samples, batch_size, path.not_looked_at, notes=tuple(notes), warnings=tuple(warnings)
     )
 
 
-@dataclass(frozen=True)
-class _Draw:
-    """Samples of one case, brought to its own grid."""
-
-    sampler: Sampler
-    images: Tensor
-    path: GridPath
-    case: Case
-    samples: int
-    seed: int
-    batch_size: int
-    progress: Progress
-    on_sample: OnSample | None = None
-
-    def everything(self) -> tuple[NDArray[np.float32], Uncertainty]:
-        """T samples of every slice; only running sums are kept."""
-        batches = -(-len(self.images) // self.batch_size)
-        self.progress.start(f"predict {self.case.name}", self.samples * batches)
-
-        def advance(sample: int) -> None:
-            self.progress.check_cancelled()
-            self.progress.advance(1, f"sample {sample + 1}/{self.samples}")
-
-        path = self.path
-        drawing = (self.sampler, self.images, self.samples, self.seed, self.batch_size, advance)
-        if path.interpolates:
-            sums = MonteCarloSums(self.case.grid.shape)
-            for probability in monte_carlo_samples(*drawing):
-                on_grid = path.to_case(probability)
-                sums.add(on_grid)
-                if self.on_sample:
-                    self.on_sample(on_grid)
-            return sums.mean_probability().astype(np.float32), sums.uncertainty()
-        # The entropies of the model's grid are those of the case's, and 0 outside the crop.
-        tell = self.on_sample
-        sums = summed_samples(*drawing, (lambda sample: tell(path.to_case(sample))) if tell else None)
-        parts = sums.uncertainty()
-        return path.to_case(sums.mean_probability().astype(np.float32)), Uncertainty(
-            path.to_case(parts.predictive), path.to_case(parts.expected), path.to_case(parts.mutual_information)
-        )
+def _on_cases_grid(
+    path: GridPath, drawing: tuple[Sampler, Tensor, int, int, int, Callable[[int], None]], on_sample: OnSample | None
+) -> tuple[NDArray[np.float32], Uncertainty]:
+    """Mean probability and entropies of samples that are brought to the case's grid."""
+    if path.interpolates:
+        sums = MonteCarloSums(path.oriented.source.shape)
+        for probability in monte_carlo_samples(*drawing):
+            on_grid = path.to_case(probability)
+            sums.add(on_grid)
+            if on_sample:
+                on_sample(on_grid)
+        return sums.mean_probability().astype(np.float32), sums.uncertainty()
+    # The entropies of the model's grid are those of the case's, and 0 outside the crop.
+    tell = (lambda sample: on_sample(path.to_case(sample))) if on_sample else None
+    sums = MonteCarloSums.drawn(*drawing, tell)
+    mean, parts = path.to_case(sums.mean_probability().astype(np.float32)), sums.uncertainty()
+    return mean, Uncertainty(*(path.to_case(part) for part in vars(parts).values()))

@@ -19,7 +19,6 @@ from ObserverUncertaintyLib.model.devices import autocast, free_memory, torch_ty
 from ObserverUncertaintyLib.model.settings import DropoutMasks, Precision, UNetSettings
 from ObserverUncertaintyLib.network.dropout import ChannelDropout, ElementDropout, rotations
 from ObserverUncertaintyLib.network.unet import UNet, set_monte_carlo_mode
-from ObserverUncertaintyLib.scores.entropy import MonteCarloSums
 
 _CPU_SLICES = 8
 """More slices at a time are no faster (2 cores) and take more memory."""
@@ -167,47 +166,6 @@ class _SampleMasks:
                 each.generators = each.rotation = None
 
 
-def summed_samples(
-    sampler: Sampler,
-    images: Tensor,
-    samples: int,
-    seed: int,
-    batch_size: int,
-    advance: Callable[[int], None] | None = None,
-    on_sample: Callable[[NDArray[np.float32]], None] | None = None,
-) -> MonteCarloSums:
-    """The sums over what `monte_carlo_samples` yields, made where it is drawn: a GPU does not wait for main memory.
-
-    Args:
-        sampler: the network.
-        images: float32, shape (slice, sequence, row, column), normalised.
-        samples: how many to draw.
-        seed: of the dropout masks.
-        batch_size: slices computed at a time.
-        advance: called before each batch with the sample's number.
-        on_sample: told of each sample, float32, shape (slice, row, column).
-
-    Returns:
-        Sums of shape (slice, row, column).
-    """
-    shape, device = (len(images), *images.shape[-2:]), sampler.device
-    exact = torch.device("cpu") if device.type == "mps" else device  # which has no float64
-    probability = torch.zeros(shape, dtype=torch.float64, device=exact)
-    entropy = torch.zeros_like(probability)
-    images = images.to(device)
-    for sample in range(samples):
-        whole = torch.empty(shape, device=device) if on_sample else None
-        for part, drawn in _drawn_batches(sampler, images, sample, seed, batch_size, advance):
-            p = drawn.to(exact, torch.float64)
-            probability[part] += p
-            entropy[part] += torch.special.entr(p) + torch.special.entr(1 - p)
-            if whole is not None:
-                whole[part] = drawn
-        if on_sample and whole is not None:
-            on_sample(whole.cpu().numpy())
-    return MonteCarloSums.of(probability.cpu().numpy(), entropy.cpu().numpy() / np.log(2.0), samples)
-
-
 def monte_carlo_samples(
     sampler: Sampler,
     images: Tensor,
@@ -231,12 +189,12 @@ def monte_carlo_samples(
     """
     for sample in range(samples):
         probability = torch.empty((len(images), *images.shape[-2:]))
-        for part, drawn in _drawn_batches(sampler, images, sample, seed, batch_size, advance):
+        for part, drawn in drawn_batches(sampler, images, sample, seed, batch_size, advance):
             probability[part] = drawn  # to main memory, wherever it was drawn
         yield probability.numpy()
 
 
-def _drawn_batches(
+def drawn_batches(
     sampler: Sampler,
     images: Tensor,
     sample: int,
@@ -244,7 +202,7 @@ def _drawn_batches(
     batch_size: int,
     advance: Callable[[int], None] | None,
 ) -> Iterator[tuple[slice, Tensor]]:
-    """One sample, batch by batch: the slices, and what was drawn for them."""
+    """One sample, batch by batch: the slices, and what was drawn for them, on the network's device."""
     for start in range(0, len(images), batch_size):
         if advance is not None:
             advance(sample)

@@ -63,38 +63,3 @@ class Uncertainty:
     predictive: NDArray[np.float64]
     expected: NDArray[np.float64]
     mutual_information: NDArray[np.float64]
-
-
-class MonteCarloSums:
-    """Running sums over Monte Carlo samples, so that memory does not grow with their number."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.samples = 0
-        self._probability = np.zeros(shape, np.float64)
-        self._entropy = np.zeros(shape, np.float64)
-
-    @classmethod
-    def of(cls, probability: NDArray[np.float64], entropy: NDArray[np.float64], samples: int) -> MonteCarloSums:
-        """Sums that were made elsewhere: of the samples' probabilities, and of their entropies in bits."""
-        sums = cls(())
-        sums.samples, sums._probability, sums._entropy = samples, probability, entropy
-        return sums
-
-    def add(self, probability: NDArray[Any]) -> None:
-        """Add one sample of the foreground probability, shape as given to the constructor, in [0, 1]."""
-        self._probability += probability
-        self._entropy += binary_entropy(probability)
-        self.samples += 1
-
-    def mean_probability(self) -> NDArray[np.float64]:
-        """The mean of the samples so far: the approximate p(y = 1 | I) of Jungo et al. 2018, section 2.2."""
-        if self.samples == 0:
-            raise ValueError("no sample was added yet")
-        return self._probability / self.samples
-
-    def uncertainty(self) -> Uncertainty:
-        """Predictive entropy of the mean, and its two parts."""
-        predictive = binary_entropy(self.mean_probability())
-        # By Jensen's inequality the expected entropy cannot exceed the predictive one; rounding can.
-        expected = np.minimum(self._entropy / self.samples, predictive)
-        return Uncertainty(predictive, expected, predictive - expected)

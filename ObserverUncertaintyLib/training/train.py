@@ -18,7 +18,7 @@ from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.base.records import to_json
 from ObserverUncertaintyLib.base.version import VERSION
 from ObserverUncertaintyLib.cohort.case import Case
-from ObserverUncertaintyLib.cohort.fingerprints import case_digest, grid_digest, image_digest
+from ObserverUncertaintyLib.cohort.fingerprints import case_digest, grid_digest
 from ObserverUncertaintyLib.model.description import (
     DESCRIPTION_FILE,
     WEIGHTS_FILE,
@@ -72,7 +72,7 @@ def train(
     skull_stripped: bool | None = None,
     simulated: bool = False,
     validation: Sequence[Case] = (),
-    device: str = "auto",
+    device: str | torch.device = "auto",
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -88,7 +88,7 @@ def train(
         skull_stripped: whether the images show the brain only, if known.
         simulated: whether the cases are made up; kept in the model's description.
         validation: cases whose loss against the raters' mean is recorded after each epoch; they decide nothing.
-        device: "auto", "cpu", "cuda:N" or "mps".
+        device: "auto", "cpu", "cuda:N", "mps", or one that was chosen already.
         resume: go on from the last checkpoint of a run with the same settings and data.
         overwrite: begin again in a folder that holds files.
         progress: is told of every step, and can cancel.
@@ -163,7 +163,7 @@ def _record(
         "label": label,
         "raters": list(raters),
         "cases": [case_digest(case) for case in cases],
-        "case_images": [image_digest(case) for case in cases],
+        "case_images": [case.image_digest for case in cases],
         "validation_cases": [case_digest(case) for case in validation],
         "grids": [grid_digest(case.grid) for case in (*cases, *validation)],
         "sequences": list(cases[0].sequences),

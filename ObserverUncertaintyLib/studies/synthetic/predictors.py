@@ -19,7 +19,8 @@ from torch.nn import functional
 
 from ObserverUncertaintyLib.model.devices import choose_precision
 from ObserverUncertaintyLib.model.settings import Precision
-from ObserverUncertaintyLib.prediction.sampling import Sampler, monte_carlo_samples
+from ObserverUncertaintyLib.prediction.sampling import Sampler
+from ObserverUncertaintyLib.prediction.sums import MonteCarloSums
 
 Probabilities = NDArray[np.float64]
 """Foreground probabilities of several images, shape (image, row, column), in [0, 1]."""
@@ -43,10 +44,9 @@ def dropout_mean(
         seed: of the dropout masks.
         advance: called with the number of images before each batch.
     """
-    drawn = monte_carlo_samples(
-        _sampler(network, images), images, samples, seed, BATCH_SIZE, lambda _sample: advance(BATCH_SIZE)
-    )
-    return np.asarray(sum(sample.astype(np.float64) for sample in drawn) / samples)
+    sampler = _sampler(network, images)
+    sums = MonteCarloSums.drawn(sampler, images, samples, seed, BATCH_SIZE, lambda _sample: advance(BATCH_SIZE))
+    return sums.mean_probability()
 
 
 def deterministic(network: nn.Module, images: Tensor, advance: Callable[[int], None]) -> Probabilities:

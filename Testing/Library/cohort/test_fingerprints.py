@@ -11,7 +11,7 @@ import pytest
 from cohorts import disc_case, write_discs
 
 from ObserverUncertaintyLib.cohort.case_files import CaseFiles
-from ObserverUncertaintyLib.cohort.fingerprints import case_digest, differences, file_digests, grid_digest, image_digest
+from ObserverUncertaintyLib.cohort.fingerprints import case_digest, differences, file_digests, grid_digest
 from ObserverUncertaintyLib.cohort.loading import load_case
 from ObserverUncertaintyLib.cohort.manifest import read_manifest
 from ObserverUncertaintyLib.formats import read_mask, write_image, write_mask
@@ -28,7 +28,7 @@ def test_formats_compression_and_names_do_not_matter(tmp_path: Path, other: str)
         write_image(tmp_path / name, case.images[0], OBLIQUE)
         loaded.append(load_case(name, {"S1": tmp_path / name}, {}))
     first, second = loaded
-    assert image_digest(first) == image_digest(second)
+    assert first.image_digest == second.image_digest
     assert grid_digest(first.grid) == grid_digest(second.grid)
     files = [file_digests(CaseFiles("x", {"S1": str(tmp_path / name)}, {})) for name in ("a.nii.gz", other)]
     assert files[0] == files[1]
@@ -39,8 +39,9 @@ def test_one_voxel_one_mask_and_a_tenth_of_a_millimetre_matter() -> None:
     images, raters = case.images.copy(), case.raters.copy()
     images[0, 1, 3, 4] += np.float32(1e-3)
     raters[0, 1, 3, 4] ^= True
-    assert image_digest(case) != image_digest(replace(case, images=images))
-    assert image_digest(case) == image_digest(replace(case, raters=raters))
+    assert case.image_digest != replace(case, images=images).image_digest
+    assert case.image_digest == replace(case, raters=raters).image_digest
+    assert case.image_digest is case.image_digest  # computed once
     assert case_digest(case) != case_digest(replace(case, raters=raters))
     assert grid_digest(OBLIQUE) != grid_digest(replace(OBLIQUE, origin=(-89.6505, 12.34567, 0.0)))
     assert grid_digest(OBLIQUE) != grid_digest(replace(OBLIQUE, spacing=(0.9, 0.9, 3.2)))

@@ -16,9 +16,8 @@ from ObserverUncertaintyLib.prediction.sampling import (
     monte_carlo_samples,
     reference_samples,
     slices_that_fit,
-    summed_samples,
 )
-from ObserverUncertaintyLib.scores.entropy import MonteCarloSums
+from ObserverUncertaintyLib.prediction.sums import MonteCarloSums
 
 IMAGES = torch.randn(5, 2, 24, 40, generator=torch.Generator().manual_seed(0))
 
@@ -113,7 +112,7 @@ def test_sums_are_those_of_the_samples() -> None:
     expected = MonteCarloSums((5, 24, 40))
     for drawn in monte_carlo_samples(made, IMAGES, 4, 1, 2):
         expected.add(drawn)
-    found = summed_samples(made, IMAGES, 4, 1, 2)
+    found = MonteCarloSums.drawn(made, IMAGES, 4, 1, 2)
     assert found.mean_probability() == pytest.approx(expected.mean_probability(), abs=1e-12)
     for name, values in vars(expected.uncertainty()).items():
         assert getattr(found.uncertainty(), name) == pytest.approx(values, abs=1e-9)
