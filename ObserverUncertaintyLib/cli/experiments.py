@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, TypeVar
@@ -60,7 +60,7 @@ def synthetic(
         FeatureNorm, typer.Option(help="Normalisation after each convolution.")
     ] = FeatureNorm.BATCH,
     intensity_norm: Annotated[IntensityNorm, typer.Option(help="Normalisation of each image.")] = IntensityNorm.IMAGE,
-    loss: Annotated[Loss, typer.Option(help="A Dice loss makes the model sure of itself.")] = Loss.CROSS_ENTROPY,
+    loss: Annotated[Loss, typer.Option(help="A Dice loss makes the model overconfident.")] = Loss.CROSS_ENTROPY,
     radius: Annotated[
         float, typer.Option(min=0.05, max=0.3, help="Of the circle, as a fraction of the image's width.")
     ] = 0.2,
@@ -112,9 +112,6 @@ def synthetic(
 
     with ConsoleProgress().running() as progress:
         result = run_synthetic(out, settings, only=patterns, device=device, resume=resume, progress=progress)
-    text = f"{result.text}\nEverything is in {out}"
-    if result.elsewhere:
-        text += f"\nnot in it: {len(result.elsewhere)} units that another call is working on"
     report = {
         "out": str(out),
         "summary": without_nan(result.summary),
@@ -130,7 +127,7 @@ def synthetic(
         ],
         "elsewhere": list(result.elsewhere),
     }
-    print_result(report, text, as_json)
+    print_result(report, _told(result.text, out, result.elsewhere), as_json)
 
 
 @experiment.command()
@@ -259,11 +256,14 @@ def cavity(
             resume=resume,
             progress=progress,
         )
-    text = f"{result.text}\nEverything is in {out}"
-    if result.elsewhere:
-        text += f"\nnot in it: {len(result.elsewhere)} units that another call is working on"
     report = {"out": str(out), "cases": without_nan(result.cases), "elsewhere": list(result.elsewhere)}
-    print_result(report, text, as_json)
+    print_result(report, _told(result.text, out, result.elsewhere), as_json)
+
+
+def _told(text: str, out: Path, elsewhere: Sequence[str]) -> str:
+    """A study's report, and where to find the rest."""
+    missing = f"\nnot in it: {len(elsewhere)} units that another call is working on" if elsewhere else ""
+    return f"{text}\nEverything is in {out}{missing}"
 
 
 def _listed(option: str, text: str, read: Callable[[str], _T], expected: str) -> list[_T]:

@@ -12,14 +12,12 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ObserverUncertaintyLib.raters.staple import STAPLE_MARGIN, StapleRegion, StapleResult, staple
+from ObserverUncertaintyLib.raters.staple import StapleRegion, staple
 from ObserverUncertaintyLib.raters.votes import Raters, Votes
 
 __all__ = [
-    "STAPLE_MARGIN",
     "FusionMethod",
     "StapleRegion",
-    "StapleResult",
     "Tie",
     "Votes",
     "fuse",

@@ -22,6 +22,9 @@ from ObserverUncertaintyLib.base.resuming import refuse_other_settings
 from ObserverUncertaintyLib.cohort.fingerprints import differences
 from ObserverUncertaintyLib.jobs.process_identity import identity
 
+TRAINING_COST = 3
+"""A training step takes about three times a pass."""
+
 RESULT_FILE = "result.json"
 SETTINGS_FILE = "settings.json"
 ERROR_FILE = "error.txt"

@@ -68,6 +68,11 @@ class ShapesArm:
         return replace(self.shapes, observers=ShapeSettings().observers)
 
     @property
+    def pixels(self) -> int:
+        """Of an image, as a multiple of 64 x 64."""
+        return max(1, round((self.shapes.width / 64) ** 2))
+
+    @property
     def fusion(self) -> FusionMethod:
         """What training sees as label."""
         return self.training.fusion
