@@ -20,7 +20,7 @@ from cost import forward_flops, matmul_rate
 from measuring import Floor, Machine, Report, Series, Table, parser, run
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.cohort import Cohort
-from ObserverUncertaintyLib.model.devices import choose_precision
+from ObserverUncertaintyLib.model.precision import choose_precision
 from ObserverUncertaintyLib.model.settings import DropoutMasks, Precision
 from ObserverUncertaintyLib.network.stored import load_model
 from ObserverUncertaintyLib.network.unet import UNet

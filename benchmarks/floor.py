@@ -15,7 +15,8 @@ import torch
 
 from cost import forward_flops, matmul_rate
 from measuring import Machine, Report, Series, Table, parser, run
-from ObserverUncertaintyLib.model.devices import choose_device, choose_precision, describe_device
+from ObserverUncertaintyLib.model.devices import choose_device, describe_device
+from ObserverUncertaintyLib.model.precision import choose_precision
 from ObserverUncertaintyLib.model.settings import Precision
 from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.prediction.sampling import Sampler, monte_carlo_samples

@@ -28,7 +28,8 @@ from ObserverUncertaintyLib.base.process_memory import keep_freed_memory
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cpu.unet import cpu_unet
 from ObserverUncertaintyLib.images.grid import Grid
-from ObserverUncertaintyLib.model.devices import choose_precision, describe_device
+from ObserverUncertaintyLib.model.devices import describe_device
+from ObserverUncertaintyLib.model.precision import choose_precision
 from ObserverUncertaintyLib.model.preprocessing import Crop, Preprocessing
 from ObserverUncertaintyLib.model.settings import DropoutMasks, Precision, UNetSettings
 from ObserverUncertaintyLib.network.unet import UNet, set_monte_carlo_mode

@@ -24,7 +24,8 @@ from measuring import Floor, Machine, Report, Series, Table, Target, parser, run
 from ObserverUncertaintyLib.cohort.loading import load_case
 from ObserverUncertaintyLib.formats import write_image
 from ObserverUncertaintyLib.images.grid import Grid
-from ObserverUncertaintyLib.model.devices import choose_device, choose_precision
+from ObserverUncertaintyLib.model.devices import choose_device
+from ObserverUncertaintyLib.model.precision import choose_precision
 from ObserverUncertaintyLib.model.settings import Precision
 from ObserverUncertaintyLib.network.stored import save_model
 from ObserverUncertaintyLib.network.unet import UNet

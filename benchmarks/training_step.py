@@ -21,7 +21,8 @@ from cost import matmul_rate
 from measuring import CannotRunError, Machine, Report, Series, Table, Target, interleaved, parser, run
 from ObserverUncertaintyLib.base.process_memory import keep_freed_memory
 from ObserverUncertaintyLib.cpu.unet import cpu_unet, unet_for_training
-from ObserverUncertaintyLib.model.devices import choose_device, choose_precision, describe_device, make_deterministic
+from ObserverUncertaintyLib.model.devices import choose_device, describe_device, make_deterministic
+from ObserverUncertaintyLib.model.precision import choose_precision
 from ObserverUncertaintyLib.model.settings import Loss, Precision, UNetSettings
 from ObserverUncertaintyLib.training.step import TrainingSteps, make_optimiser, training_step
 from random_networks import CAVITY, CAVITY_SEQUENCES, SHAPES, Setup

@@ -27,7 +27,8 @@ from ObserverUncertaintyLib.base.process_memory import keep_freed_memory  # noqa
 from ObserverUncertaintyLib.cohort.fingerprints import file_digest  # noqa: E402
 from ObserverUncertaintyLib.cohort.loading import load_case  # noqa: E402
 from ObserverUncertaintyLib.model.description import WEIGHTS_FILE  # noqa: E402
-from ObserverUncertaintyLib.model.devices import choose_device, choose_precision, describe_device, peak_memory_mib  # noqa: E402
+from ObserverUncertaintyLib.model.devices import choose_device, describe_device, peak_memory_mib  # noqa: E402
+from ObserverUncertaintyLib.model.precision import choose_precision  # noqa: E402
 from ObserverUncertaintyLib.model.settings import Precision, PredictionSettings  # noqa: E402
 from ObserverUncertaintyLib.network.stored import load_model  # noqa: E402
 from ObserverUncertaintyLib.prediction.case import predict_case, save_prediction  # noqa: E402

@@ -19,7 +19,8 @@ from ObserverUncertaintyLib.formats import write_image
 from ObserverUncertaintyLib.formats.marks import ResultKind
 from ObserverUncertaintyLib.formats.prediction_files import MADE_FROM, NOT_LOOKED_AT, PREDICTED_MAPS, REPORT_FILE
 from ObserverUncertaintyLib.model.description import NOTICE, ModelDescription
-from ObserverUncertaintyLib.model.devices import choose_precision, describe_device
+from ObserverUncertaintyLib.model.devices import describe_device
+from ObserverUncertaintyLib.model.precision import choose_precision
 from ObserverUncertaintyLib.model.settings import PredictionSettings
 from ObserverUncertaintyLib.prediction.inference import OnSample, Prediction, predict
 

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.model.description import ModelDescription
-from ObserverUncertaintyLib.model.devices import choose_precision, out_of_memory_advice
+from ObserverUncertaintyLib.model.devices import out_of_memory_advice
+from ObserverUncertaintyLib.model.precision import choose_precision
 from ObserverUncertaintyLib.model.preprocessing import GridPath
 from ObserverUncertaintyLib.model.settings import DEFAULT_SAMPLES, DropoutMasks, Precision
 from ObserverUncertaintyLib.prediction.sampling import Sampler, choose_batch_size, monte_carlo_samples

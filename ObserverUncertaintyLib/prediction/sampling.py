@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ObserverUncertaintyLib.cpu.passes import prepare_passes
-from ObserverUncertaintyLib.model.devices import autocast, free_memory, torch_type
+from ObserverUncertaintyLib.model.devices import free_memory
+from ObserverUncertaintyLib.model.precision import autocast, torch_type
 from ObserverUncertaintyLib.model.settings import DropoutMasks, Precision, UNetSettings
 from ObserverUncertaintyLib.network.dropout import ChannelDropout, ElementDropout, rotations
 from ObserverUncertaintyLib.network.unet import UNet, set_monte_carlo_mode

@@ -22,12 +22,8 @@ from ObserverUncertaintyLib.base.errors import ObserverUncertaintyError
 from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cpu.unet import unet_for_training
-from ObserverUncertaintyLib.model.devices import (
-    autocast,
-    choose_precision,
-    free_memory,
-    make_deterministic,
-)
+from ObserverUncertaintyLib.model.devices import free_memory, make_deterministic
+from ObserverUncertaintyLib.model.precision import autocast, choose_precision
 from ObserverUncertaintyLib.model.preprocessing import Preprocessing
 from ObserverUncertaintyLib.model.settings import Augmentation, TrainingSettings
 from ObserverUncertaintyLib.network.unet import set_monte_carlo_mode

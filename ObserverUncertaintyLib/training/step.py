@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ObserverUncertaintyLib.model.devices import autocast
+from ObserverUncertaintyLib.model.precision import autocast
 from ObserverUncertaintyLib.model.settings import Loss, Precision
 
 

@@ -17,7 +17,7 @@ from scipy.special import expit, logit
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ObserverUncertaintyLib.model.devices import choose_precision
+from ObserverUncertaintyLib.model.precision import choose_precision
 from ObserverUncertaintyLib.model.settings import Precision
 from ObserverUncertaintyLib.prediction.sampling import Sampler
 from ObserverUncertaintyLib.prediction.sums import MonteCarloSums

@@ -4,13 +4,8 @@ import pytest
 import torch
 
 from ObserverUncertaintyLib.base.errors import DeviceError, InputError
-from ObserverUncertaintyLib.model.devices import (
-    choose_device,
-    choose_precision,
-    describe_device,
-    out_of_memory_advice,
-    peak_memory_mib,
-)
+from ObserverUncertaintyLib.model.devices import choose_device, describe_device, out_of_memory_advice, peak_memory_mib
+from ObserverUncertaintyLib.model.precision import choose_precision
 from ObserverUncertaintyLib.model.settings import Precision
 
 
