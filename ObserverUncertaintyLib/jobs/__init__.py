@@ -18,8 +18,8 @@ from ObserverUncertaintyLib.jobs.requests import (
     SimulateRequest,
     TrainRequest,
 )
+from ObserverUncertaintyLib.jobs.start import start_job
 from ObserverUncertaintyLib.jobs.states import JobError, JobFailure, JobProgress, JobState
-from ObserverUncertaintyLib.jobs.supervisor import start_job
 
 __all__ = [
     "INPUTS_FOLDER",

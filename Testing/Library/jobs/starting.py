@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ObserverUncertaintyLib.jobs import Job, Request, SimulateRequest
-from ObserverUncertaintyLib.jobs.supervisor import launch
+from ObserverUncertaintyLib.jobs.start import launch
 
 WORKER = Path(__file__).with_name("worker_of_tests.py")
 PATIENCE = 60.0
