@@ -21,7 +21,7 @@ from measuring import Floor, Machine, Report, Series, Table, parser, run
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.model.precision import choose_precision
-from ObserverUncertaintyLib.model.settings import DropoutMasks, Precision
+from ObserverUncertaintyLib.model.settings import DropoutMasks, Precision, PredictionSettings
 from ObserverUncertaintyLib.network.stored import load_model
 from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.prediction.inference import predict
@@ -53,14 +53,15 @@ def measure(arguments: argparse.Namespace) -> Report:
     many, seeds = (10, 1) if arguments.quick else (MANY, 4)
     model = load_model(arguments.model, torch.device("cpu"))
     case = the_case(arguments)
-    reference = predict(*model, case, samples=many, seed=arguments.seed + 1000).uncertainty
+    reference = predict(*model, case, PredictionSettings(many, arguments.seed + 1000)).uncertainty
     unsure = reference.predictive > UNSURE
     series, seconds = {}, []
     for masks, samples in WAYS:
         errors = []
         for seed in range(seeds):
             started = time.perf_counter()
-            found = predict(*model, case, samples=samples, seed=seed, dropout_masks=masks).uncertainty
+            settings = PredictionSettings(samples, seed, dropout_masks=masks)
+            found = predict(*model, case, settings).uncertainty
             if (masks, samples) == USUAL:
                 seconds.append(time.perf_counter() - started)
             parts = (found.predictive, reference.predictive), (found.expected, reference.expected)

@@ -21,7 +21,7 @@ from ObserverUncertaintyLib.evaluation.scoring import evaluate, score_case
 from ObserverUncertaintyLib.formats import write_image
 from ObserverUncertaintyLib.formats.prediction_files import PROBABILITY_FILE
 from ObserverUncertaintyLib.images.grid import Grid
-from ObserverUncertaintyLib.model.settings import Loss, Precision, TrainingSettings, UNetSettings
+from ObserverUncertaintyLib.model.settings import Loss, Precision, PredictionSettings, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.prediction.inference import predict
 from ObserverUncertaintyLib.raters.fusion import FusionMethod, fuse, mean
@@ -169,7 +169,10 @@ def _prediction(slices: int, folder: Path, *, settings: UNetSettings, samples: i
     case = _case(slices, 1)
     network = UNet(1, settings).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return lambda: predict(
-        network, description(settings, case.sequences), case, samples=samples, precision=Precision.FLOAT32
+        network,
+        description(settings, case.sequences),
+        case,
+        PredictionSettings(samples=samples, precision=Precision.FLOAT32),
     )
 
 

@@ -31,7 +31,7 @@ from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.model.devices import describe_device
 from ObserverUncertaintyLib.model.precision import choose_precision
 from ObserverUncertaintyLib.model.preprocessing import Crop, Preprocessing
-from ObserverUncertaintyLib.model.settings import DropoutMasks, Precision, UNetSettings
+from ObserverUncertaintyLib.model.settings import DropoutMasks, Precision, PredictionSettings, UNetSettings
 from ObserverUncertaintyLib.network.unet import UNet, set_monte_carlo_mode
 from ObserverUncertaintyLib.prediction.inference import predict
 from ObserverUncertaintyLib.prediction.sampling import Sampler
@@ -248,7 +248,7 @@ def _complete(naive: Lever, network: UNet, case: Case) -> Table:
     started = time.perf_counter()
     replace(naive, images=images).work(SAMPLES)
     middle = time.perf_counter()
-    predict(network, description(CAVITY, case.sequences), case, samples=SAMPLES)
+    predict(network, description(CAVITY, case.sequences), case, PredictionSettings(samples=SAMPLES))
     ended = time.perf_counter()
     rows = (
         ("naive loop", f"{(middle - started) / 60:.3g}"),

@@ -134,7 +134,16 @@ class DropoutMasks(StrEnum):
 
 @dataclass(frozen=True)
 class PredictionSettings:
-    """What decides a prediction besides the model and the case; see `inference.predict`."""
+    """What decides a prediction besides the model and the case.
+
+    Attributes:
+        samples: T, the number of Monte Carlo samples.
+        seed: of the dropout masks.
+        batch_size: slices computed at a time; None chooses by the device's memory. On a CPU the samples do not depend
+            on it, on a GPU it decides the masks.
+        precision: number format of the network's heavy operations.
+        dropout_masks: how those of several samples are drawn; with balanced ones fewer samples have the same error.
+    """
 
     samples: int = DEFAULT_SAMPLES
     seed: int = 0

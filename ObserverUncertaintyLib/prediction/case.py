@@ -60,7 +60,7 @@ def predict_case(
         network,
         description,
         case,
-        **vars(settings),
+        settings,
         skull_stripped=skull_stripped,
         progress=progress,
         on_sample=on_sample,

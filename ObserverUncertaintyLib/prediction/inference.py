@@ -20,7 +20,7 @@ from ObserverUncertaintyLib.model.description import ModelDescription
 from ObserverUncertaintyLib.model.devices import out_of_memory_advice
 from ObserverUncertaintyLib.model.precision import choose_precision
 from ObserverUncertaintyLib.model.preprocessing import GridPath
-from ObserverUncertaintyLib.model.settings import DEFAULT_SAMPLES, DropoutMasks, Precision
+from ObserverUncertaintyLib.model.settings import PredictionSettings
 from ObserverUncertaintyLib.prediction.sampling import Sampler, choose_batch_size, monte_carlo_samples
 from ObserverUncertaintyLib.prediction.sums import MonteCarloSums
 from ObserverUncertaintyLib.scores.entropy import Uncertainty
@@ -70,12 +70,8 @@ def predict(
     network: nn.Module,
     description: ModelDescription,
     case: Case,
+    settings: PredictionSettings = PredictionSettings(),
     *,
-    samples: int = DEFAULT_SAMPLES,
-    seed: int = 0,
-    batch_size: int | None = None,
-    precision: Precision = Precision.AUTO,
-    dropout_masks: DropoutMasks = DropoutMasks.INDEPENDENT,
     skull_stripped: bool | None = None,
     progress: Progress | None = None,
     on_sample: OnSample | None = None,
@@ -89,12 +85,7 @@ def predict(
         network: the model's network, on the device to be used.
         description: the model's description.
         case: the case; its images are taken by name, further ones are ignored.
-        samples: T, the number of Monte Carlo samples.
-        seed: of the dropout masks.
-        batch_size: slices computed at a time; None chooses by the device's memory. On a CPU the samples do not depend
-            on it, on a GPU it decides the masks.
-        precision: number format of the network's heavy operations.
-        dropout_masks: how those of several samples are drawn; with balanced ones fewer samples have the same error.
+        settings: what decides the prediction.
         skull_stripped: whether the case's images show the brain only, if known.
         progress: is told of every batch, and can cancel.
         on_sample: is told of every sample, for what depends on single samples.
@@ -103,6 +94,7 @@ def predict(
         ModelError: the model cannot be used on this case.
         DeviceError: the device ran out of memory.
     """
+    samples = settings.samples
     if samples < 1:
         raise ValueError("at least one sample is needed")
     progress = progress or Progress()
@@ -117,15 +109,16 @@ def predict(
         notes.append(f"{case.name} was resampled in-plane to the model's {row:.3g} x {column:.3g} mm, and back")
     with out_of_memory_advice(device, _MEMORY_ADVICE):
         rows, columns = images.shape[-2:]
-        batch_size = batch_size or choose_batch_size(network, rows, columns)
-        sampler = Sampler(network, rows, columns, choose_precision(precision, device), dropout_masks)
+        batch_size = settings.batch_size or choose_batch_size(network, rows, columns)
+        precision = choose_precision(settings.precision, device)
+        sampler = Sampler(network, rows, columns, precision, settings.dropout_masks)
         progress.start(f"predict {case.name}", samples * -(-len(images) // batch_size))
 
         def advance(sample: int) -> None:
             progress.check_cancelled()
             progress.advance(1, f"sample {sample + 1}/{samples}")
 
-        drawing = (sampler, images, samples, seed, batch_size, advance)
+        drawing = (sampler, images, samples, settings.seed, batch_size, advance)
         mean, uncertainty = _on_cases_grid(path, drawing, on_sample)
     return Prediction(
         mean, uncertainty, samples, batch_size, path.not_looked_at, notes=tuple(notes), warnings=tuple(warnings)

@@ -20,6 +20,7 @@ from ObserverUncertaintyLib.model.settings import (
     DropoutMasks,
     Loss,
     Precision,
+    PredictionSettings,
     TrainingSettings,
     UNetSettings,
 )
@@ -171,7 +172,7 @@ def test_a_model_trained_there_predicts_on_the_cpu(tmp_path: Path) -> None:
     cases = discs(4)
     train(cases, tmp_path / "model", replace(settings, seed=3), device="cuda")
     found = [
-        predict(*load_model(tmp_path / "model", device), cases[0], samples=50).probability
+        predict(*load_model(tmp_path / "model", device), cases[0], PredictionSettings(samples=50)).probability
         for device in (torch.device("cpu"), GPU)
     ]
     assert np.abs(found[0] - found[1]).mean() < 0.02

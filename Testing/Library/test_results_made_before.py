@@ -65,7 +65,9 @@ def cohort(made: Path) -> ou.Cohort:
 def test_the_model_predicts_what_it_predicted(made: Path, cohort: ou.Cohort, name: str) -> None:
     network, description = ou.load_model(made / "model")
     # The maps were computed in float32; processors add up in another order.
-    prediction = ou.predict(network, description, cohort.load_images(name), samples=3, precision=Precision.FLOAT32)
+    prediction = ou.predict(
+        network, description, cohort.load_images(name), ou.PredictionSettings(3, precision=Precision.FLOAT32)
+    )
 
     before = made / "predictions" / name
     for file, values in (

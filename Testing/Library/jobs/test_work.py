@@ -28,7 +28,7 @@ from ObserverUncertaintyLib.jobs import (
 )
 from ObserverUncertaintyLib.jobs.folder import Heartbeat
 from ObserverUncertaintyLib.model.description import read_description
-from ObserverUncertaintyLib.model.settings import DropoutMasks, TrainingSettings, UNetSettings
+from ObserverUncertaintyLib.model.settings import DropoutMasks, PredictionSettings, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.network.stored import load_model
 from ObserverUncertaintyLib.prediction.inference import predict
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
@@ -63,7 +63,7 @@ def test_a_prediction_job_gives_what_the_library_gives(tmp_path: Path, model: Pa
     assert sorted(files) == sorted([*MAPS, "not_looked_at", "report"])
     case = load_case("Müller", {"S1": image}, {})
     network, description = load_model(model)
-    expected = predict(network, description, case, **settings)
+    expected = predict(network, description, case, PredictionSettings(**settings))
     probability = read_image(files["probability"])
     assert same_grid(probability.grid, case.grid)
     # The worker may compute with another number of threads, which adds up in another order.

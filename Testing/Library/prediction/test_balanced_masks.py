@@ -8,7 +8,7 @@ import numpy as np
 from cohorts import disc_case, discs
 
 from ObserverUncertaintyLib.model.preprocessing import Crop
-from ObserverUncertaintyLib.model.settings import DropoutMasks, TrainingSettings, UNetSettings
+from ObserverUncertaintyLib.model.settings import DropoutMasks, PredictionSettings, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.network.stored import load_model
 from ObserverUncertaintyLib.prediction.inference import predict
 from ObserverUncertaintyLib.training.train import train
@@ -25,10 +25,13 @@ def test_five_balanced_samples_are_nearer_to_many_than_twice_as_many_independent
     )
     train(discs(4, slices=4, size=64), tmp_path, settings, device="cpu")
     model, case = load_model(tmp_path), disc_case(9, slices=4, size=64)
-    many = predict(*model, case, samples=100, seed=99).uncertainty
+    many = predict(*model, case, PredictionSettings(samples=100, seed=99)).uncertainty
 
     def errors(samples: int, masks: DropoutMasks) -> tuple[float, float]:
-        found = [predict(*model, case, samples=samples, seed=seed, dropout_masks=masks).uncertainty for seed in (0, 1)]
+        found = [
+            predict(*model, case, PredictionSettings(samples=samples, seed=seed, dropout_masks=masks)).uncertainty
+            for seed in (0, 1)
+        ]
         predictive, expected = (
             np.mean([np.abs(getattr(each, part) - getattr(many, part)).mean() for each in found])
             for part in ("predictive", "expected")

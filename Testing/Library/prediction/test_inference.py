@@ -44,7 +44,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 def test_prediction_equals_the_slow_loop_over_stacked_samples(model: Model) -> None:
     network, description = model
     case = disc_case(9, slices=4)
-    prediction = predict(network, description, case, samples=5, seed=3, batch_size=1, precision=FLOAT32)
+    prediction = predict(
+        network, description, case, PredictionSettings(samples=5, seed=3, batch_size=1, precision=FLOAT32)
+    )
     images = torch.from_numpy(description.preprocessing.prepare(case).images)
     stack = np.stack(list(reference_samples(network, images, 5, 3))).astype(np.float64)
     assert np.ptp(stack, axis=0).max() > 0.1
@@ -59,13 +61,13 @@ def test_the_samples_that_are_told_of_are_those_of_the_mean(model: Model, spacin
     case = disc_case(9, slices=4)
     case = replace(case, grid=replace(case.grid, spacing=(spacing, spacing, 3.0)))
     told: list[np.ndarray] = []
-    prediction = predict(network, description, case, samples=3, on_sample=told.append)
+    prediction = predict(network, description, case, PredictionSettings(samples=3), on_sample=told.append)
     assert [sample.shape for sample in told] == [case.grid.shape] * 3
     assert np.mean(told, axis=0) == pytest.approx(prediction.probability, abs=1e-6)
 
 
 def test_predictive_entropy_is_the_sum_of_its_parts(model: Model) -> None:
-    parts = predict(*model, disc_case(9, slices=4), samples=4).uncertainty
+    parts = predict(*model, disc_case(9, slices=4), PredictionSettings(samples=4)).uncertainty
     assert parts.predictive == pytest.approx(parts.expected + parts.mutual_information, abs=1e-6)
     assert parts.mutual_information.min() >= 0
     assert parts.mutual_information.max() > 1e-4
@@ -73,7 +75,7 @@ def test_predictive_entropy_is_the_sum_of_its_parts(model: Model) -> None:
 
 def test_the_model_has_learned_the_disc(model: Model) -> None:
     case = disc_case(9, slices=4)
-    prediction = predict(*model, case, samples=4)
+    prediction = predict(*model, case, PredictionSettings(samples=4))
     assert case.truth is not None
     agreement = (prediction.segmentation == case.truth).mean()
     assert agreement > 0.9
@@ -84,10 +86,12 @@ def test_same_seed_same_prediction_and_torch_generator_is_left_alone(model: Mode
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
-    first = predict(*model, case, samples=2, seed=1)
+    first = predict(*model, case, PredictionSettings(samples=2, seed=1))
     assert torch.equal(torch.rand(3), expected)
-    assert np.array_equal(first.probability, predict(*model, case, samples=2, seed=1).probability)
-    assert not np.array_equal(first.probability, predict(*model, case, samples=2, seed=2).probability)
+    assert np.array_equal(first.probability, predict(*model, case, PredictionSettings(samples=2, seed=1)).probability)
+    assert not np.array_equal(
+        first.probability, predict(*model, case, PredictionSettings(samples=2, seed=2)).probability
+    )
 
 
 @pytest.mark.parametrize("code", ["RAS", "PIR", "SAL"])
@@ -96,8 +100,8 @@ def test_prediction_comes_back_on_the_cases_own_grid(model: Model, code: str) ->
     case = disc_case(9, slices=4)
     turned_grid = Reorientation.to(case.grid, code)
     turned = Case("turned", turned_grid.target, case.sequences, turned_grid.apply(case.images[0])[None])
-    straight = predict(*model, case, samples=2, precision=FLOAT32).probability
-    assert predict(*model, turned, samples=2, precision=FLOAT32).probability == pytest.approx(
+    straight = predict(*model, case, PredictionSettings(samples=2, precision=FLOAT32)).probability
+    assert predict(*model, turned, PredictionSettings(samples=2, precision=FLOAT32)).probability == pytest.approx(
         turned_grid.apply(straight), abs=1e-6
     )
 
@@ -112,7 +116,7 @@ def test_another_spacing_is_resampled_and_said(model: Model) -> None:
         )
     )  # fmt: skip
     fine_case = Case("fine", finer, case.sequences, image[None].astype(np.float32))
-    prediction = predict(*model, fine_case, samples=4)
+    prediction = predict(*model, fine_case, PredictionSettings(samples=4))
     assert prediction.probability.shape == finer.shape
     assert "resampled in-plane to the model's 1 x 1 mm" in prediction.notes[0]
     (warning,) = prediction.warnings
@@ -126,7 +130,7 @@ def test_outside_the_crop_nothing_is_predicted(tmp_path: Path) -> None:
     cases = [replace(case, images=np.where(case.raters[-1], case.images, 0)) for case in discs(2, slices=4, size=56)]
     train(cases, tmp_path / "model", TrainingSettings(epochs=1, network=UNetSettings(depth=1, filters=4)))
     network, description = load_model(tmp_path / "model")
-    prediction = predict(network, description, cases[0], samples=2)
+    prediction = predict(network, description, cases[0], PredictionSettings(samples=2))
     outside = np.ones(cases[0].grid.shape, bool)
     outside[description.preprocessing.prepare(cases[0]).path.crop] = False
     assert outside.any()
@@ -163,7 +167,7 @@ def test_a_case_whose_grid_a_prediction_cannot_be_written_on_is_refused_at_once(
 
 
 def test_a_network_that_sees_everything_has_no_place_where_it_did_not_look(model: Model) -> None:
-    assert predict(*model, disc_case(9, slices=4), samples=2).not_looked_at is None
+    assert predict(*model, disc_case(9, slices=4), PredictionSettings(samples=2)).not_looked_at is None
 
 
 def test_cancel_is_heard_between_batches(model: Model) -> None:
@@ -177,7 +181,7 @@ def test_cancel_is_heard_between_batches(model: Model) -> None:
 
     cancel = Cancel()
     with pytest.raises(Cancelled):
-        predict(*model, disc_case(9, slices=4), samples=50, batch_size=1, progress=cancel)
+        predict(*model, disc_case(9, slices=4), PredictionSettings(samples=50, batch_size=1), progress=cancel)
     assert cancel.calls == 3
 
 
@@ -192,13 +196,13 @@ def test_progress_counts_every_batch_of_every_sample(model: Model) -> None:
             self.done, self.detail = self.done + steps, detail
 
     count = Count()
-    predict(*model, disc_case(9, slices=4), samples=3, batch_size=3, progress=count)
+    predict(*model, disc_case(9, slices=4), PredictionSettings(samples=3, batch_size=3), progress=count)
     assert (count.done, count.steps, count.detail) == (6, 6, "sample 3/3")
 
 
 def test_bfloat16_changes_the_prediction_by_little(model: Model) -> None:
     case = disc_case(9, slices=4)
-    exact = predict(*model, case, samples=3, precision=FLOAT32).probability
-    rounded = predict(*model, case, samples=3, precision=Precision.BFLOAT16).probability
+    exact = predict(*model, case, PredictionSettings(samples=3, precision=FLOAT32)).probability
+    rounded = predict(*model, case, PredictionSettings(samples=3, precision=Precision.BFLOAT16)).probability
     assert rounded == pytest.approx(exact, abs=0.03)
     assert not np.array_equal(rounded, exact)
