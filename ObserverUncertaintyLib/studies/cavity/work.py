@@ -36,13 +36,10 @@ from ObserverUncertaintyLib.scores.multi_rater_metrics import EnergyDistance
 from ObserverUncertaintyLib.studies.cavity.arms import CavityArm, Several, models_of, seen_by, shares, training_of
 from ObserverUncertaintyLib.studies.cavity.folds import split_into_folds
 from ObserverUncertaintyLib.studies.cavity.settings import CavityStudySettings
-from ObserverUncertaintyLib.studies.units import Unit, write_result
+from ObserverUncertaintyLib.studies.units import TRAINING_COST, Unit, write_result
 from ObserverUncertaintyLib.training.train import train
 
 MODEL_FOLDER = "model"
-
-_TRAINING_COST = 3
-"""A training step takes about three times a pass."""
 
 _SHARE_WITH_STRUCTURE = 0.25
 """About how many of a case's slices show a cavity; decides only how fast the progress moves."""
@@ -85,7 +82,7 @@ class Task:
         training = settings.training
         background = training.background_slices
         seen = 1.0 if background is None else min(1.0, _SHARE_WITH_STRUCTURE * (1 + background))
-        cost = round(_TRAINING_COST * training.epochs * len(self.training_cases) * seen)
+        cost = round(TRAINING_COST * training.epochs * len(self.training_cases) * seen)
         return Unit(self.name, max(cost, 1))
 
 
@@ -138,22 +135,22 @@ class CavityWork:
         """Do one unit in its folder and write its result there last."""
         if self.threads is not None:
             torch.set_num_threads(self.threads)
-        task = self.tasks[unit.name]
+        task, device = self.tasks[unit.name], choose_device(self.device)
         started = time.monotonic()
         if task.case is None:
-            content = self._train(task, folder, _Share(progress, unit.cost))
+            content = self._train(task, folder, device, _Share(progress, unit.cost))
         else:
-            content = self._predict(task, folder, progress)
+            content = self._predict(task, folder, device, progress)
         identity = {"seed": task.seed, "arm": task.arm, "fold": task.fold + 1, "case": task.case}
         made = {
-            "device": describe_device(choose_device(self.device)),
+            "device": describe_device(device),
             "torch": torch.__version__,
             "seconds": round(time.monotonic() - started, 1),
             "finished": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
         write_result(folder, {**identity, **made, **content})
 
-    def _train(self, task: Task, folder: Path, progress: Progress) -> dict[str, Any]:
+    def _train(self, task: Task, folder: Path, device: torch.device, progress: Progress) -> dict[str, Any]:
         cohort = Cohort.open(task.manifest, task.training_cases)
         settings = training_of(task.arm, task.model, self.settings.training, task.seed)
         raters = list(cohort.manifest.raters)
@@ -169,13 +166,13 @@ class CavityWork:
             label=cohort.manifest.label,
             skull_stripped=cohort.manifest.skull_stripped,
             simulated=cohort.manifest.simulated,
-            device=self.device,
+            device=device,
             resume=True,
             progress=progress,
         )
         return {"training_cases": [case.name for case in cases], "training": to_json(settings)}
 
-    def _predict(self, task: Task, folder: Path, progress: Progress) -> dict[str, Any]:
+    def _predict(self, task: Task, folder: Path, device: torch.device, progress: Progress) -> dict[str, Any]:
         assert task.case is not None
         cohort = Cohort.open(task.manifest, [task.case])
         case = cohort.load(task.case, self.settings.loading)
@@ -185,7 +182,7 @@ class CavityWork:
         samples = shares(self.settings.samples, len(task.models))
         for number, (name, count) in enumerate(zip(task.models, samples, strict=True)):
             model = self.study / name / MODEL_FOLDER
-            network, description = load_model(model, choose_device(self.device))
+            network, description = load_model(model, device)
             prediction, report = predict_case(
                 network,
                 description,

@@ -32,7 +32,7 @@ from ObserverUncertaintyLib.studies.synthetic.samples import (
     training_samples,
 )
 from ObserverUncertaintyLib.studies.synthetic.scores import reliability, sample_scores
-from ObserverUncertaintyLib.studies.units import Unit, write_result
+from ObserverUncertaintyLib.studies.units import TRAINING_COST, Unit, write_result
 from ObserverUncertaintyLib.training.train import train
 
 MAPS_FILE = "maps.npz"
@@ -44,14 +44,10 @@ MANY_RATERS = 100
 _MEMBER_SEED = 1000
 """Added for each further member of an ensemble: no other training has that seed."""
 
-_TRAINING_COST = 3
-"""A training step takes about three times a pass."""
-
 
 def unit_of(arm: ShapesArm, seed: int, test: int) -> Unit:
     """The unit of an arm and a seed; its cost is in passes over an image of 64 x 64 pixels."""
-    size = max(1, round((arm.shapes.width / 64) ** 2))
-    training = _TRAINING_COST * arm.training.epochs * arm.train
+    training = TRAINING_COST * arm.training.epochs * arm.train
     match arm.method:
         case Method.RATER_MEAN | Method.MANY_RATERS:
             cost = test
@@ -66,7 +62,7 @@ def unit_of(arm: ShapesArm, seed: int, test: int) -> Unit:
         case _:
             cost = arm.samples * test + (0 if arm.base else training)
     needs = tuple(unit_name(needed, seed) for needed in (arm.base, arm.members) if needed)
-    return Unit(unit_name(arm.name, seed), cost * size, needs)
+    return Unit(unit_name(arm.name, seed), cost * arm.pixels, needs)
 
 
 def unit_name(arm: str, seed: int) -> str:
@@ -88,7 +84,6 @@ class _Work:
         self.device = choose_device(device)
         self.progress = progress
         self.folder = study / unit_name(arm.name, seed)
-        self.size = max(1, round((arm.shapes.width / 64) ** 2))
         self.notes: dict[str, Any] = {}
 
     def run(self) -> None:
@@ -177,9 +172,9 @@ class _Work:
             cohort_name="Synthetic shapes",
             label=LABEL,
             simulated=True,
-            device=str(self.device),
+            device=self.device,
             resume=True,
-            progress=_Counted(self.progress, _TRAINING_COST * arm.training.batch_size * self.size),
+            progress=_Counted(self.progress, TRAINING_COST * arm.training.batch_size * arm.pixels),
         )
         self.notes["training_seconds"] = round(self.notes.get("training_seconds", 0.0) + result.seconds, 1)
 
@@ -209,7 +204,7 @@ class _Work:
 
     def _passed(self, images: int) -> None:
         self.progress.check_cancelled()
-        self.progress.advance(images * self.size)
+        self.progress.advance(images * self.arm.pixels)
 
 
 class _Counted(Progress):
