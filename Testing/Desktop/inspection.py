@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import qt
 import slicer
@@ -41,7 +42,7 @@ class Inspection:
         self._boxes: list[Fault] = []
         self._standing: set[str] = set()
         self._own: set[str] = set()
-        self._raters: dict[str, tuple[object, object, dict]] = {}
+        self._raters: dict[str, tuple[Any, object, dict]] = {}
 
     def box(self, dialog, text: str) -> None:
         """Note a box that the application shows; Slicer logs the text of an error box as an error too."""

@@ -27,7 +27,7 @@ def voxels(node) -> dict[str, tuple[int, str]]:
     return result
 
 
-def middle(node) -> tuple[float, float, float]:
+def middle(node) -> tuple[float, ...]:
     """The middle (RAS) of a segmentation's voxels."""
     bounds = [0.0] * 6
     node.GetRASBounds(bounds)

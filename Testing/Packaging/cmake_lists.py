@@ -74,10 +74,10 @@ class Tree:
     def data(self) -> list[Path]:
         """Files beside the scripts of packages whose resources a reached script opens."""
         packages = {
-            call.args[0].value
+            called.value
             for name in self.reached
             for call in _calls(_syntax(self.scripts[name]), "files")
-            if isinstance(call.args[0], ast.Constant)
+            if isinstance(called := call.args[0], ast.Constant) and isinstance(called.value, str)
         }
         folders = [self.scripts[package].parent for package in sorted(packages)]
         return [path for folder in folders for path in _files(folder) if path.suffix != ".py"]
@@ -92,8 +92,9 @@ class Tree:
         texts = self.texts(name)
         yield from texts
         for call in _calls(tree, "import_module"):
-            if isinstance(call.args[0], ast.JoinedStr) and isinstance(start := call.args[0].values[0], ast.Constant):
-                yield from (f"{start.value}{text}" for text in texts)
+            called = call.args[0]
+            if isinstance(called, ast.JoinedStr) and isinstance(start := called.values[0], ast.Constant):
+                yield from (f"{start.value!s}{text}" for text in texts)
         for node in _at_run_time(tree):
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names)

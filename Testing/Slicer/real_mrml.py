@@ -60,7 +60,7 @@ class VtkMessages:
         window.SetDisplayModeToNever()
         for event, messages in ((vtk.vtkCommand.ErrorEvent, "errors"), (vtk.vtkCommand.WarningEvent, "warnings")):
             callback = functools.partial(self._store, messages)
-            callback.CallDataType = vtk.VTK_STRING
+            callback.CallDataType = vtk.VTK_STRING  # type: ignore[attr-defined]
             window.AddObserver(event, callback)
         vtk.vtkOutputWindow.SetInstance(window)
         self._window = window
@@ -120,7 +120,7 @@ class RealMrml:
         self._publishModules()
         self.removedDisplays: list[str] = []
         onRemoval = functools.partial(self._noteRemovedDisplay)
-        onRemoval.CallDataType = vtk.VTK_OBJECT
+        onRemoval.CallDataType = vtk.VTK_OBJECT  # type: ignore[attr-defined]
         self.scene.AddObserver(self.scene.NodeAboutToBeRemovedEvent, onRemoval)
         self._ownNodeIDs = {node.GetID() for node in self._nodes()}
 

@@ -58,7 +58,7 @@ def half_a_line(_request: Request, folder: Path, _reporter: Reporter) -> None:
 def crash(_request: Request, _folder: Path, _reporter: Reporter) -> None:
     import faulthandler
 
-    faulthandler._sigsegv()
+    faulthandler._sigsegv()  # type: ignore[attr-defined]
 
 
 def say_done_and_fail(_request: Request, folder: Path, _reporter: Reporter) -> None:
@@ -120,7 +120,7 @@ def wrong_input(_request: Request, _folder: Path, _reporter: Reporter) -> None:
 
 
 def package_missing(_request: Request, _folder: Path, _reporter: Reporter) -> None:
-    import a_package_that_nobody_has  # noqa: F401
+    import a_package_that_nobody_has  # type: ignore[import-not-found]  # noqa: F401
 
 
 def old_driver(_request: Request, _folder: Path, _reporter: Reporter) -> None:
