@@ -173,7 +173,7 @@ class _Sorting:
     def add(self, file: Path) -> None:
         """Read a file and keep what it is; raises InputError where that is unclear."""
         name, meant = stem(file), meantSequences(stem(file))
-        isMask = file.name.lower().endswith(".seg.nrrd") or _isRaterName(name)
+        isMask = file.name.lower().endswith(".seg.nrrd") or _hasWord(name, _RATER_WORDS)
         isReference = _hasWord(name, _REFERENCE_WORDS)
         if _isResult(file) or _isComputed(name) or (isReference and (isMask or not meant)):
             self._notDrawn.append(file.name)
@@ -255,10 +255,6 @@ def _words(name: str) -> list[str]:
 
 def _hasWord(name: str, known: set[str]) -> bool:
     return any(word.rstrip("0123456789") in known for word in _words(name))
-
-
-def _isRaterName(name: str) -> bool:
-    return _hasWord(name, _RATER_WORDS)
 
 
 def _isComputed(name: str) -> bool:
