@@ -74,8 +74,8 @@ def simulate(folder: Path, settings: CavityStudySettings, patients: int) -> tupl
 def train(cohort: Path, out: Path, settings: CavityStudySettings, patients: int, epochs: int) -> tuple[float, float]:
     """A training of a preset on some of a cohort's patients."""
     training = settings.training
-    options: list[object] = ["--depth", training.depth, "--filters", training.filters, "--device", "cpu"]
-    options += ["--batch-size", training.batch_size, "--epochs", epochs, "--prior-bias"]
+    options: list[object] = ["--depth", training.network.depth, "--filters", training.network.filters]
+    options += ["--batch-size", training.batch_size, "--epochs", epochs, "--prior-bias", "--device", "cpu"]
     if training.background_slices is not None:
         options += ["--background-slices", training.background_slices]
     cases = ",".join(f"case{number:02d}" for number in range(1, patients + 1))

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,8 @@ def from_sums(raters: NDArray[np.bool_]) -> Maps:
 
 def measure(arguments: argparse.Namespace) -> Report:
     """Both kinds of raters."""
-    lesion = drawn_raters(RATERS, tuple(length // 3 for length in SHAPE) if arguments.quick else SHAPE)
+    k, j, i = SHAPE
+    lesion = drawn_raters(RATERS, (k // 3, j // 3, i // 3) if arguments.quick else SHAPE)
     corners = lesion.copy()
     corners[:, 0, 0, 0] = corners[:, -1, -1, -1] = True
     ways: dict[str, Callable[[NDArray[np.bool_]], Maps]] = {
@@ -65,13 +67,15 @@ def measure(arguments: argparse.Namespace) -> Report:
         "one by one": one_by_one,
         "sums": from_sums,
     }
-    candidates, moved, targets = {}, {}, []
+    candidates: dict[str, Callable[[], object]] = {}
+    moved: dict[str, int] = {}
+    targets = []
     for name, raters in (("lesion", lesion), ("whole image", corners)):
         counted, summed = from_one_count(raters), from_sums(raters)
         gap = max(float(np.abs(counted[key].astype(float) - summed[key]).max()) for key in counted)
         targets.append(Target(f"{name}: every map as from sums, within 1e-12", f"{gap:.0e}", gap <= 1e-12))
         moved |= {f"{name}, {way}": raters.nbytes + sum(each.nbytes for each in counted.values()) for way in ways}
-        candidates |= {f"{name}, {way}": lambda work=work, raters=raters: work(raters) for way, work in ways.items()}
+        candidates |= {f"{name}, {way}": partial(work, raters) for way, work in ways.items()}
     series = interleaved(candidates, 2 if arguments.quick else arguments.repetitions)
     for found in series:
         if "one count" in found.name:

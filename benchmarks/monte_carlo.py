@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -136,7 +137,8 @@ def prepared(
     masks: DropoutMasks = DropoutMasks.INDEPENDENT,
 ) -> Callable[[Tensor], Tensor]:
     """Draws as `predict` makes them: the second of a group, whose masks are rotated if they are balanced."""
-    sampler = Sampler(network, *slices.shape[-2:], precision, masks)
+    rows, columns = slices.shape[-2:]
+    sampler = Sampler(network, rows, columns, precision, masks)
     return lambda images: sampler.draw(images, 0, 1, range(len(images)))
 
 
@@ -204,7 +206,7 @@ def measure(arguments: argparse.Namespace) -> Report:
     rotated = prepared(network, slices.brain, precision, DropoutMasks.BALANCED)
     fewer = replace(best, name=f"{BALANCED} samples with balanced masks", draw=rotated, samples=BALANCED)
     levers = [*ladder, wide, fewer]
-    works: dict[str, Callable[[], object]] = {lever.name: lambda lever=lever: lever.work(passes) for lever in levers}
+    works: dict[str, Callable[[], object]] = {lever.name: partial(lever.work, passes) for lever in levers}
     measured = {series.name: series for series in interleaved(works, repetitions)}
     keep_freed_memory()
     totals = {lever.name: lever.seconds(measured[lever.name], passes) for lever in levers}

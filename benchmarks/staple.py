@@ -44,7 +44,8 @@ def compare(raters: NDArray[np.bool_], region: StapleRegion, repetitions: int) -
 
 def measure(arguments: argparse.Namespace) -> Report:
     """Both regions."""
-    raters = drawn_raters(3, tuple(length // 3 for length in SHAPE) if arguments.quick else SHAPE)
+    k, j, i = SHAPE
+    raters = drawn_raters(3, (k // 3, j // 3, i // 3) if arguments.quick else SHAPE)
     tables, repetitions, floors, notes, targets = [], [], [], [], []
     rate = copy_rate(torch.device("cpu"))
     for region in (StapleRegion.IMAGE, StapleRegion.BOX):
