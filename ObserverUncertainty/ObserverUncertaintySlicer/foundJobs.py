@@ -7,22 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from ObserverUncertaintyLib.base.errors import InputError
-from ObserverUncertaintyLib.jobs import Job, PredictRequest, TrainRequest
+from ObserverUncertaintyLib.jobs import Job, TrainRequest
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
 from ObserverUncertaintySlicer.modelCards import readCard
 from ObserverUncertaintySlicer.prediction import loadPrediction
-
-
-def canBeTakenUp(job: Job) -> bool:
-    """Whether the job's result means something without the scene it was started from."""
-    return isinstance(job.request, PredictRequest | TrainRequest)
 
 
 def takeUp(job: Job) -> SceneJob:
     """A prediction or training of another session as a job of this one.
 
     Args:
-        job: of `knownJobs`; one that `canBeTakenUp`.
+        job: of `knownJobs`; the results of other kinds mean nothing without the scene they were started from.
 
     Returns:
         A job whose result is the prediction's nodes, or the trained model's folder.

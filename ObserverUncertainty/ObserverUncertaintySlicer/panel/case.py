@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import qt
-
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
 from ObserverUncertaintySlicer.caseFolder import SEQUENCE_ORDER
@@ -20,7 +18,7 @@ from ObserverUncertaintySlicer.panel.contents import ContentWatch
 from ObserverUncertaintySlicer.panel.context import Context
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
 from ObserverUncertaintySlicer.panel.raterTable import RaterTable
-from ObserverUncertaintySlicer.panel.section import Section
+from ObserverUncertaintySlicer.panel.section import Section, singleShot
 from ObserverUncertaintySlicer.panel.sequenceTable import SequenceTable, guessedSequenceName
 from ObserverUncertaintySlicer.parameters import RaterChoice
 from ObserverUncertaintySlicer.raterMasks import raterMask
@@ -41,9 +39,7 @@ class CaseSection(Section):
         super().__init__(context)
         self._alignment = AlignmentCheck()
         self._aligning: dict[str, str] = {}
-        self._timer = qt.QTimer()
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(WATCH_MILLISECONDS)
+        self._timer = singleShot(WATCH_MILLISECONDS, context.update)
         self._watch = ContentWatch(self._timer.start)
         ui = self.ui
         ui.nameCombo.addItems(list(SEQUENCE_ORDER))
@@ -53,7 +49,6 @@ class CaseSection(Section):
         self._align = JobBar(
             context, ui.alignButton, ui.alignBar, ui.alignProgressLabel, self._startAlignment, self._useAligned
         )
-        self._timer.connect("timeout()", context.update)
         ui.sectionButton.connect("contentsCollapsed(bool)", self._onChanged)
         ui.caseNameEdit.connect("editingFinished()", self.onCaseNameEdited)
         ui.sequencesTable.connect("itemChanged(QTableWidgetItem*)", self.onSequenceItemChanged)
@@ -78,7 +73,7 @@ class CaseSection(Section):
         # Typed or loaded; else the reference's name shows, greyed.
         ui.caseNameEdit.text = parameters.givenCaseName
         ui.caseNameEdit.placeholderText = parameters.caseName
-        self._showText(ui.loadedLabel, self.loading.text)
+        self.say(ui.loadedLabel, self.loading.text)
         for label in (ui.sampleLabel, ui.alignProgressLabel):
             label.setVisible(bool(label.text))
         self._showSequences(parameters.sequences)
@@ -86,7 +81,7 @@ class CaseSection(Section):
         open_ = self.context.isEntered and not ui.sectionButton.collapsed
         self._raters.show(choices, parameters.reference, compute=open_)
         ui.ratersTable.setVisible(bool(choices))
-        self._showText(ui.ratersLabel, self._ratersText(choices))
+        self.say(ui.ratersLabel, self._ratersText(choices))
         chosen = ui.raterSelector.currentNode() is not None
         self.enable(ui.addRatersButton, "" if chosen else _("Choose a segmentation or a labelmap volume first"))
         selected = self._raters.selected is not None
@@ -261,7 +256,7 @@ class CaseSection(Section):
         self.enable(ui.checkAlignmentButton, single)
         if not self._align.isRunning:
             self.enable(ui.alignButton, single)
-        self._showText(ui.alignmentLabel, self._alignment.text(sequences))
+        self.say(ui.alignmentLabel, self._alignment.text(sequences))
 
     def _ratersText(self, choices: list[RaterChoice]) -> str:
         mean = self._raters.meanDice([choice.enabled for choice in choices])
@@ -273,11 +268,6 @@ class CaseSection(Section):
             raise InputError(_("The sequence has no name. Choose or type one, such as T1c."))
         if name in self.parameters.sequences:
             raise InputError(_("There is a sequence {name} already. Choose another name.").format(name=name))
-
-    @staticmethod
-    def _showText(label, text: str) -> None:
-        label.text = text
-        label.setVisible(bool(text))
 
 
 def _requireUsable(rater: Rater) -> None:

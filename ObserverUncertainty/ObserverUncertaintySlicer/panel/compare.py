@@ -5,8 +5,6 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-import qt
-
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintySlicer.charts import showPlotLayout, wmeDiceChart
 from ObserverUncertaintySlicer.compareViews import CompareViews, presentViews
@@ -14,7 +12,7 @@ from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
 from ObserverUncertaintySlicer.panel.context import Context
 from ObserverUncertaintySlicer.panel.pathField import PathField, whyNotFile
-from ObserverUncertaintySlicer.panel.section import Section
+from ObserverUncertaintySlicer.panel.section import Section, singleShot
 from ObserverUncertaintySlicer.sliceRanking import mostUncertainPoint
 
 
@@ -26,9 +24,7 @@ class CompareSection(Section):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self._own: CompareViews | None = None
-        self._again = qt.QTimer()
-        self._again.setSingleShot(True)
-        self._again.setInterval(0)
+        self._again = singleShot(0, self._showAgain)
         ui = self.ui
         ui.compareButton.connect("clicked()", self.onCompare)
         ui.backButton.connect("clicked()", self.onBack)
@@ -38,9 +34,8 @@ class CompareSection(Section):
         ui.mostUncertainButton.connect("clicked()", self.onMostUncertain)
         ui.mostDisputedButton.connect("clicked()", self.onMostDisputed)
         ui.metricsButton.connect("clicked()", self.onMetrics)
-        self._cohortScores = PathField(ui.cohortScoresPath, self.onCohortPathChanged)
+        self._cohortScores = PathField(ui.cohortScoresPath, lambda _path: context.update())
         ui.cohortChartButton.connect("clicked()", self.onCohortChart)
-        self._again.connect("timeout()", self._showAgain)
 
     @property
     def views(self) -> CompareViews | None:
@@ -53,8 +48,7 @@ class CompareSection(Section):
         ready = not missing
         self._followViews()
         isShown = self.views is not None
-        ui.missingLabel.text = missing
-        ui.missingLabel.visible = not ready
+        self.say(ui.missingLabel, missing)
         ui.compareButton.enabled = ready
         for widget in (
             ui.backButton,
@@ -146,10 +140,6 @@ class CompareSection(Section):
                 parameters.metricsTable,
             )
             self.ui.metricsView.resizeColumnsToContents()
-
-    def onCohortPathChanged(self, _path: str) -> None:
-        """Another file of cohort scores."""
-        self.context.update()
 
     def onCohortChart(self) -> None:
         """Chart WME against Dice of a cohort."""

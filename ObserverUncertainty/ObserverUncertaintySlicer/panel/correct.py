@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import qt
 import slicer
 
 from ObserverUncertaintyLib.base.errors import InputError
@@ -20,7 +19,7 @@ from ObserverUncertaintySlicer.panel.contents import Key
 from ObserverUncertaintySlicer.panel.context import Context
 from ObserverUncertaintySlicer.panel.fileDialogs import chosenExportFile
 from ObserverUncertaintySlicer.panel.leaving import mayLeaveWorkingCopy
-from ObserverUncertaintySlicer.panel.section import Section
+from ObserverUncertaintySlicer.panel.section import Section, singleShot
 from ObserverUncertaintySlicer.raters import Rater, raterNames
 from ObserverUncertaintySlicer.sliceRanking import RankedSlice, normalOfOrientation
 from ObserverUncertaintySlicer.sliceViews import jumpAllViews, nearestView, normalOf, ordinarySliceNodes, showOverImage
@@ -72,10 +71,7 @@ class CorrectSection(Section):
         ui.exportButton.connect("clicked()", self.onExport)
         self._setUpEditor()
         # Figures follow the brush, but not each of its moves.
-        self._live = qt.QTimer()
-        self._live.setSingleShot(True)
-        self._live.setInterval(LIVE_MILLISECONDS)
-        self._live.connect("timeout()", self.showFigures)
+        self._live = singleShot(LIVE_MILLISECONDS, self.showFigures)
 
     @property
     def workingCopy(self) -> WorkingCopy | None:
@@ -88,12 +84,9 @@ class CorrectSection(Section):
         ui, parameters = self.ui, self.parameters
         self._updateSources()
         hasCopy = parameters.workingCopy is not None
-        ui.startButton.enabled = bool(self._sources) and parameters.reference is not None
-        ui.startButton.toolTip = (
-            _("Make a copy to correct; raters and results stay as they are")
-            if ui.startButton.enabled
-            else _("Needs a volume (step 1), and a rater or the model's segmentation")
-        )
+        canStart = self._sources and parameters.reference is not None
+        why = "" if canStart else _("Needs a volume (step 1), and a rater or the model's segmentation")
+        self.enable(ui.startButton, why)
         canRank = self._entropy() is not None
         ui.nextButton.enabled = ui.previousButton.enabled = canRank
         ui.orientationCombo.enabled = ui.rankCombo.enabled = canRank

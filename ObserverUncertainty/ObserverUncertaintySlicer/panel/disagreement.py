@@ -16,7 +16,7 @@ from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
 from ObserverUncertaintySlicer.panel.contents import ContentWatch, Key, gridKey, raterKey, volumeKey
 from ObserverUncertaintySlicer.panel.context import Context
-from ObserverUncertaintySlicer.panel.section import Section
+from ObserverUncertaintySlicer.panel.section import Section, singleShot
 from ObserverUncertaintySlicer.panel.tables import fitHeight, setCell, setUpTable
 from ObserverUncertaintySlicer.raterMasks import commonGrid, raterMask
 from ObserverUncertaintySlicer.raters import ratersOfNode
@@ -41,16 +41,13 @@ class DisagreementSection(Section):
         self._problem = ""
         self._fusedVolume: tuple[Key, float] | None = None
         self._entropyText: tuple[Key, str] | None = None
-        self._timer = qt.QTimer()
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(LIVE_MILLISECONDS)
+        self._timer = singleShot(LIVE_MILLISECONDS, self._onTimer)
         self._watch = ContentWatch(self._timer.start)
         ui = self.ui
         for number, method in enumerate(FusionMethod):
             ui.methodCombo.addItem(_(method.title))
             ui.methodCombo.setItemData(number, _(method.explanation), qt.Qt.ToolTipRole)
         setUpTable(ui.stapleTable, [_("Rater"), _("Sensitivity"), _("Specificity")], stretched=0)
-        self._timer.connect("timeout()", self._onTimer)
         ui.methodCombo.connect(
             "currentIndexChanged(int)", self.context.keep("fusionMethod", list(FusionMethod).__getitem__)
         )

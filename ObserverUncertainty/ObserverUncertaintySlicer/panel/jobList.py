@@ -77,7 +77,7 @@ class JobListSection(Section):
         ui.folderButton.connect("clicked()", self.onOpenFolder)
         ui.logButton.connect("clicked()", self.onShowLog)
         ui.removeButton.connect("clicked()", self.onRemove)
-        self._say("")
+        self.say(self.ui.loadedLabel, "")
 
     @property
     def selected(self) -> Job | None:
@@ -92,7 +92,7 @@ class JobListSection(Section):
         try:
             self._jobs = knownJobs()
         except (OSError, ObserverUncertaintyError) as error:  # asked without a click, so that it is told in no message
-            self._say(_("The jobs could not be looked for: {error}").format(error=error))
+            self.say(self.ui.loadedLabel, _("The jobs could not be looked for: {error}").format(error=error))
             return
         self._running = [(row, job) for row, job in enumerate(self._jobs) if not job.state.finished]
         if self._running:
@@ -166,7 +166,7 @@ class JobListSection(Section):
 
     def onSelectionChanged(self) -> None:
         """Another job is chosen."""
-        self._say("")
+        self.say(self.ui.loadedLabel, "")
         self.update()
 
     def onFollow(self) -> None:
@@ -188,8 +188,8 @@ class JobListSection(Section):
         """Use the chosen job's result."""
         job = self.selected
         with self.context.errorsShown(), waitCursor():
-            self._say("")
-            self._say(self._stepOf(job).useFound(takeUp(job).result(), job))
+            self.say(self.ui.loadedLabel, "")
+            self.say(self.ui.loadedLabel, self._stepOf(job).useFound(takeUp(job).result(), job))
 
     def onOpenFolder(self) -> None:
         """Show the job's folder in the file browser."""
@@ -216,15 +216,11 @@ class JobListSection(Section):
 
     def letGo(self) -> None:
         """Let go of what was said about nodes."""
-        self._say("")
+        self.say(self.ui.loadedLabel, "")
 
     def _showRow(self, row: int, job: Job) -> None:
         for column, text in enumerate(_cells(job)):
             setCell(self.ui.jobTable, row, column, text, _rowToolTip(job))
-
-    def _say(self, text: str) -> None:
-        self.ui.loadedLabel.text = text
-        self.ui.loadedLabel.visible = bool(text)
 
     def _whyNotFollowed(self, job: Job) -> str:
         step = self._stepOf(job)

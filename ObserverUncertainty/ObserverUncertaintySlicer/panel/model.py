@@ -44,8 +44,8 @@ class ModelSection(Section):
         ui = self.ui
         self._updateModels()
         card, problem = self._model.card, self._model.problem
-        ui.problemLabel.text = ui.problemLabel.toolTip = problem
-        ui.problemLabel.visible = bool(problem)
+        self.say(ui.problemLabel, problem)
+        ui.problemLabel.toolTip = problem
         ui.noticeLabel.visible = card is not None and card.isSimulated
         ui.cardLabel.text = _asTable(card.lines()) if card is not None else ""
         ui.cardLabel.visible = card is not None

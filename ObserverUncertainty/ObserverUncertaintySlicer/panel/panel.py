@@ -33,6 +33,7 @@ class Panel(VTKObservationMixin):
 
     def __init__(self, logic, layout) -> None:
         super().__init__()
+        self._logic = logic
         self.polling = Polling()
         self.context = Context(
             logic,
@@ -117,7 +118,7 @@ class Panel(VTKObservationMixin):
         self.removeObservers()
 
     def _followParameterNode(self) -> None:
-        node = self.context.logic.getParameterNode()
+        node = self._logic.getParameterNode()
         if self.parameters.node is not node:
             self.removeObserver(self.parameters.node, vtk.vtkCommand.ModifiedEvent, self._onChanged)
             self.context.parameters = Parameters(node)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import qt
 import slicer
 from slicer.util import VTKObservationMixin
 
@@ -72,8 +74,24 @@ class Section(VTKObservationMixin):
         state = self.state()
         self._shownTitle.show(f"{self._title}: {state}" if state else self._title)
 
+    @staticmethod
+    def say(label, text: str) -> None:
+        """Show a text in a label, which is hidden as long as there is none."""
+        if label.text != text:  # some are told five times a second
+            label.text = text
+        label.visible = bool(text)
+
     def enable(self, widget, reason: str = "") -> None:
         """Enable a widget; or, given the reason why it cannot be used, disable it and say so in its tooltip."""
         usual = self._toolTips.setdefault(widget.objectName, widget.toolTip)
         widget.enabled = not reason
         widget.toolTip = reason or usual
+
+
+def singleShot(milliseconds: int, call: Callable[[], None]):
+    """A QTimer that calls once, so long after it was started last."""
+    timer = qt.QTimer()
+    timer.setSingleShot(True)
+    timer.setInterval(milliseconds)
+    timer.connect("timeout()", call)
+    return timer

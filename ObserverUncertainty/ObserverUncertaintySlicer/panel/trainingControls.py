@@ -66,7 +66,7 @@ class TrainingControls:
             endsWithScene=False,
         )
         self._plotted = 0
-        self._say("")
+        self.section.say(self.ui.trainTextLabel, "")
 
     @property
     def parameters(self) -> Parameters:
@@ -102,8 +102,7 @@ class TrainingControls:
             ui.sceneLabel.text = self._sceneText()
         if not self.bar.isRunning:
             self.section.enable(ui.trainButton, self.missing())
-        ui.trainingWarningLabel.text = self._devices.warning()
-        ui.trainingWarningLabel.visible = bool(ui.trainingWarningLabel.text)
+        self.section.say(ui.trainingWarningLabel, self._devices.warning())
 
     def missing(self) -> str:
         """Why training cannot start; empty if it can."""
@@ -145,7 +144,7 @@ class TrainingControls:
         if parameters.trainingEpochs:
             options["epochs"] = parameters.trainingEpochs
         self._plotted = 0
-        self._say("")
+        self.section.say(self.ui.trainTextLabel, "")
         with waitCursor():
             if parameters.trainingSource == MANIFEST:
                 return self.section.logic.train(parameters.trainingManifest, folder, wait=False, **options)
@@ -154,7 +153,7 @@ class TrainingControls:
 
     def updated(self, job: SceneJob) -> None:
         """Draw the loss curve on after an epoch, and say what was done to the data and what the job warns of."""
-        self._say(asRichText(textParagraphs(job.warnings, job.notes)))
+        self.section.say(self.ui.trainTextLabel, asRichText(textParagraphs(job.warnings, job.notes)))
         losses, validation = job.job.losses, job.job.validation_losses
         if len(losses) == self._plotted:
             return
@@ -193,12 +192,6 @@ class TrainingControls:
         """Show the loss curve."""
         with self.context.errorsShown():
             showPlotLayout(self.parameters.lossChart)
-
-    def _say(self, text: str) -> None:
-        label = self.ui.trainTextLabel
-        if label.text != text:  # asked five times a second
-            label.text = text
-        label.visible = bool(text)
 
     def _folderIsFilled(self) -> bool:
         folder = Path(self.parameters.trainingFolder) if self.parameters.trainingFolder else None

@@ -57,11 +57,9 @@ class UncertaintySection(Section):
         ui.seedSpin.value = parameters.seed
         ui.keepRunningCheck.checked = parameters.keepRunning
         self._devices.update()
-        ui.processorLabel.text = self._devices.warning()
-        ui.processorLabel.visible = bool(ui.processorLabel.text)
+        self.say(ui.processorLabel, self._devices.warning())
         missing = self.missing()
-        ui.missingLabel.text = missing
-        ui.missingLabel.visible = bool(missing)
+        self.say(ui.missingLabel, missing)
         if not self.bar.isRunning:
             self.enable(ui.runButton, missing)
         self._updateResult()
