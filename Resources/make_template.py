@@ -1,7 +1,7 @@
 """Make the shipped brain template from the ICBM152 2009a maps in the nilearn wheel.
 
-Run with `python -m ObserverUncertaintyLib.simulation.template.make_template [folder]` after installing the
-`template` extra. The same nilearn and SimpleITK versions give the same bytes.
+Run with `python Resources/make_template.py [folder]` after installing the `template` extra. The same
+nilearn and SimpleITK versions give the same bytes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from ObserverUncertaintyLib.simulation.anatomy import TEMPLATE_LEVELS
+
+SHIPPED = Path(__file__).resolve().parents[1] / "ObserverUncertaintyLib" / "simulation" / "template"
 
 SPACING_MM = 1.5
 """Fine enough for the sulci that an average of 152 brains still shows; at 1 mm the files are three times as large."""
@@ -82,4 +84,4 @@ def make_template(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    make_template(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent)
+    make_template(Path(sys.argv[1]) if len(sys.argv) > 1 else SHIPPED)
