@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from ObserverUncertaintyLib.scores.metrics import pairwise_dice as pairwise_dice
     from ObserverUncertaintyLib.scores.metrics import weighted_mean_entropy as weighted_mean_entropy
     from ObserverUncertaintyLib.scores.multi_rater_metrics import soft_dice as soft_dice
-    from ObserverUncertaintyLib.training.loop import train as train
+    from ObserverUncertaintyLib.training.train import train as train
 
 __version__ = VERSION
 
@@ -86,7 +86,7 @@ _HOMES = {
     "score_case": "evaluation.scoring",
     "soft_dice": "scores.multi_rater_metrics",
     "staple": "raters.staple",
-    "train": "training.loop",
+    "train": "training.train",
     "weighted_mean_entropy": "scores.metrics",
 }
 

@@ -28,6 +28,7 @@ from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.formats import read_image, writing
 from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.images.resampling import resample
+from ObserverUncertaintyLib.model.settings import PredictionSettings
 from ObserverUncertaintyLib.network.stored import load_model
 from ObserverUncertaintyLib.prediction.inference import predict
 from ObserverUncertaintyLib.simulation.cavities import simulate_cavity_case
@@ -47,7 +48,9 @@ def predicted_maps(size: tuple[int, int, int]) -> tuple[Grid, dict[str, NDArray[
     spacing = tuple(s * n / wanted for s, n, wanted in zip(own.spacing, own.size, size, strict=True))
     grid = Grid(size, spacing, own.origin, own.direction)
     images = np.stack([resample(image, own, grid, "linear") for image in simulated.images])
-    prediction = predict(network, description, Case("case", grid, simulated.sequences, images), samples=3)
+    prediction = predict(
+        network, description, Case("case", grid, simulated.sequences, images), PredictionSettings(samples=3)
+    )
     uncertainty = prediction.uncertainty
     return grid, {
         "probability": prediction.probability,
