@@ -274,7 +274,7 @@ def test_the_installed_worker_does_its_work_and_finds_its_data(extension, tmp_pa
         "import ObserverUncertaintySlicer\n"
         "from ObserverUncertaintyLib.jobs import PredictRequest, ProbeRequest, SimulateRequest, TrainRequest\n"
         "from ObserverUncertaintyLib.jobs.work import Reporter, do\n"
-        "from ObserverUncertaintyLib.model.settings import TrainingSettings\n"
+        "from ObserverUncertaintyLib.model.settings import TrainingSettings, UNetSettings\n"
         "resources = Path(ObserverUncertaintySlicer.__file__).parents[1] / 'Resources'\n"
         "here = Path.cwd()\n"
         "class Told(Reporter):\n"
@@ -286,7 +286,7 @@ def test_the_installed_worker_does_its_work_and_finds_its_data(extension, tmp_pa
         "images = {name: str(case / f'{name}.nii.gz') for name in ('T1', 'T1c', 'T2', 'FLAIR')}\n"
         "model = str(resources / 'Models/SimulatedCavity')\n"
         "do(PredictRequest(images, model, samples=1, device='cpu'), here / 'maps', Told())\n"
-        "settings = TrainingSettings(epochs=1, depth=1, filters=2)\n"
+        "settings = TrainingSettings(epochs=1, network=UNetSettings(depth=1, filters=2))\n"
         "manifest = str(case.parent / 'cohort.toml')\n"
         "do(TrainRequest(manifest, str(here / 'model'), settings, device='cpu'), here / 'training', Told())\n"
     )
