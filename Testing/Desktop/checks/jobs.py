@@ -314,7 +314,7 @@ def check_nothing_long_widens_the_steps_of_models_and_jobs(desktop):
     panel.model.ui.modelCombo.clear()
     panel.model._models = []
     panel.uncertainty.ui.runLabel.text = panel.model.ui.trainLabel.text = ""
-    panel.jobList._say("")
+    panel.jobList.say(panel.jobList.ui.loadedLabel, "")
     panel.model.ui.modelPath.currentPath = ""
     panel.update()
 
