@@ -57,9 +57,8 @@ def do(request: Request, folder: Path, reporter: Reporter) -> None:
 
 
 def _predict(request: PredictRequest, result: Path, reporter: Reporter) -> None:
-    from ObserverUncertaintyLib.cohort.fingerprints import file_digest
     from ObserverUncertaintyLib.cohort.loading import load_case
-    from ObserverUncertaintyLib.model.description import WEIGHTS_FILE, fingerprint_warning
+    from ObserverUncertaintyLib.model.description import fingerprint_warning, weights_digest
     from ObserverUncertaintyLib.model.settings import PredictionSettings
     from ObserverUncertaintyLib.network.stored import load_model
     from ObserverUncertaintyLib.prediction.case import predict_case, save_prediction
@@ -67,7 +66,7 @@ def _predict(request: PredictRequest, result: Path, reporter: Reporter) -> None:
 
     network, description = load_model(request.model, _device(request.device))
     case = load_case(request.case_name, request.images, {})
-    weights = description.weights_digest or file_digest(Path(request.model) / WEIGHTS_FILE)
+    weights = weights_digest(request.model, description)
     if (unknown := fingerprint_warning(request.model, description)) is not None:
         reporter.warning(unknown)
 

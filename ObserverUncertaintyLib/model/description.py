@@ -226,6 +226,11 @@ def require_own_weights(folder: str | Path, description: ModelDescription) -> No
         )
 
 
+def weights_digest(folder: str | Path, description: ModelDescription) -> str:
+    """The fingerprint of a model's weights, read from their file where an earlier version wrote the description."""
+    return description.weights_digest or file_digest(Path(folder) / WEIGHTS_FILE)
+
+
 def fingerprint_warning(folder: str | Path, description: ModelDescription) -> str | None:
     """What to say of a model that an earlier version wrote, whose weights cannot be known for its own."""
     if description.weights_digest is not None:

@@ -17,7 +17,6 @@ from ObserverUncertaintyLib.base.output_files import prepare_output_folder, writ
 from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.base.resuming import other_settings, refuse_other_settings
 from ObserverUncertaintyLib.cohort.case import Case
-from ObserverUncertaintyLib.cohort.fingerprints import file_digest
 from ObserverUncertaintyLib.formats.errors import UnreadableFileError
 from ObserverUncertaintyLib.formats.integrity import decompressed_size
 from ObserverUncertaintyLib.formats.prediction_files import (
@@ -29,7 +28,7 @@ from ObserverUncertaintyLib.formats.prediction_files import (
     predicted_files,
 )
 from ObserverUncertaintyLib.formats.writing import require_writable_grid
-from ObserverUncertaintyLib.model.description import WEIGHTS_FILE, fingerprint_warning
+from ObserverUncertaintyLib.model.description import fingerprint_warning, weights_digest
 from ObserverUncertaintyLib.model.devices import choose_device, describe_device
 from ObserverUncertaintyLib.model.settings import PredictionSettings, without_empty_economy
 from ObserverUncertaintyLib.network.stored import load_model
@@ -94,7 +93,7 @@ def predict_cases(
     chosen = choose_device(device)
     network, description = load_model(model, chosen)
     prepare_output_folder(folder, resume=resume, overwrite=overwrite)
-    weights = description.weights_digest or file_digest(Path(model) / WEIGHTS_FILE)
+    weights = weights_digest(model, description)
     if (unknown := fingerprint_warning(model, description)) is not None:
         progress.warning(unknown)
     record = {**asdict(settings), "weights": weights, "model": description.digest}

@@ -21,11 +21,10 @@ from ObserverUncertaintyLib.base.records import to_json
 from ObserverUncertaintyLib.base.tables import without_nan
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.cohort import Cohort
-from ObserverUncertaintyLib.cohort.fingerprints import file_digest
 from ObserverUncertaintyLib.evaluation.scoring import score_case
 from ObserverUncertaintyLib.formats import write_image
 from ObserverUncertaintyLib.formats.prediction_files import PROBABILITY_FILE, REPORT_FILE
-from ObserverUncertaintyLib.model.description import WEIGHTS_FILE
+from ObserverUncertaintyLib.model.description import weights_digest
 from ObserverUncertaintyLib.model.devices import choose_device, describe_device
 from ObserverUncertaintyLib.model.settings import PredictionSettings
 from ObserverUncertaintyLib.network.stored import load_model
@@ -188,7 +187,7 @@ class CavityWork:
                 description,
                 case,
                 PredictionSettings(count, task.seed + number, self.settings.prediction_batch),
-                weights=description.weights_digest or file_digest(model / WEIGHTS_FILE),
+                weights=weights_digest(model, description),
                 skull_stripped=cohort.manifest.skull_stripped,
                 progress=_Share(progress, count),
                 on_sample=distance.add,
