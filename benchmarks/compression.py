@@ -45,8 +45,8 @@ def predicted_maps(size: tuple[int, int, int]) -> tuple[Grid, dict[str, NDArray[
     network, description = load_model(MODEL)
     simulated = simulate_cavity_case(0, 7)
     own = simulated.grid
-    spacing = tuple(s * n / wanted for s, n, wanted in zip(own.spacing, own.size, size, strict=True))
-    grid = Grid(size, spacing, own.origin, own.direction)
+    x, y, z = (s * n / wanted for s, n, wanted in zip(own.spacing, own.size, size, strict=True))
+    grid = Grid(size, (x, y, z), own.origin, own.direction)
     images = np.stack([resample(image, own, grid, "linear") for image in simulated.images])
     prediction = predict(
         network, description, Case("case", grid, simulated.sequences, images), PredictionSettings(samples=3)

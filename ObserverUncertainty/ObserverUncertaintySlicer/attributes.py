@@ -47,7 +47,7 @@ class Attribute(Generic[T]):
     """
 
     def __init__(
-        self, name: str, read: Callable[[str], T] = str, write: Callable[[T], str] = str, mayBeEmpty: bool = False
+        self, name: str, read: Callable[[str], Any] = str, write: Callable[[Any], str] = str, mayBeEmpty: bool = False
     ) -> None:
         self.name = _PREFIX + name
         self._read, self._write, self._mayBeEmpty = read, write, mayBeEmpty

@@ -32,7 +32,12 @@ if TYPE_CHECKING:
 WORKING_COLOR = (1.0, 0.55, 0.0)
 WORKING_OUTLINE = 3
 """Width of a working copy's outline in pixels: more than the raters', which lie under it."""
-_MAKING = (attributes.MODEL, attributes.FUSION, attributes.SAMPLES, attributes.TRAINED_ON_SIMULATION)
+_MAKING: tuple[attributes.Attribute[Any], ...] = (
+    attributes.MODEL,
+    attributes.FUSION,
+    attributes.SAMPLES,
+    attributes.TRAINED_ON_SIMULATION,
+)
 """What a model's segmentation says about its making; working copies and corrections of it say so too."""
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import wraps
 from importlib import import_module
 from inspect import Parameter
+from types import MethodType
 from typing import Any
 
 _WAITING = """
@@ -45,8 +46,9 @@ class _Step:
         signature = inspect.signature(function)
         own = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD)
         method.__name__ = method.__qualname__ = self._name
-        method.__signature__ = signature.replace(parameters=[own, *signature.parameters.values()])
-        return method if logic is None else method.__get__(logic)
+        parameters = [own, *signature.parameters.values()]
+        method.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return method if logic is None else MethodType(method, logic)
 
 
 def _waiting(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -64,7 +66,7 @@ def _waiting(function: Callable[..., Any]) -> Callable[..., Any]:
         job = function(*given.args, **given.kwargs)
         return job.result() if wait else job
 
-    waiting.__signature__ = signature
+    waiting.__signature__ = signature  # type: ignore[attr-defined]
     waiting.__doc__ = inspect.cleandoc(function.__doc__) + _WAITING
     return waiting
 

@@ -19,7 +19,7 @@ T = TypeVar("T")
 class Value(Generic[T]):
     """One plain value of the parameter node; writing the value it has changes nothing."""
 
-    def __init__(self, default: T, read: Callable[[str], T] = str, write: Callable[[T], str] = str) -> None:
+    def __init__(self, default: T, read: Callable[[str], Any] = str, write: Callable[[Any], str] = str) -> None:
         self.default, self.read, self.write = default, read, write
 
     def __set_name__(self, owner: type, name: str) -> None:

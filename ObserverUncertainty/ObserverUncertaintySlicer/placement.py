@@ -98,7 +98,7 @@ def _outsideMl(
 
     def isOutside(indices: NDArray[np.float64]) -> NDArray[np.bool_]:
         places = (indices @ toGrid.T)[:, :3]
-        return ((places < -0.5 - GRID_TOLERANCE) | (places > last)).any(axis=1)
+        return np.asarray(((places < -0.5 - GRID_TOLERANCE) | (places > last)).any(axis=1))
 
     # The grid is convex: with all corners inside, every voxel is.
     if not isOutside(_cornersOf(box)).any():

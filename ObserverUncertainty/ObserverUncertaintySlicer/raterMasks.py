@@ -50,7 +50,7 @@ class RaterMasks:
 
         Beyond it all raters agree on background, so that entropy is 0 and every fusion empty.
         """
-        return boundingBox(self.masks.any(axis=0)) or (slice(0, 1),) * 3
+        return boundingBox(np.asarray(self.masks.any(axis=0))) or (slice(0, 1),) * 3
 
     @property
     def inBox(self) -> NDArray[np.bool_]:

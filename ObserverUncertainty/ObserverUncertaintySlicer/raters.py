@@ -65,9 +65,12 @@ class Rater:
     @property
     def color(self) -> tuple[float, float, float]:
         """Red, green and blue in 0..1: the segment's colour; a labelmap volume's as `setColor` left it."""
-        if self.segmentID:
-            return tuple(self._segment.GetColor()) if self._segment is not None else RATER_COLORS[0]
-        return COLOR.of(self.node, RATER_COLORS[0])
+        if not self.segmentID:
+            found = COLOR.of(self.node, RATER_COLORS[0])
+        else:
+            found = RATER_COLORS[0] if self._segment is None else self._segment.GetColor()
+        red, green, blue = found
+        return red, green, blue
 
     def setColor(self, color: tuple[float, float, float]) -> None:
         """Give the rater a colour; how a labelmap volume's own layer is coloured stays as it is."""

@@ -37,8 +37,8 @@ class SceneCase:
     """
 
     name: str
-    sequences: Mapping[str, Any]
-    raters: Sequence[Rater]
+    sequences: dict[str, Any]
+    raters: list[Rater]
     isSimulated: bool = False
 
 

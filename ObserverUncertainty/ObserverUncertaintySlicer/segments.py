@@ -128,12 +128,12 @@ def keptGrid(segmentationNode) -> Grid | None:
     matrix, extent = vtk.vtkMatrix4x4(), [0, -1, 0, -1, 0, -1]
     if not text or not _CONVERTER.DeserializeImageGeometry(text, matrix, extent):
         return None
-    size = tuple(high - low + 1 for low, high in zip(extent[::2], extent[1::2], strict=True))
-    if min(size) < 1:
+    i, j, k = (high - low + 1 for low, high in zip(extent[::2], extent[1::2], strict=True))
+    if min(i, j, k) < 1:
         return None
     ijkToRas = worldFromLocal(segmentationNode) @ arrayOfMatrix(matrix)
     ijkToRas[:, 3] = ijkToRas @ np.array([*extent[::2], 1.0])
-    return gridOfMatrix(ijkToRas, size, segmentationNode.GetName())
+    return gridOfMatrix(ijkToRas, (i, j, k), segmentationNode.GetName())
 
 
 def addSegmentation(
@@ -207,12 +207,13 @@ def boundingBox(mask: NDArray[np.bool_]) -> tuple[slice, slice, slice] | None:
     """The smallest box that holds all True voxels, as slices of (k, j, i); None if there are none."""
     if mask.size == 0:
         return None
-    rows = mask.any(axis=0)
+    rows = np.asarray(mask.any(axis=0))
     lines = (mask.any(axis=(1, 2)), rows.any(axis=1), rows.any(axis=0))
     if not lines[0].any():
         return None
     found = [np.flatnonzero(line) for line in lines]
-    return tuple(slice(int(line[0]), int(line[-1]) + 1) for line in found)
+    k, j, i = (slice(int(line[0]), int(line[-1]) + 1) for line in found)
+    return k, j, i
 
 
 def _serialized(grid: Grid) -> str:

@@ -71,7 +71,7 @@ def rankedSlices(
     entropy = entropyArray(entropyVolume)
     grid = gridOfVolume(entropyVolume)
     toRas = matrixOfGrid(grid)
-    unsure = entropy >= max(minimum, np.finfo(np.float32).tiny)
+    unsure = entropy >= max(minimum, float(np.finfo(np.float32).tiny))
     if not unsure.any():
         return []
     weights = entropy[unsure].astype(np.float64)
@@ -137,5 +137,5 @@ def mostUncertainPoint(entropyVolume) -> tuple[float, float, float]:
     size = [2 * round(_NEIGHBOURHOOD_MM / 2 / spacing) + 1 for spacing in grid.spacing[::-1]]
     mean = ndimage.uniform_filter(array, size, mode="constant")
     k, j, i = np.unravel_index(np.argmax(mean), mean.shape)
-    right, anterior, superior, _one = matrixOfGrid(grid) @ (i, j, k, 1)
+    right, anterior, superior, _one = matrixOfGrid(grid) @ np.array((i, j, k, 1))
     return float(right), float(anterior), float(superior)

@@ -20,7 +20,7 @@ from ObserverUncertaintyLib.formats.references import extension
 from ObserverUncertaintyLib.images.grid import GRID_TOLERANCE, Grid, corner_distance, shear, straightened
 
 try:
-    from isal import isal_zlib
+    from isal import isal_zlib as isal_zlib
 except ImportError:  # it only saves time
     isal_zlib = None  # type: ignore[assignment]
 

@@ -219,4 +219,4 @@ def readScores(path: Path) -> list[tuple[str, float, float]]:
                 path=path, missing=", ".join(missing)
             )
         )
-    return [(row["case"], *(float(row[column] or "nan") for column in columns[1:])) for row in rows]
+    return [(row["case"], float(row["wme"] or "nan"), float(row["dice_majority"] or "nan")) for row in rows]

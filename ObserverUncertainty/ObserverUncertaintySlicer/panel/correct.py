@@ -54,7 +54,7 @@ class CorrectSection(Section):
         self._chosenSource: Key | None = None
         self._slices: list[RankedSlice] = []
         self._position = -1
-        self._observed = None
+        self._observed: Any = None
         self._isOpen = False
         self._rankedFor: tuple = ()
         ui = self.ui
@@ -237,7 +237,7 @@ class CorrectSection(Section):
     def _step(self, direction: int) -> None:
         with self.context.errorsShown():
             entropy, orientation = self._entropy(), self.ui.orientationCombo.currentText
-            view = nearestView(normalOfOrientation(orientation))
+            view = nearestView(tuple(normalOfOrientation(orientation)))
             normal = normalOf(view) if view is not None else tuple(normalOfOrientation(orientation))
             ranking = (entropy.GetID(), entropy.GetImageData().GetMTime(), normal)
             if ranking != self._rankedFor:

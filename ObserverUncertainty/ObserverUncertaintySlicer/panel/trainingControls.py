@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import slicer
 
@@ -133,7 +134,7 @@ class TrainingControls:
         question = _("The model and the training in {folder} will be replaced. Begin again?").format(folder=folder)
         if overwrite and not slicer.util.confirmOkCancelDisplay(question):
             return None
-        options = {
+        options: dict[str, Any] = {
             "fusion": parameters.trainingFusion,
             "preset": parameters.trainingPreset,
             "device": parameters.device,
