@@ -66,7 +66,7 @@ def test_a_further_row_of_the_table_is_all_that_the_panel_needs(tmp_path):
         },
         cwd=tmp_path,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

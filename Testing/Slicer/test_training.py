@@ -10,7 +10,7 @@ from ObserverUncertaintyLib.base.output_files import write_text
 from ObserverUncertaintyLib.formats import write_image, write_mask
 from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.jobs import JobState
-from ObserverUncertaintyLib.model.settings import TrainingSettings
+from ObserverUncertaintyLib.model.settings import UNetSettings
 from ObserverUncertaintySlicer import host
 from ObserverUncertaintySlicer.modelCards import readCard
 from ObserverUncertaintySlicer.training import PRESETS, trainModel
@@ -100,6 +100,7 @@ def test_wrong_input_is_told_before_a_job_is_made(manifest, tmp_path):
 
 
 def test_the_presets_are_the_papers_networks():
-    assert (PRESETS["shapes"].depth, PRESETS["shapes"].filters, PRESETS["shapes"].epochs) == (2, 16, 100)
-    assert (PRESETS["cavity"].depth, PRESETS["cavity"].filters) == (5, 48)
-    assert all(preset.dropout == TrainingSettings().dropout == 0.2 for preset in PRESETS.values())
+    shapes, cavity = PRESETS["shapes"].network, PRESETS["cavity"].network
+    assert (shapes.depth, shapes.filters, PRESETS["shapes"].epochs) == (2, 16, 100)
+    assert (cavity.depth, cavity.filters) == (5, 48)
+    assert all(preset.network.dropout == UNetSettings().dropout == 0.2 for preset in PRESETS.values())
