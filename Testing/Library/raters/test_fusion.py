@@ -187,7 +187,7 @@ def test_a_further_method_is_a_row_of_the_table_and_nothing_else(tmp_path):
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         cwd=tmp_path,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
