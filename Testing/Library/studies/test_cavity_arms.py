@@ -15,7 +15,7 @@ from test_cavity import TINY, rows_of
 
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.formats import read_image
-from ObserverUncertaintyLib.model.settings import TrainingSettings
+from ObserverUncertaintyLib.model.settings import PredictionSettings, TrainingSettings
 from ObserverUncertaintyLib.network.stored import load_model
 from ObserverUncertaintyLib.prediction.inference import predict
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
@@ -118,7 +118,7 @@ def test_the_models_samples_count_alike(study: Path, cohort: Path, arm: Several,
     case = Cohort.open(cohort).load(str(task.case))
     total = np.zeros(case.grid.shape)
     for number, (name, count) in enumerate(zip(task.models, counts, strict=True)):
-        made = predict(*load_model(study / name / "model"), case, samples=count, seed=number)
+        made = predict(*load_model(study / name / "model"), case, PredictionSettings(count, number))
         total += count * made.probability
     found = read_image(study / task.name / "probability.nii.gz").array
     assert found == pytest.approx(total / 7, abs=1e-5)
