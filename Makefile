@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-library test-slicer test-desktop screenshots lint format study-brain-growth experiment-synthetic experiment-cavity sample-model bench clean
+.PHONY: demo test test-library test-slicer test-desktop screenshots looks lint format study-brain-growth experiment-synthetic experiment-cavity sample-model bench clean
 
 # The main job: simulate, train without fusion and with majority vote, predict, compare. A second call continues.
 demo: $(VENV)/.installed
@@ -46,6 +46,12 @@ screenshots: $(VENV)/.installed
 	$(BIN)/python Testing/Desktop/run.py --slicer '$(SLICER)' --room screenshots --pictures build/screenshots \
 		--worker-python '$(or $(OBSERVER_UNCERTAINTY_PYTHON),$(CURDIR)/$(BIN)/python)'
 	cp build/screenshots/*.png Resources/Screenshots
+
+# Pictures of every step, to look at: two sizes of the window in both themes, and 200 % scaling.
+looks: $(VENV)/.installed
+	@test -n '$(SLICER)' || { echo 'Which Slicer? make looks SLICER=path/to/Slicer'; exit 1; }
+	$(BIN)/python Testing/Desktop/run.py --slicer '$(SLICER)' --room looks --pictures build/looks \
+		--worker-python '$(or $(OBSERVER_UNCERTAINTY_PYTHON),$(CURDIR)/$(BIN)/python)'
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import dataclass
 from pathlib import Path
 
 PREFIX = "check_"
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a file's checks want around them.
+
+    Attributes:
+        screen: width and height in pixels; `SCREEN = (1920, 1080)` in the file.
+        scale: how much larger than usual everything is drawn; `SCALE = 2` in the file.
+    """
+
+    screen: tuple[int, int] = (1600, 1000)
+    scale: float = 1.0
 
 
 def declaredChecks(path: Path) -> list[str]:
@@ -17,3 +31,12 @@ def declaredChecks(path: Path) -> list[str]:
     if twice or not names:
         raise SystemExit(f"{path}: " + (f"declared twice: {', '.join(twice)}" if twice else "declares no check"))
     return names
+
+
+def declaredSurroundings(path: Path) -> Surroundings:
+    """The screen and the scale that a file declares, each in a line of its own; the usual ones if it does not."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+    lines = {ast.unparse(node.targets[0]): node.value for node in tree.body if isinstance(node, ast.Assign)}
+    values = {name: ast.literal_eval(lines[name]) for name in ("SCREEN", "SCALE") if name in lines}
+    usual = Surroundings()
+    return Surroundings(values.get("SCREEN", usual.screen), values.get("SCALE", usual.scale))

@@ -13,6 +13,7 @@ import slicer
 import views
 from dialogs import Dialogs
 from errors import ErrorWatch
+from themes import Themes
 
 MODULE = "ObserverUncertainty"
 SCREEN_MARGIN = 60
@@ -28,6 +29,7 @@ class Desktop:
         task: what the checks were told: seed and length of the random walk, the manifest of small cases.
         shared: a folder that all Slicer processes of one topic share.
         limit: starts the time anew after which the application ends itself, given the seconds.
+        tell: prints a line below the check's result, such as what was measured.
     """
 
     def __init__(self, task: dict) -> None:
@@ -35,7 +37,9 @@ class Desktop:
         self.shared = Path(task["shared"])
         self.dialogs = Dialogs()
         self.limit: Callable[[float], None] = lambda _seconds: None
+        self.tell: Callable[[str], None] = lambda _text: None
         self._pictures = Path(task["pictures"])
+        self._themes = Themes()
         self._check = "start"
         self._errors = ErrorWatch()
         self._displayNodes = nodes.DisplayNodeWatch()
@@ -64,6 +68,16 @@ class Desktop:
         self.window.setGeometry(SCREEN_MARGIN, SCREEN_MARGIN, width, height)
         self.settle()
 
+    def takeRoom(self, width: int, height: int) -> None:
+        """Give the main window with its frame so much of the screen, from the upper left corner, as on a small one."""
+        self.window.showNormal()
+        self.settle()
+        frame, inner = self.window.frameGeometry, self.window.geometry
+        left, top = inner.x() - frame.x(), inner.y() - frame.y()
+        wide, high = frame.width() - inner.width(), frame.height() - inner.height()
+        self.window.setGeometry(left, top, width - wide, height - high)
+        self.settle()
+
     def fillScreen(self) -> None:
         """Make the main window as large as the screen."""
         free = self.window.screen().availableGeometry
@@ -90,11 +104,21 @@ class Desktop:
         self.window.resizeDocks([dock], [width], qt.Qt.Horizontal)
         self.settle()
 
+    def useTheme(self, name: str) -> None:
+        """Change to Slicer's light or dark theme, until the check ends."""
+        self._themes.use(name)
+        self.settle()
+
     def shot(self, name: str) -> Path:
         """Keep a picture of the whole screen, which a person looks at after the run."""
+        return self.picture(f"{self._check}-{name}")
+
+    def picture(self, name: str, size: tuple[int, int] | None = None) -> Path:
+        """Keep a picture of the screen, or of so many pixels of it from the upper left corner."""
         self.settle()
-        path = self._pictures / f"{self._check}-{name}.png"
-        self.window.screen().grabWindow(0).save(str(path))
+        path = self._pictures / f"{name}.png"
+        pixels = self.window.screen().grabWindow(0)
+        (pixels.copy(0, 0, *size) if size is not None else pixels).save(str(path))
         return path
 
     # Waiting.
@@ -221,6 +245,7 @@ class Desktop:
         return problems
 
     def _tidyUp(self) -> None:
+        self._themes.restore()
         slicer.mrmlScene.Clear(0)
         slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView)
         slicer.app.userSettings().remove(MODULE)

@@ -35,6 +35,7 @@ class Maker:
         faulthandler.enable(self._stack)
         self.desktop = Desktop(self.task)
         self.desktop.limit = self._limit
+        self.desktop.tell = lambda text: self._write(event="tell", text=text)
         self._heart = qt.QTimer(slicer.app)
         self._heart.connect("timeout()", (folder / "heartbeat").touch)
         self._heart.start(HEARTBEAT_MILLISECONDS)

@@ -19,8 +19,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from declared import declaredChecks
-from session import Outcome, Session
+from declared import declaredChecks, declaredSurroundings
+from session import MODULE_FOLDER, Outcome, Session
 
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
@@ -38,16 +38,19 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="Jörg Müller ", ignore_cleanup_errors=True) as temporary:
         home = Path(temporary)
         makeCohort(options.worker_python, home / "cohort")
-        with screen(pictures) as display:
-            for topic, names in chosen.items():
-                task = {
-                    "cohort": str(home / "cohort" / "cohort.toml"),
-                    "walk": options.walk,
-                    "seed": options.seed,
-                    "replay": replay,
-                    "slicer": options.slicer,
-                    "room": options.room,
-                }
+        for topic, names in chosen.items():
+            surroundings = declaredSurroundings(HERE / options.room / f"{topic}.py")
+            task = {
+                "cohort": str(home / "cohort" / "cohort.toml"),
+                "walk": options.walk,
+                "seed": options.seed,
+                "replay": replay,
+                "slicer": options.slicer,
+                "room": options.room,
+                "scale": surroundings.scale,
+                "module": str(options.module),
+            }
+            with screen(pictures, surroundings.screen) as display:
                 session = Session(options.slicer, options.worker_python, topic, home, pictures / topic, display, task)
                 for outcome in session.make(names):
                     outcomes.append(outcome)
@@ -63,14 +66,16 @@ def main() -> int:
 def parseOptions() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Runs the checks in the real Slicer application.")
     parser.add_argument("--slicer", required=True, help="the Slicer application, 5.10 or newer")
-    parser.add_argument("--room", default="checks", help="the folder beside this file: checks, or screenshots")
+    parser.add_argument("--room", default="checks", help="the folder beside this file: checks, screenshots or looks")
     parser.add_argument("--only", nargs="*", default=[], help="topics, or topic.check, in place of everything")
     parser.add_argument("--walk", type=int, default=150, help="actions of the random walk")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random walk")
     parser.add_argument("--replay", type=Path, help="log of a walk whose actions are done again")
     parser.add_argument("--pictures", type=Path, default=CHECKOUT / "build" / "desktop-pictures")
     parser.add_argument("--worker-python", default=sys.executable, help="a Python with the library and torch")
+    parser.add_argument("--module", type=Path, default=MODULE_FOLDER, help="another checkout's module, to compare with")
     options = parser.parse_args()
+    options.module = options.module.resolve()
     slicer = shutil.which(options.slicer)
     if slicer is None:
         parser.error(f"{options.slicer} is no program; expected the path of Slicer")
@@ -107,7 +112,7 @@ def makeCohort(python: str, folder: Path) -> None:
 
 
 @contextmanager
-def screen(logs: Path) -> Iterator[str | None]:
+def screen(logs: Path, size: tuple[int, int]) -> Iterator[str | None]:
     """A screen without a monitor, with a window manager where one is installed; elsewhere than on Linux the user's."""
     if sys.platform != "linux":
         yield None
@@ -116,9 +121,9 @@ def screen(logs: Path) -> Iterator[str | None]:
         sys.exit("Xvfb is missing: it gives the application a screen of its own (Debian, Ubuntu: apt install xvfb).")
     logs.mkdir(parents=True, exist_ok=True)
     started: list[subprocess.Popen] = []
-    with (logs / "screen.log").open("wb") as log:
+    with (logs / "screen.log").open("ab") as log:
         try:
-            xvfb = ["Xvfb", "-displayfd", "1", "-screen", "0", "1600x1000x24", "-nolisten", "tcp"]
+            xvfb = ["Xvfb", "-displayfd", "1", "-screen", "0", f"{size[0]}x{size[1]}x24", "-nolisten", "tcp"]
             started.append(subprocess.Popen(xvfb, stdout=subprocess.PIPE, stderr=log))
             number = started[0].stdout.readline().decode().strip()
             if not number:
@@ -138,6 +143,8 @@ def screen(logs: Path) -> Iterator[str | None]:
 def show(outcome: Outcome) -> None:
     word = "FAILED" if outcome.problems else "passed"
     print(f"{word}  {outcome.topic}.{outcome.check}  ({outcome.seconds:.1f} s)", flush=True)
+    for line in outcome.told:
+        print("        " + line, flush=True)
     for problem in outcome.problems:
         print("        " + problem.rstrip().replace("\n", "\n        "), flush=True)
 

@@ -28,12 +28,14 @@ class Outcome:
 
     Attributes:
         problems: what was wrong; empty if the check passed.
+        told: lines that the check tells besides, such as what it measured.
     """
 
     topic: str
     check: str
     seconds: float = 0.0
     problems: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
 
 
 class Session:
@@ -91,6 +93,8 @@ class Session:
         for entry in map(json.loads, lines):
             if entry["event"] == "begin":
                 begun = Outcome(self.topic, entry["check"])
+            elif entry["event"] == "tell" and begun is not None:
+                begun.told.append(entry["text"])
             elif entry["event"] == "end" and begun is not None:
                 begun.seconds, begun.problems = entry["seconds"], entry["problems"]
                 outcomes.append(begun)
@@ -111,7 +115,8 @@ class Session:
 
     def _run(self, folder: Path, taskFile: Path) -> int:
         """Slicer's exit status; it is killed when it is silent for too long."""
-        arguments = [self.slicer, "--no-splash", "--disable-settings", "--additional-module-paths", str(MODULE_FOLDER)]
+        module = self.task.get("module", str(MODULE_FOLDER))
+        arguments = [self.slicer, "--no-splash", "--disable-settings", "--additional-module-paths", module]
         with (folder / "slicer.log").open("wb") as log:
             process = subprocess.Popen(
                 [*arguments, "--python-script", str(HERE / "inside.py")],
@@ -162,6 +167,7 @@ class Session:
         environment["OBSERVER_UNCERTAINTY_PYTHON"] = self.workerPython
         environment["LC_ALL"] = "C.UTF-8"
         environment["PIP_NO_INDEX"] = "1"  # whatever is clicked, nothing is downloaded
+        environment["QT_SCALE_FACTOR"] = str(self.task.get("scale", 1))
         if self.display is not None:
             environment["DISPLAY"] = self.display
         return environment

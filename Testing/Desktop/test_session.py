@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 import session
-from declared import declaredChecks
+from declared import Surroundings, declaredChecks, declaredSurroundings
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="a script is no program on Windows")
 
@@ -29,6 +29,7 @@ SLICER = """
         if name == "silent":
             time.sleep(100)
         print("Traceback (most recent call last) that the check itself reports")
+        write(event="tell", text="scale " + os.environ["QT_SCALE_FACTOR"])
         write(event="end", check=name, problems=["wrong"] if name == "wrong" else [], seconds=0.1)
     print("@@@ last check", flush=True)
     if "untidy" in task["checks"]:
@@ -43,9 +44,10 @@ def outcomes(tmp_path):
     program.write_text(f"#!{sys.executable}\n" + textwrap.dedent(SLICER), encoding="utf-8")
     program.chmod(program.stat().st_mode | stat.S_IXUSR)
 
-    def make(*names):
-        made = session.Session(str(program), sys.executable, "topic", tmp_path, tmp_path / "logs", None, {})
-        return [(outcome.check, "\n".join(outcome.problems)) for outcome in made.make(list(names))]
+    def make(*names, told=False, **task):
+        made = session.Session(str(program), sys.executable, "topic", tmp_path, tmp_path / "logs", None, task)
+        outcomes = list(made.make(list(names)))
+        return [(outcome.check, "\n".join(outcome.told if told else outcome.problems)) for outcome in outcomes]
 
     return make
 
@@ -96,3 +98,15 @@ def test_checks_are_read_from_the_text(tmp_path):
     path.write_text("def check_one(desktop): ...\ndef check_one(desktop): ...\n", encoding="utf-8")
     with pytest.raises(SystemExit, match="declared twice: one"):
         declaredChecks(path)
+
+
+def test_what_a_check_tells_is_kept_and_the_scale_is_the_files(outcomes):
+    assert outcomes("good", told=True, scale=2)[0] == ("good", "scale 2")
+
+
+def test_surroundings_are_read_from_the_text(tmp_path):
+    path = tmp_path / "topic.py"
+    path.write_text("def check_one(desktop): ...\n", encoding="utf-8")
+    assert declaredSurroundings(path) == Surroundings((1600, 1000), 1)
+    path.write_text("SCREEN = (1920, 1080)\nSCALE = 2\n", encoding="utf-8")
+    assert declaredSurroundings(path) == Surroundings((1920, 1080), 2)

@@ -1,0 +1,79 @@
+"""How much of the panel there is at a time: controls, height and width, measured in every step and printed."""
+
+from __future__ import annotations
+
+import states
+from controls import measure, scrollArea, topAndBottom
+
+SCREEN = (1920, 1080)
+MOST_WHEN_OPENED, MOST_IN_A_STEP = 12, 25
+WIDEST = 420
+
+
+def check_opened(desktop):
+    size = measure(desktop)
+    desktop.tell(f"just opened: {size}")
+    desktop.shot("opened")
+    assert len(size.controls) <= MOST_WHEN_OPENED, f"{len(size.controls)} controls"
+    assert size.narrowest <= WIDEST, f"{size.narrowest} px wide"
+    assert not size.scrolls, f"{size.height} of {size.room} px"
+
+
+def check_every_step_with_a_case(desktop):
+    desktop.loadCase("case01")
+    _requireSmall(desktop, _measureSteps(desktop))
+
+
+def check_every_step_with_everything_there(desktop):
+    desktop.loadCase("case01")
+    states.fill(desktop)
+    states.startCorrecting(desktop)
+    _requireSmall(desktop, _measureSteps(desktop))
+
+
+def check_next_figures_and_save_need_no_scrolling(desktop):
+    desktop.loadCase("case01")
+    states.fill(desktop)
+    states.startCorrecting(desktop)
+    states.openStep(desktop, desktop.panel.correct)
+    desktop.panelWidth = 0
+    scrollArea().verticalScrollBar().value = 0
+    desktop.shot("correcting")
+    ui = desktop.panel.correct.ui
+    editor, room = topAndBottom(ui.editor)[0], scrollArea().viewport().height
+    desktop.tell(f"the editor begins at {editor} of {room} px")
+    places = {name: topAndBottom(getattr(ui, name)) for name in ("nextButton", "liveLabel", "saveButton")}
+    for name, (top, bottom) in places.items():
+        assert getattr(ui, name).visible, name
+        assert 0 <= top < bottom <= room, f"{name} from {top} to {bottom} px, of which {room} are seen"
+        assert bottom <= editor, f"{name} ends at {bottom} px, below the editor's upper edge at {editor} px"
+
+
+def _measureSteps(desktop):
+    """Of every step opened in turn, and of what can be opened in it: title and size."""
+    found = {}
+    for step in desktop.panel.sections:
+        states.openStep(desktop, step)
+        title = states.titleOf(step)
+        for part in states.nestedParts(step):
+            part.collapsed = True
+        found[title] = measure(desktop)
+        desktop.tell(f"{title}: {found[title]}")
+        desktop.shot(step.uiName)
+        for part in states.nestedParts(step):
+            with states.opened(desktop, part):
+                name = f"{title}, {part.text} open"
+                found[name] = measure(desktop)
+                desktop.tell(f"{name}: {found[name]}")
+                desktop.shot(f"{step.uiName}-{part.objectName}")
+    return found
+
+
+def _requireSmall(desktop, sizes):
+    steps = [states.titleOf(step) for step in desktop.panel.sections if step is not desktop.panel.correct]
+    problems = [
+        *(f"{name}: {len(s.controls)} controls" for name, s in sizes.items() if len(s.controls) > MOST_IN_A_STEP),
+        *(f"{name}: {s.narrowest} px wide" for name, s in sizes.items() if s.narrowest > WIDEST),
+        *(f"{name}: {sizes[name].height} of {sizes[name].room} px" for name in steps if sizes[name].scrolls),
+    ]
+    assert not problems, "; ".join(problems)
