@@ -7,6 +7,7 @@ import pytest
 import slicer
 from section_case import GRID, RATERS, VOXEL_ML, addRaters, box, cells, fill, segmentOf, settle
 
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintyLib.raters.staple import staple
@@ -35,24 +36,32 @@ def section(panel):
     return panel.disagreement
 
 
+def disputedMl():
+    """Where some of the raters drew and others did not."""
+    return np.count_nonzero((VOTES > 0) & (VOTES < 3)) * VOXEL_ML
+
+
 def choose(section, method):
     section.ui.methodCombo.currentIndex = list(FusionMethod).index(method)
 
 
-def test_without_two_raters_everything_says_so(panel, section):
+def test_without_two_raters_one_label_says_what_to_do_and_all_else_is_hidden(panel, section):
     ui = section.ui
     assert section.state() == "needs two raters"
-    assert ui.sectionButton.text == "2. Disagreement: needs two raters"
-    for button in (ui.fuseButton, ui.expertEntropyButton):
-        assert not button.enabled
-        assert "two raters" in button.toolTip
+    assert ui.sectionButton.text == "2. Expert disagreement: needs two raters"
+    assert ui.contents.isHidden()
+    assert "add the contours of at least two experts in step 1" in ui.missingLabel.text
     node = fill(panel)
-    assert ui.fuseButton.enabled
-    assert ui.expertEntropyButton.enabled
+    assert not ui.contents.isHidden()
+    assert ui.missingLabel.isHidden()
     assert "bits" in ui.expertEntropyButton.toolTip
+    choices = panel.parameters.raterChoices
+    panel.parameters.raterChoices = [choices[0], *(RaterChoice(c.rater, enabled=False) for c in choices[1:])]
+    assert ui.contents.isHidden()
+    assert "tick another one" in ui.missingLabel.text
+    panel.parameters.raterChoices = choices
     slicer.mrmlScene.RemoveNode(node)
-    assert not ui.fuseButton.enabled
-    assert ui.fusedLabel.text == "Needs two raters (step 1)."
+    assert ui.contents.isHidden()
 
 
 def test_the_method_list_names_every_method_and_explains_the_chosen_one(section):
@@ -81,6 +90,8 @@ def test_live_the_fusion_follows_method_raters_and_contours_in_one_node(slicerAp
         np.testing.assert_array_equal(segmentOf(fused), expected)
         assert f"{expected.sum() * VOXEL_ML:.2f} mL" in section.ui.fusedLabel.text
     assert section.state() == "Mean of 3 raters"
+    section.computeAll()
+    assert section.state() == f"3 raters disagree in {disputedMl():.1f} mL; mean"
 
     # One rater less, then another contour.
     choose(section, FusionMethod.UNION)
@@ -119,10 +130,10 @@ def test_without_fusion_nothing_is_removed_and_training_is_explained(slicerAppli
     assert section.parameters.fusedSegmentation is fused
     np.testing.assert_array_equal(segmentOf(fused), EXPECTED[FusionMethod.MAJORITY])
     assert "one of them at random" in section.ui.methodLabel.text
-    assert not section.ui.fuseButton.enabled
-    assert "method" in section.ui.fuseButton.toolTip
-    assert section.ui.expertEntropyButton.enabled
-    assert section.state() == "raters kept apart"
+    assert section.ui.fuseButton.isHidden()
+    assert section.state() == "3 raters kept apart"
+    choose(section, FusionMethod.UNION)
+    assert not section.ui.fuseButton.isHidden()
 
 
 def test_staple_shows_each_raters_sensitivity_and_specificity(slicerApplication, panel, section):
@@ -154,7 +165,7 @@ def test_not_live_the_fusion_waits_for_the_button_and_says_that_it_is_behind(sli
     fill(panel)
     settle(slicerApplication, section)
     assert section.parameters.fusedSegmentation is None
-    assert ui.fusedLabel.text == "Not fused yet."
+    assert ui.fusedLabel.text.startswith("Not fused yet")
     ui.fuseButton.click()
     fused = section.parameters.fusedSegmentation
     np.testing.assert_array_equal(segmentOf(fused), EXPECTED[FusionMethod.MAJORITY])
@@ -177,15 +188,17 @@ def test_the_expert_entropy_is_computed_shown_and_then_follows(slicerApplication
     split = -(np.log2(1 / 3) / 3 + 2 * np.log2(2 / 3) / 3)  # one of three against two
     expected = np.where((VOTES == 1) | (VOTES == 2), split, 0)
     np.testing.assert_allclose(arrayOfVolume(volume), expected, atol=1e-6)
-    disputed = np.count_nonzero(expected) * VOXEL_ML
-    assert f"{disputed:.2f} mL, by up to 0.92 bits" in section.ui.entropyLabel.text
-    assert "expert entropy" in section.state()
+    assert np.count_nonzero(expected) * VOXEL_ML == pytest.approx(disputedMl())
+    assert section.ui.entropyLabel.text.startswith(f"The experts disagree in {disputedMl():.2f} mL")
+    assert "bits" not in section.ui.entropyLabel.text
+    assert "up to 0.92 bits" in section.ui.entropyLabel.toolTip
+    assert section.state() == f"3 raters disagree in {disputedMl():.1f} mL; majority vote"
     composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
     assert composites
     assert {node.GetForegroundVolumeID() for node in composites} == {volume.GetID()}
     assert volume.GetDisplayNode().GetColorNode().GetName()
     legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(volume)
-    assert legend.GetTitleText() == "Expert\nentropy\n(bits)"
+    assert legend.GetTitleText() == "Expert\ndisagreement\n(bits)"
     shown = {node.GetLayoutName() for node in slicer.util.getNodesByClass("vtkMRMLSliceNode")}
     assert {slicer.mrmlScene.GetNodeByID(viewID).GetLayoutName() for viewID in legend.GetViewNodeIDs()} == shown
 
@@ -199,9 +212,68 @@ def test_the_expert_entropy_is_computed_shown_and_then_follows(slicerApplication
     setSegment(raters, ratersOfNode(raters)[0].segmentID, box(0, 3), GRID)
     settle(slicerApplication, section)
     panel.update()
-    assert "compute it again" in section.ui.entropyLabel.text
+    assert "click again" in section.ui.entropyLabel.text
+    assert section.state() == "the raters changed since"
     section.ui.expertEntropyButton.click()
-    assert "compute it again" not in section.ui.entropyLabel.text
+    assert "click again" not in section.ui.entropyLabel.text
+
+
+def test_raters_who_agree_everywhere_are_said_to(panel, section):
+    panel.parameters.raterChoices = [
+        RaterChoice(rater) for rater in ratersOfNode(addRaters({"anna": box(3, 9), "ben": box(3, 9)}))
+    ]
+    section.computeAll()
+    assert section.ui.entropyLabel.text == "The experts agree everywhere."
+    assert section.state() == "2 raters agree; majority vote"
+
+
+def test_everything_is_computed_at_once_where_it_is_missing_or_behind_and_shown_only_if_wanted(
+    slicerApplication, panel, section, monkeypatch
+):
+    calls = []
+    fuse, entropy = section.logic.fuseRaters, section.logic.expertEntropy
+    monkeypatch.setattr(section.logic, "fuseRaters", lambda *given: calls.append("fuse") or fuse(*given))
+    monkeypatch.setattr(section.logic, "expertEntropy", lambda *given: calls.append("entropy") or entropy(*given))
+    with pytest.raises(InputError, match="two raters"):
+        section.computeAll()
+    section.parameters.liveFusion = False
+    raters = fill(panel)
+    section.computeAll()
+    assert calls == ["fuse", "entropy"]
+    volume = section.parameters.expertEntropy
+    composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
+    assert volume.GetID() not in {node.GetForegroundVolumeID() for node in composites}
+    section.computeAll()
+    assert calls == ["fuse", "entropy"]
+    setSegment(raters, ratersOfNode(raters)[0].segmentID, box(0, 3), GRID)
+    section.computeAll()
+    assert calls == 2 * ["fuse", "entropy"]
+    choose(section, FusionMethod.NONE)
+    slicer.mrmlScene.RemoveNode(volume)
+    section.computeAll()
+    assert calls == [*(2 * ["fuse", "entropy"]), "entropy"]
+    section.showEntropy()
+    shown = section.parameters.expertEntropy.GetID()
+    assert {node.GetForegroundVolumeID() for node in composites} == {shown}
+
+
+def test_what_cannot_be_computed_at_once_is_raised_and_not_taken_for_done(slicerApplication, panel, section):
+    fill(panel)
+    section.computeAll()
+    labels = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "two labels")
+    slicer.util.updateVolumeFromArray(labels, np.arange(8, dtype=np.uint8).reshape(2, 2, 2) % 3)
+    good = section.parameters.raterChoices
+    for method in (FusionMethod.MAJORITY, FusionMethod.NONE):
+        section.parameters.raterChoices = [*good, RaterChoice(Rater(labels))]
+        choose(section, method)
+        settle(slicerApplication, section)  # the live results have failed
+        for _time in range(2):
+            with pytest.raises(InputError, match="two labels"):
+                section.computeAll()
+        section.parameters.raterChoices = good
+        section.computeAll()
+        panel.update()
+        assert "two labels" not in section.ui.entropyLabel.text + section.ui.fusedLabel.text
 
 
 def test_a_fusion_that_the_user_deleted_comes_back_with_the_next_change_only(slicerApplication, panel, section):
@@ -212,7 +284,7 @@ def test_a_fusion_that_the_user_deleted_comes_back_with_the_next_change_only(sli
     slicer.mrmlScene.RemoveNode(deleted[-1])
     settle(slicerApplication, section)
     assert section.parameters.fusedSegmentation is None
-    assert section.ui.fusedLabel.text == "Not fused yet."
+    assert section.ui.fusedLabel.text.startswith("Not fused yet")
     choose(section, FusionMethod.UNION)
     settle(slicerApplication, section)
     deleted.append(section.parameters.fusedSegmentation)

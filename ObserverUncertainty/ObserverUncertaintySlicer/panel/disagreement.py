@@ -1,13 +1,14 @@
-"""Step 2: where the raters disagree: their fusion, which follows every change if wanted, and the expert entropy."""
+"""Step 2: where the raters disagree: the expert entropy, and their fusion; both follow every change if wanted."""
 
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
 import numpy as np
 import qt
 
-from ObserverUncertaintyLib.base.errors import ObserverUncertaintyError
+from ObserverUncertaintyLib.base.errors import InputError, ObserverUncertaintyError
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintySlicer.attributes import Role, textsOf
 from ObserverUncertaintySlicer.disagreement import staplePerformance
@@ -38,9 +39,9 @@ class DisagreementSection(Section):
         self._fusedFrom: Key | None = None
         self._entropyFrom: Key | None = None
         self._waitingFor: Key | None = None
-        self._problem = ""
+        self._fusionProblem = self._entropyProblem = ""
         self._fusedVolume: tuple[Key, float] | None = None
-        self._entropyText: tuple[Key, str] | None = None
+        self._entropyFigures: tuple[Key, float, float] | None = None
         self._timer = singleShot(LIVE_MILLISECONDS, self._onTimer)
         self._watch = ContentWatch(self._timer.start)
         ui = self.ui
@@ -62,41 +63,69 @@ class DisagreementSection(Section):
         nodes = [rater.node for rater in parameters.raters]
         self._watch.follow([*nodes, reference] if reference is not None else nodes)
         self._adoptRestored()
+        self.say(ui.missingLabel, missing)
+        ui.contents.visible = not missing
+        self._showEntropyText()
         ui.methodCombo.currentIndex = list(FusionMethod).index(method)
         ui.methodLabel.text = _(method.explanation)
+        self.say(ui.fusedLabel, self._fusedText())
         ui.liveCheck.checked = parameters.liveFusion
-        nothing = _("Choose a fusion method first") if method is FusionMethod.NONE else ""
-        self.enable(ui.fuseButton, missing or nothing)
-        self.enable(ui.expertEntropyButton, missing)
-        ui.fusedLabel.text = missing or self._fusedText()
+        ui.fuseButton.visible = method is not FusionMethod.NONE
         self._showStaple()
-        ui.entropyLabel.text = self._expertEntropyText()
-        ui.entropyLabel.setVisible(parameters.expertEntropy is not None)
         if self._needsRefresh() and self._waitingFor != self._inputs():
             self._waitingFor = self._inputs()
             self._timer.start()
 
     def missing(self) -> str:
-        """What must be there before raters can be compared; empty when all is."""
-        return "" if len(self.parameters.raters) >= 2 else _("Needs two raters (step 1).")
+        """What must be there before raters can be compared, and how to get it; empty when all is there."""
+        if len(self.parameters.raters) >= 2:
+            return ""
+        if len(self.parameters.raterChoices) >= 2:
+            return _("Needs two raters: tick another one in step 1.")
+        return _("Needs two raters: add the contours of at least two experts in step 1.")
 
     def state(self) -> str:
-        """The fusion and whether there is an expert entropy."""
-        parameters = self.parameters
+        """In how much the raters disagree, and their fusion; or what is missing."""
         if self.missing():
             return _("needs two raters")
-        parts = []
-        if parameters.fusionMethod is FusionMethod.NONE:
-            parts.append(_("raters kept apart"))
-        elif parameters.fusedSegmentation is not None:
-            parts.append(
-                _("{method} of {count} raters").format(
-                    method=_(parameters.fusionMethod.title), count=len(parameters.raters)
-                )
-            )
-        if parameters.expertEntropy is not None:
-            parts.append(_("expert entropy"))
-        return "; ".join(parts) or _("ready")
+        parameters = self.parameters
+        method, count = parameters.fusionMethod, len(parameters.raters)
+        figures = self._figures()
+        if figures is None:
+            if method is FusionMethod.NONE:
+                return _("{count} raters kept apart").format(count=count)
+            if parameters.fusedSegmentation is None:
+                return _("{count} raters to compare").format(count=count)
+            return _("{method} of {count} raters").format(method=_(method.title), count=count)
+        if self._entropyIsBehind():
+            return _("the raters changed since")
+        text = _("{count} raters disagree in {volume:.1f} mL") if figures[0] else _("{count} raters agree")
+        if parameters.fusedSegmentation is not None or method is FusionMethod.NONE:
+            text += _("; {method}")
+        return text.format(count=count, volume=figures[0], method=_inSentence(_(method.title)))
+
+    def computeAll(self) -> None:
+        """Fuse the raters and compute their entropy, each if it is missing or behind; nothing is shown over the image.
+
+        Raises:
+            InputError: there are fewer than two raters, or one cannot be used.
+        """
+        missing = self.missing()
+        if missing:
+            raise InputError(missing)
+        parameters, inputs = self.parameters, self._inputs()
+        isFused = parameters.fusedSegmentation is not None and not self._fusionProblem and inputs == self._fusedFrom
+        if parameters.fusionMethod is not FusionMethod.NONE and not isFused:
+            self._fuse()
+        if parameters.expertEntropy is None or self._entropyProblem or self._needsEntropy():
+            self._computeEntropy()
+
+    def showEntropy(self) -> None:
+        """Show the expert entropy, which must be there, over the image with its legend."""
+        parameters = self.parameters
+        showAsEntropy(parameters.expertEntropy, parameters.threshold)
+        showOverImage(parameters.expertEntropy, parameters.opacity)
+        showLegend(parameters.expertEntropy, LEGENDS[Role.EXPERT_ENTROPY], ordinarySliceNodes())
 
     def onLiveToggled(self, checked: bool) -> None:
         """Let results follow every change, or not."""
@@ -115,12 +144,9 @@ class DisagreementSection(Section):
 
     def onExpertEntropy(self) -> None:
         """Compute the expert entropy, and show it over the image."""
-        parameters = self.parameters
         with self.context.errorsShown(), waitCursor():
             self._computeEntropy()
-            showAsEntropy(parameters.expertEntropy, parameters.threshold)
-            showOverImage(parameters.expertEntropy, parameters.opacity)
-            showLegend(parameters.expertEntropy, LEGENDS[Role.EXPERT_ENTROPY], ordinarySliceNodes())
+            self.showEntropy()
         self.context.update()
 
     def letGo(self) -> None:
@@ -128,8 +154,8 @@ class DisagreementSection(Section):
         self._timer.stop()
         self._watch.removeObservers()
         self._fusedFrom = self._entropyFrom = self._waitingFor = None
-        self._fusedVolume = self._entropyText = None
-        self._problem = ""
+        self._fusedVolume = self._entropyFigures = None
+        self._fusionProblem = self._entropyProblem = ""
 
     def _inputs(self) -> Key | None:
         """What the results depend on; None while there is too little."""
@@ -147,6 +173,9 @@ class DisagreementSection(Section):
         inputs = self._inputs()
         return inputs is not None and self.parameters.expertEntropy is not None and inputs[1:] != self._entropyFrom
 
+    def _entropyIsBehind(self) -> bool:
+        return not self.parameters.liveFusion and self._needsEntropy()
+
     def _needsRefresh(self) -> bool:
         return self.parameters.liveFusion and (self._needsFusion() or self._needsEntropy())
 
@@ -163,46 +192,53 @@ class DisagreementSection(Section):
     def _onTimer(self) -> None:
         with self.context.errorsShown():
             if self._needsRefresh():
-                try:
-                    with waitCursor():
-                        self._refresh()
-                except ObserverUncertaintyError as error:
-                    # Beside the result: a message at every stroke of the brush would be in the way.
-                    self._problem = str(error)
+                with waitCursor():
+                    self._refresh()
         self._waitingFor = None
         self.context.update()
 
     def _refresh(self) -> None:
+        # What goes wrong is told beside the result: a message at every stroke of the brush would be in the way.
         if self._needsFusion():
-            self._fuse()
+            with suppress(ObserverUncertaintyError):
+                self._fuse()
         if self._needsEntropy():
-            self._computeEntropy()
+            with suppress(ObserverUncertaintyError):
+                self._computeEntropy()
 
     def _fuse(self) -> None:
-        parameters, self._problem = self.parameters, ""
+        parameters, self._fusionProblem = self.parameters, ""
         self._fusedFrom = self._inputs()
         output = parameters.fusedSegmentation
         if any(rater.node is output for rater in parameters.raters):
             output = None  # a rater is never overwritten
-        parameters.fusedSegmentation = self.logic.fuseRaters(
-            parameters.raters, parameters.fusionMethod, parameters.reference, output, parameters.caseName
-        )
+        try:
+            parameters.fusedSegmentation = self.logic.fuseRaters(
+                parameters.raters, parameters.fusionMethod, parameters.reference, output, parameters.caseName
+            )
+        except ObserverUncertaintyError as error:
+            self._fusionProblem = str(error)
+            raise
 
     def _computeEntropy(self) -> None:
-        parameters, inputs = self.parameters, self._inputs()
+        parameters, inputs, self._entropyProblem = self.parameters, self._inputs(), ""
         self._entropyFrom = inputs[1:] if inputs is not None else None
-        parameters.expertEntropy = self.logic.expertEntropy(
-            parameters.raters, parameters.reference, parameters.expertEntropy
-        )
+        try:
+            parameters.expertEntropy = self.logic.expertEntropy(
+                parameters.raters, parameters.reference, parameters.expertEntropy
+            )
+        except ObserverUncertaintyError as error:
+            self._entropyProblem = str(error)
+            raise
 
     def _fusedText(self) -> str:
         node = self.parameters.fusedSegmentation
-        if self._problem:
-            return self._problem
+        if self._fusionProblem:
+            return self._fusionProblem
         if self.parameters.fusionMethod is FusionMethod.NONE:
             return "" if node is None else _("{name} stays as it is.").format(name=node.GetName())
         if node is None:
-            return _("Not fused yet.")
+            return _("Not fused yet: a change does it, or Fuse now under Advanced.")
         text = _("{name}: {volume:.2f} mL").format(name=node.GetName(), volume=self._volumeMl(node))
         if not self.parameters.liveFusion and self._needsFusion():
             text += _(" (made before the last change: fuse again)")
@@ -234,17 +270,36 @@ class DisagreementSection(Section):
         fitHeight(table)
         table.setVisible(bool(rows))
 
-    def _expertEntropyText(self) -> str:
+    def _showEntropyText(self) -> None:
+        figures, label, lines = self._figures(), self.ui.entropyLabel, []
+        label.toolTip = ""
+        if figures is not None:
+            volume, largest = figures
+            text = _("The experts disagree in {volume:.2f} mL: some of them drew there, and others did not.")
+            lines.append(text.format(volume=volume) if volume else _("The experts agree everywhere."))
+            label.toolTip = _(
+                "{name}: the entropy of the experts' votes in each voxel, here up to {largest:.2f} bits; 0 where all "
+                "agree, 1 where half of them drew"
+            ).format(name=self.parameters.expertEntropy.GetName(), largest=largest)
+        if self._entropyIsBehind():
+            lines.append(_("The raters changed since: click again."))
+        if self._entropyProblem != self._fusionProblem:  # which is told beside the fusion
+            lines.append(self._entropyProblem)
+        self.say(label, "\n".join(filter(None, lines)))
+
+    def _figures(self) -> tuple[float, float] | None:
+        """The volume in mL where the raters disagree, and the largest entropy in bits; None without a result."""
         node = self.parameters.expertEntropy
         if node is None or node.GetImageData() is None:
-            return ""
+            return None
         key = volumeKey(node)
-        if self._entropyText is None or self._entropyText[0] != key:
+        if self._entropyFigures is None or self._entropyFigures[0] != key:
             values = voxelsOf(node)
             disputed = int(np.count_nonzero(values)) * gridOfVolume(node).voxel_volume_ml
-            text = _("{name}: raters disagree in {volume:.2f} mL, by up to {largest:.2f} bits.").format(
-                name=node.GetName(), volume=disputed, largest=float(values.max())
-            )
-            self._entropyText = (key, text)
-        stale = not self.parameters.liveFusion and self._needsEntropy()
-        return self._entropyText[1] + (_(" The raters changed since: compute it again.") if stale else "")
+            self._entropyFigures = (key, disputed, float(values.max()))
+        return self._entropyFigures[1:]
+
+
+def _inSentence(title: str) -> str:
+    """A title as it stands within a sentence: an abbreviation keeps its capitals."""
+    return title if title.isupper() else title[:1].lower() + title[1:]
