@@ -47,6 +47,11 @@ def _lacking() -> list[Lack] | None:
     return lacking(tuple(VERSIONS))
 
 
+def installTitle() -> str:
+    """What the button is called that installs the packages, or tells how where Slicer does not install them."""
+    return _("How to install…") if usesOtherPython() else _("Install…")
+
+
 def install(confirm: Callable[[str], bool]) -> bool:
     """Install what is missing into Slicer's Python, after asking; call it on the user's click only.
 

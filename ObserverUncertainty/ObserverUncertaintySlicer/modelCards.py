@@ -31,6 +31,12 @@ class ModelCard:
         """Whether the model was trained on simulated cases."""
         return bool(self.description.training.get("simulated"))
 
+    def summary(self) -> str:
+        """In one line what the model segments, and what it needs for it."""
+        return _("Segments: {structure}. Needs: {sequences}.").format(
+            structure=self.description.label, sequences=", ".join(self.sequences)
+        )
+
     def lines(self) -> list[tuple[str, str]]:
         """The card as pairs of a heading and what it says."""
         training, expects = self.description.training, self.description.expects

@@ -9,11 +9,13 @@ from typing import Any, Generic, TypeVar
 
 import slicer
 
-from ObserverUncertaintyLib.model.settings import DEFAULT_SAMPLES
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintySlicer.raters import Rater
 
 T = TypeVar("T")
+
+AUTOMATIC = 0
+"""As the number of samples: what suits the device, and then `balancedMasks` counts for nothing."""
 
 
 class Value(Generic[T]):
@@ -75,7 +77,7 @@ class Parameters:
     fusionMethod = Value(FusionMethod.MAJORITY, FusionMethod)
     liveFusion = Switch(True)
     modelFolder = Value("")
-    samples = Value(DEFAULT_SAMPLES, int)
+    samples = Value(AUTOMATIC, int)
     balancedMasks = Switch(False)
     seed = Value(0, int)
     device = Value("auto")

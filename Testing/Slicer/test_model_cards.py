@@ -28,6 +28,11 @@ def test_the_card_tells_what_a_user_must_know():
     assert card["Network"] == "3 poolings, 14 filters, dropout 0.2"
 
 
+def test_one_line_says_what_it_segments_and_needs_in_plain_words():
+    summary = readCard(shippedModel()).summary()
+    assert summary == "Segments: resection cavity. Needs: T1, T1c, T2, FLAIR."
+
+
 def test_a_model_of_other_data_has_no_notice(tmp_path):
     content = json.loads((shippedModel() / "model.json").read_text(encoding="utf-8"))
     content["training"]["simulated"] = False

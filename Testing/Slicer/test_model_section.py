@@ -53,6 +53,24 @@ def test_the_shipped_model_is_used_until_another_is_chosen(panel, ui):
     assert not ui.noticeLabel.isHidden()
     assert "Simulated data, not for patients." in ui.noticeLabel.text
     assert ui.problemLabel.isHidden()
+    assert ui.summaryLabel.text == readCard(shippedModel()).summary()
+
+
+def test_the_networks_words_stand_in_the_card_alone_which_is_under_advanced(ui):
+    assert ui.advancedButton.collapsed
+    assert "poolings" in ui.cardLabel.text
+    entries = [ui.presetCombo.itemText(row) for row in range(ui.presetCombo.count)]
+    for text in (ui.summaryLabel.text, ui.noticeLabel.text, ui.sequencesLabel.text, *entries):
+        assert not any(word in text for word in ("pooling", "filter", "dropout"))
+
+
+def test_advanced_and_training_close_each_other(ui):
+    for opened, other in ((ui.advancedButton, ui.trainingButton), (ui.trainingButton, ui.advancedButton)):
+        opened.collapsed = False
+        assert not opened.collapsed
+        assert other.collapsed
+    ui.trainingButton.collapsed = True
+    assert ui.advancedButton.collapsed
 
 
 def test_a_model_of_another_folder_shows_its_card_and_is_offered_again(panel, ui, realModel):
@@ -83,7 +101,7 @@ def test_an_emptied_field_means_no_model_until_one_is_chosen(panel, ui, scene):
     ui.modelPath.currentPath = ""
     assert ui.modelPath.currentPath == ""
     assert ui.modelCombo.currentIndex == -1
-    assert "Choose the folder of a trained model." in ui.problemLabel.text
+    assert "Choose a model in step 3" in ui.problemLabel.text
     assert panel.modelInUse.missing() == ui.problemLabel.text
     assert "no usable model" in ui.sectionButton.text
     ui.modelCombo.setCurrentIndex(0)
@@ -127,10 +145,10 @@ def test_models_that_are_gone_are_no_longer_offered_and_not_too_many_are_kept(sl
 
 
 def test_what_the_case_lacks_for_the_model_is_named(panel, ui):
-    assert "no sequence yet" in ui.sequencesLabel.text
+    assert "no volume yet" in ui.sequencesLabel.text
     sequences = simulatedSequences()
     panel.parameters.sequences = {"T1": sequences["T1"], "T2": sequences["T2"]}
-    assert "The case has T1, T2; the model also needs T1c, FLAIR" in ui.sequencesLabel.text
+    assert ui.sequencesLabel.text.startswith("Needs the sequences T1c, FLAIR: add their volumes in step 1")
     panel.parameters.sequences = {**sequences, "ADC": sequences["T1"]}
     assert "all sequences" in ui.sequencesLabel.text
     assert "Not used: ADC" in ui.sequencesLabel.text
@@ -138,12 +156,13 @@ def test_what_the_case_lacks_for_the_model_is_named(panel, ui):
 
 def test_missing_packages_are_named_with_buttons_to_get_them(panel, ui):
     assert "torch, safetensors" in ui.packagesLabel.text
-    assert "Steps 1, 2 and 6 work without them." in ui.packagesLabel.text  # a rater's contour can be corrected
+    assert "steps 1, 2 and 6 work" in ui.packagesLabel.text  # a rater's contour can be corrected
     assert not ui.installButton.isHidden()
     assert not ui.offlineButton.isHidden()
-    assert "Needs torch, safetensors" in ui.sectionButton.text
-    assert not panel.model.ui.trainButton.enabled
-    assert "torch" in ui.trainButton.toolTip
+    assert "needs torch, safetensors" in ui.sectionButton.text
+    assert ui.trainingButton.isHidden()
+    assert panel.modelInUse.missing() == "Needs torch, safetensors: click Install… in step 3."
+    assert panel.uncertainty.missing().startswith("Needs a volume")
 
 
 def test_an_installation_that_is_impossible_is_told_once(ui, slicerApplication):
@@ -218,10 +237,14 @@ def test_offline_instructions_can_be_copied(panel, ui, slicerApplication):
 def test_packages_that_are_there_need_no_button(workerPython, slicerApplication, moduleFile, monkeypatch, tmp_path):
     panel = openPanel(slicerApplication, moduleFile, monkeypatch, tmp_path)
     ui = panel.model.ui
-    assert f"torch {knownDevices().torch}" in ui.packagesLabel.text
-    assert ui.installButton.isHidden()
-    assert ui.offlineButton.isHidden()
-    assert "SimulatedCavity" in ui.sectionButton.text
+    assert f"torch {knownDevices().torch}" in ui.torchLabel.text
+    for widget in (ui.packagesLabel, ui.installButton, ui.offlineButton, ui.lookButton):
+        assert widget.isHidden()
+    assert not ui.trainingButton.isHidden()
+    assert ui.sectionButton.text == "3. Model: SimulatedCavity (simulated data)"
+    sequences = simulatedSequences()
+    panel.parameters.sequences = {"T1": sequences["T1"], "T2": sequences["T2"]}
+    assert ui.sectionButton.text == "3. Model: SimulatedCavity needs T1c, FLAIR"
 
 
 def test_a_damaged_package_is_told(panel, ui, monkeypatch):
@@ -232,6 +255,9 @@ def test_a_damaged_package_is_told(panel, ui, monkeypatch):
     panel.update()
     assert "no libcudart" in ui.packagesLabel.text
     assert "no libcudart" in panel.modelInUse.missing()
+    assert ui.installButton.isHidden()
+    assert not ui.lookButton.isHidden()
+    assert ui.trainingButton.isHidden()
 
 
 def test_devices_are_listed_and_chosen_for_both_steps(panel, monkeypatch):
@@ -274,6 +300,16 @@ def test_devices_are_looked_for_again_on_a_click_and_not_twice_at_once(panel, ui
     panel.uncertainty.ui.findButton.click()
     assert panel.model.probe.isRunning
     waitForDevices(panel)
+
+
+def test_packages_that_were_installed_by_hand_are_looked_for_on_a_click(panel, ui):
+    before = knownDevices()
+    ui.lookButton.click()
+    assert panel.model.probe.isRunning
+    assert not ui.lookButton.enabled
+    waitForDevices(panel)
+    assert knownDevices() is not before
+    assert ui.lookButton.enabled
 
 
 def test_a_python_that_cannot_be_started_is_told_in_the_panel(panel, ui, slicerApplication, monkeypatch):

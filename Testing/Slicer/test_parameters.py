@@ -8,7 +8,7 @@ import slicer
 
 from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
-from ObserverUncertaintySlicer.parameters import Parameters, RaterChoice
+from ObserverUncertaintySlicer.parameters import AUTOMATIC, Parameters, RaterChoice
 from ObserverUncertaintySlicer.raters import Rater, ratersOfNode
 from ObserverUncertaintySlicer.segments import addSegmentation
 from ObserverUncertaintySlicer.volumes import addVolume
@@ -45,7 +45,7 @@ def filled(parameters):
 
 
 def test_an_empty_node_has_the_defaults(parameters):
-    assert parameters.samples == 20
+    assert parameters.samples == AUTOMATIC == 0
     assert parameters.fusionMethod is FusionMethod.MAJORITY
     assert parameters.liveFusion is True
     assert parameters.sequences == {}
@@ -64,6 +64,13 @@ def test_what_is_written_is_read_back_in_order(filled):
     ]
     assert [rater.name for rater in filled.raters] == ["anna", "carl"]
     assert (filled.samples, filled.opacity, filled.fusionMethod) == (7, 0.25, FusionMethod.STAPLE)
+
+
+def test_a_scene_that_names_a_number_of_samples_keeps_it(parameters):
+    parameters.node.SetParameter("Samples", "20")  # as an earlier version wrote what was chosen
+    assert parameters.samples == 20
+    parameters.samples = AUTOMATIC
+    assert parameters.samples == AUTOMATIC
 
 
 def test_writing_the_same_again_modifies_nothing(filled):

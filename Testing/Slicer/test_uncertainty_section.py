@@ -14,9 +14,12 @@ from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.jobs import JobState
 from ObserverUncertaintyLib.model.settings import DropoutMasks
 from ObserverUncertaintySlicer import host
+from ObserverUncertaintySlicer.attributes import ROLE, Role
 from ObserverUncertaintySlicer.backgroundJobs import knownJobs
-from ObserverUncertaintySlicer.devices import Device
+from ObserverUncertaintySlicer.devices import Device, forgetDevices
 from ObserverUncertaintySlicer.modelCards import shippedModel
+from ObserverUncertaintySlicer.parameters import AUTOMATIC
+from ObserverUncertaintySlicer.prediction import automaticSamples
 from ObserverUncertaintySlicer.volumes import arrayOfVolume
 
 
@@ -51,26 +54,72 @@ def finish(section):
     waitFor(lambda: not section.bar.isRunning)
 
 
-def test_what_is_missing_is_said_and_disables_the_button(panel, ui, tmp_path, monkeypatch):
-    assert not ui.runButton.enabled
-    assert "Needs a volume" in ui.missingLabel.text
-    assert ui.runButton.toolTip == ui.missingLabel.text
+def test_what_is_missing_is_said_with_what_to_do_and_hides_the_button(panel, ui, tmp_path, monkeypatch):
+    assert ui.runButton.isHidden()
+    assert "load a case in step 1" in ui.missingLabel.text
+    assert ui.samplingLabel.isHidden()
     assert "not ready" in ui.sectionButton.text
     sequences = simulatedSequences()
     panel.parameters.sequences = {"T1": sequences["T1"]}
-    assert "T1c, T2, FLAIR" in ui.missingLabel.text
+    assert "Needs the sequences T1c, T2, FLAIR: add their volumes in step 1" in ui.missingLabel.text
     panel.parameters.sequences = sequences
     assert ui.missingLabel.isHidden()
+    assert not ui.runButton.isHidden()
     assert ui.runButton.enabled
+    assert not ui.samplingLabel.isHidden()
     assert "ready" in ui.sectionButton.text
     slicer.mrmlScene.RemoveNode(sequences["T2"])
-    assert "T2" in ui.missingLabel.text
+    assert "Needs the sequence T2: add its volume in step 1" in ui.missingLabel.text
     panel.parameters.modelFolder = str(tmp_path)
     assert str(tmp_path) in ui.missingLabel.text
     panel.parameters.modelFolder = ""
     monkeypatch.setattr("ObserverUncertaintySlicer.dependencies.missingPackages", lambda: ["torch"])
     panel.update()
-    assert "Needs torch" in ui.missingLabel.text
+    assert "Needs torch: click" in ui.missingLabel.text
+    assert "in step 3" in ui.missingLabel.text
+
+
+def test_automatic_samples_suit_the_device(panel, section, ui, case, monkeypatch):
+    parameters = panel.parameters
+    parameters.samples, parameters.device = AUTOMATIC, "auto"
+    assert ui.samplesSpin.text == "automatic"
+    assert ui.balancedCheck.isHidden()
+    assert parameters.balancedMasks is False
+    pretendDevices(monkeypatch, Device("cpu", "AMD"))
+    panel.update()
+    assert section.sampling() == (5, True) == automaticSamples(onProcessor=True)
+    assert ui.samplingLabel.text == "Run takes 5 balanced samples on the processor."
+    pretendDevices(monkeypatch, Device("cpu", "AMD"), Device("cuda:0", "NVIDIA RTX A5000"))
+    panel.update()
+    assert section.sampling() == (20, False) == automaticSamples(onProcessor=False)
+    assert ui.samplingLabel.text == "Run takes 20 samples on NVIDIA RTX A5000."
+    parameters.device = "cpu"
+    assert section.sampling() == (5, True)
+    forgetDevices()
+    parameters.device = "auto"
+    assert section.sampling() == (5, True)
+    assert section.samplingText() == "5 balanced samples"
+    parameters.device = "cuda:1"
+    assert section.samplingText() == "20 samples on cuda:1"
+
+
+def test_samples_that_were_chosen_are_taken(panel, section, ui):
+    panel.parameters.samples = 12
+    assert not ui.balancedCheck.isHidden()
+    assert section.sampling() == (12, False)
+    panel.parameters.balancedMasks = True
+    assert section.sampling() == (12, True)
+    assert section.samplingText().startswith("12 balanced samples")
+
+
+@pytest.mark.usefixtures("case")
+def test_a_run_takes_the_automatic_samples(panel, section, ui):
+    panel.parameters.samples = AUTOMATIC
+    ui.runButton.click()
+    request = section.bar.job.job.request
+    assert (request.samples, request.dropout_masks) == (5, DropoutMasks.BALANCED)
+    ui.runButton.click()
+    finish(section)
 
 
 def test_every_control_is_a_parameter_and_shows_it(panel, ui):
@@ -111,11 +160,18 @@ def test_a_run_gives_the_nodes_and_says_the_volume(panel, section, ui, case, sli
     assert "Research use only, not a medical device." in ui.resultLabel.text
     # The shipped model's card says so, and the result may be looked at without the card.
     assert "Simulated data, not for patients." in ui.resultLabel.text
+    assert section.state() == f"resection cavity {volume:.1f} mL (simulated data), by SimulatedCavity"
+    assert ui.sectionButton.text.startswith(f"4. Model uncertainty: resection cavity {volume:.1f} mL")
+    panel.parameters.segmentation.SetAttribute("ObserverUncertainty.Model", "another model's")
+    assert section.state() == f"resection cavity {volume:.1f} mL (simulated data)"
+    panel.parameters.segmentation.SetAttribute(
+        "ObserverUncertainty.Model", panel.modelInUse.card.description.weights_digest
+    )
     panel.parameters.segmentation.SetAttribute("ObserverUncertainty.TrainedOnSimulation", None)
     section._shown = None
     panel.update()
     assert "Simulated" not in ui.resultLabel.text
-    assert "results are there" in ui.sectionButton.text
+    assert section.state() == f"resection cavity {volume:.1f} mL, by SimulatedCavity"
     assert ui.runProgress.isHidden()
     assert ui.runButton.text == "Run"
 
@@ -143,6 +199,7 @@ def test_results_that_are_edited_or_deleted_are_followed(panel, section, ui, cas
     assert "mL" not in ui.resultLabel.text
     slicer.mrmlScene.RemoveNode(segmentation)
     assert ui.resultLabel.isHidden()
+    assert section.state() == "results are there"
     slicer.mrmlScene.RemoveNode(panel.parameters.predictiveEntropy)
     assert ui.sectionButton.text.endswith(": ready")
 
@@ -173,7 +230,7 @@ def test_a_failed_run_is_told_in_its_step_and_in_no_message(panel, section, ui, 
     assert str(folder) in ui.runLabel.text
     assert "Show log" in ui.runLabel.text
     assert "log.txt" in ui.runLabel.toolTip
-    assert ui.sectionButton.text == "4. Uncertainty: failed"
+    assert ui.sectionButton.text == "4. Model uncertainty: failed"
     assert "predict Ann <1> failed" in slicer.util.mainWindow().statusBar().currentMessage()
     assert panel.parameters.predictiveEntropy is None
     table = panel.jobList.ui.jobTable
@@ -183,7 +240,7 @@ def test_a_failed_run_is_told_in_its_step_and_in_no_message(panel, section, ui, 
     assert "running" in ui.sectionButton.text
     finish(section)
     assert (ui.runLabel.text, ui.runLabel.toolTip) == ("", "")
-    assert "results are there" in ui.sectionButton.text
+    assert "resection cavity" in ui.sectionButton.text
 
 
 @pytest.mark.parametrize("error", [InputError("the disk is gone"), KeyError("a fault")], ids=["expected", "unexpected"])
@@ -193,12 +250,12 @@ def test_a_result_that_cannot_be_used_is_told_in_its_step_and_in_no_message(
     def refuse(*_arguments):
         raise error
 
-    monkeypatch.setattr(section.bar, "finished", refuse)
+    monkeypatch.setattr(section, "_use", refuse)
     ui.runButton.click()
     finish(section)
     assert slicerApplication.dialogs.messages == []
     assert str(error) in ui.runLabel.text
-    assert ui.sectionButton.text == "4. Uncertainty: failed"
+    assert ui.sectionButton.text == "4. Model uncertainty: failed"
     slicer.mrmlScene.Clear()
     assert ui.runLabel.text == ""
     assert "failed" not in ui.sectionButton.text
@@ -213,7 +270,7 @@ def test_closing_the_scene_ends_the_run(panel, section, ui, case, scene, slicerA
     assert not section.bar.isRunning
     assert job.state is JobState.CANCELLED
     assert ui.runButton.text == "Run"
-    assert not ui.runButton.enabled
+    assert ui.runButton.isHidden()
     table = panel.jobList.ui.jobTable
     assert [table.item(row, 0).text() for row in range(table.rowCount)] == ["cancelled"]
     assert slicerApplication.dialogs.messages == []
@@ -226,11 +283,16 @@ def test_deleting_the_sequences_during_the_run_loses_no_result(panel, section, u
     assert ui.runButton.enabled  # it cancels
     finish(section)
     assert slicerApplication.dialogs.messages == []
-    assert arrayOfVolume(slicer.util.getNode("Ann <1> predictive entropy")).max() > 0
+    (entropy,) = (
+        node
+        for node in slicer.util.getNodesByClass("vtkMRMLScalarVolumeNode")
+        if ROLE.of(node) == Role.PREDICTIVE_ENTROPY
+    )
+    assert arrayOfVolume(entropy).max() > 0
     # Whatever is chosen next need not be this patient's.
     assert panel.parameters.predictiveEntropy is None
     assert "Ann <1> segmentation (model)" in ui.runLabel.text
-    assert not ui.runButton.enabled
+    assert ui.runButton.isHidden()
 
 
 def test_a_run_that_keeps_running_outlives_the_panel(panel, section, ui, case):

@@ -95,6 +95,20 @@ class DeviceChoice:
         self.combo.blockSignals(wasBlocked)
         self.button.enabled = not self.probe.isRunning
 
+    def isProcessor(self) -> bool:
+        """Whether a job would compute on the processor, as far as is known; it would where no GPU is known yet."""
+        report, chosen = knownDevices(), self.context.parameters.device
+        return chosen in (AUTO, PROCESSOR) if report is None else runsOnProcessor(chosen, report)
+
+    def text(self) -> str:
+        """The device that a job would compute on, in words; empty while it is not known."""
+        report, chosen = knownDevices(), self.context.parameters.device
+        if self.isProcessor():
+            return _("the processor") if report is not None or chosen == PROCESSOR else ""
+        name = report.best if chosen == AUTO and report is not None else chosen
+        known = {device.name: device.description for device in report.devices} if report is not None else {}
+        return known.get(name, name)
+
     def warning(self) -> str:
         """That a job would compute on the processor; empty where it would not, or that is not known yet."""
         report = knownDevices()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from ObserverUncertaintySlicer.knownModels import knownModels
 from ObserverUncertaintySlicer.modelCards import shippedModel
 from ObserverUncertaintySlicer.panel.context import Context
 from ObserverUncertaintySlicer.panel.deviceChoice import DeviceProbe
-from ObserverUncertaintySlicer.panel.modelInUse import ModelInUse
+from ObserverUncertaintySlicer.panel.modelInUse import ModelInUse, missingPackages
 from ObserverUncertaintySlicer.panel.pathField import PathField
 from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.panel.textDialog import showText
@@ -37,32 +38,45 @@ class ModelSection(Section):
         self._folder = PathField(ui.modelPath, self.onPathChanged)
         ui.installButton.connect("clicked()", self.onInstall)
         ui.offlineButton.connect("clicked()", self.onOffline)
+        ui.lookButton.connect("clicked()", self.onLookAgain)
+        # One at a time, so that the step needs no scrolling.
+        for opened, other in ((ui.advancedButton, ui.trainingButton), (ui.trainingButton, ui.advancedButton)):
+            opened.connect("contentsCollapsed(bool)", _closes(other))
         self.training = TrainingControls(self, model, probe)
 
     def update(self) -> None:
-        """Show the model, its card, how it fits the case, and the packages."""
+        """Show the model, its card, how it fits the case, and the packages that are missing."""
         ui = self.ui
         self._updateModels()
         card, problem = self._model.card, self._model.problem
         self.say(ui.problemLabel, problem)
         ui.problemLabel.toolTip = problem
         ui.noticeLabel.visible = card is not None and card.isSimulated
-        ui.cardLabel.text = _asTable(card.lines()) if card is not None else ""
-        ui.cardLabel.visible = card is not None
-        ui.sequencesLabel.text = self._sequencesText()
+        self.say(ui.summaryLabel, card.summary() if card is not None else "")
+        self.say(ui.sequencesLabel, self._sequencesText())
+        self.say(ui.cardLabel, _asTable(card.lines()) if card is not None else "")
         self._updatePackages()
+        ui.trainingButton.visible = self.training.bar.isRunning or not missingPackages()
         self.training.update()
 
     def state(self) -> str:
-        """What is missing, or which model is in use."""
+        """Which model is in use, or what is missing."""
         if self.training.bar.isRunning:
             return _("training")
         if self.training.bar.hasFailed:
             return _("training failed")
-        missing = self._model.missing()
-        if missing:
-            return _("no usable model") if self._model.problem else missing
-        return _titleOf(self._model.folder)
+        card = self._model.card
+        if card is None:
+            return _("no usable model")
+        packages = dependencies.missingPackages()
+        if packages:
+            return _("needs {packages}").format(packages=", ".join(packages))
+        if missingPackages():
+            return _("the packages cannot be used")
+        name, sequences = card.folder.name, self._model.missingSequences()
+        if self.parameters.sequences and sequences:
+            return _("{model} needs {sequences}").format(model=name, sequences=", ".join(sequences))
+        return _("{model} (simulated data)").format(model=name) if card.isSimulated else name
 
     def onModelChosen(self, index: int) -> None:
         """Use one of the known models."""
@@ -88,6 +102,10 @@ class ModelSection(Section):
     def onOffline(self) -> None:
         """Show what to do on a computer without internet."""
         showText(self.widget, _("Installing without internet"), dependencies.offlineInstructions())
+
+    def onLookAgain(self) -> None:
+        """Look for packages and devices again, such as after an installation by hand."""
+        self.probe.start(again=True)
 
     def enter(self) -> None:
         """The user comes to the module: devices are looked for once a session."""
@@ -115,37 +133,46 @@ class ModelSection(Section):
         if card is None:
             return ""
         if not self.parameters.sequences:
-            return _("The case has no sequence yet (step 1).")
-        missing = self._model.missingSequences()
+            return _("The case has no volume yet (step 1).")
+        missing = self._model.missingSequencesText()
         if missing:
-            return _("The case has {found}; the model also needs {missing} (step 1).").format(
-                found=", ".join(self.parameters.sequences), missing=", ".join(missing)
-            )
+            return missing
         unused = [name for name in self.parameters.sequences if name not in card.sequences]
         text = _("The case has all sequences that the model needs.")
         return text if not unused else text + _(" Not used: {names}.").format(names=", ".join(unused))
 
     def _updatePackages(self) -> None:
         ui, report = self.ui, knownDevices()
-        missing = dependencies.missingPackages()
+        missing, text = dependencies.missingPackages(), ""
         if missing:
-            text = _("Missing packages: {packages}. Steps 1, 2 and 6 work without them.").format(
+            text = _("Missing packages: {packages}. No model runs without them; steps 1, 2 and 6 work.").format(
                 packages=", ".join(missing)
             )
-        elif report is not None and report.problems:
+        elif self.probe.isRunning:
+            text = _("Looking for packages and devices…")
+        elif report is not None:
             text = " ".join(report.problems)
-        elif self.probe.problem:
-            text = self.probe.problem
-        elif missing is None or report is None:
-            text = (
-                _("Looking for packages and devices…") if self.probe.isRunning else _("Packages: not looked for yet.")
-            )
         else:
-            text = _("Packages are there: torch {version}.").format(version=report.torch)
-        ui.packagesLabel.text = ui.packagesLabel.toolTip = text
+            text = self.probe.problem
+        self.say(ui.packagesLabel, text)
+        ui.packagesLabel.toolTip = text
         ui.installButton.visible = ui.offlineButton.visible = bool(missing)
         # The text with what to install there comes at the click.
-        ui.installButton.text = _("How to install…") if dependencies.usesOtherPython() else _("Install…")
+        ui.installButton.text = dependencies.installTitle()
+        ui.lookButton.visible = bool(missing) or (bool(text) and not self.probe.isRunning)
+        ui.lookButton.enabled = not self.probe.isRunning
+        isThere = report is not None and report.torch
+        self.say(ui.torchLabel, _("Computes with torch {version}.").format(version=report.torch) if isThere else "")
+
+
+def _closes(button) -> Callable[[bool], None]:
+    """A slot for another collapsible button: this one closes when that one opens."""
+
+    def close(isCollapsed: bool) -> None:
+        if not isCollapsed:
+            button.collapsed = True
+
+    return close
 
 
 def _titleOf(folder: Path) -> str:

@@ -63,6 +63,21 @@ class ModelInUse:
         present = self._context.parameters.sequences
         return [name for name in self.card.sequences if name not in present] if self.card is not None else []
 
+    def missingSequencesText(self) -> str:
+        """Which sequences the case lacks for the model, and what to do; empty if none."""
+        names = self.missingSequences()
+        if not names:
+            return ""
+        text = _(
+            "Needs the sequence {names}: add its volume in step 1 under this name, or choose another model in step 3."
+        )
+        if len(names) > 1:
+            text = _(
+                "Needs the sequences {names}: add their volumes in step 1 under these names, or choose another model "
+                "in step 3."
+            )
+        return text.format(names=", ".join(names))
+
     def _read(self) -> None:
         file = self.folder / DESCRIPTION_FILE
         try:
@@ -74,7 +89,7 @@ class ModelInUse:
             return
         self._readFrom, self._card, self._problem = key, None, ""
         if self.isCleared:
-            self._problem = _("Choose the folder of a trained model.")
+            self._problem = _("Choose a model in step 3, or its folder under Advanced there.")
             return
         try:
             card = readCard(self.folder)
@@ -90,9 +105,11 @@ class ModelInUse:
 
 
 def missingPackages() -> str:
-    """Which packages are missing, or cannot be used; empty if all is there, or not known yet."""
+    """Which packages are missing and how to get them, or cannot be used; empty if all is there, or not known yet."""
     missing = dependencies.missingPackages()
     if missing:
-        return _("Needs {packages} (step 3).").format(packages=", ".join(missing))
+        return _("Needs {packages}: click {button} in step 3.").format(
+            packages=", ".join(missing), button=dependencies.installTitle()
+        )
     report = knownDevices()
     return " ".join(report.problems) if report is not None else ""

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import qt
 import slicer
 
 from ObserverUncertaintyLib.base.errors import InputError
@@ -43,6 +44,8 @@ class TrainingControls:
         ui.existingCombo.addItems([_("go on with its training"), _("begin again")])
         ui.fusionCombo.addItems([_(method.title) for method in self._fusions])
         ui.presetCombo.addItems([_presetTitle(name) for name in self._presets])
+        for number, name in enumerate(self._presets):
+            ui.presetCombo.setItemData(number, _presetToolTip(name), qt.Qt.ToolTipRole)
         ui.sourceCombo.connect("currentIndexChanged(int)", context.keep("trainingSource", _SOURCES.__getitem__))
         ui.labelEdit.connect("editingFinished()", self.onLabelChanged)
         # Asked for anew at every training, so that it is not kept.
@@ -97,12 +100,15 @@ class TrainingControls:
         )
         ui.keepTrainingCheck.checked = parameters.keepRunning
         self._devices.update()
-        noCurve = _("There is a curve after the first epoch of a training.")
-        self.section.enable(ui.lossButton, "" if parameters.lossChart is not None else noCurve)
+        ui.lossButton.visible = parameters.lossChart is not None
         if fromScene:
             ui.sceneLabel.text = self._sceneText()
-        if not self.bar.isRunning:
-            self.section.enable(ui.trainButton, self.missing())
+        isRunning = self.bar.isRunning
+        missing = "" if isRunning else self.missing()
+        self.section.say(ui.trainingMissingLabel, missing)
+        if not isRunning:
+            ui.trainButton.enabled = ui.trainButton.visible = not missing
+        ui.trainingSettings.visible = not isRunning
         self.section.say(ui.trainingWarningLabel, self._devices.warning())
 
     def missing(self) -> str:
@@ -174,10 +180,10 @@ class TrainingControls:
         self._model.choose(folder)
         return ""
 
-    def finished(self, folder: Path) -> None:
-        """Use the new model."""
+    def finished(self, folder: Path) -> str:
+        """Use the new model, and say so."""
         self._model.choose(folder)
-        self.ui.trainLabel.text = _("Trained: {folder}. It is the model in use now.").format(folder=folder)
+        return _("Trained: {folder}. It is the model in use now.").format(folder=folder)
 
     def onLabelChanged(self) -> None:
         """Another name of the structure."""
@@ -207,16 +213,19 @@ class TrainingControls:
             requireCohort(cases)
         except InputError as error:
             return str(error)
-        return _("{count} cases: {names}").format(count=len(cases), names=", ".join(case.name for case in cases))
+        text = _("1 case: {names}") if len(cases) == 1 else _("{count} cases: {names}")
+        return text.format(count=len(cases), names=", ".join(case.name for case in cases))
 
 
 def _presetTitle(name: str) -> str:
     titles = {
-        "small": _("small"),
+        "small": _("small, without GPU"),
         "shapes": _("paper, shapes"),
         "cavity": _("paper, cavities"),
     }
+    return titles[name]
+
+
+def _presetToolTip(name: str) -> str:
     network = PRESETS[name].network
-    return _("{title}: {depth} poolings, {filters} filters").format(
-        title=titles[name], depth=network.depth, filters=network.filters
-    )
+    return _("{depth} poolings, {filters} filters").format(depth=network.depth, filters=network.filters)

@@ -9,7 +9,7 @@ from typing import Any
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.images.grid import same_grid
 from ObserverUncertaintyLib.jobs import Job
-from ObserverUncertaintySlicer.attributes import TRAINED_ON_SIMULATION, textsOf
+from ObserverUncertaintySlicer.attributes import MODEL, TRAINED_ON_SIMULATION, textsOf
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
 from ObserverUncertaintySlicer.hierarchy import placeBeside
 from ObserverUncertaintySlicer.host import tr as _
@@ -21,6 +21,8 @@ from ObserverUncertaintySlicer.panel.jobBar import JobBar
 from ObserverUncertaintySlicer.panel.modelInUse import ModelInUse
 from ObserverUncertaintySlicer.panel.resultTexts import asRichText, textParagraphs
 from ObserverUncertaintySlicer.panel.section import Section
+from ObserverUncertaintySlicer.parameters import AUTOMATIC
+from ObserverUncertaintySlicer.prediction import automaticSamples
 from ObserverUncertaintySlicer.raterMasks import commonGrid, raterMasks, raterStatistics
 from ObserverUncertaintySlicer.raters import ratersOfNode
 from ObserverUncertaintySlicer.volumes import gridOfVolume
@@ -38,6 +40,7 @@ class UncertaintySection(Section):
         self._model = model
         self._jobWarnings: list[str] = []
         self._shown: tuple | None = None
+        self._volumeText = ""
         self._whyNotOfPresentCase: Callable[[Mapping[str, Any]], str] = lambda _nodes: ""
         ui = self.ui
         ui.samplesSpin.connect("valueChanged(int)", context.keep("samples"))
@@ -51,46 +54,60 @@ class UncertaintySection(Section):
 
     def update(self) -> None:
         """Show the parameters, what is missing and the result."""
-        ui, parameters = self.ui, self.parameters
+        ui, parameters, isRunning = self.ui, self.parameters, self.bar.isRunning
+        missing = self.missing()
+        self.say(ui.missingLabel, "" if isRunning else missing)
+        # While it runs too, so that the button stays where it is.
+        isUsed = isRunning or not missing
+        self.say(ui.samplingLabel, _("Run takes {samples}.").format(samples=self.samplingText()) if isUsed else "")
+        self.say(ui.processorLabel, self._devices.warning() if isUsed else "")
+        if not isRunning:
+            ui.runButton.enabled = ui.runButton.visible = not missing
+        ui.advancedButton.visible = not isRunning and not missing
         ui.samplesSpin.value = parameters.samples
+        ui.balancedCheck.visible = parameters.samples != AUTOMATIC
         ui.balancedCheck.checked = parameters.balancedMasks
         ui.seedSpin.value = parameters.seed
-        ui.keepRunningCheck.checked = parameters.keepRunning
         self._devices.update()
-        self.say(ui.processorLabel, self._devices.warning())
-        missing = self.missing()
-        self.say(ui.missingLabel, missing)
-        if not self.bar.isRunning:
-            self.enable(ui.runButton, missing)
+        ui.keepRunningCheck.checked = parameters.keepRunning
         self._updateResult()
 
     def missing(self) -> str:
-        """Why the model cannot run; empty if it can."""
+        """Why the model cannot run, and what to do; empty if it can."""
         if not self.parameters.sequences:
-            return _("Needs a volume (step 1).")
-        missing = self._model.missing()
-        if missing:
-            return missing
-        sequences = self._model.missingSequences()
-        if sequences:
-            return _("Needs the sequences {names} (step 1), or another model (step 3).").format(
-                names=", ".join(sequences)
-            )
-        return ""
+            return _("Needs a volume: load a case in step 1.")
+        return self._model.missing() or self._model.missingSequencesText()
 
     def state(self) -> str:
-        """What is missing, whether it runs, or that results are there."""
+        """The result in one line, whether it runs, or what is missing."""
         if self.bar.isRunning:
             return _("running")
         if self.bar.hasFailed:
             return _("failed")
         if self.parameters.predictiveEntropy is not None:
-            return _("results are there")
+            return self._resultLine()
         return _("not ready") if self.missing() else _("ready")
+
+    def sampling(self) -> tuple[int, bool]:
+        """How many samples a run would take now, and whether they are balanced."""
+        parameters = self.parameters
+        if parameters.samples == AUTOMATIC:
+            return automaticSamples(self._devices.isProcessor())
+        return parameters.samples, parameters.balancedMasks
+
+    def samplingText(self) -> str:
+        """The same in words, and the device where it is known."""
+        samples, isBalanced = self.sampling()
+        text = _("{count} balanced samples") if isBalanced else _("{count} samples")
+        device = self._devices.text()
+        if device:
+            text += _(" on {device}")
+        return text.format(count=samples, device=device)
 
     def startPrediction(self) -> SceneJob:
         """Start the model on the case."""
         parameters = self.parameters
+        samples, isBalanced = self.sampling()
         self._jobWarnings, predicted = [], _identities(parameters.sequences)
         self._whyNotOfPresentCase = lambda _nodes: (
             ""
@@ -101,13 +118,13 @@ class UncertaintySection(Section):
             return self.logic.predict(
                 parameters.sequences,
                 self._model.folder,
-                parameters.samples,
+                samples,
                 parameters.device,
                 wait=False,
                 seed=parameters.seed,
                 caseName=parameters.caseName,
                 keepRunning=parameters.keepRunning,
-                balancedMasks=parameters.balancedMasks,
+                balancedMasks=isBalanced,
             )
 
     def updated(self, job: SceneJob) -> None:
@@ -119,9 +136,9 @@ class UncertaintySection(Section):
         self._whyNotOfPresentCase = lambda nodes: self._whyOfAnotherCase(nodes, job.job.request.case_name)
         self.bar.follow(job)
 
-    def useResult(self, nodes: Mapping[str, Any]) -> None:
-        """Make the nodes of the job that ended the case's, or say why they are not."""
-        self.ui.runLabel.text = self._use(nodes, self._whyNotOfPresentCase(nodes))
+    def useResult(self, nodes: Mapping[str, Any]) -> str:
+        """Make the nodes of the job that ended the case's; the text says why where they are not."""
+        return self._use(nodes, self._whyNotOfPresentCase(nodes))
 
     def useFound(self, nodes: Mapping[str, Any], job: Job) -> str:
         """Make the nodes of a prediction of another session the case's; the text says why where they are not."""
@@ -129,7 +146,7 @@ class UncertaintySection(Section):
 
     def letGo(self) -> None:
         """Let go of what was said about nodes."""
-        self._jobWarnings, self._shown = [], None
+        self._jobWarnings, self._shown, self._volumeText = [], None, ""
         self.bar.clear()
 
     def _use(self, nodes: Mapping[str, Any], why: str) -> str:
@@ -165,7 +182,7 @@ class UncertaintySection(Section):
         if segmentation is not None:
             key = (segmentation.GetID(), segmentation.GetSegmentation().GetMTime(), tuple(self._jobWarnings))
         if key != self._shown:
-            self._shown = key
+            self._shown, self._volumeText = key, ""
             self.ui.resultLabel.text = "" if segmentation is None else self._resultText(segmentation)
         self.ui.resultLabel.visible = key is not None
 
@@ -176,6 +193,7 @@ class UncertaintySection(Section):
             raters = ratersOfNode(segmentation)[:1]
             volume = raterStatistics(raterMasks(raters, commonGrid(raters))).volumesMl[0]
             paragraphs.append(_("{name}: {volume:.2f} mL").format(name=escape(segmentation.GetName()), volume=volume))
+            self._volumeText = _("{structure} {volume:.1f} mL").format(structure=raters[0].name, volume=volume)
         except InputError as error:  # the user emptied it
             paragraphs.append(escape(str(error)))
         if TRAINED_ON_SIMULATION.of(segmentation):
@@ -183,6 +201,18 @@ class UncertaintySection(Section):
         paragraphs += textParagraphs([*warnings, *self._jobWarnings], notes)
         paragraphs.append(_("<i>Research use only, not a medical device.</i>"))
         return asRichText(paragraphs)
+
+    def _resultLine(self) -> str:
+        segmentation = self.parameters.segmentation
+        line = self._volumeText or _("results are there")
+        card = self._model.card
+        if segmentation is None:
+            return line
+        # The model comes last: a narrow panel cuts the end.
+        if TRAINED_ON_SIMULATION.of(segmentation):
+            line = _("{result} (simulated data)").format(result=line)
+        isOfModelInUse = card is not None and card.description.weights_digest == MODEL.of(segmentation)
+        return _("{result}, by {model}").format(result=line, model=card.folder.name) if isOfModelInUse else line
 
 
 def _identities(sequences: Mapping[str, Any]) -> list[str]:
