@@ -26,6 +26,11 @@ def openPanel(slicerApplication, moduleFile, monkeypatch, folder):
     return panel
 
 
+def isOffered(widget):
+    """Whether a control is shown, once its step is open, and can be used."""
+    return not widget.isHidden() and widget.enabled
+
+
 def pretendDevices(monkeypatch, *found):
     """Let the worker's Python have other devices than it has; nothing computes on them."""
     report = DeviceReport(found, "2.13.0", (), (), "3.12.1", host.workerPython())

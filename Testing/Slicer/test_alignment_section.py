@@ -152,10 +152,10 @@ def test_the_sample_case_is_made_once_in_the_background_and_then_kept(slicerAppl
     assert section.ui.loadSampleButton.text == "Cancel"
     waitFor(slicerApplication, lambda: not section.loading.bar.isRunning, 180)
     assert slicerApplication.dialogs.messages == []
-    assert section.state() == "T1, T1c, T2, FLAIR; 3 raters"
+    assert section.state() == "T1, T1c, T2, FLAIR; 3 raters, mean Dice 0.89"
     assert all(float(row[2]) > 0 for row in cells(section.ui.ratersTable))
     slicer.mrmlScene.Clear()
     assert section.state() == "no volume yet"
     section.ui.loadSampleButton.click()
     assert not section.loading.bar.isRunning
-    assert section.state() == "T1, T1c, T2, FLAIR; 3 raters"
+    assert section.state() == "T1, T1c, T2, FLAIR; 3 raters, mean Dice 0.89"

@@ -44,7 +44,7 @@ def test_a_case_folder_fills_the_panel_and_the_slice_views(slicerApplication, pa
     assert list(section.parameters.sequences) == ["T1", "T2"]
     np.testing.assert_allclose(arrayOfVolume(section.parameters.sequences["T2"]), head())
     assert [row[2] for row in cells(section.ui.ratersTable)] == ["10.00", "10.00", "5.00"]
-    assert section.state() == "T1, T2; 3 raters"
+    assert section.state() == "T1, T2; 3 raters, mean Dice 0.62"
     assert section.ui.alignmentLabel.text == "All sequences overlap T1."
     composites = slicer.util.getNodesByClass("vtkMRMLSliceCompositeNode")
     assert {node.GetBackgroundVolumeID() for node in composites} == {section.parameters.reference.GetID()}
@@ -65,10 +65,10 @@ def test_a_folder_that_cannot_be_used_is_told_once_and_changes_nothing(slicerApp
     slicerApplication.dialogs.answer("getExistingDirectory", str(tmp_path / "empty"))
     section.ui.loadFolderButton.click()
     theMessage(slicerApplication, "no image file")
-    assert section.state() == "T1; 3 raters"
+    assert section.state() == "T1; 3 raters, mean Dice 0.62"
     slicerApplication.dialogs.answer("getExistingDirectory", "")
     section.ui.loadFolderButton.click()
-    assert section.state() == "T1; 3 raters"
+    assert section.state() == "T1; 3 raters, mean Dice 0.62"
 
 
 def manifest(folder, cases, write=True):
@@ -96,7 +96,7 @@ def test_a_cohort_of_one_case_is_loaded_without_a_question(slicerApplication, se
     slicerApplication.dialogs.answer("getOpenFileName", manifest(tmp_path, ["only"]))
     section.ui.loadCohortButton.click()
     assert section.parameters.caseName == "only"
-    assert section.state() == "T1, T2; 3 raters"
+    assert section.state() == "T1, T2; 3 raters, mean Dice 0.62"
     assert [name for name, *_ in slicerApplication.dialogs.asked] == ["getOpenFileName"]
 
 
@@ -251,14 +251,13 @@ def test_a_new_case_hides_every_contour_of_the_one_before_and_says_so(slicerAppl
     section.loading.apply(otherCase("Anna"))
     settle(slicerApplication, panel.disagreement)
     panel.correct.ui.startButton.click()
-    fused = panel.parameters.fusedSegmentation.GetName()
     copy = panel.parameters.workingCopy.GetName()
-    assert visibleSegmentations() == {"Anna raters", fused, copy}
+    assert visibleSegmentations() == {"Anna raters", copy}
     section.loading.apply(otherCase("Ben"))
     assert visibleSegmentations() == {"Ben raters"}
     text = section.ui.loadedLabel.text
     assert text.startswith("Hidden, since they may be another patient's: ")
-    assert set(text.partition(": ")[2].split(", ")) == {"Anna raters", fused, copy}
+    assert set(text.partition(": ")[2].split(", ")) == {"Anna raters", copy}
     assert "start" not in text
     settle(slicerApplication, panel.disagreement)
     assert visibleSegmentations() == {"Ben raters", panel.parameters.fusedSegmentation.GetName()}
@@ -276,7 +275,7 @@ def test_a_case_loaded_again_is_drawn_again_over_nothing_else(panel, section):
 def test_a_sample_case_that_comes_when_another_case_is_there_is_hidden_and_left_aside(panel, section):
     section.loading._before = section.loading._present()  # as a click on its button leaves it
     section.loading.apply(otherCase("Anna"))
-    section.loading.bar.finished(otherCase("sample"))
+    section.loading.bar.finish(otherCase("sample"))
     panel.update()
     assert panel.parameters.caseName == "Anna"
     assert visibleSegmentations() == {"Anna raters"}
@@ -287,7 +286,7 @@ def test_a_sample_case_that_comes_when_another_case_is_there_is_hidden_and_left_
 def test_a_sample_case_that_comes_to_the_case_that_it_was_asked_for_takes_its_place(panel, section):
     section.loading.apply(otherCase("Anna"))
     section.loading._before = section.loading._present()
-    section.loading.bar.finished(otherCase("sample"))
+    section.loading.bar.finish(otherCase("sample"))
     assert panel.parameters.caseName == "sample"
     assert visibleSegmentations() == {"sample raters"}
     assert section.ui.sampleLabel.text == ""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import slicer
 from first_step import add, addAllRaters, openPanel, theMessage
+from opened_panel import isOffered
 from section_case import GRID, RATERS, addRaters, addSequence, box, cells, fill, settle
 
 from ObserverUncertaintySlicer.parameters import RaterChoice
@@ -29,25 +30,53 @@ def section(panel):
 # The empty panel
 
 
-def test_an_empty_panel_says_what_is_missing_and_why_buttons_are_off(section):
+def test_an_empty_panel_offers_to_load_a_case_and_nothing_else(section):
     ui = section.ui
     assert ui.sectionButton.text == "1. Case: no volume yet"
-    for button, reason in (
-        (ui.addSequenceButton, "Choose a volume first"),
-        (ui.removeSequenceButton, "Select a sequence"),
-        (ui.makeReferenceButton, "Select a sequence"),
-        (ui.checkAlignmentButton, "two sequences"),
-        (ui.alignButton, "two sequences"),
-        (ui.addRatersButton, "Choose a segmentation"),
-        (ui.removeRaterButton, "Select a rater"),
-    ):
-        assert not button.enabled
-        assert reason in button.toolTip
     for button in (ui.loadFolderButton, ui.loadCohortButton, ui.loadSampleButton):
-        assert button.enabled
-    for hidden in (ui.sequencesTable, ui.ratersTable, ui.sampleBar, ui.alignBar, ui.loadedLabel, ui.ratersLabel):
-        assert hidden.isHidden()
+        assert isOffered(button)
+    for hidden in (
+        *(ui.sequencesTable, ui.ratersTable, ui.sampleBar, ui.sampleLabel, ui.loadedLabel, ui.ratersLabel),
+        *(ui.showButton, ui.useLabel, ui.showBar, ui.showLabel, ui.advancedButton),
+    ):
+        assert hidden.isHidden(), hidden.objectName
+    assert "RT structures" in ui.hintLabel.text
+    assert "SlicerRT" in ui.hintLabel.text
     assert ui.noticeLabel.text == "Research use only, not a medical device."
+
+
+def test_what_is_loaded_in_slicer_can_be_chosen_at_once(slicerApplication, section):
+    ui = section.ui
+    addSequence("case T1")
+    settle(slicerApplication, section)
+    assert isOffered(ui.advancedButton)
+    assert ui.advancedButton.text == "Choose from the scene"
+    assert not ui.advancedButton.collapsed
+    assert isOffered(ui.volumeSelector)
+    assert ui.raterSelector.isHidden(), "there is no contour in the scene"
+    assert ui.addSequenceButton.isHidden(), "no volume is chosen yet"
+    addRaters()
+    settle(slicerApplication, section)
+    assert isOffered(ui.raterSelector)
+
+
+def test_a_whole_case_is_changed_only_when_asked(slicerApplication, panel, section):
+    fill(panel)
+    settle(slicerApplication, section)
+    ui = section.ui
+    assert ui.advancedButton.collapsed
+    assert ui.advancedButton.text == "Change the case"
+    assert ui.hintLabel.isHidden()
+    ui.advancedButton.collapsed = False
+    addSequence("another")
+    settle(slicerApplication, section)
+    assert not ui.advancedButton.collapsed, "it stays as the user left it"
+    for button in (ui.checkAlignmentButton, ui.alignButton):
+        assert button.isHidden(), "there is one sequence"
+    for button in (ui.removeSequenceButton, ui.makeReferenceButton, ui.removeRaterButton):
+        assert button.isHidden(), "nothing is selected"
+    ui.ratersTable.selectRow(0)
+    assert isOffered(ui.removeRaterButton)
 
 
 # Sequences
@@ -56,8 +85,7 @@ def test_an_empty_panel_says_what_is_missing_and_why_buttons_are_off(section):
 def test_volumes_become_sequences_under_the_name_that_theirs_suggests(section):
     t1, contrast = addSequence("case T1"), addSequence("case t1 post")
     section.ui.volumeSelector.setCurrentNode(t1)
-    assert section.ui.addSequenceButton.enabled
-    assert section.ui.addSequenceButton.toolTip == "Add the volume to the sequences"
+    assert isOffered(section.ui.addSequenceButton)
     assert section.ui.nameCombo.currentText == "T1"
     section.ui.addSequenceButton.click()
     add(section, contrast)
@@ -118,10 +146,9 @@ def test_the_selected_sequence_is_made_reference_or_removed(section):
     t1, t2, flair = addSequence("a"), addSequence("b"), addSequence("c")
     section.parameters.sequences = {"T1": t1, "T2": t2, "FLAIR": flair}
     section.ui.sequencesTable.selectRow(0)
-    assert not section.ui.makeReferenceButton.enabled
-    assert "already" in section.ui.makeReferenceButton.toolTip
+    assert section.ui.makeReferenceButton.isHidden(), "it is the reference already"
     section.ui.sequencesTable.selectRow(2)
-    assert section.ui.makeReferenceButton.enabled
+    assert isOffered(section.ui.makeReferenceButton)
     section.ui.makeReferenceButton.click()
     assert list(section.parameters.sequences) == ["FLAIR", "T1", "T2"]
     assert section.parameters.reference is flair
@@ -195,8 +222,8 @@ def test_raters_are_shown_with_volume_colour_and_pairwise_dice(slicerApplication
         ["3", "cara", "5.00", "0.67", "0.40", "-"],
     ]
     mean = (0.8 + 2 / 3 + 0.4) / 3
-    assert section.ui.ratersLabel.text == f"Mean Dice of the raters that take part: {mean:.2f}"
-    assert section.state() == "T1; 3 raters"
+    assert section.state().endswith(f"; 3 raters, mean Dice {mean:.2f}")
+    assert section.state() == "T1; 3 raters, mean Dice 0.62"
     import qt
 
     for row in range(3):
@@ -220,8 +247,8 @@ def test_a_rater_is_switched_off_and_on_without_computing_again(panel, section, 
     section.ui.ratersTable.item(2, 0).setCheckState(qt.Qt.Unchecked)
     assert [choice.enabled for choice in section.parameters.raterChoices] == [True, True, False]
     assert [rater.name for rater in section.parameters.raters] == ["anna", "ben"]
-    assert section.ui.ratersLabel.text.endswith("0.80")
-    assert section.state() == "T1; 2 raters"
+    assert section.state().endswith("2 raters, mean Dice 0.80")
+    assert section.state() == "T1; 2 raters, mean Dice 0.80"
     section.ui.ratersTable.item(2, 0).setCheckState(qt.Qt.Checked)
     assert len(section.parameters.raters) == 3
     assert not computed
@@ -257,7 +284,7 @@ def test_an_empty_rater_is_warned_about_and_has_no_dice_with_another_empty_one(s
     assert rows[0] == ["1", "one", "0.00", "-", "-", "0.00"]
     assert "neither" in section.ui.ratersTable.item(0, 4).toolTip()
     assert "one drew nothing" in section.ui.ratersLabel.text
-    assert section.state() == "no volume yet; 3 raters"
+    assert section.state() == "no volume yet; 3 raters, mean Dice 0.00"
 
 
 def test_what_is_no_rater_is_refused_with_one_message(slicerApplication, panel, section):

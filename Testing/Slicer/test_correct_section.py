@@ -71,10 +71,10 @@ def edit(node, mask):
 
 def test_without_a_contour_there_is_nothing_to_correct(section):
     assert section.state() == "nothing to correct yet"
-    assert not section.ui.startButton.enabled
-    assert "step 1" in section.ui.startButton.toolTip
-    assert not section.ui.saveButton.enabled
-    assert not section.ui.editor.enabled
+    ui = section.ui
+    assert "step 1" in ui.missingLabel.text
+    assert all(part.isHidden() for part in (ui.startBox, ui.workplace, ui.advancedButton))
+    assert not ui.editor.enabled
 
 
 def test_every_contour_is_offered_and_the_chosen_one_copied(ready):
@@ -161,7 +161,7 @@ def test_the_entropy_behind_the_copy_has_its_legend(ready, panel):
     assert {node.GetBackgroundVolumeID() for node in composites} == {panel.parameters.reference.GetID()}
     legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(entropy)
     assert legend.GetVisibility()
-    assert legend.GetTitleText() == "Predictive\nentropy\n(bits)"
+    assert legend.GetTitleText() == "Model\nuncertainty\n(bits)"
     assert {sliceView(name).GetID() for name in ("Red", "Yellow", "Green")} <= set(legend.GetViewNodeIDs())
 
 
@@ -280,7 +280,7 @@ def test_the_ranking_can_be_of_another_direction_or_of_the_experts(ready, panel)
     panel.parameters.expertEntropy = addVolume(np.zeros(GRID.shape, np.float32), GRID, "no disagreement")
     ready.ui.rankCombo.currentIndex = 1
     ready.ui.nextButton.click()
-    assert "No slice is uncertain" in ready.ui.sliceLabel.text
+    assert "No place is uncertain" in ready.ui.sliceLabel.text
 
 
 def test_saving_keeps_who_and_the_raters(ready):
@@ -468,7 +468,7 @@ def test_a_sample_case_that_comes_while_correcting_asks_nothing_and_takes_nothin
     copy = start(ready)
     edit(copy, box(10, 15))
     reference = panel.parameters.reference
-    panel.case.loading.bar.finished(LoadedCase("sample", {"T1": addVolume(np.ones(GRID.shape), GRID, "sample T1")}, []))
+    panel.case.loading.bar.finish(LoadedCase("sample", {"T1": addVolume(np.ones(GRID.shape), GRID, "sample T1")}, []))
     assert panel.parameters.workingCopy is copy
     assert panel.parameters.reference is reference
     assert ready.ui.editor.segmentationNode() is copy
@@ -483,7 +483,7 @@ def test_another_case_starts_without_the_correction_of_the_one_before(ready, pan
     saved = ready.parameters.node.GetNodeReference("LastCorrection")
     panel.case.loading.apply(LoadedCase("Ben", {"T1": addVolume(np.ones(GRID.shape), GRID, "Ben T1")}, []))
     assert ready.parameters.node.GetNodeReference("LastCorrection") is None
-    assert not ready.ui.exportButton.enabled
+    assert ready.ui.exportButton.isHidden()
     assert ready.ui.savedLabel.text == ""
     assert slicer.mrmlScene.IsNodePresent(saved)
 
@@ -521,7 +521,7 @@ def test_a_deleted_working_copy_is_simply_gone(ready):
     slicer.mrmlScene.RemoveNode(copy)
     assert ready.parameters.workingCopy is None
     assert ready.state() == "ready"
-    assert not ready.ui.saveButton.enabled
+    assert ready.ui.workplace.isHidden()
     assert ready.ui.liveLabel.text == ""
 
 

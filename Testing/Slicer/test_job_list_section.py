@@ -65,13 +65,19 @@ def buttons(section):
     return {name for name in names if getattr(ui, f"{name}Button").enabled}
 
 
-def test_without_jobs_nothing_can_be_done(openList):
+def test_without_jobs_there_is_no_list(openList):
     section = openList()
     assert section.ui.jobTable.rowCount == 0
-    assert section.ui.sectionButton.text == "Jobs: none"
+    assert section.widget.isHidden()
+    quickJob("first")
+    section.refresh()
+    assert not section.widget.isHidden()
     assert section.ui.sectionButton.collapsed
-    assert buttons(section) == set()
-    assert "Choose a job" in section.ui.loadButton.toolTip
+    assert all(button.isHidden() for button in (section.ui.loadButton, section.ui.removeButton, section.ui.logButton))
+    assert "Choose a job" in section.ui.chooseLabel.text
+    section.ui.jobTable.selectRow(0)
+    assert section.ui.chooseLabel.isHidden()
+    assert not section.ui.loadButton.isHidden()
 
 
 def test_jobs_of_earlier_sessions_are_listed_newest_first(openList):

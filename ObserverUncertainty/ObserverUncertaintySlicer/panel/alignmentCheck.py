@@ -49,9 +49,10 @@ class AlignmentCheck:
             lines.append(_("All sequences overlap {reference}.").format(reference=reference))
         else:
             lines += [
-                _("⚠ {name} hardly overlaps {reference} (Dice {overlap:.2f}): probably not aligned.").format(
-                    name=name, reference=reference, overlap=overlap
-                )
+                _(
+                    "⚠ {name} hardly overlaps {reference} (Dice {overlap:.2f}): probably not aligned. "
+                    "Align it under Change the case."
+                ).format(name=name, reference=reference, overlap=overlap)
                 for name, overlap in self._poor
             ]
         return "\n".join(lines)

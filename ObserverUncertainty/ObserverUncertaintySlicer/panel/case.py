@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import slicer
+
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
 from ObserverUncertaintySlicer.caseFolder import SEQUENCE_ORDER
@@ -39,8 +41,10 @@ class CaseSection(Section):
         super().__init__(context)
         self._alignment = AlignmentCheck()
         self._aligning: dict[str, str] = {}
+        self._isOffered = False
         self._timer = singleShot(WATCH_MILLISECONDS, context.update)
         self._watch = ContentWatch(self._timer.start)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.NodeAddedEvent, self._onNodeAdded)
         ui = self.ui
         ui.nameCombo.addItems(list(SEQUENCE_ORDER))
         self._sequences = SequenceTable(ui.sequencesTable)
@@ -49,7 +53,6 @@ class CaseSection(Section):
         self._align = JobBar(
             context, ui.alignButton, ui.alignBar, ui.alignProgressLabel, self._startAlignment, self._useAligned
         )
-        ui.sectionButton.connect("contentsCollapsed(bool)", self._onChanged)
         ui.caseNameEdit.connect("editingFinished()", self.onCaseNameEdited)
         ui.sequencesTable.connect("itemChanged(QTableWidgetItem*)", self.onSequenceItemChanged)
         ui.sequencesTable.connect("itemSelectionChanged()", context.update)
@@ -68,29 +71,27 @@ class CaseSection(Section):
     def update(self) -> None:
         """Show sequences, raters and their figures."""
         ui, parameters = self.ui, self.parameters
-        choices = parameters.raterChoices
+        sequences, choices = parameters.sequences, parameters.raterChoices
         self._watch.follow(choice.rater.node for choice in choices)
         # Typed or loaded; else the reference's name shows, greyed.
         ui.caseNameEdit.text = parameters.givenCaseName
         ui.caseNameEdit.placeholderText = parameters.caseName
         self.say(ui.loadedLabel, self.loading.text)
-        for label in (ui.sampleLabel, ui.alignProgressLabel):
-            label.setVisible(bool(label.text))
-        self._showSequences(parameters.sequences)
+        self.say(ui.hintLabel, self._hint(sequences, choices))
+        self._showScene(sequences, choices)
+        self._showSequences(sequences)
         # Nothing is computed for a table that nobody sees.
-        open_ = self.context.isEntered and not ui.sectionButton.collapsed
-        self._raters.show(choices, parameters.reference, compute=open_)
+        self._raters.show(choices, parameters.reference, compute=self.context.isEntered and self.isOpen)
         ui.ratersTable.setVisible(bool(choices))
-        self.say(ui.ratersLabel, self._ratersText(choices))
-        chosen = ui.raterSelector.currentNode() is not None
-        self.enable(ui.addRatersButton, "" if chosen else _("Choose a segmentation or a labelmap volume first"))
-        selected = self._raters.selected is not None
-        self.enable(ui.removeRaterButton, "" if selected else _("Select a rater in the table first"))
+        self.say(ui.ratersLabel, "\n".join(self._raters.notes))
 
     def state(self) -> str:
-        """The sequences and the number of raters."""
+        """The sequences, the number of raters and how well they agree."""
         sequences, count = self.parameters.sequences, len(self.parameters.raters)
         raters = {0: _("no rater"), 1: _("1 rater")}.get(count, _("{count} raters").format(count=count))
+        mean = self._raters.meanDice([choice.enabled for choice in self.parameters.raterChoices])
+        if mean is not None:
+            raters = _("{raters}, mean Dice {mean:.2f}").format(raters=raters, mean=mean)
         if self._align.hasFailed:
             return _("the alignment failed")
         if self.loading.bar.hasFailed:
@@ -220,6 +221,10 @@ class CaseSection(Section):
     def _onChanged(self, _shown) -> None:
         self.context.update()
 
+    def _onNodeAdded(self, _caller, _event) -> None:
+        # Many may come at once.
+        self._timer.start()
+
     def _guessName(self, node) -> None:
         if node is not None:
             self.ui.nameCombo.setCurrentText(guessedSequenceName(node.GetName(), self.parameters.sequences))
@@ -229,39 +234,54 @@ class CaseSection(Section):
         self._aligning = {name: node.GetID() for name, node in sequences.items()}
         return self.logic.registerSequences(sequences, wait=False)
 
-    def _useAligned(self, aligned: Mapping[str, Any]) -> None:
+    def _useAligned(self, aligned: Mapping[str, Any]) -> str | None:
         # By the volume that was exported, not by name: meanwhile T1 may be another patient's.
         exported = self._aligning
         replacements = {exported[name]: node for name, node in aligned.items() if node.GetID() != exported[name]}
         present = self.parameters.sequences
         self.parameters.sequences = {name: replacements.pop(node.GetID(), node) for name, node in present.items()}
-        if replacements:
-            unused = ", ".join(node.GetName() for node in replacements.values())
-            self.ui.alignProgressLabel.text = _("In the scene only, since the sequences changed: {names}").format(
-                names=unused
-            )
         self._alignment.checkIfQuick(self.parameters.sequences)
+        if not replacements:
+            return None
+        unused = ", ".join(node.GetName() for node in replacements.values())
+        return _("In the scene only, since the sequences changed: {names}").format(names=unused)
+
+    def _hint(self, sequences: Mapping[str, Any], choices: list[RaterChoice]) -> str:
+        """What is missing in the case and how it comes in."""
+        if not sequences:
+            return _(
+                "One patient's images with the contours of several experts. What is loaded in Slicer can be chosen "
+                "below. RT structures (DICOM): load the study with the extension SlicerRT, then choose it here."
+            )
+        if not choices:
+            return _("No rater yet: choose contours below. RT structures (DICOM): load them with the extension SlicerRT.")
+        return ""
+
+    def _showScene(self, sequences: Mapping[str, Any], choices: list[RaterChoice]) -> None:
+        """Offer what the scene has; unasked, once there is something and no case yet."""
+        ui = self.ui
+        images, contours = _has("vtkMRMLScalarVolumeNode"), _has("vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode")
+        ui.advancedButton.visible = images or contours
+        ui.advancedButton.text = _("Change the case") if sequences and choices else _("Choose from the scene")
+        isUnasked = (images or contours) and not (sequences and choices)
+        if isUnasked != self._isOffered:
+            self._isOffered = isUnasked
+            ui.advancedButton.collapsed = not isUnasked
+        chosen = ui.volumeSelector.currentNode() is not None
+        ui.volumeSelector.visible = images
+        ui.nameCombo.visible = ui.addSequenceButton.visible = chosen
+        ui.raterSelector.visible = contours
+        ui.addRatersButton.visible = ui.raterSelector.currentNode() is not None
+        ui.removeRaterButton.visible = self._raters.selected is not None
 
     def _showSequences(self, sequences: Mapping[str, Any]) -> None:
         ui = self.ui
         self._sequences.show(sequences)
-        chosen = ui.volumeSelector.currentNode() is not None
-        self.enable(ui.addSequenceButton, "" if chosen else _("Choose a volume first"))
         selected = self._sequences.selected
-        unselected = "" if selected else _("Select a sequence in the table first")
-        isFirst = _("This sequence is the reference already") if selected == next(iter(sequences), "") else ""
-        self.enable(ui.removeSequenceButton, unselected)
-        self.enable(ui.makeReferenceButton, unselected or isFirst)
-        single = "" if len(sequences) > 1 else _("Needs two sequences or more")
-        self.enable(ui.checkAlignmentButton, single)
-        if not self._align.isRunning:
-            self.enable(ui.alignButton, single)
+        ui.removeSequenceButton.visible = bool(selected)
+        ui.makeReferenceButton.visible = bool(selected) and selected != next(iter(sequences), "")
+        ui.checkAlignmentButton.visible = ui.alignButton.visible = len(sequences) > 1
         self.say(ui.alignmentLabel, self._alignment.text(sequences))
-
-    def _ratersText(self, choices: list[RaterChoice]) -> str:
-        mean = self._raters.meanDice([choice.enabled for choice in choices])
-        lines = [] if mean is None else [_("Mean Dice of the raters that take part: {mean:.2f}").format(mean=mean)]
-        return "\n".join([*lines, *self._raters.notes])
 
     def _requireNewName(self, name: str) -> None:
         if not name:
@@ -273,3 +293,8 @@ class CaseSection(Section):
 def _requireUsable(rater: Rater) -> None:
     if not rater.segmentID:
         raterMask(rater, gridOfVolume(rater.node))
+
+
+def _has(*classNames: str) -> bool:
+    """Whether the scene has a node of one of these classes that a user sees."""
+    return any(not node.GetHideFromEditors() for name in classNames for node in slicer.util.getNodesByClass(name))

@@ -139,14 +139,14 @@ class CaseLoading:
         self._before = self._present()
         return self.logic.loadSampleCase(wait=False)
 
-    def _useSample(self, case: LoadedCase) -> None:
+    def _useSample(self, case: LoadedCase) -> str | None:
         # Making the case takes a while, in which the user may have gone on with another patient, or corrected.
         if self._present() == self._before and not hasUnsavedWork(self.context.parameters):
             self.apply(case)
-            return
+            return None
         for node in {rater.node for rater in case.raters}:
             hideSegmentation(node)
-        self.ui.sampleLabel.text = _(
+        return _(
             "The sample case is there, hidden, and the panel stays with its own case. Click again to change to it."
         )
 

@@ -1,30 +1,33 @@
-"""Step 6: a working copy in the segment editor, with the entropy behind it and the slices ranked by uncertainty."""
+"""Step 6: a working copy in the segment editor, with the entropy behind it and the places ranked by uncertainty."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
+import qt
 import slicer
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintySlicer import correction
-from ObserverUncertaintySlicer.attributes import Role
+from ObserverUncertaintySlicer.attributes import ROLE, Role
 from ObserverUncertaintySlicer.compareViews import presentViews
 from ObserverUncertaintySlicer.correction import WorkingCopy
-from ObserverUncertaintySlicer.display import LEGENDS, showAsEntropy, showLegend
+from ObserverUncertaintySlicer.entropyOverImage import showEntropyOverImage
 from ObserverUncertaintySlicer.host import asFileName, saveSetting, setting, waitCursor
 from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.outlines import hideSegmentation
 from ObserverUncertaintySlicer.panel.contents import Key
 from ObserverUncertaintySlicer.panel.context import Context
+from ObserverUncertaintySlicer.panel.copyEditor import CopyEditor
 from ObserverUncertaintySlicer.panel.fileDialogs import chosenExportFile
 from ObserverUncertaintySlicer.panel.leaving import mayLeaveWorkingCopy
 from ObserverUncertaintySlicer.panel.section import Section, singleShot
 from ObserverUncertaintySlicer.raters import Rater, raterNames
 from ObserverUncertaintySlicer.sliceRanking import RankedSlice, normalOfOrientation
-from ObserverUncertaintySlicer.sliceViews import jumpAllViews, nearestView, normalOf, ordinarySliceNodes, showOverImage
+from ObserverUncertaintySlicer.sliceViews import jumpAllViews, nearestView, normalOf
 
-EDITOR_TAG = "ObserverUncertaintyEditor"
 LIVE_MILLISECONDS = 300
 _ORIENTATIONS = ("Axial", "Sagittal", "Coronal")
 
@@ -55,21 +58,22 @@ class CorrectSection(Section):
         self._slices: list[RankedSlice] = []
         self._position = -1
         self._observed: Any = None
-        self._isOpen = False
         self._rankedFor: tuple = ()
         ui = self.ui
+        self._ranked: list[Any] = []
+        self._rankedByExperts = False
         ui.orientationCombo.addItems(list(_ORIENTATIONS))
-        ui.rankCombo.addItems([_("model's predictive entropy"), _("experts' entropy")])
         ui.sourceCombo.connect("activated(int)", self.onSourceChosen)
         ui.startButton.connect("clicked()", self.onStart)
         ui.nextButton.connect("clicked()", self.onNext)
         ui.previousButton.connect("clicked()", self.onPrevious)
         ui.orientationCombo.connect("currentIndexChanged(int)", self.onRankingChanged)
-        ui.rankCombo.connect("currentIndexChanged(int)", self.onRankingChanged)
+        ui.rankCombo.connect("currentIndexChanged(int)", self.onRankChosen)
+        ui.advancedButton.connect("contentsCollapsed(bool)", lambda _collapsed: context.update())
         ui.authorEdit.connect("editingFinished()", self.onAuthorChanged)
         ui.saveButton.connect("clicked()", self.onSave)
         ui.exportButton.connect("clicked()", self.onExport)
-        self._setUpEditor()
+        self._editor = CopyEditor(ui.editor, self.widget, {"N": self.onNext, "P": self.onPrevious})
         # Figures follow the brush, but not each of its moves.
         self._live = singleShot(LIVE_MILLISECONDS, self.showFigures)
 
@@ -83,23 +87,27 @@ class CorrectSection(Section):
         """Show what can be corrected, and follow the working copy."""
         ui, parameters = self.ui, self.parameters
         self._updateSources()
+        self._updateRanking()
         hasCopy = parameters.workingCopy is not None
-        canStart = self._sources and parameters.reference is not None
-        why = "" if canStart else _("Needs a volume (step 1), and a rater or the model's segmentation")
-        self.enable(ui.startButton, why)
-        canRank = self._entropy() is not None
-        ui.nextButton.enabled = ui.previousButton.enabled = canRank
-        ui.orientationCombo.enabled = ui.rankCombo.enabled = canRank
-        ui.saveButton.enabled = hasCopy
-        ui.exportButton.enabled = parameters.lastCorrection is not None
+        canStart = bool(self._sources) and parameters.reference is not None
+        missing = _("Needs an image, and a rater or the model's segmentation: load a case in step 1.")
+        self.say(ui.missingLabel, "" if canStart or hasCopy else missing)
+        # With a copy there it is seldom wanted.
+        ui.startBox.visible = canStart and not (hasCopy and ui.advancedButton.collapsed)
+        ui.startButton.text = _("Start another copy") if hasCopy else _("Start correcting")
+        ui.workplace.visible = ui.advancedButton.visible = hasCopy
+        canRank = bool(self._ranked)
+        ui.nextButton.visible = ui.previousButton.visible = canRank
+        ui.exportButton.visible = parameters.lastCorrection is not None
         if parameters.lastCorrection is None:
-            ui.savedLabel.text = ""
-        if not hasCopy and self._isOpen:
+            self.say(ui.savedLabel, "")
+        self.say(ui.legendLabel, self._legend() if hasCopy else "")
+        if not hasCopy and self._editor.isOpen:
             # Disabled it would go on drawing into a copy that was let go of.
-            self._closeEditor()
-        elif hasCopy and self.context.isEntered and not self._isOnCopy():
+            self._editor.close()
+        elif hasCopy and self.context.isEntered:
             self._openEditor()
-        ui.editor.enabled = hasCopy and self._isOnCopy()
+        ui.editor.enabled = hasCopy and self._editor.isOn(parameters.workingCopy)
         author = parameters.correctionAuthor or setting("Author")
         if ui.authorEdit.text != author:
             ui.authorEdit.text = author
@@ -107,9 +115,11 @@ class CorrectSection(Section):
 
     def state(self) -> str:
         """Whether a copy is being corrected."""
-        copy = self.parameters.workingCopy
-        if copy is not None:
-            return _("correcting {name}").format(name=copy.GetName())
+        parameters = self.parameters
+        if parameters.workingCopy is not None:
+            return _("correcting {name}").format(name=parameters.workingCopy.GetName())
+        if parameters.lastCorrection is not None:
+            return _("saved {name}").format(name=parameters.lastCorrection.GetName())
         return _("ready") if self._sources else _("nothing to correct yet")
 
     def onSourceChosen(self, _index: int) -> None:
@@ -125,8 +135,10 @@ class CorrectSection(Section):
                 source = self._sources[self.ui.sourceCombo.currentIndex].contour
                 copy = self.logic.startCorrection(source, self.parameters.reference, self._entropy())
                 self.parameters.workingCopy = copy.node
-                self._showEntropyBehind()
+                self._makeRoom(copy.node)
                 self._openEditor()
+            if self._ranked:
+                self._step(1)
         self.context.update()
 
     def onNext(self) -> None:
@@ -140,7 +152,15 @@ class CorrectSection(Section):
     def onRankingChanged(self, _index: int) -> None:
         """Another order of slices."""
         self._rankedFor = ()
-        self.ui.sliceLabel.text = ""
+        self.say(self.ui.sliceLabel, "")
+
+    def onRankChosen(self, _index: int) -> None:
+        """Another uncertainty decides the order, and lies behind the contour; the choice stays when others come."""
+        self._rankedByExperts = self._entropy() is self.parameters.expertEntropy
+        self.onRankingChanged(0)
+        if self.parameters.workingCopy is not None:
+            with self.context.errorsShown():
+                showEntropyOverImage(self._entropy(), self.parameters)
 
     def onAuthorChanged(self) -> None:
         """Remember the author, in the scene and for the next one."""
@@ -157,7 +177,7 @@ class CorrectSection(Section):
                 raise InputError(_("There is no working copy to save. Start one first."))
             saved = self.logic.saveAsCorrected(copy, self.ui.authorEdit.text, self.ui.commentEdit.text)
             self.parameters.lastCorrection = saved
-            self.ui.savedLabel.text = _("Saved as {name}.").format(name=saved.GetName())
+            self.say(self.ui.savedLabel, _("Saved as {name}.").format(name=saved.GetName()))
 
     def onExport(self) -> None:
         """Write the last correction to a file."""
@@ -168,45 +188,41 @@ class CorrectSection(Section):
         if path:
             with self.context.errorsShown():
                 written = self.logic.exportCorrected(node, path, overwrite=True)
-                self.ui.savedLabel.text = _("Written to {path}").format(path=written)
+                self.say(self.ui.savedLabel, _("Written to {path}").format(path=written))
 
     def showFigures(self) -> None:
         """Volume and Dice against the start."""
         copy = self.workingCopy
         if copy is None:
-            self.ui.liveLabel.text = ""
+            self.say(self.ui.liveLabel, "")
             return
         try:
             state = correction.correctionState(copy)
         except InputError as error:  # beside the figures: they follow by a timer, while the user may be painting
-            self.ui.liveLabel.text = str(error)
+            self.say(self.ui.liveLabel, str(error))
         else:
             figures = _(
                 "{volume:.2f} mL (start {start:.2f} mL), Dice with the start {dice:.3f}, {changed:.2f} mL changed"
             ).format(volume=state.volumeMl, start=state.startVolumeMl, dice=state.dice, changed=state.changedMl)
-            self.ui.liveLabel.text = f"{figures}\n{copy.note}" if copy.note else figures
+            self.say(self.ui.liveLabel, f"{figures}\n{copy.note}" if copy.note else figures)
 
     def exit(self) -> None:
         """The user leaves the module: no effect stays active, no shortcut and no view observation is left."""
-        self._isOpen = False
-        editor = self.ui.editor
-        editor.setActiveEffect(None)
-        editor.uninstallKeyboardShortcuts()
-        editor.removeViewObservations()
+        self._editor.leave()
 
     def letGo(self) -> None:
         """Let go of the working copy; no effect and no observation of it stays."""
         self._live.stop()
-        self._closeEditor()
+        self._editor.close()
         self._follow(None)
         self._slices, self._rankedFor = [], ()
-        self.ui.sliceLabel.text = self.ui.liveLabel.text = self.ui.savedLabel.text = ""
+        for label in (self.ui.sliceLabel, self.ui.liveLabel, self.ui.savedLabel):
+            self.say(label, "")
 
     def cleanup(self) -> None:
         """Let go of the editor too."""
-        slicer.app.disconnect("focusChanged(QWidget*,QWidget*)", self._onFocusChanged)
         super().cleanup()
-        self.ui.editor.setMRMLSegmentEditorNode(None)
+        self._editor.cleanup()
 
     def _updateSources(self) -> None:
         parameters, sources = self.parameters, []
@@ -227,12 +243,40 @@ class CorrectSection(Section):
             if sources:
                 self.ui.sourceCombo.currentIndex = keys.index(self._chosenSource) if self._chosenSource in keys else 0
 
+    def _updateRanking(self) -> None:
+        """Offer the uncertainties that are there, the model's first."""
+        parameters, combo = self.parameters, self.ui.rankCombo
+        found = [
+            (_("model uncertainty"), parameters.predictiveEntropy),
+            (_("expert disagreement"), parameters.expertEntropy),
+        ]
+        there = [(title, node) for title, node in found if node is not None]
+        nodes = [node for _title, node in there]
+        if nodes != self._ranked:
+            self._ranked = nodes
+            wasBlocked = combo.blockSignals(True)
+            combo.clear()
+            combo.addItems([title for title, _node in there])
+            if self._rankedByExperts and parameters.expertEntropy is not None:
+                combo.currentIndex = nodes.index(parameters.expertEntropy)
+            combo.blockSignals(wasBlocked)
+
     def _entropy(self):
-        parameters = self.parameters
-        order = [parameters.predictiveEntropy, parameters.expertEntropy]
-        if self.ui.rankCombo.currentIndex == 1:
-            order.reverse()
-        return next((node for node in order if node is not None), None)
+        """What decides the order of the places; None where nothing is known of uncertainty."""
+        index = self.ui.rankCombo.currentIndex
+        return self._ranked[index] if 0 <= index < len(self._ranked) else None
+
+    def _legend(self) -> str:
+        """Which colour in the slice views is what; on black, as there."""
+        copy, raters = self.workingCopy, self.parameters.raters
+        segment = None if copy is None else copy.node.GetSegmentation().GetSegment(copy.segmentID)
+        entries = [] if segment is None else [(segment.GetColor(), _("working copy"))]
+        return " ".join(
+            '<span style="background-color:#000000; color:{color}">&nbsp;▬&nbsp;</span>&nbsp;{name}'.format(
+                color=qt.QColor(*(round(255 * part) for part in color)).name(), name=escape(name).replace(" ", "&nbsp;")
+            )
+            for color, name in [*entries, *zip([rater.color for rater in raters], raterNames(raters), strict=True)]
+        )
 
     def _step(self, direction: int) -> None:
         with self.context.errorsShown():
@@ -245,87 +289,42 @@ class CorrectSection(Section):
                     self._slices = self.logic.rankedSlices(entropy, normal)
                 self._rankedFor, self._position = ranking, -1 if direction > 0 else 0
             if not self._slices:
-                self.ui.sliceLabel.text = _("No slice is uncertain: the entropy is low everywhere.")
+                self.say(self.ui.sliceLabel, _("No place is uncertain: the uncertainty is low everywhere."))
                 return
             if view is None:
-                self.ui.sliceLabel.text = _(
-                    "No view moved: the layout shows no {orientation} slice view. Choose one that does (Four-Up)."
-                ).format(orientation=orientation.lower())
+                text = _("No view moved: the layout shows no {orientation} slice view. Choose one that does (Four-Up).")
+                self.say(self.ui.sliceLabel, text.format(orientation=orientation.lower()))
                 return
             self._position = (self._position + direction) % len(self._slices)
             jumpAllViews(self._slices[self._position].position)
-            self.ui.sliceLabel.text = _("{number} of {count} uncertain places, {orientation} {offset:.1f} mm").format(
-                number=self._position + 1,
-                count=len(self._slices),
-                orientation=orientation.lower(),
-                offset=view.GetSliceOffset(),
+            self.say(
+                self.ui.sliceLabel,
+                _("{number} of {count} uncertain places, {orientation} {offset:.1f} mm").format(
+                    number=self._position + 1,
+                    count=len(self._slices),
+                    orientation=orientation.lower(),
+                    offset=view.GetSliceOffset(),
+                ),
             )
-
-    def _setUpEditor(self) -> None:
-        """Only the working copy is to be edited: nothing else can be chosen, nor segments added or removed."""
-        editor = self.ui.editor
-        editor.enabled = False
-        editor.setMaximumNumberOfUndoStates(20)
-        editor.setSegmentationNodeSelectorVisible(False)
-        editor.setSourceVolumeNodeSelectorVisible(False)
-        editor.setSwitchToSegmentationsButtonVisible(False)
-        editor.setAddRemoveSegmentButtonsVisible(False)
-        # The panel says what lies behind the contour; a change of layout must not replace it.
-        editor.setAutoShowSourceVolumeNode(False)
-        # In this order, lest the editor choose a segmentation of the scene before it has a node to keep the choice.
-        editor.setMRMLSegmentEditorNode(_editorNode())
-        editor.setMRMLScene(slicer.mrmlScene)
-        slicer.app.connect("focusChanged(QWidget*,QWidget*)", self._onFocusChanged)
-
-    def _isOnCopy(self) -> bool:
-        copy, editor = self.parameters.workingCopy, self.ui.editor
-        node = editor.mrmlSegmentEditorNode()
-        return (
-            self._isOpen
-            and node is not None
-            and node.GetSegmentationNode() is copy
-            and editor.segmentationNode() is copy
-        )
 
     def _openEditor(self) -> None:
         copy = self.workingCopy
-        if copy is None:
-            return
-        editor, node = self.ui.editor, _editorNode()
-        try:
-            correction.configureEditor(node, copy)
-        except InputError:  # its segment was deleted, as the figures say; there is nothing to edit
-            return
-        # In this order: the editor looks for the source volume's geometry in the segmentation.
-        editor.setMRMLSegmentEditorNode(node)
-        editor.setSegmentationNode(copy.node)
-        editor.setSourceVolumeNode(self.parameters.reference)
-        editor.setupViewObservations()
-        self._isOpen = True
-        self._onFocusChanged(None, slicer.app.focusWidget())
+        if copy is not None and not self._editor.isOn(copy.node):
+            self._editor.open(copy, self.parameters.reference)
 
-    def _closeEditor(self) -> None:
-        self.exit()
-        self.ui.editor.setSegmentationNode(None)
-
-    def _onFocusChanged(self, _old, new) -> None:
-        """The editor's keys hold for the whole window, but not where they are typed into another step."""
-        if not self._isOpen:
-            return
-        if new is not None and self.widget.parentWidget().isAncestorOf(new) and not self.widget.isAncestorOf(new):
-            self.ui.editor.uninstallKeyboardShortcuts()
-        else:
-            self.ui.editor.installKeyboardShortcuts()
-
-    def _showEntropyBehind(self) -> None:
+    def _makeRoom(self, copy) -> None:
+        """Show the copy and the raters over the entropy, and nothing that hides either of them."""
+        parameters = self.parameters
+        views = presentViews()
+        if views is not None:
+            views.restoreLayout()
+        for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
+            isOther = ROLE.of(node) in (Role.WORKING_COPY, Role.CORRECTION) and node is not copy
+            if isOther or node in (parameters.segmentation, parameters.fusedSegmentation):
+                hideSegmentation(node)
         entropy = self._entropy()
-        if entropy is None:
-            return
-        showAsEntropy(entropy, self.parameters.threshold)
-        showOverImage(entropy, self.parameters.opacity, self.parameters.reference)
-        role = Role.EXPERT_ENTROPY if entropy is self.parameters.expertEntropy else Role.PREDICTIVE_ENTROPY
-        if presentViews() is None:  # the comparison has legends of its own
-            showLegend(entropy, LEGENDS[role], ordinarySliceNodes())
+        if entropy is not None:
+            showEntropyOverImage(entropy, parameters)
 
     def _follow(self, node) -> None:
         """Observe the content of the working copy, and no other's any more."""
@@ -349,15 +348,3 @@ class CorrectSection(Section):
 
     def _onEdited(self, caller=None, event=None) -> None:
         self._live.start()
-
-
-def _editorNode():
-    """The node with the editor's choices, one in a scene."""
-    scene = slicer.mrmlScene
-    node = scene.GetSingletonNode(EDITOR_TAG, "vtkMRMLSegmentEditorNode")
-    if node is None:
-        node = scene.CreateNodeByClass("vtkMRMLSegmentEditorNode")
-        node.UnRegister(None)
-        node.SetSingletonTag(EDITOR_TAG)
-        node = scene.AddNode(node)
-    return node

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import qt
@@ -17,6 +18,18 @@ from ObserverUncertaintySlicer.panel.context import Context
 from ObserverUncertaintySlicer.progressTexts import progressText
 
 
+@dataclass(frozen=True, eq=False)
+class _Face:
+    """One place where the job is shown: widgets, and what its button starts and does with the result."""
+
+    button: Any
+    bar: Any
+    label: Any
+    start: Callable[[], SceneJob | None]
+    finished: Callable[[Any], str | None]
+    startText: str
+
+
 class JobBar:
     """Shows one job of a section at a time.
 
@@ -28,7 +41,7 @@ class JobBar:
         bar: the progress bar, hidden while nothing runs.
         label: the text below it, with the time left; keeps the outcome afterwards.
         start: starts the job; None where the user declined.
-        finished: is given the job's result.
+        finished: is given the job's result; returns what there is to say about it, if anything.
         updated: is called at every poll of a running job, for what the bar does not show.
         endsWithScene: whether the job means nothing once the scene is closed, and is let go of then.
 
@@ -43,40 +56,58 @@ class JobBar:
         bar,
         label,
         start: Callable[[], SceneJob | None],
-        finished: Callable[[Any], None],
+        finished: Callable[[Any], str | None],
         updated: Callable[[SceneJob], None] | None = None,
         endsWithScene: bool = True,
     ) -> None:
-        self.context, self.button, self.bar, self.label = context, button, bar, label
-        self.start, self.finished, self.updated = start, finished, updated
+        self.context, self.updated = context, updated
         self.endsWithScene = endsWithScene
         self.job: SceneJob | None = None
         self.hasFailed = False
-        self._startText = button.text
-        bar.visible = False
+        self._faces: list[_Face] = []
+        self.showAlso(button, bar, label, start, finished)
+        self._active = self._faces[0]
+
+    def showAlso(
+        self,
+        button,
+        bar,
+        label,
+        start: Callable[[], SceneJob | None],
+        finished: Callable[[Any], str | None],
+    ) -> None:
+        """Show the job in another place too, whose button starts it in a way of its own; whichever button cancels it.
+
+        Arguments as for the class.
+        """
+        face = _Face(button, bar, label, start, finished, button.text)
+        self._faces.append(face)
+        bar.visible = label.visible = False
         label.textFormat = qt.Qt.PlainText  # a log may quote what looks like markup
-        button.connect("clicked()", self.onClicked)
+        button.connect("clicked()", lambda: self._onClicked(face))
 
     @property
     def isRunning(self) -> bool:
         """Whether a job runs, or is being cancelled."""
         return self.job is not None
 
-    def onClicked(self) -> None:
-        """Start the work, or cancel it."""
+    def follow(self, job: SceneJob) -> None:
+        """Show a job that runs already; its result is used as if the first button had started it."""
+        self._follow(job, self._faces[0])
+
+    def _onClicked(self, face: _Face) -> None:
         if self.job is not None:
             self.job.cancel()
             self._show(self.job)
             return
         with self.context.errorsShown():
-            job = self.start()
+            job = face.start()
             if job is not None:
-                self.follow(job)
+                self._follow(job, face)
 
-    def follow(self, job: SceneJob) -> None:
-        """Show a job that runs already."""
+    def _follow(self, job: SceneJob, face: _Face) -> None:
         self.clear()
-        self.job = job
+        self.job, self._active = job, face
         self.context.poll(self)
         self._show(job)
         self.context.jobsChanged()
@@ -96,11 +127,10 @@ class JobBar:
         # Let go first: whatever goes wrong with the result is shown once and not polled again.
         self._letGo()
         if state is JobState.CANCELLED:
-            self.label.text = _("Cancelled. What was complete is kept in {folder}").format(folder=job.keptIn)
+            self._say(_("Cancelled. What was complete is kept in {folder}").format(folder=job.keptIn))
         elif job.failure is not None:
             self._tellFailure(job, f"{job.failure.text} {job.failure.advice}")
         else:
-            self.label.text = ""
             self._use(job)
         self.context.jobsChanged()
         self.context.update()
@@ -110,7 +140,7 @@ class JobBar:
     def clear(self) -> None:
         """Forget how the last job ended."""
         self.hasFailed = False
-        self.label.text = self.label.toolTip = ""
+        self._say("")
 
     def abandon(self) -> None:
         """Stop looking at the job, because its nodes or the panel are gone; it is ended unless it may keep running."""
@@ -118,9 +148,13 @@ class JobBar:
             self.job.job.close()
             self._letGo()
 
+    def finish(self, result: Any) -> None:
+        """Use a job's result, and say what there is to say about it."""
+        self._say(self._active.finished(result) or "")
+
     def _use(self, job: SceneJob) -> None:
         try:
-            self.finished(job.result())
+            self.finish(job.result())
         except ObserverUncertaintyError as error:
             self._tellFailure(job, str(error))
         except Exception as error:
@@ -130,24 +164,30 @@ class JobBar:
 
     def _tellFailure(self, job: SceneJob, why: str) -> None:
         self.hasFailed = True
-        self.label.text = _("Failed: {why} Its log is below: Jobs, Show log.").format(why=why)
-        log = _("The job's log: {path}").format(path=job.job.log)
-        self.label.toolTip = f"{self.label.text}\n{log}"
+        text = _("Failed: {why} Its log is below: Jobs, Show log.").format(why=why)
+        self._say(text, _("{text}\nThe job's log: {path}").format(text=text, path=job.job.log))
         showStatus(_("{name} failed; the module says why.").format(name=job.name))
+
+    def _say(self, text: str, toolTip: str = "") -> None:
+        for face in self._faces:
+            face.label.text, face.label.toolTip = text, toolTip
+            face.label.visible = bool(text)
 
     def _letGo(self) -> None:
         self.job = None
-        self.button.text = self._startText
-        self.button.enabled = True
-        self.bar.visible = False
+        for face in self._faces:
+            face.button.text = face.startText
+            face.button.enabled = True
+            face.bar.visible = False
 
     def _show(self, job: SceneJob) -> None:
         progress = job.progress
         cancelling = job.state is JobState.CANCELLING
-        self.button.text = _("Cancelling…") if cancelling else _("Cancel")
-        self.button.enabled = not cancelling
-        self.bar.visible = True
-        # A bar without a maximum shows that something goes on, without saying how far.
-        self.bar.maximum = progress.total
-        self.bar.value = progress.done
-        self.label.text = progressText(progress)
+        for face in self._faces:
+            face.button.text = _("Cancelling…") if cancelling else _("Cancel")
+            face.button.enabled = not cancelling
+            face.bar.visible = True
+            # A bar without a maximum shows that something goes on, without saying how far.
+            face.bar.maximum = progress.total
+            face.bar.value = progress.done
+        self._say(progressText(progress))

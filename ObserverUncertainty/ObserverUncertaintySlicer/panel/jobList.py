@@ -93,7 +93,10 @@ class JobListSection(Section):
             self._jobs = knownJobs()
         except (OSError, ObserverUncertaintyError) as error:  # asked without a click, so that it is told in no message
             self.say(self.ui.loadedLabel, _("The jobs could not be looked for: {error}").format(error=error))
+            self.widget.visible = True
             return
+        # Nobody needs an empty list.
+        self.widget.visible = bool(self._jobs)
         self._running = [(row, job) for row, job in enumerate(self._jobs) if not job.state.finished]
         if self._running:
             self.context.poll(self)
@@ -130,17 +133,17 @@ class JobListSection(Section):
     def update(self) -> None:
         """Enable what can be done with the chosen job; the table itself stays as it is."""
         ui, job = self.ui, self.selected
+        for button in (
+            ui.followButton,
+            ui.cancelButton,
+            ui.loadButton,
+            ui.folderButton,
+            ui.logButton,
+            ui.removeButton,
+        ):
+            button.visible = job is not None
+        ui.chooseLabel.visible = job is None
         if job is None:
-            none = _("Choose a job in the table.")
-            for button in (
-                ui.followButton,
-                ui.cancelButton,
-                ui.loadButton,
-                ui.folderButton,
-                ui.logButton,
-                ui.removeButton,
-            ):
-                self.enable(button, none)
             return
         ended = job.state.finished
         self.enable(ui.followButton, self._whyNotFollowed(job))

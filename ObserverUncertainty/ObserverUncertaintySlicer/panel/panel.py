@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import slicer
 import vtk
 from slicer.util import VTKObservationMixin
@@ -13,10 +15,13 @@ from ObserverUncertaintySlicer.panel.context import Context
 from ObserverUncertaintySlicer.panel.correct import CorrectSection
 from ObserverUncertaintySlicer.panel.deviceChoice import DeviceProbe
 from ObserverUncertaintySlicer.panel.disagreement import DisagreementSection
+from ObserverUncertaintySlicer.panel.guide import Guide
 from ObserverUncertaintySlicer.panel.jobList import JobListSection
 from ObserverUncertaintySlicer.panel.model import ModelSection
 from ObserverUncertaintySlicer.panel.modelInUse import ModelInUse
 from ObserverUncertaintySlicer.panel.polling import Polling
+from ObserverUncertaintySlicer.panel.section import Section
+from ObserverUncertaintySlicer.panel.showUncertainty import ShowUncertainty
 from ObserverUncertaintySlicer.panel.uncertainty import UncertaintySection
 from ObserverUncertaintySlicer.parameters import Parameters
 
@@ -28,7 +33,9 @@ class Panel(VTKObservationMixin):
         context: what the steps know of the panel.
         polling: looks at what runs in the background.
         modelInUse: the model of steps 3 and 4.
-        sections: the steps in the order of the work.
+        guide: says what comes next.
+        showing: does steps 2, 4 and 5 in one click.
+        sections: the steps in the order of the work; one of them is open.
     """
 
     def __init__(self, logic, layout) -> None:
@@ -53,6 +60,9 @@ class Panel(VTKObservationMixin):
         self.uncertainty = UncertaintySection(self.context, self.modelInUse, probe)
         self.compare = CompareSection(self.context)
         self.correct = CorrectSection(self.context)
+        self.showing = ShowUncertainty(
+            self.context, self.case.ui, self.modelInUse, self.disagreement, self.uncertainty, self.compare, self.correct
+        )
         self.jobList = JobListSection(
             self.context, {PredictRequest: self.uncertainty, TrainRequest: self.model.training}
         )
@@ -65,8 +75,12 @@ class Panel(VTKObservationMixin):
             self.correct,
             self.jobList,
         ]
+        self.guide = Guide(self.context, lambda number: self.sections[number - 1].open())
+        layout.addWidget(self.guide.widget)
         for section in self.sections:
             layout.addWidget(section.widget)
+            section.ui.sectionButton.collapsed = section is not self.case
+            section.ui.sectionButton.connect("contentsCollapsed(bool)", self._followerOf(section))
         scene = slicer.mrmlScene
         self.addObserver(self.parameters.node, vtk.vtkCommand.ModifiedEvent, self._onChanged)
         self.addObserver(scene, scene.StartCloseEvent, self._onSceneStartClose)
@@ -92,6 +106,9 @@ class Panel(VTKObservationMixin):
             for section in self.sections:
                 section.update()
                 section.showState()
+            self.showing.update()
+            steps = [number for number, section in enumerate(self.sections, 1) if section.isOpen]
+            self.guide.show(steps[0] if steps else None, self.uncertainty.bar.isRunning)
         finally:
             self.context.isUpdating = False
 
@@ -123,6 +140,15 @@ class Panel(VTKObservationMixin):
             self.removeObserver(self.parameters.node, vtk.vtkCommand.ModifiedEvent, self._onChanged)
             self.context.parameters = Parameters(node)
             self.addObserver(node, vtk.vtkCommand.ModifiedEvent, self._onChanged)
+
+    def _followerOf(self, section: Section) -> Callable[[bool], None]:
+        def onCollapsed(collapsed: bool) -> None:
+            if not collapsed:  # only the step in work is open
+                for other in self.sections:
+                    other.ui.sectionButton.collapsed = other is not section
+            self.update()
+
+        return onCollapsed
 
     def _onJobsChanged(self) -> None:
         self.jobList.refresh()

@@ -10,7 +10,7 @@ import slicer
 from slicer.util import VTKObservationMixin
 
 from ObserverUncertaintySlicer.panel.context import Context
-from ObserverUncertaintySlicer.panel.widths import ElidedTitle, letShrink
+from ObserverUncertaintySlicer.panel.widths import ElidedTitle, closeGaps, letShrink
 from ObserverUncertaintySlicer.parameters import Parameters
 
 _UI_FOLDER = Path(__file__).parents[2] / "Resources" / "UI"
@@ -34,10 +34,11 @@ class Section(VTKObservationMixin):
         super().__init__()
         self.context = context
         self.logic = context.logic
-        self.widget = slicer.util.loadUI(str(_UI_FOLDER / f"{self.uiName}.ui"))
+        self.widget = slicer.util.loadUI(uiPath(self.uiName))
         self.widget.setMRMLScene(slicer.mrmlScene)
         self.ui = slicer.util.childWidgetVariables(self.widget)
         letShrink(self.widget)
+        closeGaps(self.widget)
         self._title = self.ui.sectionButton.text
         self._shownTitle = ElidedTitle(self.ui.sectionButton)
         self._toolTips: dict[str, str] = {}
@@ -46,6 +47,15 @@ class Section(VTKObservationMixin):
     def parameters(self) -> Parameters:
         """The panel's parameters; another object after the scene was closed."""
         return self.context.parameters
+
+    @property
+    def isOpen(self) -> bool:
+        """Whether the step's contents are shown."""
+        return not self.ui.sectionButton.collapsed
+
+    def open(self) -> None:
+        """Show the step's contents; the panel closes the other steps."""
+        self.ui.sectionButton.collapsed = False
 
     def update(self) -> None:
         """Show the parameters' state in the widgets; called after every change, and must not change the parameters."""
@@ -86,6 +96,11 @@ class Section(VTKObservationMixin):
         usual = self._toolTips.setdefault(widget.objectName, widget.toolTip)
         widget.enabled = not reason
         widget.toolTip = reason or usual
+
+
+def uiPath(name: str) -> str:
+    """The path of a `.ui` file of the panel."""
+    return str(_UI_FOLDER / f"{name}.ui")
 
 
 def singleShot(milliseconds: int, call: Callable[[], None]):

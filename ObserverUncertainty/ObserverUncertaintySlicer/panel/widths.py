@@ -1,13 +1,14 @@
-"""Widgets that take the width they are given: no name or text that a case brings widens the panel, and with it Slicer.
+"""Widgets that take the room they are given: no name or text that a case brings widens the panel, and with it Slicer.
 
-Slicer's module panel is at least as wide as its content wants to be, and the main window as wide as both.
+Slicer's module panel is at least as wide as its content wants to be, and the main window as wide as both. And none
+that takes more height than it needs, so that a step fits on the screen.
 """
 
 from __future__ import annotations
 
 import qt
 
-MINIMUM_WIDTH = 350
+MINIMUM_WIDTH = 380
 """Of every section, in pixels: room for the widest row of buttons; the options of an effect of the editor want more."""
 
 _INDICATOR = 44
@@ -28,6 +29,13 @@ def letShrink(widget) -> None:
             policy = child.sizePolicy
             policy.setHorizontalPolicy(qt.QSizePolicy.Ignored)
             child.setSizePolicy(policy)
+
+
+def closeGaps(widget) -> None:
+    """Let collapsible buttons that are closed be no higher than their titles."""
+    for button in [widget, *widget.findChildren(qt.QWidget)]:
+        if button.inherits("ctkCollapsibleButton"):
+            button.collapsedHeight = 0
 
 
 class ElidedTitle(qt.QObject):

@@ -40,6 +40,11 @@ class QMRMLSegmentEditorWidget(QMRMLWidget):
     switchToSegmentationsButtonVisible = Modelled(bool, True)
     addRemoveSegmentButtonsVisible = Modelled(bool, True)
     autoShowSourceVolumeNode = Modelled(bool, True)
+    specifyGeometryButtonVisible = Modelled(bool, True)
+    show3DButtonVisible = Modelled(bool, True)
+    maskingSectionVisible = Modelled(bool, True)
+    unorderedEffectsVisible = Modelled(bool, True)
+    effectColumnCount = Modelled(int, 2)
     maximumNumberOfUndoStates = Modelled(
         int, 10, changed=lambda self, number: self._logic.SetMaximumNumberOfUndoStates(number)
     )
@@ -134,6 +139,10 @@ class QMRMLSegmentEditorWidget(QMRMLWidget):
             if self._node.GetSourceVolumeNode() is not self._volumes.currentNode():
                 self.setSourceVolumeNode(self._volumes.currentNode())
         self.updateWidgetFromMRML()
+
+    def setEffectNameOrder(self, names):
+        """The effects that are shown, in this order, and after them the others where `unorderedEffectsVisible`."""
+        self.keep(effectNameOrder=list(names))
 
     def setActiveEffect(self, effect):
         """Starts an effect, or ends it with None."""

@@ -1,0 +1,139 @@
+"""Slicer's segment editor in step 6: it edits the working copy and nothing else, with the tools for one contour."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import qt
+import slicer
+
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintySlicer.correction import WorkingCopy, configureEditor
+
+EDITOR_TAG = "ObserverUncertaintyEditor"
+UNDO_STATES = 20
+EFFECTS = (
+    *("Paint", "Erase", "Draw", "Scissors", "Level tracing"),
+    *("Fill between slices", "Islands", "Smoothing", "Margin"),
+)
+"""What one contour is corrected with; others need several segments, or replace the whole contour at one click."""
+_EFFECT_COLUMNS = 3
+_UNUSED_PARTS = ("SegmentsTableResizableFrame",)
+"""Parts without a switch of their own: the table of segments, of which there is one."""
+
+
+class CopyEditor:
+    """Opens the editor on a working copy and leaves nothing of it behind.
+
+    Args:
+        widget: the qMRMLSegmentEditorWidget.
+        step: the widget of the step that holds it.
+        keys: what the step does at a letter, in the whole window while the editor is open.
+    """
+
+    def __init__(self, widget, step, keys: Mapping[str, Callable[[], None]]) -> None:
+        self._widget, self._step, self._keys = widget, step, keys
+        self._shortcuts: list[Any] = []
+        self.isOpen = False
+        self._showPartsForOneContour()
+        widget.enabled = False
+        widget.setMaximumNumberOfUndoStates(UNDO_STATES)
+        # The panel says what lies behind the contour; a change of layout must not replace it.
+        widget.setAutoShowSourceVolumeNode(False)
+        # In this order, lest the editor choose a segmentation of the scene before it has a node to keep the choice.
+        widget.setMRMLSegmentEditorNode(editorNode())
+        widget.setMRMLScene(slicer.mrmlScene)
+        slicer.app.connect("focusChanged(QWidget*,QWidget*)", self._onFocusChanged)
+
+    def isOn(self, node) -> bool:
+        """Whether the editor is open, and on the segmentation node."""
+        widget = self._widget
+        chosen = widget.mrmlSegmentEditorNode()
+        return (
+            self.isOpen
+            and chosen is not None
+            and chosen.GetSegmentationNode() is node
+            and widget.segmentationNode() is node
+        )
+
+    def open(self, copy: WorkingCopy, image) -> None:
+        """Edit a working copy over an image; nothing where its segment was deleted."""
+        widget, node = self._widget, editorNode()
+        try:
+            configureEditor(node, copy)
+        except InputError:  # as the figures say
+            return
+        # In this order: the editor looks for the source volume's geometry in the segmentation.
+        widget.setMRMLSegmentEditorNode(node)
+        widget.setSegmentationNode(copy.node)
+        widget.setSourceVolumeNode(image)
+        widget.setupViewObservations()
+        self.isOpen = True
+        self._onFocusChanged(None, slicer.app.focusWidget())
+
+    def leave(self) -> None:
+        """No effect stays active, no key and no view observation is left."""
+        self.isOpen = False
+        self._widget.setActiveEffect(None)
+        self._takeKeys(False)
+        self._widget.removeViewObservations()
+
+    def close(self) -> None:
+        """Let go of the working copy too."""
+        self.leave()
+        self._widget.setSegmentationNode(None)
+
+    def cleanup(self) -> None:
+        """The panel goes away."""
+        slicer.app.disconnect("focusChanged(QWidget*,QWidget*)", self._onFocusChanged)
+        self._widget.setMRMLSegmentEditorNode(None)
+
+    def _showPartsForOneContour(self) -> None:
+        widget = self._widget
+        widget.setSegmentationNodeSelectorVisible(False)
+        widget.setSourceVolumeNodeSelectorVisible(False)
+        widget.setSwitchToSegmentationsButtonVisible(False)
+        widget.setAddRemoveSegmentButtonsVisible(False)
+        widget.setSpecifyGeometryButtonVisible(False)
+        widget.setShow3DButtonVisible(False)
+        widget.setMaskingSectionVisible(False)
+        for child in widget.findChildren(qt.QWidget):
+            if child.objectName in _UNUSED_PARTS:
+                child.hide()
+        widget.setEffectNameOrder(list(EFFECTS))
+        widget.unorderedEffectsVisible = False
+        widget.setEffectColumnCount(_EFFECT_COLUMNS)
+
+    def _onFocusChanged(self, _old, new) -> None:
+        """Keys hold for the whole window, but not where one types into another step."""
+        if self.isOpen:
+            others = self._step.parentWidget()
+            isElsewhere = new is not None and others.isAncestorOf(new) and not self._step.isAncestorOf(new)
+            self._takeKeys(not isElsewhere)
+
+    def _takeKeys(self, taken: bool) -> None:
+        for shortcut in self._shortcuts:
+            shortcut.setEnabled(False)
+            shortcut.deleteLater()
+        self._shortcuts = []
+        if not taken:
+            self._widget.uninstallKeyboardShortcuts()
+            return
+        self._widget.installKeyboardShortcuts()
+        for letter, call in self._keys.items():
+            shortcut = qt.QShortcut(qt.QKeySequence(letter), slicer.util.mainWindow())
+            shortcut.connect("activated()", call)
+            self._shortcuts.append(shortcut)
+
+
+def editorNode():
+    """The node with the editor's choices, one in a scene."""
+    scene = slicer.mrmlScene
+    node = scene.GetSingletonNode(EDITOR_TAG, "vtkMRMLSegmentEditorNode")
+    if node is None:
+        node = scene.CreateNodeByClass("vtkMRMLSegmentEditorNode")
+        node.UnRegister(None)
+        node.SetSingletonTag(EDITOR_TAG)
+        node = scene.AddNode(node)
+    return node

@@ -1,0 +1,90 @@
+"""The line above the steps: which case it is, what comes next, and the button that opens the step for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import qt
+import slicer
+
+from ObserverUncertaintySlicer.compareViews import presentViews
+from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.panel.context import Context
+from ObserverUncertaintySlicer.panel.section import uiPath
+from ObserverUncertaintySlicer.panel.widths import letShrink
+from ObserverUncertaintySlicer.parameters import Parameters
+
+CASE, UNCERTAINTY, COMPARE, CORRECT = 1, 4, 5, 6
+"""Numbers of the steps that may come next; the others are for who wants to choose."""
+
+
+class Next(NamedTuple):
+    """What comes next.
+
+    Attributes:
+        step: the number of the step that has the button for it.
+        text: what to do there.
+    """
+
+    step: int
+    text: str
+
+
+class Guide:
+    """Says what comes next.
+
+    Args:
+        context: the panel's.
+        openStep: opens the step with a number from 1 on.
+
+    Attributes:
+        widget: lies above the steps.
+    """
+
+    def __init__(self, context: Context, openStep: Callable[[int], None]) -> None:
+        self._context = context
+        self._step = CASE
+        self.widget = slicer.util.loadUI(uiPath("Guide"))
+        self.ui = slicer.util.childWidgetVariables(self.widget)
+        letShrink(self.widget)
+        self.ui.nextLabel.textFormat = qt.Qt.PlainText  # a case's name may look like markup
+        self.ui.goButton.connect("clicked()", lambda: openStep(self._step))
+
+    def show(self, openStep: int | None, isComputing: bool) -> None:
+        """Show what comes next.
+
+        Args:
+            openStep: the number of the open step; None if none is open.
+            isComputing: whether the model is at work.
+        """
+        parameters = self._context.parameters
+        following = nextStep(parameters, isComputing)
+        self._step = following.step
+        name = parameters.givenCaseName
+        text = _("Next: {text}").format(text=following.text)
+        self.ui.nextLabel.text = f"{name}. {text}" if name else text
+        self.ui.goButton.visible = following.step != openStep and not isComputing
+        self.ui.goButton.text = _("Go to step {number}").format(number=following.step)
+
+
+def nextStep(parameters: Parameters, isComputing: bool = False) -> Next:
+    """What a clinician does next with a case, told from what is there."""
+    if parameters.reference is None:
+        if parameters.raterChoices:
+            return Next(CASE, _("add the image that the contours were drawn on."))
+        return Next(CASE, _("load a case, or the sample case."))
+    if isComputing:
+        return Next(CASE, _("wait for the model, or look around meanwhile."))
+    if parameters.workingCopy is not None:
+        if parameters.lastCorrection is None:
+            return Next(CORRECT, _("correct at the uncertain places, then save."))
+        return Next(CORRECT, _("export the correction, or load the next case in step 1."))
+    model, experts = parameters.predictiveEntropy is not None, parameters.expertEntropy is not None
+    if not model and not experts:
+        return Next(CASE, _("show the uncertainty."))
+    if model and experts and presentViews() is None:
+        return Next(COMPARE, _("show both side by side, or correct in step 6."))
+    if not model:
+        return Next(UNCERTAINTY, _("run the model, or correct in step 6."))
+    return Next(CORRECT, _("correct where it matters."))
