@@ -180,8 +180,8 @@ def test_the_keys_of_the_editor_do_not_hold_while_another_step_is_typed_into(rea
 def test_the_figures_follow_the_edit(ready, slicerApplication):
     copy = start(ready)
     edit(copy, box(10, 15))
-    waitFor(slicerApplication, lambda: "Dice with the start 0.667" in ready.ui.liveLabel.text, 5)
-    assert f"{500 * VOXEL_ML:.2f} mL (start {1000 * VOXEL_ML:.2f} mL)" in ready.ui.liveLabel.text
+    waitFor(slicerApplication, lambda: "Dice 0.667" in ready.ui.liveLabel.text, 5)
+    assert f"{500 * VOXEL_ML:.2f} mL (start {1000 * VOXEL_ML:.2f})" in ready.ui.liveLabel.text
 
 
 def test_figures_that_cannot_be_computed_are_told_beside_the_figures_and_in_no_box(ready, slicerApplication):
@@ -420,7 +420,7 @@ def test_a_second_copy_asks_before_it_leaves_changes_behind(ready, slicerApplica
 
 
 def folderOfAnotherCase(slicerApplication, tmp_path):
-    """What the user chooses at Load case folder."""
+    """What the user chooses at Load folder."""
     write_image(tmp_path / "Ben" / "T1.nrrd", np.ones(GRID.shape, np.float32), GRID)
     slicerApplication.dialogs.answer("getExistingDirectory", str(tmp_path / "Ben"))
 

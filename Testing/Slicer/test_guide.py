@@ -86,3 +86,14 @@ def test_a_case_with_a_name_like_markup_is_shown_as_it_is(panel):
     panel.parameters.caseName = "<b>x</b>"
     assert panel.guide.ui.nextLabel.text.startswith("<b>x</b>. Next")
     assert panel.guide.ui.nextLabel.textFormat == qt.Qt.PlainText
+
+
+def test_a_loaded_scene_opens_the_step_that_comes_next_and_a_closed_one_the_first(panel, scene, tmp_path):
+    fill(panel)
+    panel.correct.ui.startButton.click()
+    assert scene.WriteToMRB(str(tmp_path / "scene.mrb"))
+    panel.model.open()
+    scene.Clear(0)
+    assert openSteps(panel) == ["Case"]
+    assert scene.ReadFromMRB(str(tmp_path / "scene.mrb"), True)
+    assert openSteps(panel) == ["Correct"]

@@ -254,7 +254,7 @@ class CaseSection(Section):
                 "below. RT structures (DICOM): load the study with the extension SlicerRT, then choose it here."
             )
         if not choices:
-            return _("No rater yet: choose contours below. RT structures (DICOM): load them with the extension SlicerRT.")
+            return _("No rater yet: choose contours below. RT structures (DICOM) load with the extension SlicerRT.")
         return ""
 
     def _showScene(self, sequences: Mapping[str, Any], choices: list[RaterChoice]) -> None:

@@ -33,10 +33,9 @@ class CopyEditor:
     """
 
     def __init__(self, widget, step, keys: Mapping[str, Callable[[], None]]) -> None:
-        self._widget, self._step, self._keys = widget, step, keys
-        self._shortcuts: list[Any] = []
+        self._widget, self._step = widget, step
+        self._shortcuts = _shortcuts(keys)
         self.isOpen = False
-        self._showPartsForOneContour()
         widget.enabled = False
         widget.setMaximumNumberOfUndoStates(UNDO_STATES)
         # The panel says what lies behind the contour; a change of layout must not replace it.
@@ -44,6 +43,7 @@ class CopyEditor:
         # In this order, lest the editor choose a segmentation of the scene before it has a node to keep the choice.
         widget.setMRMLSegmentEditorNode(editorNode())
         widget.setMRMLScene(slicer.mrmlScene)
+        self._showPartsForOneContour()
         slicer.app.connect("focusChanged(QWidget*,QWidget*)", self._onFocusChanged)
 
     def isOn(self, node) -> bool:
@@ -87,6 +87,9 @@ class CopyEditor:
     def cleanup(self) -> None:
         """The panel goes away."""
         slicer.app.disconnect("focusChanged(QWidget*,QWidget*)", self._onFocusChanged)
+        for shortcut in self._shortcuts:
+            shortcut.deleteLater()
+        self._shortcuts = []
         self._widget.setMRMLSegmentEditorNode(None)
 
     def _showPartsForOneContour(self) -> None:
@@ -114,17 +117,22 @@ class CopyEditor:
 
     def _takeKeys(self, taken: bool) -> None:
         for shortcut in self._shortcuts:
-            shortcut.setEnabled(False)
-            shortcut.deleteLater()
-        self._shortcuts = []
-        if not taken:
+            shortcut.setEnabled(taken)
+        if taken:
+            self._widget.installKeyboardShortcuts()
+        else:
             self._widget.uninstallKeyboardShortcuts()
-            return
-        self._widget.installKeyboardShortcuts()
-        for letter, call in self._keys.items():
-            shortcut = qt.QShortcut(qt.QKeySequence(letter), slicer.util.mainWindow())
-            shortcut.connect("activated()", call)
-            self._shortcuts.append(shortcut)
+
+
+def _shortcuts(keys: Mapping[str, Callable[[], None]]) -> list[Any]:
+    """Shortcuts of the main window, off; none where there is no window."""
+    window, made = slicer.util.mainWindow(), []
+    for letter, call in keys.items() if window is not None else ():
+        shortcut = qt.QShortcut(qt.QKeySequence(letter), window)
+        shortcut.setEnabled(False)
+        shortcut.connect("activated()", call)
+        made.append(shortcut)
+    return made
 
 
 def editorNode():

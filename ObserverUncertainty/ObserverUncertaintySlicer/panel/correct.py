@@ -139,7 +139,8 @@ class CorrectSection(Section):
                 self._openEditor()
             if self._ranked:
                 self._step(1)
-        self.context.update()
+            self.context.update()
+            self.ui.nextButton.setFocus()  # the button that had it is gone
 
     def onNext(self) -> None:
         """Go to the next of the ranked slices."""
@@ -201,9 +202,9 @@ class CorrectSection(Section):
         except InputError as error:  # beside the figures: they follow by a timer, while the user may be painting
             self.say(self.ui.liveLabel, str(error))
         else:
-            figures = _(
-                "{volume:.2f} mL (start {start:.2f} mL), Dice with the start {dice:.3f}, {changed:.2f} mL changed"
-            ).format(volume=state.volumeMl, start=state.startVolumeMl, dice=state.dice, changed=state.changedMl)
+            figures = _("{volume:.2f} mL (start {start:.2f}), {changed:.2f} mL changed, Dice {dice:.3f}").format(
+                volume=state.volumeMl, start=state.startVolumeMl, changed=state.changedMl, dice=state.dice
+            )
             self.say(self.ui.liveLabel, f"{figures}\n{copy.note}" if copy.note else figures)
 
     def exit(self) -> None:

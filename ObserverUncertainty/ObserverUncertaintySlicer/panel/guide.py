@@ -43,13 +43,17 @@ class Guide:
     """
 
     def __init__(self, context: Context, openStep: Callable[[int], None]) -> None:
-        self._context = context
+        self._context, self._openStep = context, openStep
         self._step = CASE
         self.widget = slicer.util.loadUI(uiPath("Guide"))
         self.ui = slicer.util.childWidgetVariables(self.widget)
         letShrink(self.widget)
         self.ui.nextLabel.textFormat = qt.Qt.PlainText  # a case's name may look like markup
-        self.ui.goButton.connect("clicked()", lambda: openStep(self._step))
+        self.ui.goButton.connect("clicked()", self.openNext)
+
+    def openNext(self) -> None:
+        """Open the step that comes next."""
+        self._openStep(self._step)
 
     def show(self, openStep: int | None, isComputing: bool) -> None:
         """Show what comes next.

@@ -41,6 +41,7 @@ class Panel(VTKObservationMixin):
     def __init__(self, logic, layout) -> None:
         super().__init__()
         self._logic = logic
+        self._isAnotherScene = False
         self.polling = Polling()
         self.context = Context(
             logic,
@@ -162,6 +163,7 @@ class Panel(VTKObservationMixin):
             section.letGo()
 
     def _onSceneFilled(self, caller, event) -> None:
+        self._isAnotherScene = True
         self._onBatchEnded()
         self.jobList.refresh()  # closing the scene has ended some
 
@@ -169,3 +171,6 @@ class Panel(VTKObservationMixin):
         if not slicer.mrmlScene.IsBatchProcessing():
             self._followParameterNode()
             self.update()
+            if self._isAnotherScene:
+                self._isAnotherScene = False
+                self.guide.openNext()

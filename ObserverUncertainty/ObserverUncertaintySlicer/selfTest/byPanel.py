@@ -56,6 +56,7 @@ class ByPanel:
 
     def loadSample(self) -> None:
         """Load the sample case."""
+        self.panel.case.open()
         self.panel.case.ui.loadSampleButton.click()
         self._wait(lambda: self.parameters.raters, "the sample case")
 
@@ -65,6 +66,7 @@ class ByPanel:
 
     def fuse(self, method: str):
         """Choose the fusion and wait for the live result; returns the segmentation node."""
+        self.panel.disagreement.open()
         self.parameters.fusionMethod = FusionMethod(method)
         self.panel.disagreement.ui.fuseButton.click()
         return self.parameters.fusedSegmentation
@@ -77,6 +79,7 @@ class ByPanel:
 
     def predict(self) -> dict[str, Any]:
         """Run the shipped model; returns the nodes of its result."""
+        self.panel.uncertainty.open()
         ui = self.panel.uncertainty.ui
         ui.samplesSpin.value = SAMPLES
         self._wait(lambda: ui.runButton.enabled, "Run: " + ui.missingLabel.text)
@@ -87,6 +90,7 @@ class ByPanel:
 
     def compare(self, difference: bool = False):
         """Lay both entropies out, with the difference row if wanted; returns the views."""
+        self.panel.compare.open()
         ui = self.panel.compare.ui
         if ui.differenceCheck.checked != difference:
             ui.differenceCheck.click()
@@ -101,6 +105,7 @@ class ByPanel:
 
     def startCopy(self):
         """Start a working copy of what is offered first; returns its node."""
+        self.panel.correct.open()
         self.panel.correct.ui.startButton.click()
         self.live()
         return self.parameters.workingCopy

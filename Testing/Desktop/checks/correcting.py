@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import subprocess
 
 import numpy as np
 import qt
@@ -20,9 +21,13 @@ def check_nothing_but_the_copy_can_be_chosen(desktop):
     editor = correct.ui.editor
     for combo in editor.findChildren(slicer.qMRMLNodeComboBox):
         assert not combo.visible, f"{combo.objectName} lets another node be chosen"
-    for name in ("AddSegmentButton", "RemoveSegmentButton", "SwitchToSegmentationsButton"):
-        (button,) = [child for child in editor.findChildren(qt.QAbstractButton) if child.objectName == name]
-        assert not button.visible, name
+    unused = ("AddSegmentButton", "RemoveSegmentButton", "SwitchToSegmentationsButton")
+    for name in (*unused, "SegmentsTableResizableFrame", "MaskingGroupBox", "Show3DButton", "SpecifyGeometryButton"):
+        (part,) = [child for child in editor.findChildren(qt.QWidget) if child.objectName == name]
+        assert not part.visible, name
+    for name, isThere in (("Paint", True), ("Smoothing", True), ("Threshold", False), ("Grow from seeds", False)):
+        (tool,) = [child for child in editor.findChildren(qt.QToolButton) if child.objectName == name]
+        assert tool.visible == isThere, name
     assert editor.segmentationNode() is desktop.panel.parameters.workingCopy
     desktop.shot("editor")
 
@@ -66,9 +71,30 @@ def check_next_moves_every_view_also_on_a_tilted_image(desktop):
             _requireStepping(desktop, entropy, f"tilted by {degrees} degrees, views turned: {rotate}")
 
 
+def check_n_and_p_go_through_the_places_while_the_hand_is_on_the_brush(desktop):
+    desktop.loadCase("case01")
+    desktop.panel.disagreement.ui.expertEntropyButton.click()
+    correct = desktop.panel.correct
+    correct.open()
+    correct.ui.startButton.click()
+    correct.ui.editor.setActiveEffectByName("Paint")
+    label = correct.ui.sliceLabel
+    assert str(label.text).startswith("1 of"), label.text
+    desktop.mouse("Red", [(0.5, 0.5)])
+    for letter, number in (("n", 2), ("n", 3), ("p", 2)):
+        _type(desktop, letter)
+        desktop.wait(lambda number=number: str(label.text).startswith(f"{number} of"), 10, f"place {number}")
+    correct.ui.authorEdit.text = ""
+    _focus(desktop, correct.ui.authorEdit)
+    _type(desktop, "n")
+    assert str(correct.ui.authorEdit.text) == "n", "a letter that is typed is a letter"
+    assert str(label.text).startswith("2 of")
+
+
 def check_next_says_so_where_no_view_can_move(desktop):
     desktop.loadCase("case01")
     desktop.panel.disagreement.ui.expertEntropyButton.click()
+    desktop.panel.correct.ui.startButton.click()
     slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUp3DView)
     desktop.settle()
     desktop.panel.correct.ui.nextButton.click()
@@ -168,5 +194,12 @@ def _focus(desktop, widget):
 
 
 def _shortcuts(desktop):
-    """How many keys the editor has taken over in the whole window."""
-    return len([key for key in desktop.window.findChildren(qt.QShortcut) if key.parent() is desktop.window])
+    """How many keys step 6 has taken over in the whole window."""
+    keys = desktop.window.findChildren(qt.QShortcut)
+    return len([key for key in keys if key.parent() is desktop.window and key.enabled])
+
+
+def _type(desktop, letter):
+    """A key as a keyboard sends it: to the window that has the focus, first as a shortcut."""
+    subprocess.run(["xdotool", "key", letter], check=True)
+    desktop.settle(0.1)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import slicer
 
-STEPS = ("1. Case", "2. Disagreement", "3. Model", "4. Uncertainty", "5. Compare", "6. Correct")
+STEPS = ("1. Case", "2. Expert disagreement", "3. Model", "4. Model uncertainty", "5. Compare", "6. Correct")
 
 
 def check_panel_shows_six_steps(desktop):
@@ -15,6 +15,8 @@ def check_panel_shows_six_steps(desktop):
     for step in STEPS:
         assert any(title.startswith(step) for title in titles), f"no step {step} in {titles}"
     assert slicer.util.selectedModule() == "ObserverUncertainty"
+    assert [section.uiName for section in desktop.panel.sections if section.isOpen] == ["Case"]
+    assert "load a case" in str(desktop.panel.guide.ui.nextLabel.text)
     desktop.shot("opened")
 
 
@@ -33,18 +35,22 @@ def check_sample_case_loads(desktop):
     desktop.shot("loaded")
 
 
-def check_a_closed_step_hides_its_contents(desktop):
-    ui = desktop.panel.compare.ui
-    ui.sectionButton.collapsed = False
-    assert ui.compareButton.visible
-    ui.sectionButton.collapsed = True
+def check_one_step_is_open_and_a_closed_one_hides_its_contents(desktop):
+    case, compare = desktop.panel.case.ui, desktop.panel.compare.ui
+    compare.sectionButton.click()
     desktop.settle()
-    assert not ui.compareButton.visible
-    assert not ui.missingLabel.visible
-    ui.sectionButton.collapsed = False
+    assert compare.missingLabel.visible
+    assert not case.loadSampleButton.visible, "two steps are open"
+    compare.sectionButton.click()
     desktop.settle()
-    assert ui.compareButton.visible
-    assert not ui.metricsView.visible, "what was hidden before is hidden again"
+    assert not compare.missingLabel.visible
+    compare.sectionButton.click()
+    desktop.settle()
+    assert compare.missingLabel.visible
+    assert not compare.metricsView.visible, "what was hidden before is hidden again"
+    pitch = [section.widget.y for section in desktop.panel.sections if section.widget.visible]
+    title = case.sectionButton.height
+    assert pitch[1] - pitch[0] <= title + 10, "a gap between closed steps"
 
 
 def check_the_panel_opens_without_a_main_window(desktop):

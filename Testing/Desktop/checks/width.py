@@ -51,10 +51,12 @@ def check_no_step_wants_more_than_the_narrowest_panel(desktop):
 
     desktop.loadCase("case01")
     desktop.panel.correct.ui.startButton.click()
-    for section in desktop.panel.sections:
-        section.ui.sectionButton.collapsed = False
     # With an effect chosen Slicer's own options want up to 535 pixels; they are squeezed until the panel is wider.
-    wanted = {s.uiName: s.ui.sectionButton.layout().minimumSize().width() for s in desktop.panel.sections}
+    wanted = {}
+    for section in desktop.panel.sections:
+        section.open()
+        desktop.settle(0.1)
+        wanted[section.uiName] = section.ui.sectionButton.layout().minimumSize().width()
     assert max(wanted.values()) <= MINIMUM_WIDTH, wanted
 
 
@@ -69,9 +71,10 @@ def check_tables_show_all_their_rows(desktop):
 
 def _requireWidth(desktop, narrowest, window, when):
     for section in desktop.panel.sections:
-        section.ui.sectionButton.collapsed = False
-    desktop.settle()
-    assert desktop.panelWidth == narrowest, f"the panel went from {narrowest} to {desktop.panelWidth} pixels {when}"
-    assert desktop.windowSize[0] == window, f"the window went from {window} to {desktop.windowSize[0]} pixels {when}"
+        section.open()
+        desktop.settle()
+        now, open_ = desktop.panelWidth, section.uiName
+        assert now == narrowest, f"the panel went from {narrowest} to {now} pixels {when}, {open_} open"
+        assert desktop.windowSize[0] == window, f"the window went to {desktop.windowSize[0]} pixels {when}, {open_} open"
     bar = slicer.util.findChild(desktop.window, "PanelDockWidget")
     assert bar.visible
