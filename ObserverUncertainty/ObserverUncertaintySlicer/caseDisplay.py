@@ -14,7 +14,7 @@ from ObserverUncertaintySlicer.host import application
 from ObserverUncertaintySlicer.outlines import hideAllSegmentations, showRaterOutlines
 from ObserverUncertaintySlicer.raterMasks import commonGrid, raterMasks
 from ObserverUncertaintySlicer.raters import Rater
-from ObserverUncertaintySlicer.sliceViews import jumpAllViews
+from ObserverUncertaintySlicer.sliceViews import jumpAllViews, ordinarySliceNodes, showPatientAxes
 from ObserverUncertaintySlicer.volumes import matrixOfGrid
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def showCase(case: LoadedCase) -> list[str]:
     image = next(iter(case.sequences.values()), None)
     if image is not None:
         _showImage(image)
+    for sliceNode in ordinarySliceNodes():
+        showPatientAxes(sliceNode)
     showRaterOutlines(case.raters)
     place = centreOfRaters(case.raters, image)
     if place is not None:

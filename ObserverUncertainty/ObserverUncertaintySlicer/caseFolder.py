@@ -54,7 +54,7 @@ _REFERENCE_WORDS = {
 # Maps and masks that were computed; that a name speaks of a sequence too only tells of which.
 _COMPUTED_WORDS = {
     *("prediction", "predictions", "predicted", "predictive", "pred", "probability", "probabilities", "prob"),
-    *("entropy", "uncertainty", "variance", "mutual", "difference"),
+    *("entropy", "uncertainty", "disagreement", "variance", "mutual", "difference"),
 }
 # What the module calls its results in the scene, and thus their files.
 _COMPUTED_NAMES = re.compile(r"\b(of \d+ raters|segmentation model|working copy|at the start|corrected by)\b")

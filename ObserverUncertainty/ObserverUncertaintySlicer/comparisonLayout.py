@@ -9,11 +9,13 @@ import slicer
 
 ORIENTATIONS = ("Axial", "Sagittal", "Coronal")
 ROWS = ("Predictive", "Expert", "Difference")
+"""What the views of each row are called in scenes; `rowLabel` is what is seen."""
 
 LAYOUTS = {2: 20181, 3: 20182}
 """The layouts' numbers by their number of rows: any that no other extension is likely to use."""
 
 _VIEW_GROUP = 20181
+_LABELS = {"Predictive": "M", "Expert": "E", "Difference": "D"}  # model, experts, difference
 _COLORS = {"Axial": "#F34A33", "Sagittal": "#EDD54C", "Coronal": "#6EB04B"}  # Slicer's colours of the orientations
 
 
@@ -24,7 +26,7 @@ def viewTag(row: str, orientation: str) -> str:
 
 def rowLabel(row: str) -> str:
     """What the views of a row are labelled with: one letter, which the narrowest slice controller has room for."""
-    return row[0]
+    return _LABELS[row]
 
 
 def registerLayouts() -> None:

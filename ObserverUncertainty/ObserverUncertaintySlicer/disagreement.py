@@ -121,13 +121,14 @@ def staplePerformance(segmentationNode) -> list[tuple[str, float, float]]:
         ) from error
 
 
-def expertEntropy(raters: Sequence[Any], referenceVolume=None, output=None):
-    """The entropy of the raters' votes in bits, 0 to 1, as a volume.
+def expertEntropy(raters: Sequence[Any], referenceVolume=None, output=None, caseName: str | None = None):
+    """The entropy of the raters' votes in bits, 0 to 1, as a volume: where the experts disagree.
 
     Args:
         raters: as `asRaters` takes them.
         referenceVolume: whose grid the result has and beside which it lies; the raters' own grid if None.
         output: an expert entropy to update in place; a new node if None.
+        caseName: the case that the result is named after; if None, the reference volume's case, or else its name.
 
     Returns:
         The vtkMRMLScalarVolumeNode. Notes and warnings about the raters stand in its attributes.
@@ -140,8 +141,10 @@ def expertEntropy(raters: Sequence[Any], referenceVolume=None, output=None):
     masks = raterMasks(raters, commonGrid(raters, referenceVolume))
     inBox = entropy.expert_entropy(masks.inBox).astype(np.float32)
     beside = referenceVolume if referenceVolume is not None else raters[0].node
-    name = _("{reference} expert entropy").format(reference=beside.GetName())
+    case = caseName or attributes.CASE.of(beside) or beside.GetName()
+    name = _("{case} expert disagreement").format(case=case)
     node = _putVolume(masks.onGrid(inBox), masks.grid, name, Role.EXPERT_ENTROPY, beside, output)
+    node.SetDescription(_("Entropy of the raters' votes in bits: 0 where they agree, 1 where they are evenly split"))
     _describe(node, masks)
     return node
 
@@ -163,8 +166,12 @@ def differenceVolume(predictiveEntropy, expertEntropy, output=None):
     """
     grid = requireOneGrid(predictiveEntropy, expertEntropy)
     difference = entropyArray(predictiveEntropy) - entropyArray(expertEntropy)
-    name = _("{predictive} minus expert entropy").format(predictive=predictiveEntropy.GetName())
-    return _putVolume(difference, grid, name, Role.ENTROPY_DIFFERENCE, predictiveEntropy, output)
+    name = _("{predictive} minus expert disagreement").format(predictive=predictiveEntropy.GetName())
+    node = _putVolume(difference, grid, name, Role.ENTROPY_DIFFERENCE, predictiveEntropy, output)
+    node.SetDescription(
+        _("Predictive minus expert entropy in bits: above 0 only the model is unsure, below 0 only the experts are")
+    )
+    return node
 
 
 def requireOneGrid(predictiveEntropy, expertEntropy) -> Grid:
@@ -176,8 +183,8 @@ def requireOneGrid(predictiveEntropy, expertEntropy) -> Grid:
         gridOfVolume(expertEntropy),
         expertEntropy.GetName(),
         _(
-            "Are they of one case? If so, compute the expert entropy again with the image that the model ran on as the "
-            "reference."
+            "Are they of one case? If so, compute the expert disagreement again (step 2) with the image that the model "
+            "ran on as the first volume of step 1."
         ),
     )
     return grid

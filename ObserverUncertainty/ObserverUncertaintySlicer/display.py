@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 LEGENDS = {
-    Role.PREDICTIVE_ENTROPY: _("Predictive\nentropy\n(bits)"),
-    Role.EXPERT_ENTROPY: _("Expert\nentropy\n(bits)"),
-    Role.ENTROPY_DIFFERENCE: _("Predictive\n- expert\n(bits)"),
+    Role.PREDICTIVE_ENTROPY: _("Model\nuncertainty\n(bits)"),
+    Role.EXPERT_ENTROPY: _("Expert\ndisagreement\n(bits)"),
+    Role.ENTROPY_DIFFERENCE: _("Model\n- experts\n(bits)"),
 }
 """Titles of the colour legends by the role of a volume, in the order of the comparison's rows."""
 

@@ -123,9 +123,15 @@ def loadPrediction(
     report = json.loads(Path(artifacts["report"]).read_text(encoding="utf-8"))
     titles = {
         "probability": _("mean probability"),
-        "predictiveEntropy": _("predictive entropy"),
+        "predictiveEntropy": _("model uncertainty"),
         "expectedEntropy": _("expected entropy"),
         "mutualInformation": _("mutual information"),
+    }
+    descriptions = {
+        "probability": _("Mean of the model's probabilities over the samples, 0 to 1"),
+        "predictiveEntropy": _("Predictive entropy in bits, by Monte Carlo dropout: 0 is sure, 1 the most unsure"),
+        "expectedEntropy": _("The aleatoric part of the predictive entropy in bits: what the images leave open"),
+        "mutualInformation": _("The epistemic part of the predictive entropy in bits: what the training left open"),
     }
     # Everything is read before the first node is made: half a result would look like a whole one.
     mask = read_image(artifacts["segmentation"])
@@ -133,6 +139,7 @@ def loadPrediction(
     nodes: dict[str, Any] = {}
     for key, (_artifact, role) in _VOLUMES.items():
         node = addVolume(maps[key].array, maps[key].grid, f"{caseName} {titles[key]}", beside)
+        node.SetDescription(descriptions[key])
         _describe(node, role, report)
         nodes[key] = node
         if key == "probability":

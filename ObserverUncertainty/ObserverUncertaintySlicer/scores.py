@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,24 +27,61 @@ if TYPE_CHECKING:
 
     from ObserverUncertaintyLib.images.grid import Grid
 
+NAME_COLUMN = "Name"
+EXACT_COLUMN = "Exact value"
+"""Of the table; in every language, since scripts read them."""
+
+VALUE, EXPLANATION = 1, 3
+"""Places of columns, also in tables of earlier versions."""
+
+NOTE = "note"
+"""What stands in the column Name beside a note, which is no score."""
+
+MOST_TELLING = "dice_majority"
+"""Name of the score that stands for the others where there is room for one."""
+
 _ROUNDING = 1e-5
+
+_INSIDE = "entropy_inside_disagreement"
+_FIRST = (MOST_TELLING, "volume_ml", "volume_ml_majority", "volume_difference_ml", _INSIDE, "wme")
+_WITH_RATER = "dice_with_"
 
 
 @dataclass(frozen=True)
 class Score:
-    """One line of the table; `value` is NaN where the measure is not defined."""
+    """One line of the table.
 
+    Attributes:
+        name: the score's, as in the tables of `observer-uncertainty evaluate`, where those have it.
+        measure: what the score is, in a reader's words.
+        unit: empty if it has none.
+        decimals: as many as mean something.
+        explanation: how to read the score, and what it is called elsewhere.
+        undefined: when it is not defined.
+        value: NaN where it is not defined.
+    """
+
+    name: str
     measure: str
-    value: float
     unit: str
+    decimals: int
     explanation: str
+    undefined: str = ""
+    value: float = math.nan
+
+
+def isAmongTheFirst(name: str) -> bool:
+    """Whether a clinician looks for this score first; of the others most only a scientist."""
+    return name in _FIRST or name.startswith(_WITH_RATER)
 
 
 def metricsTable(segmentation: Any, predictiveEntropy, raters: Sequence[Any], probability=None, output=None):
-    """The scores of a case as a table with the columns Measure, Value, Unit and Explanation.
+    """The scores of a case as a table: Measure, Value, Unit, Explanation, Name and Exact value, all as text.
 
     All is computed on the grid of the predictive entropy; segments and raters on another one are resampled to it.
-    Values have six digits; one that is not defined (WME where all raters agree) is an empty cell.
+    Value is rounded to what can be read and means something, and "undefined" where the explanation says why (WME where
+    all raters agree). Scripts find a score by its Name, such as "wme", and its full precision in Exact value, which is
+    empty where the score is not defined and beside notes.
 
     Args:
         segmentation: the model's: a segmentation node (its first segment), (node, segment ID), or labelmap volume.
@@ -103,55 +140,55 @@ def caseScores(
         probability: the model's mean probability in 0..1, same shape.
     """
     volumeOfVoxel = masks.grid.voxel_volume_ml
-    bits, none, ml, onGrid = _("bits"), "", _("mL"), _("On the grid of the predictive entropy")
-    shown = {
-        "wme": (
-            _("WME"),
-            bits,
-            _("Predictive entropy weighted by the experts' entropy: high where the model doubts what experts dispute"),
-        ),
-        "wme_as_printed": (
-            _("WME as printed"),
-            bits,
-            _("The same, divided by the number of voxels as in the paper's formula"),
-        ),
-        "me": (_("ME"), bits, _("Mean predictive entropy over all voxels")),
-        "entropy_inside_disagreement": (
-            _("Entropy inside the disagreement"),
-            bits,
-            _("Mean predictive entropy where the raters disagree"),
-        ),
-        **{
-            f"dice_with_{name}": (_("Dice with {rater}").format(rater=name), none, _("Model and this rater"))
-            for name in masks.names
-        },
-        "dice_majority": (_("Dice with majority"), none, _("Model and the raters' majority vote")),
-        "ece": (
-            _("ECE"),
-            none,
-            _("Expected calibration error against the raters' mean, where model or raters are in doubt"),
-        ),
-        "ece_all": (
-            _("ECE of all voxels"),
-            none,
-            _("The same over all voxels, most of which are sure background"),
-        ),
-        "volume_ml": (_("Volume of {name}").format(name=_("model")), ml, onGrid),
-        "volume_ml_majority": (_("Volume of {name}").format(name=_("majority")), ml, onGrid),
-    }
+    described = {score.name: score for score in _described(masks.names)}
     values = case_scores(
-        masks.masks, masks.names, segmented, predictive, volumeOfVoxel, probability, wanted=shown.keys()
+        masks.masks, masks.names, segmented, predictive, volumeOfVoxel, probability, wanted=described.keys()
     )
-    scores = [
-        Score(measure, values[name], unit, explanation)
-        for name, (measure, unit, explanation) in shown.items()
-        if name in values
+    values["volume_difference_ml"] = values["volume_ml"] - values["volume_ml_majority"]
+    for name, mask in zip(masks.names, masks.masks, strict=True):
+        values[f"volume_ml_of_{name}"] = int(np.count_nonzero(mask)) * volumeOfVoxel
+    return [replace(score, value=values[name]) for name, score in described.items() if name in values]
+
+
+def _described(raters: Sequence[str]) -> list[Score]:
+    """All scores, still without a value: first what a clinician looks for, then what a scientist does."""
+    bits, ml = _("bits"), _("mL")
+    empty, agreed = _("both contours are empty"), _("the raters agree everywhere")
+    dice = _("Overlap of the model's contour with the raters' majority vote: 0 is none, 1 is the same contour")
+    difference = _("Above 0 the model's contour is the larger one")
+    inside = _(
+        "Mean predictive entropy where the raters disagree: 0 is sure, 1 the most unsure. Low says that the model is "
+        "sure of what the experts dispute"
+    )
+    weighted = _(
+        "WME, weighted mean entropy: predictive entropy weighted by the experts' entropy, high where the model doubts "
+        "what experts dispute"
+    )
+    printed = _("The WME by the paper's formula as it is printed, divided by the number of all voxels")
+    mean = _("ME, mean entropy: mean predictive entropy over all voxels, most of which are sure background")
+    calibration = _(
+        "ECE, expected calibration error: how far the model's probability is from the fraction of raters, where model "
+        "or raters are in doubt"
+    )
+    everywhere = _("The ECE over all voxels, most of which are sure background")
+    withRater, ofRater = _("Overlap of the model's contour with this rater's"), _("Volume of this rater's contour")
+    return [
+        Score(MOST_TELLING, _("Dice with the raters' majority"), "", 2, dice, empty),
+        Score("volume_ml", _("Volume, model"), ml, 2, _("Volume of the model's contour")),
+        Score("volume_ml_majority", _("Volume, raters' majority"), ml, 2, _("Volume of the raters' majority vote")),
+        Score("volume_difference_ml", _("Volume, model minus majority"), ml, 2, difference),
+        Score(_INSIDE, _("Model uncertainty where raters disagree"), bits, 3, inside, agreed),
+        Score("wme", _("Uncertainty weighted by disagreement"), bits, 3, weighted, agreed),
+        *(
+            Score(f"{_WITH_RATER}{rater}", _("Dice with {rater}").format(rater=rater), "", 2, withRater, empty)
+            for rater in raters
+        ),
+        *(Score(f"volume_ml_of_{rater}", _("Volume, {rater}").format(rater=rater), ml, 2, ofRater) for rater in raters),
+        Score("me", _("Model uncertainty of all voxels"), bits, 3, mean),
+        Score("wme_as_printed", _("WME as printed"), bits, 3, printed),
+        Score("ece", _("Calibration error"), "", 3, calibration, _("nobody is in doubt anywhere")),
+        Score("ece_all", _("Calibration error of all voxels"), "", 3, everywhere),
     ]
-    scores += [
-        Score(_("Volume of {name}").format(name=name), int(np.count_nonzero(mask)) * volumeOfVoxel, ml, onGrid)
-        for name, mask in zip(masks.names, masks.masks, strict=True)
-    ]
-    return scores
 
 
 def _segmentOf(segmentation: Any) -> Rater:
@@ -188,13 +225,15 @@ def _probabilityArray(volumeNode, predictiveEntropy, grid: Grid) -> NDArray[np.f
 
 
 def _table(scores: Sequence[Score], texts: Sequence[str]) -> vtk.vtkTable:
-    rows = [(score.measure, _cell(score.value), score.unit, score.explanation) for score in scores]
-    rows += [(_("Note"), "", "", text) for text in texts]
-    rows.append((_("Research use only"), "", "", _("Not a medical device")))
+    rows = [
+        (score.measure, _rounded(score), score.unit, _explanation(score), score.name, _exact(score.value))
+        for score in scores
+    ]
+    rows += [(_("Note"), "", "", text, NOTE, "") for text in texts]
+    rows.append((_("Research use only"), "", "", _("Not a medical device"), "", ""))
+    titles = (_("Measure"), _("Value"), _("Unit"), _("Explanation"), NAME_COLUMN, EXACT_COLUMN)
     table = vtk.vtkTable()
-    for title, cells in zip(
-        (_("Measure"), _("Value"), _("Unit"), _("Explanation")), zip(*rows, strict=True), strict=True
-    ):
+    for title, cells in zip(titles, zip(*rows, strict=True), strict=True):
         column = vtk.vtkStringArray()
         column.SetName(title)
         for cell in cells:
@@ -203,5 +242,21 @@ def _table(scores: Sequence[Score], texts: Sequence[str]) -> vtk.vtkTable:
     return table
 
 
-def _cell(value: float) -> str:
-    return "" if math.isnan(value) else f"{value:.6g}"
+def _rounded(score: Score) -> str:
+    if math.isnan(score.value):
+        return _("undefined")
+    text = f"{score.value:.{score.decimals}f}"
+    if score.value == 0 or float(text) != 0:
+        return text
+    least = 10**-score.decimals  # nothing looks like exactly 0 that is not
+    return f"< {least:g}" if score.value > 0 else f"> -{least:g}"
+
+
+def _explanation(score: Score) -> str:
+    if not math.isnan(score.value):
+        return score.explanation
+    return _("{explanation}. Undefined here: {reason}").format(explanation=score.explanation, reason=score.undefined)
+
+
+def _exact(value: float) -> str:
+    return "" if math.isnan(value) else repr(float(value))

@@ -27,9 +27,17 @@ def rowSliceNode(row: str, orientation: str, background):
     sliceNode.SetOrientation(orientation)
     # As Slicer does with what it loads: on a tilted image a view shows the image's own slices.
     sliceNode.RotateToVolumePlane(background)
-    sliceNode.SetOrientationMarkerType(sliceNode.OrientationMarkerTypeAxes)
-    sliceNode.SetOrientationMarkerSize(sliceNode.OrientationMarkerSizeMedium)
+    showPatientAxes(sliceNode)
     return sliceNode
+
+
+def showPatientAxes(sliceNode) -> None:
+    """Show the patient's directions and a ruler in a view, unless it has some already."""
+    if sliceNode.GetOrientationMarkerType() == sliceNode.OrientationMarkerTypeNone:
+        sliceNode.SetOrientationMarkerType(sliceNode.OrientationMarkerTypeAxes)
+        sliceNode.SetOrientationMarkerSize(sliceNode.OrientationMarkerSizeMedium)
+    if sliceNode.GetRulerType() == sliceNode.RulerTypeNone:
+        sliceNode.SetRulerType(sliceNode.RulerTypeThin)
 
 
 def rowVolumes(rows: int) -> tuple[Any, list[Any]]:
@@ -87,6 +95,7 @@ def showOverImage(overlay, opacity: float, background=None) -> None:
     show.
     """
     for sliceNode in ordinarySliceNodes():
+        showPatientAxes(sliceNode)
         composite = compositeNodeOf(sliceNode)
         if background is not None:
             composite.SetBackgroundVolumeID(background.GetID())

@@ -51,6 +51,16 @@ def test_on_plain_mrml_a_case_is_outlined_and_the_views_go_to_its_middle(views):
         assert abs(views[name].GetSliceOffset()) == pytest.approx(abs(middle[axis]))
 
 
+def test_every_view_tells_the_patients_directions_and_a_scale_unless_the_user_chose_others(views):
+    views["Yellow"].SetOrientationMarkerType(views["Yellow"].OrientationMarkerTypeHuman)
+    views["Yellow"].SetRulerType(views["Yellow"].RulerTypeThick)
+    showCase(loaded())
+    found = {name: (node.GetOrientationMarkerType(), node.GetRulerType()) for name, node in views.items()}
+    node = views["Red"]
+    plain = (node.OrientationMarkerTypeAxes, node.RulerTypeThin)
+    assert found == {**dict.fromkeys(views, plain), "Yellow": (node.OrientationMarkerTypeHuman, node.RulerTypeThick)}
+
+
 def test_the_views_show_the_cases_image_along_its_own_axes(slicerApplication):
     grid = Grid((20, 20, 20), (2.0, 2.0, 2.0), direction=tuple(rotation(6, (1.0, 0.0, 0.0)).ravel()))
     tilted = addVolume(np.ones(grid.shape, np.float32), grid, "tilted")

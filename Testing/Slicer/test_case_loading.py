@@ -142,6 +142,11 @@ def test_the_truth_of_a_simulated_case_is_no_rater(tmp_path):
         *("lesion_consensus", "rater_consensus", "fused", "majority", "STAPLE", "t1_staple", "union", "intersection"),
         *("prediction", "seg_pred", "T1 prediction", "probability", "case07 T1 expert entropy", "uncertainty2"),
         # What Slicer's own Save proposes for what the module calls its results.
+        *(
+            "case07 expert disagreement",
+            "case07 model uncertainty",
+            "case07 model uncertainty minus expert disagreement",
+        ),
         *("case07 mean of 3 raters", "case07 segmentation (model)", "anna (working copy)", "anna corrected by Dr. Ä 9"),
         *("brain_mask", "BrainMask", "T1_brain_mask"),
     ],
@@ -155,7 +160,10 @@ def test_what_no_rater_drew_is_left_out_and_said(folder, name):
     assert note.endswith(f"no rater's: {name}.nii.gz")
 
 
-@pytest.mark.parametrize("name", ["case07 T1 expert entropy", "probability", "mutual_information", "reference"])
+@pytest.mark.parametrize(
+    "name",
+    ["case07 T1 expert entropy", "case07 expert disagreement", "probability", "mutual_information", "reference"],
+)
 def test_maps_are_no_sequences(folder, name):
     write_image(folder / f"{name}.nrrd", image(scenes.OBLIQUE, 9), scenes.OBLIQUE)
     case = loadCaseFolder(folder)

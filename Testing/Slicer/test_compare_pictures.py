@@ -58,6 +58,7 @@ def open_(case, renderer):
                 legend.SetVisibility(False)
             for sliceNode in views.sliceNodes:
                 sliceNode.SetOrientationMarkerType(sliceNode.OrientationMarkerTypeNone)
+                sliceNode.SetRulerType(sliceNode.RulerTypeNone)
         return views, renderers
 
     yield make

@@ -66,7 +66,7 @@ def test_each_row_shows_its_entropy_over_the_same_image(views, case):
             assert sliceNode.GetOrientation() == orientation
             assert composite(sliceNode).GetBackgroundVolumeID() == case.background.GetID()
             assert composite(sliceNode).GetForegroundVolumeID() == overlay.GetID()
-    assert labels(views) == "PPPEEE"
+    assert labels(views) == "MMMEEE"
     assert [node.GetName() for node in views.sliceNodes] == [
         f"OU{row}{orientation}" for row in ("Predictive", "Expert") for orientation in ORIENTATIONS
     ]
@@ -75,13 +75,13 @@ def test_each_row_shows_its_entropy_over_the_same_image(views, case):
 def test_a_view_in_which_something_else_was_chosen_is_not_labelled_as_its_row(views, case):
     chosen = composite(views.sliceNode("Expert", "Sagittal"))
     chosen.SetForegroundVolumeID(case.predictive.GetID())
-    assert labels(views) == "PPPE?E"
+    assert labels(views) == "MMME?E"
     others = [composite(node).GetForegroundVolumeID() for node in views.sliceNodes if composite(node) is not chosen]
     assert others == [case.predictive.GetID()] * 3 + [case.expert.GetID()] * 2
     chosen.SetForegroundVolumeID(None)
-    assert labels(views) == "PPPE?E"
+    assert labels(views) == "MMME?E"
     chosen.SetForegroundVolumeID(case.expert.GetID())
-    assert labels(views) == "PPPEEE"
+    assert labels(views) == "MMMEEE"
 
 
 def test_the_views_of_a_tilted_image_show_its_own_slices_and_are_linked(scene, layoutNode):
@@ -173,7 +173,7 @@ def test_the_earlier_layout_comes_back(case, layoutNode):
     views = compare(case.background, case.predictive, case.expert, case.raters, case.difference)
     assert len(views.sliceNodes) == 9
     assert shownRows() == 3
-    assert labels(views) == "PPPEEEDDD"
+    assert labels(views) == "MMMEEEDDD"
     views.restoreLayout()
     assert layoutNode.GetViewArrangement() == layoutNode.SlicerLayoutOneUpGreenSliceView
     assert not views.isOpen
@@ -288,7 +288,7 @@ def test_a_comparison_that_came_with_a_scene_is_taken_up_complete(case, layoutNo
     views = resume()
     assert presentViews() is views
     assert resume() is views
-    assert labels(views) == "PPPEEEDDD"[: 3 * rows]
+    assert labels(views) == "MMMEEEDDD"[: 3 * rows]
     names = ["MRI", "Predictive entropy", "Expert entropy", "Difference"]
     assert [volume.GetName() for volume in views.volumes] == names[: rows + 1]
     assert {round(composite(node).GetForegroundOpacity(), 2) for node in views.sliceNodes} == {0.4}

@@ -9,8 +9,9 @@ from compare_case import FIRST_COLOR, PLATEAU, RATER_CENTRE, cube, makeCase, ras
 from vtk.util.numpy_support import vtk_to_numpy
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintySlicer.attributes import Role
 from ObserverUncertaintySlicer.colors import differenceColors, entropyColors
-from ObserverUncertaintySlicer.display import showAsDifference, showAsEntropy, showAsProbability, showLegend
+from ObserverUncertaintySlicer.display import LEGENDS, showAsDifference, showAsEntropy, showAsProbability, showLegend
 from ObserverUncertaintySlicer.outlines import (
     OUTLINE_THICKNESS,
     hideAllSegmentations,
@@ -158,6 +159,15 @@ def test_a_volume_has_one_legend_with_the_title_given(case, view):
     assert legend.GetTitleText() == "Predictive entropy (bits)"
     assert list(legend.GetViewNodeIDs()) == [view.GetID()]
     assert legend.GetPrimaryDisplayNode() is case.predictive.GetDisplayNode()
+
+
+def test_every_legend_tells_the_unit_and_what_a_clinician_calls_it():
+    assert set(LEGENDS) == {Role.PREDICTIVE_ENTROPY, Role.EXPERT_ENTROPY, Role.ENTROPY_DIFFERENCE}
+    assert all(title.endswith("\n(bits)") for title in LEGENDS.values())
+    assert LEGENDS[Role.PREDICTIVE_ENTROPY].startswith("Model\nuncertainty")
+    assert LEGENDS[Role.EXPERT_ENTROPY].startswith("Expert\ndisagreement")
+    # A view has room for a short word beside the bar.
+    assert max(len(line) for title in LEGENDS.values() for line in title.split("\n")) <= len("disagreement")
 
 
 def test_outlines_in_some_views_leave_the_users_display_as_it_is(case, view):

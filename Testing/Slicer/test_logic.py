@@ -146,16 +146,15 @@ def test_metrics_equal_the_librarys(logic, case, sequences, raters):
     predictive = addVolume(expert_entropy(case.raters)[:, ::-1] * 0.5, case.grid, "predictive")
     table = logic.metrics(segmentation, predictive, raters)
     assert table.IsA("vtkMRMLTableNode")
-    rows = {table.GetCellText(n, 0): table.GetCellText(n, 1) for n in range(table.GetNumberOfRows())}
+    # As a script reads it: a score by its name, with all its digits.
+    name, value = (table.GetColumnIndex(title) for title in ("Name", "Exact value"))
+    rows = {table.GetCellText(row, name): table.GetCellText(row, value) for row in range(table.GetNumberOfRows())}
     entropy = arrayOfVolume(predictive)
     expected = weighted_mean_entropy(expert_entropy(case.raters), entropy)
-    assert float(rows["WME"]) == pytest.approx(expected, abs=1e-3)
-    assert float(rows["ME"]) == pytest.approx(mean_entropy(entropy), abs=1e-3)
-    texts = " ".join(rows)
-    for name, mask in zip(case.rater_names, case.raters, strict=True):
-        assert name in texts
-        value = next(float(text) for title, text in rows.items() if "Dice" in title and name in title)
-        assert value == pytest.approx(dice(case.raters.any(axis=0), mask), abs=1e-3)
+    assert float(rows["wme"]) == pytest.approx(expected, rel=1e-9)
+    assert float(rows["me"]) == pytest.approx(mean_entropy(entropy), rel=1e-9)
+    for rater, mask in zip(case.rater_names, case.raters, strict=True):
+        assert float(rows[f"dice_with_{rater}"]) == pytest.approx(dice(case.raters.any(axis=0), mask), rel=1e-9)
 
 
 def test_predict_then_compare_then_metrics(workerPython, logic, sequences, raters):

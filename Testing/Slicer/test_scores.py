@@ -11,13 +11,13 @@ import slicer.util
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.cohort.loading import load_case
 from ObserverUncertaintyLib.evaluation.scoring import score_case
-from ObserverUncertaintyLib.images.grid import GridMismatchError
+from ObserverUncertaintyLib.images.grid import Grid, GridMismatchError
 from ObserverUncertaintyLib.raters import fusion
 from ObserverUncertaintyLib.scores import metrics
 from ObserverUncertaintyLib.scores.entropy import binary_entropy, expert_entropy
 from ObserverUncertaintySlicer.caseLoading import loadCaseFolder
 from ObserverUncertaintySlicer.raters import ratersOfNode
-from ObserverUncertaintySlicer.scores import metricsTable
+from ObserverUncertaintySlicer.scores import isAmongTheFirst, metricsTable
 from ObserverUncertaintySlicer.volumes import addVolume, gridOfVolume
 
 pytestmark = pytest.mark.usefixtures("scene")
@@ -37,20 +37,20 @@ def case():
 
 
 def rowsOf(table):
-    """The table's rows: measure to cells."""
+    """The table's rows by measure: dicts of column to cell."""
     content = table.GetTable()
-    assert [content.GetColumnName(n) for n in range(content.GetNumberOfColumns())] == [
-        "Measure",
-        "Value",
-        "Unit",
-        "Explanation",
+    names = [content.GetColumnName(n) for n in range(content.GetNumberOfColumns())]
+    assert names == ["Measure", "Value", "Unit", "Explanation", "Name", "Exact value"]
+    rows = [
+        {name: content.GetValue(row, n).ToString() for n, name in enumerate(names)}
+        for row in range(content.GetNumberOfRows())
     ]
-    rows = [[content.GetValue(row, n).ToString() for n in range(4)] for row in range(content.GetNumberOfRows())]
-    return {row[0]: row[1:] for row in rows}
+    return {row["Measure"]: row for row in rows}
 
 
 def values(table):
-    return {measure: float(cells[0]) for measure, cells in rowsOf(table).items() if cells[0]}
+    """What a script reads: name to exact value, of the scores that are defined."""
+    return {row["Name"]: float(row["Exact value"]) for row in rowsOf(table).values() if row["Exact value"]}
 
 
 def test_every_value_is_the_librarys(case):
@@ -61,37 +61,89 @@ def test_every_value_is_the_librarys(case):
     doubtful = (predictive > 0) | (expert > 0)
     volume = scenes.OBLIQUE.voxel_volume_ml
     expected = {
-        "WME": metrics.weighted_mean_entropy(expert, predictive),
-        "WME as printed": metrics.weighted_mean_entropy_as_printed(expert, predictive),
-        "ME": metrics.mean_entropy(predictive),
-        "Entropy inside the disagreement": predictive[expert > 0].mean(),
-        "Dice with Anna": metrics.dice(segmented, masks[0]),
-        "Dice with Ben": metrics.dice(segmented, masks[1]),
-        "Dice with Cleo": metrics.dice(segmented, masks[2]),
-        "Dice with majority": metrics.dice(segmented, majority),
-        "ECE": metrics.expected_calibration_error(probability[doubtful], fusion.mean(masks)[doubtful]),
-        "ECE of all voxels": metrics.expected_calibration_error(probability, fusion.mean(masks)),
-        "Volume of model": segmented.sum() * volume,
-        "Volume of majority": majority.sum() * volume,
-        "Volume of Anna": masks[0].sum() * volume,
-        "Volume of Ben": masks[1].sum() * volume,
-        "Volume of Cleo": masks[2].sum() * volume,
+        "dice_majority": metrics.dice(segmented, majority),
+        "volume_ml": segmented.sum() * volume,
+        "volume_ml_majority": majority.sum() * volume,
+        "volume_difference_ml": segmented.sum() * volume - majority.sum() * volume,
+        "entropy_inside_disagreement": predictive[expert > 0].mean(dtype=float),
+        "wme": metrics.weighted_mean_entropy(expert, predictive),
+        "dice_with_Anna": metrics.dice(segmented, masks[0]),
+        "dice_with_Ben": metrics.dice(segmented, masks[1]),
+        "dice_with_Cleo": metrics.dice(segmented, masks[2]),
+        "volume_ml_of_Anna": masks[0].sum() * volume,
+        "volume_ml_of_Ben": masks[1].sum() * volume,
+        "volume_ml_of_Cleo": masks[2].sum() * volume,
+        "me": metrics.mean_entropy(predictive),
+        "wme_as_printed": metrics.weighted_mean_entropy_as_printed(expert, predictive),
+        "ece": metrics.expected_calibration_error(probability[doubtful], fusion.mean(masks)[doubtful]),
+        "ece_all": metrics.expected_calibration_error(probability, fusion.mean(masks)),
     }
-    assert found == {key: pytest.approx(value, rel=1e-5) for key, value in expected.items()}
-    assert 0 < found["WME"] < 1
-    assert 0.5 < found["Dice with Ben"] < 1
-    assert 0 < found["ECE of all voxels"] < found["ECE"]
+    assert found == {key: pytest.approx(value, rel=1e-12) for key, value in expected.items()}
+    assert 0 < found["wme"] < 1
+    assert 0.5 < found["dice_with_Ben"] < 1
+    assert 0 < found["ece_all"] < found["ece"]
+
+
+def test_what_a_clinician_looks_for_comes_first(case):
+    raters, model, predictive, probability, _masks, _ = case
+    rows = rowsOf(metricsTable(model, predictive, ratersOfNode(raters), probability))
+    first = [
+        *("Dice with the raters' majority", "Volume, model", "Volume, raters' majority"),
+        *("Volume, model minus majority", "Model uncertainty where raters disagree"),
+        *("Uncertainty weighted by disagreement", "Dice with Anna", "Dice with Ben", "Dice with Cleo"),
+    ]
+    assert list(rows)[: len(first)] == first
+    assert [measure for measure, row in rows.items() if isAmongTheFirst(row["Name"])] == first
+    assert {"me", "wme_as_printed", "ece", "ece_all", "volume_ml_of_Ben"} <= {row["Name"] for row in rows.values()}
+
+
+def test_values_are_rounded_to_what_means_something(case):
+    raters, model, predictive, probability, _masks, _ = case
+    rows = rowsOf(metricsTable(model, predictive, ratersOfNode(raters), probability))
+    decimals = {"bits": 3, "mL": 2}
+    for row in rows.values():
+        if row["Exact value"]:
+            digits = decimals.get(row["Unit"], 3 if row["Name"].startswith("ece") else 2)
+            assert row["Value"] == f"{float(row['Exact value']):.{digits}f}", row
+
+
+def test_nothing_looks_like_zero_that_is_not(case):
+    raters, model, *_ = case
+    faint = addVolume(np.full(scenes.OBLIQUE.shape, 0.0004, np.float32), scenes.OBLIQUE, "Faint")
+    rows = rowsOf(metricsTable(model, faint, ratersOfNode(raters)))
+    assert rows["Model uncertainty of all voxels"]["Value"] == "< 0.001"
+    assert float(rows["Model uncertainty of all voxels"]["Exact value"]) == pytest.approx(0.0004, rel=1e-6)
+    none = addVolume(np.zeros(scenes.OBLIQUE.shape, np.float32), scenes.OBLIQUE, "None")
+    assert (
+        rowsOf(metricsTable(model, none, ratersOfNode(raters)))["Model uncertainty of all voxels"]["Value"] == "0.000"
+    )
+    # A voxel less than the majority, of 0.001 mL.
+    small = Grid(size=(8, 8, 8), spacing=(1.0, 1.0, 1.0))
+    majority = np.zeros(small.shape, bool)
+    majority[2:6, 2:6, 2:6] = True
+    smaller = majority.copy()
+    smaller[2, 2, 2] = False
+    reference = scenes.addReference(small)
+    three, less = (
+        scenes.addSegmentation(reference, [majority] * 3),
+        scenes.addSegmentation(reference, [smaller], "Less"),
+    )
+    entropy = addVolume(np.zeros(small.shape, np.float32), small, "Sure")
+    rows = rowsOf(metricsTable(less, entropy, ratersOfNode(three)))
+    assert rows["Volume, model minus majority"]["Value"] == "> -0.01"
 
 
 def test_units_explanations_and_the_notice_are_in_the_table(case):
     raters, model, predictive, _probability, _masks, _ = case
     table = metricsTable(model, predictive, ratersOfNode(raters))
     rows = rowsOf(table)
-    assert rows["WME"][1] == "bits"
-    assert rows["Volume of model"][1] == "mL"
-    assert all(cells[2] for cells in rows.values())
-    assert rows["Research use only"] == ["", "", "Not a medical device"]
-    assert not any(measure.startswith("ECE") for measure in rows)
+    assert rows["Uncertainty weighted by disagreement"]["Unit"] == "bits"
+    assert "WME" in rows["Uncertainty weighted by disagreement"]["Explanation"]
+    assert rows["Volume, model"]["Unit"] == "mL"
+    assert all(row["Explanation"] for row in rows.values())
+    notice = rows["Research use only"]
+    assert [notice[column] for column in ("Value", "Unit", "Explanation")] == ["", "", "Not a medical device"]
+    assert not any(row["Name"].startswith("ece") for row in rows.values())
     assert table.GetName() == "Predictive entropy scores"
     assert table.GetAttribute("ObserverUncertainty.Role") == "Metrics"
 
@@ -105,24 +157,28 @@ def test_the_segmentation_may_be_a_node_a_segment_or_a_labelmap(case):
     assert tables[0] == tables[1] == tables[2]
 
 
-def test_what_is_not_defined_is_an_empty_cell():
+def test_what_is_not_defined_says_so_and_why():
     reference = scenes.addReference(scenes.PLAIN)
     empty = scenes.addSegmentation(reference, np.zeros((2, *scenes.PLAIN.shape), bool), "Empty")
     predictive = addVolume(np.full(scenes.PLAIN.shape, 0.25, np.float32), scenes.PLAIN, "Entropy")
-    rows = rowsOf(metricsTable(empty, predictive, ratersOfNode(empty)))
-    for measure in ("WME", "Entropy inside the disagreement", "Dice with Rater 0", "Dice with majority"):
-        assert rows[measure][0] == ""
-    assert float(rows["ME"][0]) == 0.25
-    assert float(rows["WME as printed"][0]) == 0
-    assert "drew nothing" in rows["Note"][2]
+    table = metricsTable(empty, predictive, ratersOfNode(empty))
+    rows = {row["Name"]: row for row in rowsOf(table).values()}
+    agreed, nothing = "Undefined here: the raters agree everywhere", "Undefined here: both contours are empty"
+    reasons = {"wme": agreed, "entropy_inside_disagreement": agreed, "dice_majority": nothing}
+    for name, reason in {**reasons, "dice_with_Rater 0": nothing}.items():
+        assert (rows[name]["Value"], rows[name]["Exact value"]) == ("undefined", ""), name
+        assert reason in rows[name]["Explanation"]
+    found = values(table)
+    assert (found["me"], found["wme_as_printed"]) == (0.25, 0)
+    assert "drew nothing" in rows["note"]["Explanation"]
 
 
 def test_raters_on_another_grid_are_scored_on_the_entropys_and_this_is_said(case):
     raters, model, _predictive, _probability, _masks, _ = case
     predictive = addVolume(np.full(scenes.PLAIN.shape, 0.5, np.float32), scenes.PLAIN, "Entropy")
-    rows = rowsOf(metricsTable(model, predictive, ratersOfNode(raters)))
-    assert float(rows["WME"][0]) == 0.5
-    assert "resampled to the nearest voxel" in rows["Note"][2]
+    table = metricsTable(model, predictive, ratersOfNode(raters))
+    assert values(table)["wme"] == pytest.approx(0.5, rel=1e-12)
+    assert "resampled to the nearest voxel" in rowsOf(table)["Note"]["Explanation"]
 
 
 def test_an_earlier_table_is_updated_in_place_and_no_other_node_is(case):
@@ -131,9 +187,9 @@ def test_an_earlier_table_is_updated_in_place_and_no_other_node_is(case):
     nodeID = table.GetID()
     same = metricsTable(model, predictive, ratersOfNode(raters)[1:], output=table)
     assert same.GetID() == nodeID
-    assert "Dice with Anna" not in values(same)
+    assert "dice_with_Anna" not in values(same)
     expected = metrics.weighted_mean_entropy(expert_entropy(masks[1:]), binary_entropy(probability))
-    assert values(same)["WME"] == pytest.approx(expected, rel=1e-5)
+    assert values(same)["wme"] == pytest.approx(expected, rel=1e-5)
     other = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLTableNode", "Other")
     with pytest.raises(InputError, match=r"Other: it is not an earlier table of scores"):
         metricsTable(model, predictive, ratersOfNode(raters), output=other)
@@ -194,19 +250,8 @@ def test_a_real_case_scores_as_the_command_line_scores_its_files(testData):
     probability = addVolume(smooth, grid, "Probability")
     model = scenes.addLabelmap(probability, smooth > 0.5, "Model")
     found = values(metricsTable(model, addVolume(binary_entropy(smooth), grid, "H"), loaded.raters, probability))
-    pairs = {
-        "WME": "wme",
-        "WME as printed": "wme_as_printed",
-        "ME": "me",
-        "ECE": "ece",
-        "ECE of all voxels": "ece_all",
-        "Entropy inside the disagreement": "entropy_inside_disagreement",
-        "Dice with majority": "dice_majority",
-        "Volume of model": "volume_ml",
-        "Volume of majority": "volume_ml_majority",
-        **{f"Dice with {name}": f"dice_with_{name}" for name in masks},
-    }
-    assert all(math.isfinite(expected[key]) for key in pairs.values())
-    assert {name: found[name] for name in pairs} == {
-        name: pytest.approx(expected[key], rel=1e-5) for name, key in pairs.items()
-    }
+    shared = found.keys() & expected.keys()
+    assert found.keys() - shared == {"volume_difference_ml", *(f"volume_ml_of_{name}" for name in masks)}
+    assert {"wme", "wme_as_printed", "me", "ece", "ece_all", "dice_majority", "dice_with_seg_rater7"} <= shared
+    assert all(math.isfinite(expected[name]) for name in shared)
+    assert {name: found[name] for name in shared} == {name: pytest.approx(expected[name], rel=1e-5) for name in shared}

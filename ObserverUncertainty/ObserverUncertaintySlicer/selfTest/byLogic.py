@@ -109,7 +109,7 @@ class ByLogic:
         slicer.mrmlScene.ReadFromMRB(str(file), True)
         case = sceneCases()[-1]
         self.sequences, self.raters = dict(case.sequences), list(case.raters)
-        self._expert = slicer.util.getNode(f"{self.reference.GetName()} expert entropy")
+        self._expert = slicer.util.getNode(f"{case.name} expert disagreement")
 
     def isEmpty(self) -> bool:
         """Whether no case is there any more."""

@@ -3,24 +3,105 @@
 from __future__ import annotations
 
 import numpy as np
+import qt
 import slicer
 
 FOUR_UP = 3
+NARROW = 420
 
 
 def check_rows_are_labelled_and_lined_up(desktop):
     desktop.loadCase("case01")
     desktop.showComparison()
-    _requireLabels("PPPEEE")
+    _requireLabels("MMMEEE")
     boxes = [_sliceWidget(name).geometry for name in _names("Predictive", "Expert")]
     for column in range(3):
         upper, lower = boxes[column], boxes[column + 3]
         assert upper.width() == lower.width(), [(box.x(), box.width()) for box in boxes]
+    _requireAxes("OUPredictiveAxial")
     desktop.shot("two_rows")
     desktop.panel.compare.ui.differenceCheck.click()
     desktop.settle()
-    _requireLabels("PPPEEEDDD")
+    _requireLabels("MMMEEEDDD")
     desktop.shot("three_rows")
+
+
+def check_patient_axes_scale_and_unit_are_on_every_picture(desktop):
+    desktop.loadCase("case01")
+    for name in desktop.shownViews():
+        _requireAxes(name)
+    desktop.shot("loaded")
+    desktop.panel.disagreement.ui.expertEntropyButton.click()
+    legend = slicer.vtkSlicerColorLogic.GetColorLegendDisplayNode(desktop.panel.parameters.expertEntropy)
+    assert "(bits)" in legend.GetTitleText()
+    desktop.shot("disagreement")
+
+
+def check_the_step_shows_what_can_be_used(desktop):
+    desktop.loadCase("case01")
+    section = desktop.panel.compare
+    ui = section.ui
+    ui.sectionButton.collapsed = False
+    desktop.settle()
+    names = ("missingLabel", "compareButton", "backButton", "mostUncertainButton", "metricsButton", "metricsView")
+
+    def seen():
+        return {name for name in names if getattr(ui, name).visible}
+
+    assert seen() == {"missingLabel"}, seen()
+    assert "Show uncertainty" in ui.missingLabel.text
+    desktop.shot("missing")
+    desktop.panel.disagreement.ui.expertEntropyButton.click()
+    desktop.predict()
+    ui.sectionButton.collapsed = False
+    desktop.settle()
+    assert seen() == {"compareButton", "metricsButton"}, seen()
+    # By keyboard: the button that takes the other's place is the one that the next key meets.
+    ui.compareButton.setFocus()
+    desktop.press(ui.compareButton, qt.Qt.Key_Space)
+    desktop.settle()
+    assert seen() == {"backButton", "mostUncertainButton", "metricsButton"}, seen()
+    assert ui.backButton.focus
+    desktop.press(ui.backButton, qt.Qt.Key_Space)
+    desktop.settle()
+    assert seen() == {"compareButton", "metricsButton"}, seen()
+    assert ui.compareButton.focus
+
+
+def check_scores_are_seen_whole_in_a_narrow_panel(desktop):
+    desktop.loadCase("case01")
+    desktop.showComparison()
+    desktop.panelWidth = NARROW
+    ui = desktop.panel.compare.ui
+    ui.sectionButton.collapsed = False
+    ui.metricsButton.click()
+    desktop.settle()
+    view, model = ui.metricsView, ui.metricsView.model()
+
+    def rows():
+        return [str(model.data(model.index(row, 0))) for row in range(model.rowCount()) if not view.isRowHidden(row)]
+
+    first = rows()
+    assert first[0] == "Dice with the raters' majority", first
+    assert "WME as printed" not in first
+    assert not view.verticalScrollBar().visible
+    assert not view.horizontalScrollBar().visible
+    measure = max(view.fontMetrics().horizontalAdvance(text) for text in first)
+    assert view.columnWidth(0) > measure, f"{view.columnWidth(0)} px for texts of {measure} px"
+    desktop.shot("first")
+    view.setFocus()
+    view.selectRow(0)
+    desktop.press(view, qt.Qt.Key_Down)
+    assert str(ui.explanationLabel.text) == "Volume of the model's contour"
+    desktop.press(view, qt.Qt.Key_Tab)
+    assert not view.focus, "the Tab key is caught in the table"
+    ui.advancedButton.collapsed = False
+    ui.allScoresCheck.click()
+    desktop.settle()
+    assert set(rows()) > set(first)
+    assert "WME as printed" in rows()
+    assert not view.verticalScrollBar().visible
+    desktop.shot("all")
 
 
 def check_it_fits_into_a_small_window(desktop):
@@ -95,7 +176,7 @@ def check_another_layout_ends_it_and_segmentations_are_as_before(desktop):
     slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView)
     desktop.settle()
     assert desktop.panel.compare.views is None
-    assert not desktop.panel.compare.ui.backButton.enabled
+    assert desktop.panel.compare.ui.backButton.isHidden()
     assert list(display.GetViewNodeIDs()) == before
 
 
@@ -115,7 +196,7 @@ def check_another_foreground_changes_one_view_and_its_label(desktop):
     expected = [parameters.predictiveEntropy.GetID()] * 3 + [parameters.expertEntropy.GetID()] * 3
     expected[3] = parameters.probability.GetID()
     assert list(shown.values()) == expected
-    _requireLabels("PPP?EE")
+    _requireLabels("MMM?EE")
 
 
 def check_a_new_prediction_takes_the_place_of_the_one_shown(desktop):
@@ -170,6 +251,12 @@ def _requireLabels(expected):
     rows = ("Predictive", "Expert", "Difference")[: len(expected) // 3]
     labels = "".join(str(_sliceWidget(name).sliceController().sliceViewLabel) for name in _names(*rows))
     assert labels == expected, labels
+
+
+def _requireAxes(name):
+    node = _sliceWidget(name).mrmlSliceNode()
+    assert node.GetOrientationMarkerType() == node.OrientationMarkerTypeAxes, name
+    assert node.GetRulerType() == node.RulerTypeThin, name
 
 
 def _requireEnded(desktop):

@@ -218,9 +218,9 @@ def check_scores_have_their_titles_and_cannot_be_typed_over(desktop):
     ui.metricsButton.click()
     model = ui.metricsView.model()
     header = [model.headerData(column, qt.Qt.Horizontal) for column in range(model.columnCount())]
-    assert header == ["Measure", "Value", "Unit", "Explanation"]
-    first = model.index(0, 0)
-    assert model.data(first) == "WME", model.data(first)
+    assert header == ["Measure", "Value", "Unit", "Explanation", "Name", "Exact value"]
+    first = [model.data(model.index(0, column)) for column in (0, 4)]
+    assert first == ["Dice with the raters' majority", "dice_majority"], first
     editable = [
         (row, column)
         for row in range(model.rowCount())

@@ -56,8 +56,8 @@ def check_a_comparison_is_complete_in_a_new_slicer(desktop):
     slicer.util.selectModule("ObserverUncertainty")
     desktop.settle()
     ui = desktop.panel.compare.ui
-    assert ui.backButton.enabled
-    assert ui.thresholdSlider.enabled
+    assert not ui.backButton.isHidden()
+    assert not ui.thresholdSlider.isHidden()
     # Made again it looks the same.
     loaded = desktop.pixels("OUPredictiveAxial")
     ui.compareButton.click()
