@@ -14,9 +14,10 @@ from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintySlicer.caseFolder import sortFolder
 from ObserverUncertaintySlicer.hierarchy import addFolder, placeUnder
 from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.palette import RATER_COLORS
 from ObserverUncertaintySlicer.placement import placed
 from ObserverUncertaintySlicer.raterMasks import placementWarning
-from ObserverUncertaintySlicer.raters import RATER_COLORS, Rater
+from ObserverUncertaintySlicer.raters import Rater
 from ObserverUncertaintySlicer.sceneCases import SceneCase, markCase
 from ObserverUncertaintySlicer.segments import addEmptySegmentation, addSegment, setReferenceGrid, setSegment
 from ObserverUncertaintySlicer.volumes import addVolume, matrixOfGrid

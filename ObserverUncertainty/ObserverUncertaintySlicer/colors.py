@@ -9,22 +9,14 @@ import slicer
 
 from ObserverUncertaintySlicer.attributes import THRESHOLD
 from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.palette import DIFFERENCE_STEPS, ENTROPY_STEPS, Color
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 NUMBER_OF_COLORS = 256
-
-# Equal steps of matplotlib's "inferno" (CC0) from 0.18 to 0.96: even steps for the eye, lightness rising throughout.
-# Its black end is left out, since low entropies would look like holes in a grey image; its white end too, since
-# high ones would look like bright tissue.
-_ENTROPY_STEPS = (
-    "#390963 #520e6d #6a176e #84206b #9b2964 #b3325a #ca404a #dd513a #eb6628 #f68013 #fb9b06 #fbba1f #f6d746 #f2f27d"
-)
-
-# Blue for "only the experts", orange for "only the model": told apart with every common colour blindness. Both arms
-# have the same lightness at the same distance from 0.
-_DIFFERENCE_STEPS = "#8fd3ff #55b4f5 #2b8fd6 #1f69a8 #1d4775 #36363c #753a16 #a65214 #d0701f #ef9433 #ffbb66"
 
 
 def entropyColors():
@@ -37,7 +29,7 @@ def entropyColors():
     """
     table = _existing("ObserverUncertaintyEntropyColors")
     if table is None:
-        table = _newTable("ObserverUncertaintyEntropyColors", _("Entropy (0 to 1 bits)"), _ENTROPY_STEPS)
+        table = _newTable("ObserverUncertaintyEntropyColors", _("Entropy (0 to 1 bits)"), ENTROPY_STEPS)
         _setOpaque(table, np.arange(NUMBER_OF_COLORS) > 0)
     return table
 
@@ -57,7 +49,7 @@ def differenceColors(threshold: float | None = None):
     table = _existing("ObserverUncertaintyDifferenceColors")
     if table is None:
         table = _newTable(
-            "ObserverUncertaintyDifferenceColors", _("Entropy difference (-1 to 1 bits)"), _DIFFERENCE_STEPS
+            "ObserverUncertaintyDifferenceColors", _("Entropy difference (-1 to 1 bits)"), DIFFERENCE_STEPS
         )
     if threshold is not None and THRESHOLD.of(table) != threshold:
         values = np.linspace(-1.0, 1.0, NUMBER_OF_COLORS)
@@ -70,7 +62,7 @@ def _existing(tag: str):
     return slicer.mrmlScene.GetSingletonNode(tag, "vtkMRMLColorTableNode")
 
 
-def _newTable(tag: str, name: str, steps: str):
+def _newTable(tag: str, name: str, steps: Sequence[Color]):
     table = slicer.mrmlScene.CreateNodeByClass("vtkMRMLColorTableNode")
     table.UnRegister(None)
     table.SetSingletonTag(tag)
@@ -83,11 +75,10 @@ def _newTable(tag: str, name: str, steps: str):
     return slicer.mrmlScene.AddNode(table)
 
 
-def _interpolated(steps: str) -> NDArray[np.float64]:
+def _interpolated(steps: Sequence[Color]) -> NDArray[np.float64]:
     """`NUMBER_OF_COLORS` rows of red, green and blue, 0 to 1, linear between the given colours."""
-    anchors = np.array([[int(step[start : start + 2], 16) for start in (1, 3, 5)] for step in steps.split()]) / 255
-    places = np.linspace(0, len(anchors) - 1, NUMBER_OF_COLORS)
-    return np.stack([np.interp(places, np.arange(len(anchors)), channel) for channel in anchors.T], axis=1)
+    places = np.linspace(0, len(steps) - 1, NUMBER_OF_COLORS)
+    return np.stack([np.interp(places, np.arange(len(steps)), channel) for channel in np.transpose(steps)], axis=1)
 
 
 def _setOpaque(table, opaque: NDArray[np.bool_]) -> None:

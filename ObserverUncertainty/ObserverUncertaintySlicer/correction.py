@@ -19,6 +19,7 @@ from ObserverUncertaintySlicer import attributes
 from ObserverUncertaintySlicer.attributes import Role
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.outlines import showAsOutline
+from ObserverUncertaintySlicer.palette import SAVED_COLOR, WORKING_COLOR
 from ObserverUncertaintySlicer.raterMasks import raterMask
 from ObserverUncertaintySlicer.raters import Rater, asRaters, raterNames, ratersOfNode
 from ObserverUncertaintySlicer.segments import addSegmentation, keptGrid, segmentVoxels, setReferenceGrid
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
     from ObserverUncertaintyLib.images.grid import Grid
 
-WORKING_COLOR = (1.0, 0.55, 0.0)
 WORKING_OUTLINE = 3
 """Width of a working copy's outline in pixels: more than the raters', which lie under it."""
 _MAKING: tuple[attributes.Attribute[Any], ...] = (
@@ -175,9 +175,10 @@ def saveAsCorrected(workingCopy: WorkingCopy, author: str, comment: str = ""):
         grid,
         slicer.mrmlScene.GenerateUniqueName(name),
         contour.name,
-        contour.color,
+        SAVED_COLOR,
         node,
     )
+    showAsOutline(saved)
     saved.GetDisplayNode().SetVisibility(False)
     setReferenceGrid(saved, grid, node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole()))
     attributes.ROLE.set(saved, Role.CORRECTION)

@@ -19,6 +19,7 @@ from ObserverUncertaintySlicer.attributes import Role, keepTexts
 from ObserverUncertaintySlicer.hierarchy import placeBeside
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.outlines import showAsOutline
+from ObserverUncertaintySlicer.palette import FUSED_COLOR
 from ObserverUncertaintySlicer.raterMasks import RaterMasks, commonGrid, raterMasks
 from ObserverUncertaintySlicer.raters import Rater, asRaters
 from ObserverUncertaintySlicer.segments import addSegment, setReferenceGrid, setSegment
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ObserverUncertaintyLib.images.grid import Grid
-
-FUSED_COLOR = (0.95, 0.95, 0.95)
-"""White: no rater has it, so that the fused contour is told from all of them."""
 
 _ROUNDING = 1e-5
 

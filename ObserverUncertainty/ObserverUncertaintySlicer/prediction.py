@@ -20,11 +20,10 @@ from ObserverUncertaintySlicer.display import showAsEntropy, showAsProbability
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.modelCards import ModelCard, readCard
 from ObserverUncertaintySlicer.outlines import showAsOutline
+from ObserverUncertaintySlicer.palette import SEGMENT_COLOR
 from ObserverUncertaintySlicer.segments import addSegmentation
 from ObserverUncertaintySlicer.sequenceExport import exportSequences
 from ObserverUncertaintySlicer.volumes import addVolume, requireInScene
-
-SEGMENT_COLOR = (0.0, 0.75, 1.0)
 
 _VOLUMES = {
     "probability": ("probability", Role.PROBABILITY),

@@ -14,21 +14,8 @@ import slicer
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintySlicer.attributes import COLOR
 from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.palette import RATER_COLORS, Color
 from ObserverUncertaintySlicer.volumes import requireInScene
-
-RATER_COLORS = (
-    (0.34, 0.86, 1.00),
-    (0.00, 0.75, 0.35),
-    (0.25, 0.45, 1.00),
-    (0.65, 0.95, 0.75),
-    (0.00, 0.50, 0.50),
-    (0.65, 0.65, 0.95),
-    (0.00, 1.00, 0.80),
-)
-"""Colours that stay readable on the entropy scale, which runs from purple through orange to yellow, and on grey.
-
-White, which would too, is the fused contour's.
-"""
 
 # Slicer's own name for a segment that nobody named; two names that differ only in their number tell nothing apart.
 _UNNAMED = re.compile(r"segment[ _]?\d*", re.IGNORECASE)
@@ -63,7 +50,7 @@ class Rater:
         return self._segment.GetName() if self._segment is not None else self.segmentID
 
     @property
-    def color(self) -> tuple[float, float, float]:
+    def color(self) -> Color:
         """Red, green and blue in 0..1: the segment's colour; a labelmap volume's as `setColor` left it."""
         if not self.segmentID:
             found = COLOR.of(self.node, RATER_COLORS[0])
@@ -72,7 +59,7 @@ class Rater:
         red, green, blue = found
         return red, green, blue
 
-    def setColor(self, color: tuple[float, float, float]) -> None:
+    def setColor(self, color: Color) -> None:
         """Give the rater a colour; how a labelmap volume's own layer is coloured stays as it is."""
         if self.segmentID:
             self._segment.SetColor(*color)

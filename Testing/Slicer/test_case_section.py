@@ -11,6 +11,7 @@ from first_step import add, addAllRaters, openPanel, theMessage
 from opened_panel import isOffered
 from section_case import GRID, RATERS, addRaters, addSequence, box, cells, fill, settle
 
+from ObserverUncertaintySlicer.palette import SWATCH_BORDER
 from ObserverUncertaintySlicer.parameters import RaterChoice
 from ObserverUncertaintySlicer.raters import Rater, ratersOfNode
 from ObserverUncertaintySlicer.segments import setSegment
@@ -224,12 +225,12 @@ def test_raters_are_shown_with_volume_colour_and_pairwise_dice(slicerApplication
     mean = (0.8 + 2 / 3 + 0.4) / 3
     assert section.state().endswith(f"; 3 raters, mean Dice {mean:.2f}")
     assert section.state() == "T1; 3 raters, mean Dice 0.62"
-    import qt
-
     for row in range(3):
-        shown = section.ui.ratersTable.item(row, 1).data(qt.Qt.DecorationRole)
+        picture = section.ui.ratersTable.item(row, 1).icon().pixmap(16, 16).toImage()
+        shown, border = picture.pixelColor(8, 8), picture.pixelColor(0, 8)
         expected = node.GetSegmentation().GetNthSegment(row).GetColor()
         np.testing.assert_allclose((shown.redF(), shown.greenF(), shown.blueF()), expected, atol=1 / 255)
+        np.testing.assert_allclose((border.redF(), border.greenF(), border.blueF()), SWATCH_BORDER, atol=1 / 255)
     header = section.ui.ratersTable.horizontalHeaderItem(4)
     assert header.text() == "2"
     assert header.toolTip() == "Dice with ben"

@@ -21,6 +21,7 @@ from ObserverUncertaintySlicer.correction import (
     workingCopyOf,
 )
 from ObserverUncertaintySlicer.correctionExport import exportCorrected
+from ObserverUncertaintySlicer.palette import SAVED_COLOR, WORKING_COLOR
 from ObserverUncertaintySlicer.raterMasks import raterMask
 from ObserverUncertaintySlicer.raters import Rater, ratersOfNode
 from ObserverUncertaintySlicer.segments import addEmptySegmentation, addSegment, addSegmentation, setSegment
@@ -72,6 +73,7 @@ def test_a_working_copy_lies_on_the_image_and_is_what_it_came_from(background, r
     assert copy.node.GetNodeReference(role) is background
     assert copy.node.GetName() == "experts: ben (working copy)"
     assert workingCopyOf(copy.node) == copy
+    assert copy.node.GetSegmentation().GetSegment(copy.segmentID).GetColor() == pytest.approx(WORKING_COLOR)
     assert workingCopyOf(raters[0].node) is None
     state = correctionState(copy)
     assert (state.dice, state.changedMl) == (1.0, 0.0)
@@ -86,6 +88,18 @@ def test_figures_follow_the_edit_in_closed_form(background, raters):
     assert state.volumeMl == pytest.approx(180 * VOXEL_ML)
     assert state.changedMl == pytest.approx(60 * VOXEL_ML)
     assert state.dice == pytest.approx(2 * 120 / 300)
+
+
+def test_a_saved_correction_is_hidden_and_an_outline_in_a_colour_of_its_own_when_it_is_shown(background, raters):
+    copy = startCorrection(raters[0], background)
+    copy.node.GetSegmentation().GetSegment(copy.segmentID).SetColor(1.0, 0.0, 0.0)
+    saved = saveAsCorrected(copy, "Dr. A")
+    assert saved.GetSegmentation().GetNthSegment(0).GetColor() == pytest.approx(SAVED_COLOR)
+    display = saved.GetDisplayNode()
+    assert not display.GetVisibility()
+    display.SetVisibility(True)
+    assert display.GetVisibility2DOutline()
+    assert not display.GetVisibility2DFill()
 
 
 def test_raters_stay_voxel_for_voxel_as_they_were(background, raters):

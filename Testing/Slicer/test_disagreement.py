@@ -22,8 +22,9 @@ from ObserverUncertaintySlicer.disagreement import (
     staplePerformance,
 )
 from ObserverUncertaintySlicer.hierarchy import addFolder, placeUnder
+from ObserverUncertaintySlicer.palette import FUSED_COLOR
 from ObserverUncertaintySlicer.raterMasks import raterMask
-from ObserverUncertaintySlicer.raters import RATER_COLORS, Rater, ratersOfNode
+from ObserverUncertaintySlicer.raters import Rater, ratersOfNode
 from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume, gridOfVolume
 
 pytestmark = pytest.mark.usefixtures("scene")
@@ -56,7 +57,7 @@ def test_a_fusion_equals_the_librarys(case, method):
     assert node.GetNodeReference("referenceImageGeometryRef") is reference
 
 
-def test_a_fusion_is_named_after_its_case_and_shown_as_an_outline_in_white(case):
+def test_a_fusion_is_named_after_its_case_and_shown_as_an_outline_in_a_colour_of_its_own(case):
     reference, raters, _masks = case
     node = fuseRaters(ratersOfNode(raters), "majority", reference, caseName="Anna")
     assert node.GetName() == "Anna Majority vote of 3 raters"
@@ -68,8 +69,7 @@ def test_a_fusion_is_named_after_its_case_and_shown_as_an_outline_in_white(case)
     display = node.GetDisplayNode()
     assert display.GetVisibility2DOutline()
     assert not display.GetVisibility2DFill()
-    color = node.GetSegmentation().GetSegment(onlySegment(node)).GetColor()
-    assert all(np.linalg.norm(np.subtract(color, other)) > 0.25 for other in RATER_COLORS)
+    assert node.GetSegmentation().GetSegment(onlySegment(node)).GetColor() == pytest.approx(FUSED_COLOR)
 
 
 def test_without_a_reference_volume_the_raters_own_grid_is_used(case):

@@ -22,7 +22,7 @@ from ObserverUncertaintySlicer.disagreement import differenceVolume, expertEntro
 from ObserverUncertaintySlicer.layoutSwitch import previousLayout, shownRows
 from ObserverUncertaintySlicer.parameters import Parameters
 from ObserverUncertaintySlicer.raterMasks import raterMask, raterMasks
-from ObserverUncertaintySlicer.raters import RATER_COLORS, ratersOfNode
+from ObserverUncertaintySlicer.raters import ratersOfNode
 from ObserverUncertaintySlicer.sceneCases import sceneCases
 from ObserverUncertaintySlicer.segments import keptGrid
 from ObserverUncertaintySlicer.sequenceExport import exportAsTheyAre
@@ -65,7 +65,9 @@ def test_the_case_its_raters_and_every_result_are_found_again(parameters):
     assert parameters.caseName == "case01"
     assert list(parameters.sequences) == ["T1", "T1c", "T2", "FLAIR"]
     assert [rater.name for rater in parameters.raters] == ["rater_2y", "rater_4y", "rater_6y"]
-    assert np.array([rater.color for rater in parameters.raters]) == pytest.approx(np.array(RATER_COLORS[:3]), abs=1e-4)
+    # As they were saved: raters that are there keep their colours.
+    saved = [(0.34, 0.86, 1.0), (0.0, 0.75, 0.35), (0.25, 0.45, 1.0)]
+    assert np.array([rater.color for rater in parameters.raters]) == pytest.approx(np.array(saved), abs=1e-4)
     (case,) = sceneCases()
     assert (case.name, case.isSimulated) == ("case01", True)
     assert case.sequences == parameters.sequences

@@ -21,6 +21,7 @@ from ObserverUncertaintySlicer.attributes import textsOf
 from ObserverUncertaintySlicer.foundJobs import takeUp
 from ObserverUncertaintySlicer.hierarchy import addFolder, itemOf, placeUnder
 from ObserverUncertaintySlicer.modelCards import shippedModel
+from ObserverUncertaintySlicer.palette import SEGMENT_COLOR
 from ObserverUncertaintySlicer.prediction import predictCase
 from ObserverUncertaintySlicer.sequenceExport import exportAsTheyAre
 from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume, gridOfVolume
@@ -84,6 +85,9 @@ def test_results_are_nodes_with_the_values_of_the_command_line(workerPython, seq
     )
     np.testing.assert_array_equal(mask > 0, arrayOfVolume(nodes["probability"]) > 0.5)
     assert mask.any()
+    assert nodes["segmentation"].GetSegmentation().GetNthSegment(0).GetColor() == pytest.approx(SEGMENT_COLOR)
+    display = nodes["segmentation"].GetDisplayNode()
+    assert (display.GetVisibility2DOutline(), display.GetVisibility2DFill()) == (True, False)
 
 
 def test_results_say_what_made_them_and_the_exported_images_are_gone(workerPython, sequences, jobs):

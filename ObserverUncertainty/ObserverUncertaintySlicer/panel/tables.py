@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import qt
 
+from ObserverUncertaintySlicer.palette import SWATCH_BORDER, Color
+
+_SWATCH_ROLE = qt.Qt.UserRole
+_SWATCH_SIZE = 64
+
 _PLAIN = qt.Qt.ItemIsSelectable | qt.Qt.ItemIsEnabled
 
 
@@ -60,12 +65,26 @@ def isChecked(item) -> bool:
     return item.checkState() == qt.Qt.Checked
 
 
-def setSwatch(item, color: tuple[float, float, float]) -> None:
-    """Show a colour (red, green, blue in 0..1) before a cell's text."""
-    shown = qt.QColor(*(round(255 * part) for part in color))
-    # A QColor as decoration is drawn as a small square, of the style's size.
-    if item.data(qt.Qt.DecorationRole) != shown:
-        item.setData(qt.Qt.DecorationRole, shown)
+def setSwatch(item, color: Color) -> None:
+    """Show a colour before a cell's text, in a border that is seen on light and on dark tables."""
+    shown = _asQColor(color)
+    if item.data(_SWATCH_ROLE) == shown:
+        return
+    # Drawn larger than it is shown, so that it stays sharp on a screen of any scaling.
+    pixmap = qt.QPixmap(_SWATCH_SIZE, _SWATCH_SIZE)
+    pixmap.fill(_asQColor(SWATCH_BORDER))
+    painter = qt.QPainter(pixmap)
+    border, inside = _SWATCH_SIZE // 16, _SWATCH_SIZE * 14 // 16
+    painter.fillRect(qt.QRect(border, border, inside, inside), shown)
+    painter.end()
+    icon = qt.QIcon(pixmap)
+    icon.addPixmap(pixmap, qt.QIcon.Selected)  # else a selected row would tint it
+    item.setIcon(icon)
+    item.setData(_SWATCH_ROLE, shown)
+
+
+def _asQColor(color: Color):
+    return qt.QColor(*(round(255 * part) for part in color))
 
 
 def _fitColumn(table, column: int, stretched: bool) -> None:
