@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import qt
@@ -14,9 +15,7 @@ _ONE = (
     *("ctkPathLineEdit", "ctkDoubleSlider", "ctkSliderWidget", "ctkRangeWidget", "ctkDoubleRangeSlider"),
 )
 """Each counts once, whatever it is put together from."""
-_NOT_OURS = ("qMRMLSegmentEditorWidget",)
-_NOT_CONTROLS = ("QScrollBar",)
-_SLICERS_OWN = ("reloadCollapsibleButton",)
+_RELOAD = "reloadCollapsibleButton"
 """Slicer's *Reload & Test*, where developers' tools are switched on."""
 _HEADER_MIDDLE, _ROW = 12, 8
 """Pixels from a collapsible button's upper edge to the middle of its title, and of the height of a row."""
@@ -35,6 +34,14 @@ def controls(root=None) -> list:
     found: list = []
     _collect(root if root is not None else panelWidget(), found)
     return sorted(found, key=_place)
+
+
+def shownWidgets(root=None) -> Iterator:
+    """Every visible widget in a widget, or in the whole panel, but those of the segment editor."""
+    for child in (root if root is not None else panelWidget()).children():
+        if child.isWidgetType() and child.visible and not _isSlicersOwn(child):
+            yield child
+            yield from shownWidgets(child)
 
 
 def nameOf(control) -> str:
@@ -104,9 +111,7 @@ def measure(desktop: Desktop) -> PanelSize:
 
 def _collect(widget, found: list) -> None:
     for child in widget.children():
-        if not child.isWidgetType() or not child.visible or str(child.objectName) in _SLICERS_OWN:
-            continue
-        if any(child.inherits(name) for name in (*_NOT_OURS, *_NOT_CONTROLS)):
+        if not child.isWidgetType() or not child.visible or _isSlicersOwn(child) or child.inherits("QScrollBar"):
             continue
         header = isHeader(child)
         isOne = header or any(child.inherits(name) for name in _ONE)
@@ -114,6 +119,10 @@ def _collect(widget, found: list) -> None:
             found.append(child)
         if header or not isOne:
             _collect(child, found)
+
+
+def _isSlicersOwn(widget) -> bool:
+    return bool(widget.inherits("qMRMLSegmentEditorWidget")) or widget.objectName == _RELOAD
 
 
 def _place(control) -> tuple[int, int]:

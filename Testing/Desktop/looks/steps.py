@@ -15,11 +15,13 @@ def check_every_step(desktop):
         for size in (SMALL, SCREEN):
             desktop.takeRoom(*size) if size == SMALL else desktop.fillScreen()
             desktop.panelWidth = WIDTH
+            wide = desktop.window.frameGeometry.width()
+            if wide > size[0]:
+                desktop.tell(f"{name}: the window is {wide} px wide, and should be {size[0]}")
             for theme in ("light", "dark"):
                 desktop.useTheme(theme)
                 desktop.picture(f"{number:02}-{name}-{size[0]}-{theme}", size)
         desktop.useTheme("light")
-        desktop.tell(f"{name}: the panel is {desktop.panelWidth} px wide")
 
     numbers = iter(range(1, 100))
     states.walk(desktop, see)
