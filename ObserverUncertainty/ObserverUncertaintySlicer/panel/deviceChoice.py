@@ -116,7 +116,7 @@ class DeviceChoice:
             return ""
         if report.hasGpu:
             return _("The processor is used, though a GPU was found.")
-        return _("No GPU was found; the processor takes longer. The time left appears once a first part is done.")
+        return _("No GPU was found; the processor takes longer.")
 
     def _entries(self) -> dict[str, str]:
         report = knownDevices()

@@ -10,9 +10,9 @@ import qt
 
 from ObserverUncertaintyLib.base.errors import InputError, ObserverUncertaintyError
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
-from ObserverUncertaintySlicer.attributes import Role, textsOf
+from ObserverUncertaintySlicer.attributes import textsOf
 from ObserverUncertaintySlicer.disagreement import staplePerformance
-from ObserverUncertaintySlicer.display import LEGENDS, showAsEntropy, showLegend
+from ObserverUncertaintySlicer.entropyOverImage import showEntropyOverImage
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
 from ObserverUncertaintySlicer.panel.contents import ContentWatch, Key, gridKey, raterKey, volumeKey
@@ -21,7 +21,6 @@ from ObserverUncertaintySlicer.panel.section import Section, singleShot
 from ObserverUncertaintySlicer.panel.tables import fitHeight, setCell, setUpTable
 from ObserverUncertaintySlicer.raterMasks import commonGrid, raterMask
 from ObserverUncertaintySlicer.raters import ratersOfNode
-from ObserverUncertaintySlicer.sliceViews import ordinarySliceNodes, showOverImage
 from ObserverUncertaintySlicer.volumes import gridOfVolume, voxelsOf
 
 LIVE_MILLISECONDS = 300
@@ -120,13 +119,6 @@ class DisagreementSection(Section):
         if parameters.expertEntropy is None or self._entropyProblem or self._needsEntropy():
             self._computeEntropy()
 
-    def showEntropy(self) -> None:
-        """Show the expert entropy, which must be there, over the image with its legend."""
-        parameters = self.parameters
-        showAsEntropy(parameters.expertEntropy, parameters.threshold)
-        showOverImage(parameters.expertEntropy, parameters.opacity)
-        showLegend(parameters.expertEntropy, LEGENDS[Role.EXPERT_ENTROPY], ordinarySliceNodes())
-
     def onLiveToggled(self, checked: bool) -> None:
         """Let results follow every change, or not."""
         if self.context.isUpdating:
@@ -146,7 +138,7 @@ class DisagreementSection(Section):
         """Compute the expert entropy, and show it over the image."""
         with self.context.errorsShown(), waitCursor():
             self._computeEntropy()
-            self.showEntropy()
+            showEntropyOverImage(self.parameters.expertEntropy, self.parameters)
         self.context.update()
 
     def letGo(self) -> None:

@@ -219,7 +219,7 @@ class TrainingControls:
 
 def _presetTitle(name: str) -> str:
     titles = {
-        "small": _("small, without GPU"),
+        "small": _("small, no GPU"),
         "shapes": _("paper, shapes"),
         "cavity": _("paper, cavities"),
     }

@@ -1,10 +1,31 @@
-"""Step 2: fusion and expert entropy follow what changes elsewhere in Slicer, and what is deleted is gone."""
+"""Step 2: fusion and expert entropy follow what changes elsewhere in Slicer, and what is deleted is gone.
+
+What is closed or cannot be used is not seen.
+"""
 
 from __future__ import annotations
 
 import sys
 
 import slicer
+
+
+def check_one_line_stands_there_until_two_raters_are(desktop):
+    section = desktop.panel.disagreement
+    section.ui.sectionButton.collapsed = False
+    desktop.settle()
+    assert section.ui.missingLabel.visible
+    assert not section.ui.contents.visible
+    desktop.shot("nothing")
+    desktop.loadCase("case01")
+    section.ui.sectionButton.collapsed = False
+    desktop.settle()
+    assert not section.ui.missingLabel.visible
+    assert section.ui.expertEntropyButton.visible
+    assert not section.ui.liveCheck.visible  # under Advanced
+    _withEntropy(desktop)
+    assert "mL" in str(section.ui.entropyLabel.text)
+    desktop.shot("shown")
 
 
 def check_results_follow_a_rater_who_is_switched_off(desktop):
@@ -26,7 +47,9 @@ def check_results_follow_the_brush_in_slicers_own_editor(desktop):
     desktop.loadCase("case01")
     fused = _withEntropy(desktop)
     rater = desktop.panel.parameters.raters[0]
-    dice = str(desktop.panel.case.ui.ratersLabel.text)
+    desktop.panel.case.ui.sectionButton.collapsed = False
+    desktop.settle()
+    measured = _raterCells(desktop)
     before, text = desktop.voxels(fused), _entropyText(desktop)
     slicer.util.selectModule("SegmentEditor")
     editor = slicer.modules.SegmentEditorWidget.editor
@@ -40,7 +63,7 @@ def check_results_follow_the_brush_in_slicers_own_editor(desktop):
     editor.setActiveEffectByName("")
     slicer.util.selectModule("ObserverUncertainty")
     desktop.wait(lambda: _entropyText(desktop) != text, what="the entropy after the stroke")
-    desktop.wait(lambda: str(desktop.panel.case.ui.ratersLabel.text) != dice, what="the raters' Dice")
+    desktop.wait(lambda: _raterCells(desktop) != measured, what="the raters' volumes and Dice")
     assert desktop.voxels(fused).keys() == before.keys()
 
 
@@ -48,6 +71,7 @@ def check_staple_shows_its_table_and_no_fusion_leaves_the_contour(desktop):
     desktop.loadCase("case01")
     _withEntropy(desktop)
     ui = desktop.panel.disagreement.ui
+    ui.sectionButton.collapsed = ui.advancedButton.collapsed = False
     ui.methodCombo.setCurrentIndex(
         [str(ui.methodCombo.itemText(n)) for n in range(ui.methodCombo.count)].index("STAPLE")
     )
@@ -56,7 +80,7 @@ def check_staple_shows_its_table_and_no_fusion_leaves_the_contour(desktop):
     ui.methodCombo.setCurrentIndex(0)
     desktop.settle()
     assert not ui.stapleTable.visible
-    assert not ui.fuseButton.enabled
+    assert not ui.fuseButton.visible
     assert "stays as it is" in str(ui.fusedLabel.text)
 
 
@@ -86,6 +110,12 @@ def _withEntropy(desktop):
     desktop.panel.disagreement.ui.expertEntropyButton.click()
     desktop.settle()
     return parameters.fusedSegmentation
+
+
+def _raterCells(desktop):
+    table = desktop.panel.case.ui.ratersTable
+    cells = [table.item(row, column) for row in range(table.rowCount) for column in range(table.columnCount)]
+    return [cell.text() for cell in cells if cell is not None]
 
 
 def _entropyText(desktop):

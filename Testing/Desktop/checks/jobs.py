@@ -12,6 +12,8 @@ import slicer
 
 WIDTH = 400
 """Of the module's panel in pixels, which everything must fit into."""
+HEIGHT = 520
+"""What a window of 1080 lines leaves to an open step, in pixels."""
 
 
 CANCEL_SECONDS = 30
@@ -40,11 +42,11 @@ def _manifest(desktop) -> str:
 
 def _prepareTraining(desktop, folder, epochs):
     ui = desktop.panel.model.ui
-    ui.trainingButton.collapsed = False
+    ui.sectionButton.collapsed = ui.trainingButton.collapsed = False
     ui.manifestPath.currentPath = _manifest(desktop)
     ui.folderPath.currentPath = str(folder)
     ui.epochsSpin.value = epochs
-    desktop.wait(lambda: ui.trainButton.enabled, what="Train: " + ui.trainButton.toolTip)
+    desktop.wait(lambda: ui.trainButton.enabled, what="Train: " + ui.trainingMissingLabel.text)
 
 
 def _train(desktop):
@@ -162,12 +164,13 @@ def _damagedModel(desktop):
 
 def _assertFailureIsTold(desktop, part):
     ui, table = desktop.panel.uncertainty.ui, desktop.panel.jobList.ui.jobTable
+    ui.sectionButton.collapsed = False
     assert ui.runLabel.visible
     assert ui.runLabel.text.startswith("Failed: "), ui.runLabel.text
     assert part in ui.runLabel.text, ui.runLabel.text
     assert "Show log" in ui.runLabel.text
     assert "log.txt" in ui.runLabel.toolTip
-    assert ui.sectionButton.text == "4. Uncertainty: failed"
+    assert ui.sectionButton.text == "4. Model uncertainty: failed"
     assert [table.item(0, column).text() for column in (0, 1)] == ["failed", ""]
     assert "running" not in desktop.panel.jobList.ui.sectionButton.text
     assert "failed" in slicer.util.mainWindow().statusBar().currentMessage()
@@ -193,7 +196,7 @@ def check_failure_is_told_without_a_box(desktop):
     # What follows is not spoilt by it.
     desktop.panel.model.ui.modelCombo.setCurrentIndex(0)
     desktop.predict()
-    assert desktop.panel.uncertainty.ui.sectionButton.text == "4. Uncertainty: results are there"
+    assert "resection cavity" in desktop.panel.uncertainty.state()
     assert desktop.panel.uncertainty.ui.runLabel.text == ""
 
 
@@ -268,16 +271,16 @@ def check_path_that_is_shown_is_the_one_in_force(desktop):
             assert getattr(parameters, name) == text
             assert field.currentPath == text
             assert not ui.trainButton.enabled
-            assert why in ui.trainButton.toolTip, ui.trainButton.toolTip
+            assert why in ui.trainingMissingLabel.text, ui.trainingMissingLabel.text
             before = text
         field.currentPath = good
-        assert ui.trainButton.enabled, ui.trainButton.toolTip
+        assert ui.trainButton.enabled, ui.trainingMissingLabel.text
     _type(desktop, ui.modelPath, "")
     _leave(desktop, ui.modelPath)
     assert ui.modelPath.currentPath == ""
     assert "no usable model" in ui.sectionButton.text
-    assert "Choose the folder" in ui.problemLabel.text
-    assert "Choose the folder" in desktop.panel.modelInUse.missing()
+    assert "Choose a model" in ui.problemLabel.text
+    assert "Choose a model" in desktop.panel.modelInUse.missing()
     ui.modelCombo.setCurrentIndex(0)
     assert desktop.panel.modelInUse.card is not None
     scores = desktop.panel.compare.ui
@@ -295,7 +298,8 @@ def check_nothing_long_widens_the_steps_of_models_and_jobs(desktop):
     panel.model.ui.modelPath.currentPath = str(desktop.shared / long[:200])
     for label in (
         *(panel.model.ui.packagesLabel, panel.model.ui.trainLabel, panel.model.ui.trainTextLabel),
-        *(panel.model.ui.trainingWarningLabel, panel.model.ui.sceneLabel),
+        *(panel.model.ui.trainingWarningLabel, panel.model.ui.trainingMissingLabel, panel.model.ui.sceneLabel),
+        *(panel.model.ui.summaryLabel, panel.uncertainty.ui.samplingLabel),
         *(panel.uncertainty.ui.runLabel, panel.uncertainty.ui.processorLabel, panel.uncertainty.ui.resultLabel),
         panel.jobList.ui.loadedLabel,
     ):
@@ -314,9 +318,62 @@ def check_nothing_long_widens_the_steps_of_models_and_jobs(desktop):
     panel.model.ui.modelCombo.clear()
     panel.model._models = []
     panel.uncertainty.ui.runLabel.text = panel.model.ui.trainLabel.text = ""
+    panel.model.say(panel.model.ui.trainTextLabel, "")
     panel.jobList.say(panel.jobList.ui.loadedLabel, "")
     panel.model.ui.modelPath.currentPath = ""
     panel.update()
+
+
+def check_step_of_the_model_fits_whichever_part_is_open(desktop):
+    desktop.loadCase("case01")
+    folder = desktop.shared / "holds files"
+    folder.mkdir(exist_ok=True)
+    (folder / "notes.txt").write_text("something", encoding="utf-8")
+    desktop.panel.parameters.trainingFolder = str(folder)
+    desktop.panelWidth = WIDTH
+    ui = desktop.panel.model.ui
+    for section in desktop.panel.sections:
+        section.ui.sectionButton.collapsed = section is not desktop.panel.model
+    for opened, other in ((ui.advancedButton, ui.trainingButton), (ui.trainingButton, ui.advancedButton)):
+        for source in ("manifest", "scene"):
+            desktop.panel.parameters.trainingSource = source
+            opened.collapsed = False
+            desktop.settle()
+            assert other.collapsed
+            height = ui.sectionButton.height
+            assert height <= HEIGHT, f"{opened.text}, {source}: {height} px"
+        desktop.shot(str(opened.objectName))
+    assert ui.trainingSettings.visible
+    desktop.panel.parameters.trainingSource, desktop.panel.parameters.trainingFolder = "manifest", ""
+
+
+def check_missing_packages_are_told_with_what_to_click(desktop):
+    from ObserverUncertaintySlicer import dependencies
+
+    desktop.loadCase("case01")
+    panel, found = desktop.panel, dependencies.missingPackages
+    dependencies.missingPackages = lambda: ["torch"]
+    try:
+        panel.model.ui.sectionButton.collapsed = False
+        panel.update()
+        desktop.settle()
+        ui = panel.model.ui
+        assert ui.installButton.visible
+        assert ui.offlineButton.visible
+        assert ui.lookButton.visible
+        assert not ui.trainingButton.visible
+        assert str(ui.installButton.text) in panel.uncertainty.missing()
+        desktop.shot("step3")
+        panel.uncertainty.ui.sectionButton.collapsed = False
+        desktop.settle()
+        assert panel.uncertainty.ui.missingLabel.visible
+        assert not panel.uncertainty.ui.runButton.visible
+        assert not panel.uncertainty.ui.advancedButton.visible
+        desktop.shot("step4")
+    finally:
+        dependencies.missingPackages = found
+        panel.update()
+    assert panel.model.ui.trainingButton.visible or panel.model.ui.sectionButton.collapsed
 
 
 def check_cancelled_work_ends_and_a_training_goes_on(desktop):
