@@ -68,11 +68,12 @@ def test_each_missing_thing_is_named_with_how_to_get_it(panel, section):
     parameters = panel.parameters
     fill(panel)
     state, text = said()
-    assert state == "needs the experts' disagreement"
+    assert state == "nothing to compare yet"
     assert text.startswith("Needs the model's uncertainty and the experts' disagreement: click Show uncertainty")
     assert usable(section) == {"missingLabel", "cohortScoresPath"}
     parameters.predictiveEntropy = addVolume(PREDICTIVE, GRID, "predictive")
-    assert said()[1] == "Needs the experts' disagreement: click Show expert disagreement in step 2."
+    wanted = "Needs the experts' disagreement: click Show expert disagreement in step 2."
+    assert said() == ("needs the experts' disagreement", wanted)
     parameters.expertEntropy = panel.context.logic.expertEntropy(parameters.raters, parameters.reference)
     assert said() == ("ready", "")
     assert usable(section) == {"compareButton", "differenceCheck", "cohortScoresPath"}
@@ -291,7 +292,7 @@ def test_another_case_ends_the_comparison(ready, panel):
     assert ready.views is None
     assert presentViews() is None
     assert layoutNode().GetViewArrangement() == before
-    assert ready.state() == "needs the experts' disagreement"
+    assert ready.state() == "nothing to compare yet"
 
 
 def test_a_new_result_is_shown_in_the_place_of_the_one_before_at_the_same_place(ready, slicerApplication):

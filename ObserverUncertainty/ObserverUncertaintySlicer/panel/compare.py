@@ -110,6 +110,8 @@ class CompareSection(Section):
         parameters = self.parameters
         if parameters.reference is None:
             return _("needs a case")
+        if parameters.expertEntropy is None and parameters.predictiveEntropy is None:
+            return _("nothing to compare yet")
         if parameters.expertEntropy is None:
             return _("needs the experts' disagreement")
         if parameters.predictiveEntropy is None:
