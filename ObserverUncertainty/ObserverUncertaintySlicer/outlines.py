@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 OUTLINE_THICKNESS = 2
-"""Width of a rater's outline in pixels."""
+"""Width of an outline in pixels: in a line of one, colours are hardly told apart."""
 
 # In the application it always exists; an empty list of views would mean all of them.
 _VIEW_FOR_NOWHERE = "vtkMRMLSliceNodeRed"

@@ -2,8 +2,8 @@
 
 Contours lie over grey images and over an entropy of any value, so their colours were chosen together, by measured
 difference (CIEDE2000), for readers with normal vision and without one of the three kinds of cones;
-`Testing/Slicer/test_palette.py` states how far apart they are and must stay. No contour is white, grey, red, orange
-or yellow: the images and the entropy scale have these.
+`Testing/Slicer/test_palette.py` states how far apart they are and must stay. Raters are light, what is computed of
+them is darker. No contour is white, grey, red, orange or yellow: the images and the entropy scale have these.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ def _colors(codes: str) -> tuple[Color, ...]:
 WORKING_COLOR = _color("#52b7ff")
 """Sky blue: the working copy, which is drawn on while it lies over raters and entropy."""
 
-SAVED_COLOR = _color("#0076bf")
-"""Dark blue: a saved correction."""
+SAVED_COLOR = _color("#3cbc92")
+"""Green: a saved correction."""
 
 # In the order in which they are given: the first three are the farthest apart, the last two the nearest.
-RATER_COLORS = _colors("#34fec4 #ff79d5 #8c69ff #00a4b2 #a5ff00 #2f5df9 #7881bd")
-"""Mint, pink, violet, teal, lime, blue and slate: the raters."""
+RATER_COLORS = _colors("#34fec4 #ff79d5 #8c69ff #a5ff00 #00e6ff #2f5df9 #7881bd")
+"""Mint, pink, violet, lime, cyan, blue and slate: the raters."""
 
-FUSED_COLOR = _color("#00e1ff")
-"""Cyan: the contour fused from the raters'."""
+FUSED_COLOR = _color("#00a4b2")
+"""Teal: the contour fused from the raters'."""
 
-SEGMENT_COLOR = _color("#3cbc92")
-"""Green: the model's segmentation."""
+SEGMENT_COLOR = _color("#0076bf")
+"""Dark blue: the model's segmentation."""
 
 SWATCH_BORDER = _color("#808080")
 """Middle grey, which is told from the background of a light table and from that of a dark one."""
