@@ -14,6 +14,7 @@ from ObserverUncertaintyLib.cohort.rater_files import load_raters
 from ObserverUncertaintyLib.images.grid import GridMismatchError, same_grid
 from ObserverUncertaintyLib.raters import fusion
 from ObserverUncertaintyLib.scores import entropy
+from ObserverUncertaintySlicer import attributes
 from ObserverUncertaintySlicer.attributes import textsOf
 from ObserverUncertaintySlicer.disagreement import (
     differenceVolume,
@@ -207,8 +208,20 @@ def test_expert_entropy_equals_the_librarys(grid):
     third = -(1 / 3) * np.log2(1 / 3) - (2 / 3) * np.log2(2 / 3)
     np.testing.assert_allclose(array[(votes == 1) | (votes == 2)], third, rtol=1e-6)
     assert same_grid(gridOfVolume(node), grid, 1e-9)
-    assert node.GetName() == "T1 expert entropy"
+    assert node.GetName() == "T1 expert disagreement"
     assert node.GetAttribute("ObserverUncertainty.Role") == "ExpertEntropy"
+
+
+def test_expert_entropy_is_named_after_the_case_and_describes_itself(case):
+    reference, raters, _masks = case
+    attributes.CASE.set(reference, "Anna")
+    node = expertEntropy(ratersOfNode(raters), reference)
+    assert node.GetName() == "Anna expert disagreement"
+    assert "Entropy of the raters' votes in bits" in node.GetDescription()
+    assert expertEntropy(ratersOfNode(raters), reference, node, "Ben").GetName() == "Ben expert disagreement"
+    difference = differenceVolume(node, node)
+    assert difference.GetName() == "Ben expert disagreement minus expert disagreement"
+    assert "Predictive minus expert entropy in bits" in difference.GetDescription()
 
 
 def test_expert_entropy_is_updated_in_place_but_no_other_volume_is(case):
@@ -241,7 +254,7 @@ def test_the_difference_is_predictive_minus_expert(case):
     assert arrayOfVolume(differenceVolume(experts, model, node)).sum() == pytest.approx(
         (entropy.expert_entropy(masks) - predictive).sum(), rel=1e-4
     )
-    with pytest.raises(InputError, match=r"expert entropy: it is no earlier result of this kind"):
+    with pytest.raises(InputError, match=r"expert disagreement: it is no earlier result of this kind"):
         differenceVolume(model, experts, experts)
 
 
@@ -249,7 +262,7 @@ def test_a_difference_of_other_grids_or_of_no_entropies_is_refused(case):
     reference, raters, _masks = case
     experts = expertEntropy(ratersOfNode(raters), reference)
     other = addVolume(np.zeros(scenes.PLAIN.shape, np.float32), scenes.PLAIN, "Other")
-    with pytest.raises(GridMismatchError, match=r"(?s)T1c expert entropy lies on another voxel grid than Other"):
+    with pytest.raises(GridMismatchError, match=r"(?s)T1c expert disagreement lies on another voxel grid than Other"):
         differenceVolume(other, experts)
     nats = addVolume(np.full(scenes.OBLIQUE.shape, 1.7, np.float32), scenes.OBLIQUE, "MRI")
     with pytest.raises(InputError, match=r"MRI: its values run from 1\.7 to 1\.7; expected an entropy in bits"):
@@ -276,7 +289,7 @@ def test_fusion_entropy_and_performance_come_back_from_a_scene_file(case, tmp_pa
     np.testing.assert_array_equal(
         raterMask((fused, onlySegment(fused)), scenes.OBLIQUE)[0], fusion.fuse(masks, "staple")
     )
-    entropyNode = slicer.mrmlScene.GetFirstNodeByName("T1c expert entropy")
+    entropyNode = slicer.mrmlScene.GetFirstNodeByName("T1c expert disagreement")
     np.testing.assert_allclose(arrayOfVolume(entropyNode), entropy.expert_entropy(masks), atol=1e-7)
     soft = slicer.mrmlScene.GetFirstNodeByName("T1c Mean above one half of 3 raters")
     np.testing.assert_array_equal(arrayOfVolume(soft.GetNodeReference("RaterMean")), fusion.mean(masks))

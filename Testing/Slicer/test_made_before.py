@@ -147,6 +147,7 @@ def test_the_comparison_is_taken_up(parameters):
     assert previousLayout() == slicer.vtkMRMLLayoutNode.SlicerLayoutFourUpView
     views = resume()
     assert views.volumes == [parameters.reference, parameters.predictiveEntropy, parameters.expertEntropy]
+    assert "".join(node.GetLayoutLabel() for node in views.sliceNodes) == "MMMEEE"
     outlined = [
         display
         for display in slicer.util.getNodesByClass("vtkMRMLSegmentationDisplayNode")

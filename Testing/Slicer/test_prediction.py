@@ -78,7 +78,9 @@ def test_results_are_nodes_with_the_values_of_the_command_line(workerPython, seq
         expected = read_image(tmp_path / "out" / "Anna" / f"{file}.nii.gz")
         np.testing.assert_allclose(arrayOfVolume(nodes[key]), expected.array, atol=1e-6)
         assert hierarchy.GetItemParent(itemOf(nodes[key])) == patient
-    assert nodes["predictiveEntropy"].GetName() == "Anna predictive entropy"
+    assert nodes["predictiveEntropy"].GetName() == "Anna model uncertainty"
+    assert nodes["predictiveEntropy"].GetDescription().startswith("Predictive entropy in bits")
+    assert all(nodes[key].GetDescription() for key in MAPS)
     assert arrayOfVolume(nodes["predictiveEntropy"]).max() > 0.5
     mask = slicer.util.arrayFromSegmentBinaryLabelmap(
         nodes["segmentation"], nodes["segmentation"].GetSegmentation().GetNthSegmentID(0), sequences["T1"]
