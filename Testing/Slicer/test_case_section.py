@@ -59,6 +59,8 @@ def test_what_is_loaded_in_slicer_can_be_chosen_at_once(slicerApplication, secti
     addRaters()
     settle(slicerApplication, section)
     assert isOffered(ui.raterSelector)
+    add(section, addSequence("case T2"))
+    assert not ui.advancedButton.collapsed, "there may be more to choose"
 
 
 def test_a_whole_case_is_changed_only_when_asked(slicerApplication, panel, section):

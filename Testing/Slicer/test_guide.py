@@ -73,6 +73,7 @@ def test_what_comes_next_where_something_is_missing(panel):
     assert nextStep(parameters).text == "add the image that the contours were drawn on."
     fill(panel)
     assert nextStep(parameters, isComputing=True).text.startswith("wait")
+    assert nextStep(parameters, canShow=False) == (1, "add what is missing, or correct in step 6.")
     parameters.expertEntropy = entropy("expert")
     assert nextStep(parameters) == (4, "run the model, or correct in step 6.")
     parameters.expertEntropy, parameters.predictiveEntropy = None, entropy("predictive")

@@ -49,7 +49,7 @@ class CaseSection(Section):
         ui.nameCombo.addItems(list(SEQUENCE_ORDER))
         self._sequences = SequenceTable(ui.sequencesTable)
         self._raters = RaterTable(ui.ratersTable)
-        self.loading = CaseLoading(self, self._alignment, self.forgetFailures)
+        self.loading = CaseLoading(self, self._alignment, self._onLoaded)
         self._align = JobBar(
             context, ui.alignButton, ui.alignBar, ui.alignProgressLabel, self._startAlignment, self._useAligned
         )
@@ -218,6 +218,11 @@ class CaseSection(Section):
         self.loading.bar.clear()
         self._align.clear()
 
+    def _onLoaded(self) -> None:
+        """Another case was loaded, which is whole."""
+        self.forgetFailures()
+        self.ui.advancedButton.collapsed = True
+
     def _onChanged(self, _shown) -> None:
         self.context.update()
 
@@ -258,15 +263,15 @@ class CaseSection(Section):
         return ""
 
     def _showScene(self, sequences: Mapping[str, Any], choices: list[RaterChoice]) -> None:
-        """Offer what the scene has; unasked, once there is something and no case yet."""
+        """Offer what the scene has; unasked where there is no case yet."""
         ui = self.ui
         images, contours = _has("vtkMRMLScalarVolumeNode"), _has("vtkMRMLSegmentationNode", "vtkMRMLLabelMapVolumeNode")
         ui.advancedButton.visible = images or contours
         ui.advancedButton.text = _("Change the case") if sequences and choices else _("Choose from the scene")
-        isUnasked = (images or contours) and not (sequences and choices)
-        if isUnasked != self._isOffered:
-            self._isOffered = isUnasked
-            ui.advancedButton.collapsed = not isUnasked
+        isUnasked = (images or contours) and not sequences
+        if isUnasked and not self._isOffered:
+            ui.advancedButton.collapsed = False
+        self._isOffered = isUnasked
         chosen = ui.volumeSelector.currentNode() is not None
         ui.volumeSelector.visible = images
         ui.nameCombo.visible = ui.addSequenceButton.visible = chosen

@@ -55,15 +55,16 @@ class Guide:
         """Open the step that comes next."""
         self._openStep(self._step)
 
-    def show(self, openStep: int | None, isComputing: bool) -> None:
+    def show(self, openStep: int | None, isComputing: bool, canShow: bool) -> None:
         """Show what comes next.
 
         Args:
             openStep: the number of the open step; None if none is open.
             isComputing: whether the model is at work.
+            canShow: whether there is any uncertainty that can be computed.
         """
         parameters = self._context.parameters
-        following = nextStep(parameters, isComputing)
+        following = nextStep(parameters, isComputing, canShow)
         self._step = following.step
         name = parameters.givenCaseName
         text = _("Next: {text}").format(text=following.text)
@@ -72,7 +73,7 @@ class Guide:
         self.ui.goButton.text = _("Go to step {number}").format(number=following.step)
 
 
-def nextStep(parameters: Parameters, isComputing: bool = False) -> Next:
+def nextStep(parameters: Parameters, isComputing: bool = False, canShow: bool = True) -> Next:
     """What a clinician does next with a case, told from what is there."""
     if parameters.reference is None:
         if parameters.raterChoices:
@@ -85,6 +86,8 @@ def nextStep(parameters: Parameters, isComputing: bool = False) -> Next:
             return Next(CORRECT, _("correct at the uncertain places, then save."))
         return Next(CORRECT, _("export the correction, or load the next case in step 1."))
     model, experts = parameters.predictiveEntropy is not None, parameters.expertEntropy is not None
+    if not model and not experts and not canShow:
+        return Next(CASE, _("add what is missing, or correct in step 6."))
     if not model and not experts:
         return Next(CASE, _("show the uncertainty."))
     if model and experts and presentViews() is None:

@@ -109,7 +109,7 @@ class Panel(VTKObservationMixin):
                 section.showState()
             self.showing.update()
             steps = [number for number, section in enumerate(self.sections, 1) if section.isOpen]
-            self.guide.show(steps[0] if steps else None, self.uncertainty.bar.isRunning)
+            self.guide.show(steps[0] if steps else None, self.uncertainty.bar.isRunning, self.showing.isPossible)
         finally:
             self.context.isUpdating = False
 

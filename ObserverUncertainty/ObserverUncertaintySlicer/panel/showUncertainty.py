@@ -41,12 +41,17 @@ class ShowUncertainty:
         self._disagreement, self._uncertainty, self._compare = disagreement, uncertainty, compare
         uncertainty.bar.showAlso(ui.showButton, ui.showBar, ui.showLabel, self._start, self._finish)
 
+    @property
+    def isPossible(self) -> bool:
+        """Whether there is any uncertainty to show: the model's or the experts'."""
+        hasImage = self.context.parameters.reference is not None
+        return hasImage and not (self._disagreement.missing() and self._uncertainty.missing())
+
     def update(self) -> None:
         """Say what a click will use and what it will leave out, and why."""
         ui, hasImage = self.ui, self.context.parameters.reference is not None
         running = self._uncertainty.bar.isRunning
-        possible = hasImage and not (self._disagreement.missing() and self._uncertainty.missing())
-        ui.showButton.visible = running or possible
+        ui.showButton.visible = running or self.isPossible
         ui.useLabel.visible = hasImage and not running
         if hasImage:
             ui.useLabel.toolTip = self._uncertainty.samplingText()

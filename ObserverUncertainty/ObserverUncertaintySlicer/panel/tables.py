@@ -6,6 +6,9 @@ import qt
 
 from ObserverUncertaintySlicer.palette import SWATCH_BORDER, Color
 
+_ROW_PADDING = 4
+"""Above and below a row's text together, in pixels; a style's own rows are half as high again."""
+
 _SWATCH_ROLE = qt.Qt.UserRole
 _SWATCH_SIZE = 64
 
@@ -16,6 +19,7 @@ def setUpTable(table, headers: list[str], stretched: int) -> None:
     """Give an empty table its columns; the one with the index `stretched` takes the room that is left."""
     setHeaders(table, headers)
     table.verticalHeader().setVisible(False)
+    table.verticalHeader().setDefaultSectionSize(table.fontMetrics().height() + _ROW_PADDING)
     table.horizontalHeader().setMinimumSectionSize(1)
     for column in range(len(headers)):
         _fitColumn(table, column, column == stretched)

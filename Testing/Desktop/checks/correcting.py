@@ -16,6 +16,7 @@ FIGURES_SECONDS = 10
 def check_nothing_but_the_copy_can_be_chosen(desktop):
     desktop.loadCase("case01")
     correct = desktop.panel.correct
+    correct.open()
     correct.ui.startButton.click()
     desktop.settle()
     editor = correct.ui.editor
@@ -114,12 +115,15 @@ def check_a_segment_that_was_removed_is_told_beside_the_figures(desktop):
 def check_keys_of_the_editor_do_not_act_where_one_types_into_another_step(desktop):
     desktop.loadCase("case01")
     none = _shortcuts(desktop)
+    desktop.panel.correct.open()
     desktop.panel.correct.ui.startButton.click()
     desktop.wait(lambda: _shortcuts(desktop) > none, what="the editor's keys")
-    _focus(desktop, desktop.panel.disagreement.ui.liveCheck)
-    # Otherwise Space on a check box would start an effect.
+    desktop.panel.disagreement.open()
+    _focus(desktop, desktop.panel.disagreement.ui.methodCombo)
+    # Otherwise Space on a control would start an effect.
     desktop.wait(lambda: _shortcuts(desktop) == none, what="the keys to be given back to another step")
-    _focus(desktop, desktop.panel.correct.ui.commentEdit)
+    desktop.panel.correct.open()
+    _focus(desktop, desktop.panel.correct.ui.authorEdit)
     desktop.wait(lambda: _shortcuts(desktop) > none, what="the editor's keys again")
     slicer.util.selectModule("Data")
     desktop.wait(lambda: _shortcuts(desktop) == none, what="the keys to be given back to another module")

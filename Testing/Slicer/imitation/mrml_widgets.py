@@ -68,6 +68,7 @@ class QMRMLNodeComboBox(StandIn, QtWidgets.QWidget):
 
     nodeTypes = Modelled(list)
     noneEnabled = Modelled(bool)
+    noneDisplay = Modelled(str, "None")
     showHidden = Modelled(bool)
     showChildNodeTypes = Modelled(bool, True)
     addEnabled = Modelled(bool, True)
