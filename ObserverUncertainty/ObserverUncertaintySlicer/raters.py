@@ -21,6 +21,8 @@ from ObserverUncertaintySlicer.volumes import requireInScene
 _UNNAMED = re.compile(r"segment[ _]?\d*", re.IGNORECASE)
 # Nearer than this, in red, green and blue of 0..1, two outlines are taken for one rater's.
 _COLOR_DISTANCE = 0.25
+# Slicer's own for a segment of "tissue", which every imported mask is, and for one of nothing: hardly seen on grey.
+_UNCHOSEN_COLORS = ((128 / 255, 174 / 255, 128 / 255), (0.5, 0.5, 0.5))
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ def raterNames(raters: Sequence[Rater]) -> list[str]:
 
 
 def giveOwnColors(raters: Sequence[Rater], present: Sequence[Rater] = ()) -> None:
-    """Give a colour of its own to each rater whose colour is hard to tell from an earlier one's.
+    """Give a colour to each rater that has none, Slicer's own, or one that is hard to tell from an earlier rater's.
 
     Args:
         raters: the new ones; a labelmap volume without a colour gets one.
@@ -149,11 +151,16 @@ def giveOwnColors(raters: Sequence[Rater], present: Sequence[Rater] = ()) -> Non
     """
     taken = [rater.color for rater in present]
     for rater in raters:
-        hasColor = rater.segmentID or COLOR.of(rater.node)
-        if not hasColor or any(_near(rater.color, other) for other in taken):
+        if not _hasChosenColor(rater) or any(_near(rater.color, other) for other in taken):
             free = [color for color in RATER_COLORS if not any(_near(color, other) for other in taken)]
             rater.setColor(free[0] if free else RATER_COLORS[len(taken) % len(RATER_COLORS)])
         taken.append(rater.color)
+
+
+def _hasChosenColor(rater: Rater) -> bool:
+    if not rater.segmentID:
+        return COLOR.of(rater.node) is not None
+    return not any(np.allclose(rater.color, unchosen, atol=0.005) for unchosen in _UNCHOSEN_COLORS)
 
 
 def _near(first: Sequence[float], second: Sequence[float]) -> bool:

@@ -112,18 +112,26 @@ def test_raters_whose_segmentations_have_one_name_too_are_numbered():
 def test_raters_of_one_colour_get_one_each_and_others_keep_theirs():
     same = [rater for name in "abc" for rater in addNamed(name, "Segment_1")]
     for rater in same:
-        rater.setColor((0.5, 0.68, 0.5))
+        rater.setColor((0.2, 0.7, 0.2))
     own = addNamed("d", "Anna")[0]
     own.setColor((0.9, 0.1, 0.1))
     labelmaps = [addLabelmapRater("e"), addLabelmapRater("f")]
     giveOwnColors([*same, own, *labelmaps])
     colors = [rater.color for rater in (*same, own, *labelmaps)]
-    assert colors[0] == (0.5, 0.68, 0.5)
+    assert colors[0] == (0.2, 0.7, 0.2)
     assert colors[3] == (0.9, 0.1, 0.1)
     for number, color in enumerate(colors):
         assert all(np.linalg.norm(np.subtract(color, other)) >= 0.25 for other in colors[:number])
     giveOwnColors([*same, own, *labelmaps])
     assert [rater.color for rater in (*same, own, *labelmaps)] == colors
+
+
+@pytest.mark.parametrize("color", [(128 / 255, 174 / 255, 128 / 255), (0.5, 0.5, 0.5)])
+def test_a_colour_that_nobody_chose_is_replaced(color):
+    (rater,) = addNamed("mask", "Segment_1")
+    rater.setColor(color)
+    giveOwnColors([rater])
+    assert rater.color == RATER_COLORS[0]
 
 
 def test_the_raters_colours_are_told_from_one_another():
