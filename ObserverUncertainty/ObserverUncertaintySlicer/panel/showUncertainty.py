@@ -97,7 +97,7 @@ class ShowUncertainty:
         model, experts = parameters.predictiveEntropy, parameters.expertEntropy
         with waitCursor():
             if model is not None and experts is not None:
-                self._compare.onCompare()
+                self._compare.show()
             elif model is not None:
                 showEntropyOverImage(model, parameters)
             else:
