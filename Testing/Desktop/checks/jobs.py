@@ -317,8 +317,8 @@ def check_nothing_long_widens_the_steps_of_models_and_jobs(desktop):
         assert least <= WIDTH, (section.uiName, least)
     panel.model.ui.modelCombo.clear()
     panel.model._models = []
-    panel.uncertainty.ui.runLabel.text = panel.model.ui.trainLabel.text = ""
-    panel.model.say(panel.model.ui.trainTextLabel, "")
+    for label in (panel.uncertainty.ui.runLabel, panel.model.ui.trainLabel, panel.model.ui.trainTextLabel):
+        panel.model.say(label, "")
     panel.jobList.say(panel.jobList.ui.loadedLabel, "")
     panel.model.ui.modelPath.currentPath = ""
     panel.update()
