@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import qt
 
-MINIMUM_WIDTH = 380
+MINIMUM_WIDTH = 364
 """Of every section, in pixels: room for the widest row of buttons; the options of an effect of the editor want more."""
 
 _INDICATOR = 44
