@@ -78,7 +78,7 @@ def test_results_that_come_after_another_case_was_loaded_stay_with_their_own(pan
     assert (resultsIn(anna), resultsIn(ben)) == (5, 0)
     assert "Anna segmentation (model)" in panel.uncertainty.ui.runLabel.text
     assert "not the present case's" in panel.uncertainty.ui.runLabel.text
-    assert "results are there" not in panel.uncertainty.ui.sectionButton.text
+    assert "mL" not in panel.uncertainty.ui.sectionButton.text
     assert not slicer.util.getNode("Anna segmentation (model)").GetDisplayNode().GetVisibility()
     assert slicerApplication.dialogs.messages == []
 

@@ -174,6 +174,8 @@ def test_a_run_gives_the_nodes_and_says_the_volume(panel, section, ui, case, sli
     assert section.state() == f"resection cavity {volume:.1f} mL, by SimulatedCavity"
     assert ui.runProgress.isHidden()
     assert ui.runButton.text == "Run"
+    red = slicer.mrmlScene.GetSingletonNode("Red", "vtkMRMLSliceCompositeNode")
+    assert red.GetForegroundVolumeID() == panel.parameters.predictiveEntropy.GetID(), "it is shown over the image"
 
 
 def test_warnings_of_job_and_result_are_shown(panel, section, ui, case):

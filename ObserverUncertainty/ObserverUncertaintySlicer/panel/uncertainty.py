@@ -11,6 +11,7 @@ from ObserverUncertaintyLib.images.grid import same_grid
 from ObserverUncertaintyLib.jobs import Job
 from ObserverUncertaintySlicer.attributes import MODEL, TRAINED_ON_SIMULATION, textsOf
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
+from ObserverUncertaintySlicer.entropyOverImage import showEntropyOverImage
 from ObserverUncertaintySlicer.hierarchy import placeBeside
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
@@ -49,7 +50,7 @@ class UncertaintySection(Section):
         ui.keepRunningCheck.connect("toggled(bool)", context.keep("keepRunning"))
         self._devices = DeviceChoice(context, probe, ui.deviceCombo, ui.findButton)
         self.bar = JobBar(
-            context, ui.runButton, ui.runProgress, ui.runLabel, self.startPrediction, self.useResult, self.updated
+            context, ui.runButton, ui.runProgress, ui.runLabel, self.startPrediction, self._showResult, self.updated
         )
 
     def update(self) -> None:
@@ -139,6 +140,13 @@ class UncertaintySection(Section):
     def useResult(self, nodes: Mapping[str, Any]) -> str:
         """Make the nodes of the job that ended the case's; the text says why where they are not."""
         return self._use(nodes, self._whyNotOfPresentCase(nodes))
+
+    def _showResult(self, nodes: Mapping[str, Any]) -> str:
+        text = self.useResult(nodes)
+        # Another module's views, or those in which one is painting, stay as they are.
+        if not text and self.context.isEntered and self.parameters.workingCopy is None:
+            showEntropyOverImage(self.parameters.predictiveEntropy, self.parameters)
+        return text
 
     def useFound(self, nodes: Mapping[str, Any], job: Job) -> str:
         """Make the nodes of a prediction of another session the case's; the text says why where they are not."""

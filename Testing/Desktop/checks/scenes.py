@@ -97,7 +97,7 @@ def check_a_scene_of_an_earlier_version_is_complete(desktop):
     for node in (parameters.fusedSegmentation, parameters.segmentation, parameters.lastCorrection):
         assert sum(count for count, _hash in desktop.voxels(node).values()) > 50, node.GetName()
     assert "Majority vote" in str(panel.disagreement.ui.fusedLabel.text)
-    assert "raters disagree in" in str(panel.disagreement.ui.entropyLabel.text)
+    assert "experts disagree in" in str(panel.disagreement.ui.entropyLabel.text)
     assert "be careful" in str(panel.uncertainty.ui.resultLabel.text)
     assert str(panel.correct.ui.authorEdit.text) == "Anna Ö."
     panel.compare.ui.backButton.click()
