@@ -51,6 +51,12 @@ def nameOf(control) -> str:
     return str(control.objectName or getattr(control, "text", "") or control.className())
 
 
+def isUsable(control) -> bool:
+    """Whether it can be used now: a list of nodes without any is grey, though it calls itself enabled."""
+    lists = [part for part in control.children() if part.isWidgetType() and part.inherits("QComboBox")]
+    return bool(control.enabled) and all(part.enabled for part in lists)
+
+
 def isHeader(control) -> bool:
     """Whether it opens and closes a part of the panel."""
     return bool(control.inherits("ctkCollapsibleButton"))
