@@ -20,7 +20,7 @@ from ObserverUncertaintySlicer.raters import ratersOfNode
 from ObserverUncertaintySlicer.scores import EXPLANATION, MOST_TELLING, NAME_COLUMN, NOTE, VALUE, isAmongTheFirst
 from ObserverUncertaintySlicer.sliceRanking import mostUncertainPoint
 
-_ROW_PADDING = 8
+_ROW_PADDING = 4
 """Of a score's line, above and below its text, in pixels."""
 
 

@@ -173,10 +173,12 @@ def check_another_layout_ends_it_and_segmentations_are_as_before(desktop):
     before = list(display.GetViewNodeIDs())
     desktop.showComparison()
     assert list(display.GetViewNodeIDs()) != before
+    desktop.panel.compare.open()
+    assert desktop.panel.compare.ui.backButton.visible
     slicer.app.layoutManager().setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView)
     desktop.settle()
     assert desktop.panel.compare.views is None
-    assert desktop.panel.compare.ui.backButton.isHidden()
+    assert not desktop.panel.compare.ui.backButton.visible
     assert list(display.GetViewNodeIDs()) == before
 
 

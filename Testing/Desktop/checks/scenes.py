@@ -56,8 +56,11 @@ def check_a_comparison_is_complete_in_a_new_slicer(desktop):
     slicer.util.selectModule("ObserverUncertainty")
     desktop.settle()
     ui = desktop.panel.compare.ui
-    assert not ui.backButton.isHidden()
-    assert not ui.thresholdSlider.isHidden()
+    desktop.panel.compare.open()
+    ui.advancedButton.collapsed = False
+    desktop.settle()
+    assert ui.backButton.visible
+    assert ui.thresholdSlider.visible
     # Made again it looks the same.
     loaded = desktop.pixels("OUPredictiveAxial")
     ui.compareButton.click()
