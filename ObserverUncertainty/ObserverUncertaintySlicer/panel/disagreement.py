@@ -217,7 +217,7 @@ class DisagreementSection(Section):
         self._entropyFrom = inputs[1:] if inputs is not None else None
         try:
             parameters.expertEntropy = self.logic.expertEntropy(
-                parameters.raters, parameters.reference, parameters.expertEntropy
+                parameters.raters, parameters.reference, parameters.expertEntropy, parameters.caseName
             )
         except ObserverUncertaintyError as error:
             self._entropyProblem = str(error)

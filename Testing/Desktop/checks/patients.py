@@ -81,7 +81,7 @@ def check_the_sample_case_that_is_made_late_does_not_take_another_patients_place
     case = sampleData.keptSampleCase() or sampleData.sampleCase().result()
     desktop.panel.case.loading._before = []  # as if its button had been clicked in the empty panel
     desktop.loadCase(SECOND)
-    desktop.panel.case.loading._useSample(case)
+    desktop.panel.case.loading.bar.finish(case)
     assert desktop.panel.parameters.caseName == SECOND
     assert "hidden" in str(desktop.panel.case.ui.sampleLabel.text)
     _requireSame(desktop, alone, "after the sample case was made")
