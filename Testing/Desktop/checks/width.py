@@ -75,6 +75,8 @@ def _requireWidth(desktop, narrowest, window, when):
         desktop.settle()
         now, open_ = desktop.panelWidth, section.uiName
         assert now == narrowest, f"the panel went from {narrowest} to {now} pixels {when}, {open_} open"
-        assert desktop.windowSize[0] == window, f"the window went to {desktop.windowSize[0]} pixels {when}, {open_} open"
+        assert desktop.windowSize[0] == window, (
+            f"the window went to {desktop.windowSize[0]} pixels {when}, {open_} open"
+        )
     bar = slicer.util.findChild(desktop.window, "PanelDockWidget")
     assert bar.visible
