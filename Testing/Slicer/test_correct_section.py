@@ -170,10 +170,12 @@ def test_the_keys_of_the_editor_do_not_hold_while_another_step_is_typed_into(rea
     assert editorState(ready.ui.editor).shortcuts
     slicer.app.focusChanged.emit(None, panel.case.ui.caseNameEdit)
     assert not editorState(ready.ui.editor).shortcuts
-    slicer.app.focusChanged.emit(panel.case.ui.caseNameEdit, ready.ui.commentEdit)
+    slicer.app.focusChanged.emit(panel.case.ui.caseNameEdit, ready.ui.saveButton)
+    assert not editorState(ready.ui.editor).shortcuts, "Space presses the button"
+    slicer.app.focusChanged.emit(ready.ui.saveButton, ready.ui.editor)
     assert editorState(ready.ui.editor).shortcuts
     panel.exit()
-    slicer.app.focusChanged.emit(None, ready.ui.commentEdit)
+    slicer.app.focusChanged.emit(None, ready.ui.editor)
     assert not editorState(ready.ui.editor).shortcuts
 
 

@@ -132,6 +132,21 @@ def test_n_and_p_go_through_the_places_while_one_corrects(ready, panel):
     assert not editorState(ready.ui.editor).shortcuts
 
 
+def test_n_and_p_hold_on_the_steps_buttons_and_not_in_another_step(ready, panel):
+    ready.ui.startButton.click()
+    slicer.app.focusChanged.emit(None, ready.ui.saveButton)
+    assert set(shortcuts()) == {"N", "P"}
+    slicer.app.focusChanged.emit(ready.ui.saveButton, panel.case.ui.caseNameEdit)
+    assert shortcuts() == {}
+
+
+def test_a_click_of_the_mouse_leaves_the_keyboard_to_the_view(ready):
+    import qt
+
+    for name in ("startButton", "nextButton", "previousButton", "saveButton", "exportButton"):
+        assert getattr(ready.ui, name).focusPolicy == qt.Qt.TabFocus, name
+
+
 def test_the_legend_names_the_copy_and_every_rater_by_its_colour(ready, panel):
     assert ready.ui.legendLabel.text == ""
     ready.ui.startButton.click()

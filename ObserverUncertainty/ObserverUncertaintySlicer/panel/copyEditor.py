@@ -76,7 +76,7 @@ class CopyEditor:
         """No effect stays active, no key and no view observation is left."""
         self.isOpen = False
         self._widget.setActiveEffect(None)
-        self._takeKeys(False)
+        self._takeKeys(False, False)
         self._widget.removeViewObservations()
 
     def close(self) -> None:
@@ -109,16 +109,21 @@ class CopyEditor:
         widget.setEffectColumnCount(_EFFECT_COLUMNS)
 
     def _onFocusChanged(self, _old, new) -> None:
-        """Keys hold for the whole window, but not where one types into another step."""
-        if self.isOpen:
-            others = self._step.parentWidget()
-            isElsewhere = new is not None and others.isAncestorOf(new) and not self._step.isAncestorOf(new)
-            self._takeKeys(not isElsewhere)
+        """Keys hold for the whole window, but not where they have another meaning.
 
-    def _takeKeys(self, taken: bool) -> None:
+        The step's own do not act where one types into another step; the editor's, Space among them, not where a key
+        presses one of the panel's buttons.
+        """
+        if self.isOpen:
+            isInPanel = new is not None and self._step.parentWidget().isAncestorOf(new)
+            self._takeKeys(
+                not isInPanel or self._step.isAncestorOf(new), not isInPanel or self._widget.isAncestorOf(new)
+            )
+
+    def _takeKeys(self, own: bool, editors: bool) -> None:
         for shortcut in self._shortcuts:
-            shortcut.setEnabled(taken)
-        if taken:
+            shortcut.setEnabled(own)
+        if editors:
             self._widget.installKeyboardShortcuts()
         else:
             self._widget.uninstallKeyboardShortcuts()

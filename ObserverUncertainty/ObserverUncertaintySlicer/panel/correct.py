@@ -128,6 +128,7 @@ class CorrectSection(Section):
 
     def onStart(self) -> None:
         """Start a working copy, after asking where one with changes would be left behind."""
+        isByKeyboard = self.ui.startButton.focus  # the mouse leaves the focus, and with it the editor's keys, in a view
         with self.context.errorsShown():
             if not mayLeaveWorkingCopy(self.parameters):
                 return
@@ -140,7 +141,8 @@ class CorrectSection(Section):
             if self._ranked:
                 self._step(1)
             self.context.update()
-            self.ui.nextButton.setFocus()  # the button that had it is gone
+            if isByKeyboard:
+                self.ui.nextButton.setFocus()  # the button that had it is gone
 
     def onNext(self) -> None:
         """Go to the next of the ranked slices."""

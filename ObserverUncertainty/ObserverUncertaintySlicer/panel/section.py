@@ -38,6 +38,9 @@ class Section(VTKObservationMixin):
         self.widget.setMRMLScene(slicer.mrmlScene)
         self.ui = slicer.util.childWidgetVariables(self.widget)
         letShrink(self.widget)
+        for selector in self.widget.findChildren(slicer.qMRMLNodeComboBox):
+            for box in selector.findChildren(qt.QComboBox):
+                box.setFocusProxy(None)  # Slicer's is the selector itself, which takes no focus: Tab would pass over it
         closeGaps(self.widget)
         self._title = self.ui.sectionButton.text
         self._shownTitle = ElidedTitle(self.ui.sectionButton)

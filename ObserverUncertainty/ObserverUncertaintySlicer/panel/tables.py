@@ -18,6 +18,7 @@ _PLAIN = qt.Qt.ItemIsSelectable | qt.Qt.ItemIsEnabled
 def setUpTable(table, headers: list[str], stretched: int) -> None:
     """Give an empty table its columns; the one with the index `stretched` takes the room that is left."""
     setHeaders(table, headers)
+    table.tabKeyNavigation = False  # Tab goes on to the next control
     table.verticalHeader().setVisible(False)
     table.verticalHeader().setDefaultSectionSize(table.fontMetrics().height() + _ROW_PADDING)
     table.horizontalHeader().setMinimumSectionSize(1)
