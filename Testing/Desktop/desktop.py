@@ -18,6 +18,7 @@ from themes import Themes
 MODULE = "ObserverUncertainty"
 SCREEN_MARGIN = 60
 MAXIMIZE_SECONDS = 5
+RESIZE_ATTEMPTS = 4
 POLL_SECONDS = 0.01
 SETTLE_SECONDS, BUSY_SECONDS = 10, 0.03
 
@@ -71,11 +72,14 @@ class Desktop:
     def takeRoom(self, width: int, height: int) -> None:
         """Give the main window with its frame so much of the screen, from the upper left corner, as on a small one."""
         self.window.showNormal()
-        self.settle()
-        frame, inner = self.window.frameGeometry, self.window.geometry
-        left, top = inner.x() - frame.x(), inner.y() - frame.y()
-        wide, high = frame.width() - inner.width(), frame.height() - inner.height()
-        self.window.setGeometry(left, top, width - wide, height - high)
+        for _attempt in range(RESIZE_ATTEMPTS):  # a window manager may still be at the size before
+            self.settle()
+            frame, inner = self.window.frameGeometry, self.window.geometry
+            if (frame.x(), frame.y(), frame.width(), frame.height()) == (0, 0, width, height):
+                break
+            left, top = inner.x() - frame.x(), inner.y() - frame.y()
+            wide, high = frame.width() - inner.width(), frame.height() - inner.height()
+            self.window.setGeometry(left, top, width - wide, height - high)
         self.settle()
 
     def fillScreen(self) -> None:
