@@ -47,7 +47,7 @@ screenshots: $(VENV)/.installed
 		--worker-python '$(or $(OBSERVER_UNCERTAINTY_PYTHON),$(CURDIR)/$(BIN)/python)'
 	cp build/screenshots/*.png Resources/Screenshots
 
-# Pictures of every step, to look at: two sizes of the window in both themes, and 200 % scaling.
+# Pictures of every step, to look at: two sizes of the screen in both themes, and 200 % scaling.
 looks: $(VENV)/.installed
 	@test -n '$(SLICER)' || { echo 'Which Slicer? make looks SLICER=path/to/Slicer'; exit 1; }
 	$(BIN)/python Testing/Desktop/run.py --slicer '$(SLICER)' --room looks --pictures build/looks \

@@ -18,7 +18,6 @@ from themes import Themes
 MODULE = "ObserverUncertainty"
 SCREEN_MARGIN = 60
 MAXIMIZE_SECONDS = 5
-RESIZE_ATTEMPTS = 4
 POLL_SECONDS = 0.01
 SETTLE_SECONDS, BUSY_SECONDS = 10, 0.03
 
@@ -69,19 +68,6 @@ class Desktop:
         self.window.setGeometry(SCREEN_MARGIN, SCREEN_MARGIN, width, height)
         self.settle()
 
-    def takeRoom(self, width: int, height: int) -> None:
-        """Give the main window with its frame so much of the screen, from the upper left corner, as on a small one."""
-        self.window.showNormal()
-        for _attempt in range(RESIZE_ATTEMPTS):  # a window manager may still be at the size before
-            self.settle()
-            frame, inner = self.window.frameGeometry, self.window.geometry
-            if (frame.x(), frame.y(), frame.width(), frame.height()) == (0, 0, width, height):
-                break
-            left, top = inner.x() - frame.x(), inner.y() - frame.y()
-            wide, high = frame.width() - inner.width(), frame.height() - inner.height()
-            self.window.setGeometry(left, top, width - wide, height - high)
-        self.settle()
-
     def fillScreen(self) -> None:
         """Make the main window as large as the screen."""
         free = self.window.screen().availableGeometry
@@ -117,12 +103,11 @@ class Desktop:
         """Keep a picture of the whole screen, which a person looks at after the run."""
         return self.picture(f"{self._check}-{name}")
 
-    def picture(self, name: str, size: tuple[int, int] | None = None) -> Path:
-        """Keep a picture of the screen, or of so many pixels of it from the upper left corner."""
+    def picture(self, name: str) -> Path:
+        """Keep a picture of the whole screen under a name of its own."""
         self.settle()
         path = self._pictures / f"{name}.png"
-        pixels = self.window.screen().grabWindow(0)
-        (pixels.copy(0, 0, *size) if size is not None else pixels).save(str(path))
+        self.window.screen().grabWindow(0).save(str(path))
         return path
 
     # Waiting.

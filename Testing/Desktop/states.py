@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import qt
@@ -11,11 +12,17 @@ from desktop import Desktop
 
 FEW_SAMPLES = 4
 PATIENCE = 900.0
+WIDTH = 420
 
 
 def titleOf(section) -> str:
     """A step's title without its state, such as `4. Uncertainty`."""
     return str(section.ui.sectionButton.text).partition(":")[0]
+
+
+def shownSteps(desktop: Desktop) -> list:
+    """The steps that there are at this moment: jobs, for one, are not listed before there is any."""
+    return [step for step in desktop.panel.sections if step.ui.sectionButton.visible]
 
 
 def openStep(desktop: Desktop, step) -> None:
@@ -77,9 +84,27 @@ def walk(desktop: Desktop, see: Callable[[str], None]) -> None:
     desktop.waitForJobs(PATIENCE)
     see("shown")
     fill(desktop)
-    for step in panel.sections:
+    for step in shownSteps(desktop):
         openStep(desktop, step)
         see(f"all-{step.uiName}")
     startCorrecting(desktop)
     openStep(desktop, panel.correct)
     see("correcting")
+
+
+def takePictures(desktop: Desktop, themes: Sequence[str]) -> None:
+    """Take a picture of each state on that way, in each theme, and tell where the window is larger than the screen."""
+    numbers = itertools.count(1)
+    room = desktop.window.screen().geometry
+
+    def see(name: str) -> None:
+        number = next(numbers)
+        desktop.panelWidth = WIDTH
+        frame = desktop.window.frameGeometry
+        if frame.width() > room.width() or frame.height() > room.height():
+            desktop.tell(f"{name}: the window has {frame.width()} x {frame.height()} pixels")
+        for theme in themes:
+            desktop.useTheme(theme)
+            desktop.picture(f"{number:02}-{name}-{theme}")
+
+    walk(desktop, see)

@@ -46,7 +46,7 @@ def check_a_text_that_is_cut_or_pale_is_found(desktop):
 
 def _lookAtSteps(desktop, when):
     problems = []
-    for step in desktop.panel.sections:
+    for step in states.shownSteps(desktop):
         states.openStep(desktop, step)
         title = states.titleOf(step)
         problems += _look(desktop, f"{title} {when}")

@@ -66,7 +66,7 @@ check_keys_alone_lead_from_opening_to_a_saved_correction.seconds = 1800
 
 def _walkSteps(desktop, when):
     problems = []
-    for step in desktop.panel.sections:
+    for step in states.shownSteps(desktop):
         states.openStep(desktop, step)
         title = states.titleOf(step)
         problems += _walk(desktop, f"{title} {when}")

@@ -9,11 +9,7 @@ SCALE = 2
 
 
 def check_every_step(desktop):
-    def see(name):
-        desktop.picture(f"{next(numbers):02}-{name}", SCREEN)
-
-    numbers = iter(range(1, 100))
-    states.walk(desktop, see)
+    states.takePictures(desktop, ("light",))
 
 
 check_every_step.seconds = 1800
