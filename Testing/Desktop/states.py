@@ -13,6 +13,8 @@ from desktop import Desktop
 FEW_SAMPLES = 4
 PATIENCE = 900.0
 WIDTH = 420
+ROUNDING = 1
+"""Pixels that a window which fills the screen may have too many at 200 % scaling."""
 
 
 def titleOf(section) -> str:
@@ -101,7 +103,7 @@ def takePictures(desktop: Desktop, themes: Sequence[str]) -> None:
         number = next(numbers)
         desktop.panelWidth = WIDTH
         frame = desktop.window.frameGeometry
-        if frame.width() > room.width() or frame.height() > room.height():
+        if frame.width() > room.width() + ROUNDING or frame.height() > room.height() + ROUNDING:
             desktop.tell(f"{name}: the window has {frame.width()} x {frame.height()} pixels")
         for theme in themes:
             desktop.useTheme(theme)
