@@ -81,7 +81,7 @@ def walk(desktop: Desktop, see: Callable[[str], None]) -> None:
         panel.disagreement.ui.expertEntropyButton.click()
         openStep(desktop, panel.uncertainty)
     show.click()
-    desktop.settle(3.0)
+    desktop.settle(1.0)
     see("running")
     desktop.waitForJobs(PATIENCE)
     see("shown")
