@@ -100,6 +100,16 @@ def asFileName(name: str) -> str:
     return re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", name)
 
 
+def pixelRatio() -> int:
+    """How many pixels of the screen a pixel of the interface takes: 2 at 200 % scaling, 1 where there is no window."""
+    if application() is None:
+        return 1
+    import slicer
+
+    window = slicer.util.mainWindow()
+    return 1 if window is None else max(1, round(window.screen().devicePixelRatio))
+
+
 def processEvents() -> None:
     """Let the interface breathe while something is waited for."""
     app = application()

@@ -12,6 +12,7 @@ import slicer
 import vtk
 
 from ObserverUncertaintySlicer.attributes import EARLIER_VIEWS, OUTLINES, ROLE, Role
+from ObserverUncertaintySlicer.host import pixelRatio
 from ObserverUncertaintySlicer.raters import asRaters, raterNames
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def _outline(display, segmentIDs: Sequence[str], thickness: int = OUTLINE_THICKN
         display.SetVisibility2DFill(False)
         display.SetVisibility2DOutline(True)
         display.SetOpacity2DOutline(1.0)
-        display.SetSliceIntersectionThickness(thickness)
+        display.SetSliceIntersectionThickness(thickness * pixelRatio())  # a display's width is in pixels of the screen
         for segmentID in segmentIDs:
             display.SetSegmentVisibility(segmentID, True)
             display.SetSegmentVisibility2DOutline(segmentID, True)

@@ -55,7 +55,7 @@ def test_alignment_replaces_the_moved_sequences_and_says_how_far(slicerApplicati
     assert section.ui.alignButton.text == "Cancel"
     assert not section.ui.alignBar.isHidden()
     panel.update()
-    assert section.ui.alignButton.enabled
+    waitFor(slicerApplication, lambda: section.ui.alignButton.enabled)
     waitFor(slicerApplication, lambda: not section._align.isRunning, 120)
     assert section.ui.alignButton.text == "Align to the reference"
     assert section.ui.alignBar.isHidden()
@@ -122,6 +122,7 @@ def test_alignment_is_cancelled_by_the_same_button(slicerApplication, panel, sec
     panel.parameters.sequences = sequences
     section.ui.alignButton.click()
     job = section._align.job
+    waitFor(slicerApplication, lambda: section.ui.alignButton.enabled)
     section.ui.alignButton.click()
     waitFor(slicerApplication, lambda: not section._align.isRunning, 60)
     assert job.state is JobState.CANCELLED
@@ -139,7 +140,7 @@ def test_the_scene_may_close_in_the_middle_of_the_alignment(slicerApplication, p
     slicer.mrmlScene.Clear()
     assert not section._align.isRunning
     waitFor(slicerApplication, lambda: job.state.finished, 60)
-    assert section.state() == "no volume yet"
+    assert section.state() == "no image yet"
     assert section.ui.sequencesTable.rowCount == 0
     add(section, addSequence("next T1"))
     assert list(section.parameters.sequences) == ["T1"]
@@ -155,7 +156,7 @@ def test_the_sample_case_is_made_once_in_the_background_and_then_kept(slicerAppl
     assert section.state() == "T1, T1c, T2, FLAIR; 3 raters, mean Dice 0.89"
     assert all(float(row[2]) > 0 for row in cells(section.ui.ratersTable))
     slicer.mrmlScene.Clear()
-    assert section.state() == "no volume yet"
+    assert section.state() == "no image yet"
     section.ui.loadSampleButton.click()
     assert not section.loading.bar.isRunning
     assert section.state() == "T1, T1c, T2, FLAIR; 3 raters, mean Dice 0.89"

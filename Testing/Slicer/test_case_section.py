@@ -33,7 +33,7 @@ def section(panel):
 
 def test_an_empty_panel_offers_to_load_a_case_and_nothing_else(section):
     ui = section.ui
-    assert ui.sectionButton.text == "1. Case: no volume yet"
+    assert ui.sectionButton.text == "1. Case: no image yet"
     for button in (ui.loadFolderButton, ui.loadCohortButton, ui.loadSampleButton):
         assert isOffered(button)
     for hidden in (
@@ -287,7 +287,7 @@ def test_an_empty_rater_is_warned_about_and_has_no_dice_with_another_empty_one(s
     assert rows[0] == ["1", "one", "0.00", "-", "-", "0.00"]
     assert "neither" in section.ui.ratersTable.item(0, 4).toolTip()
     assert "one drew nothing" in section.ui.ratersLabel.text
-    assert section.state() == "no volume yet; 3 raters, mean Dice 0.00"
+    assert section.state() == "no image yet; 3 raters, mean Dice 0.00"
 
 
 def test_what_is_no_rater_is_refused_with_one_message(slicerApplication, panel, section):

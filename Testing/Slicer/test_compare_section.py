@@ -78,7 +78,7 @@ def test_each_missing_thing_is_named_with_how_to_get_it(panel, section):
     assert said() == ("ready", "")
     assert usable(section) == {"compareButton", "differenceCheck", "cohortScoresPath"}
     parameters.predictiveEntropy = None
-    wanted = "Needs the model's uncertainty: click Show uncertainty in step 1, or Run in step 4."
+    wanted = "Needs the model's uncertainty: click Show uncertainty in step 1, or Run the model in step 4."
     assert said() == ("needs the model's uncertainty", wanted)
 
 

@@ -82,6 +82,9 @@ def test_it_is_cancelled_by_the_same_button_and_what_was_computed_stays(panel, u
     fillSimulated(panel)
     ui.showButton.click()
     ui.showButton.click()
+    assert ui.showButton.text == "Cancel", "a double click starts and does not cancel"
+    waitFor(lambda: ui.showButton.enabled)
+    ui.showButton.click()
     assert ui.showButton.text == "Cancelling…"
     waitFor(lambda: not panel.uncertainty.bar.isRunning)
     assert "Cancelled" in ui.showLabel.text

@@ -97,7 +97,7 @@ class CaseSection(Section):
         if self.loading.bar.hasFailed:
             return _("the sample case failed")
         if not sequences:
-            return _("no volume yet; {raters}").format(raters=raters) if count else _("no volume yet")
+            return _("no image yet; {raters}").format(raters=raters) if count else _("no image yet")
         if count:
             return f"{', '.join(sequences)}; {raters}"
         volumes = _("1 volume") if len(sequences) == 1 else _("{count} volumes").format(count=len(sequences))
@@ -255,8 +255,8 @@ class CaseSection(Section):
         """What is missing in the case and how it comes in."""
         if not sequences:
             return _(
-                "One patient's images with the contours of several experts. What is loaded in Slicer can be chosen "
-                "below. RT structures (DICOM): load the study with the extension SlicerRT, then choose it here."
+                "One patient's images with the contours of several experts. What is loaded into Slicer can be chosen "
+                "here. RT structures (DICOM): load the study with the extension SlicerRT, then choose it here."
             )
         if not choices:
             return _("No rater yet: choose contours below. RT structures (DICOM) load with the extension SlicerRT.")

@@ -100,7 +100,7 @@ class CompareSection(Section):
                 "computes both."
             )
         if parameters.predictiveEntropy is None:
-            return _("Needs the model's uncertainty: click Show uncertainty in step 1, or Run in step 4.")
+            return _("Needs the model's uncertainty: click Show uncertainty in step 1, or Run the model in step 4.")
         if parameters.expertEntropy is None:
             return _("Needs the experts' disagreement: click Show expert disagreement in step 2.")
         return ""

@@ -300,9 +300,10 @@ class CorrectSection(Section):
                 return
             self._position = (self._position + direction) % len(self._slices)
             jumpAllViews(self._slices[self._position].position)
+            text = _("{number} of {count} uncertain places, {orientation} {offset:.1f} mm, in the middle of the views")
             self.say(
                 self.ui.sliceLabel,
-                _("{number} of {count} uncertain places, {orientation} {offset:.1f} mm").format(
+                text.format(
                     number=self._position + 1,
                     count=len(self._slices),
                     orientation=orientation.lower(),

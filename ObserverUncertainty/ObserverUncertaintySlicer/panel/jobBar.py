@@ -110,6 +110,8 @@ class JobBar:
         self.job, self._active = job, face
         self.context.poll(self)
         self._show(job)
+        # A double click starts the work and must not cancel it: the button comes back at the first look at the job.
+        self._enable(False)
         self.context.jobsChanged()
         self.context.update()
 
@@ -177,17 +179,21 @@ class JobBar:
         self.job = None
         for face in self._faces:
             face.button.text = face.startText
-            face.button.enabled = True
             face.bar.visible = False
+        self._enable(True)
+
+    def _enable(self, enabled: bool) -> None:
+        for face in self._faces:
+            face.button.enabled = enabled
 
     def _show(self, job: SceneJob) -> None:
         progress = job.progress
         cancelling = job.state is JobState.CANCELLING
         for face in self._faces:
             face.button.text = _("Cancelling…") if cancelling else _("Cancel")
-            face.button.enabled = not cancelling
             face.bar.visible = True
             # A bar without a maximum shows that something goes on, without saying how far.
             face.bar.maximum = progress.total
             face.bar.value = progress.done
+        self._enable(not cancelling)
         self._say(progressText(progress))

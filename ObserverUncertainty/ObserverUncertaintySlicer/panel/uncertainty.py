@@ -87,6 +87,8 @@ class UncertaintySection(Section):
             return _("failed")
         if self.parameters.predictiveEntropy is not None:
             return self._resultLine()
+        if not self.parameters.sequences:
+            return _("needs a case")
         return _("not ready") if self.missing() else _("ready")
 
     def sampling(self) -> tuple[int, bool]:

@@ -19,7 +19,7 @@ def check_close_scene_ends_a_prediction_and_not_one_that_may_go_on(desktop):
         slicer.mrmlScene.Clear(0)
         desktop.settle()
         ui = desktop.panel.uncertainty.ui
-        assert str(ui.runButton.text) == "Run", ui.runButton.text
+        assert str(ui.runButton.text) == "Run the model", ui.runButton.text
         if keepRunning:
             _requireDone(desktop, job)
         else:
@@ -92,7 +92,7 @@ def _start(desktop, keepRunning, samples=15):
     ui = desktop.panel.uncertainty.ui
     ui.samplesSpin.value = samples
     ui.keepRunningCheck.checked = keepRunning
-    desktop.wait(lambda: ui.runButton.enabled and str(ui.runButton.text) == "Run", what="Run")
+    desktop.wait(lambda: ui.runButton.enabled and str(ui.runButton.text) == "Run the model", what="Run")
     ui.runButton.click()
     job = desktop.panel.uncertainty.bar.job.job
     desktop.wait(lambda: job.progress.done > 0, 60, "the first sample")
