@@ -79,10 +79,10 @@ class SceneJob:
         return [*self.exportWarnings, *self.job.warnings]
 
     @property
-    def keptIn(self) -> Path:
-        """Where a job that was cancelled leaves what was complete: for a training, what can be gone on with."""
+    def keptIn(self) -> Path | None:
+        """Where a training that was cancelled leaves what can be gone on with; None for another job."""
         request = self.job.request
-        return Path(request.model) if isinstance(request, TrainRequest) else self.job.folder
+        return Path(request.model) if isinstance(request, TrainRequest) else None
 
     def cancel(self) -> None:
         """Ask it to stop; what is complete is kept."""

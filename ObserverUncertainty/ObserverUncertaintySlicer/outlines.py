@@ -60,6 +60,17 @@ def showRaterOutlines(raters: Sequence[Any], viewNodes: Iterable | None = None) 
     return [_showIn(viewIDs, node, segmentIDs[node]) for node in segmentIDs]
 
 
+def hideRaterOutlines(raters: Sequence[Any]) -> None:
+    """Take raters out of the views, the other segments of their nodes left alone; labelmaps with their copies."""
+    for rater in asRaters(raters) if raters else []:
+        node = rater.node if rater.segmentID else OUTLINES.of(rater.node)
+        display = None if node is None else node.GetDisplayNode()
+        if display is not None and rater.segmentID:
+            display.SetSegmentVisibility(rater.segmentID, False)
+        elif display is not None:
+            display.SetVisibility(False)
+
+
 def showAsOutline(segmentationNode, thickness: int = OUTLINE_THICKNESS) -> None:
     """Show all of a segmentation as outlines without filling, which would cover the entropy under it."""
     segmentationNode.CreateDefaultDisplayNodes()

@@ -11,6 +11,7 @@ from first_step import add, addAllRaters, openPanel, theMessage
 from opened_panel import isOffered
 from section_case import GRID, RATERS, addRaters, addSequence, box, cells, fill, settle
 
+from ObserverUncertaintySlicer.attributes import OUTLINES, START
 from ObserverUncertaintySlicer.palette import SWATCH_BORDER
 from ObserverUncertaintySlicer.parameters import RaterChoice
 from ObserverUncertaintySlicer.raters import Rater, ratersOfNode
@@ -300,7 +301,13 @@ def test_what_is_no_rater_is_refused_with_one_message(slicerApplication, panel, 
     theMessage(slicerApplication, "two labels", "2 labels")
     settle(slicerApplication, panel.disagreement)
     addAllRaters(section, panel.parameters.fusedSegmentation)
-    theMessage(slicerApplication, "fusion")
+    theMessage(slicerApplication, "Majority vote", "no expert's contour")
+    panel.correct.ui.startButton.click()
+    copy = panel.parameters.workingCopy
+    section.ui.raterSelector.showHidden = True
+    for node in (copy, START.of(copy)):
+        addAllRaters(section, node)
+        theMessage(slicerApplication, node.GetName(), "no expert's contour")
     assert len(section.parameters.raterChoices) == 3
 
 
@@ -346,4 +353,47 @@ def test_nodes_deleted_in_use_are_gone_from_the_panel(panel, section):
     assert cells(section.ui.sequencesTable) == [["T2", "case T2 (reference)"]]
     slicer.mrmlScene.RemoveNode(node)
     assert section.ui.ratersTable.rowCount == 0
+    assert section.state() == "1 volume, no rater"
+
+
+def test_a_result_is_no_image_of_the_case(slicerApplication, panel, section):
+    fill(panel)
+    panel.disagreement.ui.expertEntropyButton.click()
+    add(section, panel.parameters.expertEntropy, "FLAIR")
+    theMessage(slicerApplication, "expert disagreement", "not an image")
+    assert list(panel.parameters.sequences) == ["T1"]
+
+
+def test_a_rater_that_takes_no_part_is_not_drawn(slicerApplication, panel, section):
+    import qt
+
+    node = fill(panel)
+    volume = addVolume(box(3, 9).astype(np.uint8), GRID, "source")
+    labels = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode", "labels")
+    slicer.modules.volumes.logic().CreateLabelVolumeFromVolume(slicer.mrmlScene, labels, volume)
+    addAllRaters(section, labels)
+    outline, display = OUTLINES.of(labels), node.GetDisplayNode()
+    ben = panel.parameters.raters[1]
+    for row in (1, 3):
+        section.ui.ratersTable.item(row, 0).setCheckState(qt.Qt.Unchecked)
+    assert not display.GetSegmentVisibility(ben.segmentID)
+    assert display.GetSegmentVisibility(panel.parameters.raters[0].segmentID)
+    assert not outline.GetDisplayNode().GetVisibility()
+    for row in (1, 3):
+        section.ui.ratersTable.item(row, 0).setCheckState(qt.Qt.Checked)
+    assert display.GetSegmentVisibility(ben.segmentID)
+    assert outline.GetDisplayNode().GetVisibility()
+
+
+def test_another_case_is_chosen_from_the_scene_after_the_first_is_let_go_of(slicerApplication, panel, section):
+    node = fill(panel)
+    assert isOffered(section.ui.newCaseButton)
+    section.ui.newCaseButton.click()
+    assert panel.parameters.sequences == {}
+    assert panel.parameters.raterChoices == []
+    assert slicer.mrmlScene.IsNodePresent(node), "it stays in the scene"
+    assert not node.GetDisplayNode().GetVisibility(), "and is not drawn over the next one"
+    assert section.ui.newCaseButton.isHidden()
+    assert not section.ui.advancedButton.collapsed
+    add(section, addSequence("another T1"), "T1")
     assert section.state() == "1 volume, no rater"

@@ -85,7 +85,10 @@ def test_each_missing_thing_is_named_with_how_to_get_it(panel, section):
 def test_one_expert_is_too_few_to_compare_with(panel, section):
     fill(panel)
     panel.parameters.raterChoices = panel.parameters.raterChoices[:1]
-    assert section.ui.missingLabel.text == "Needs the contours of at least two experts: add them in step 1."
+    assert (
+        section.ui.missingLabel.text
+        == "Needs the contours of at least two experts: add them in step 1, or tick more of them there."
+    )
 
 
 def test_only_what_can_be_used_is_there(ready):

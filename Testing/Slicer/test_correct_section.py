@@ -245,7 +245,10 @@ def test_next_and_previous_go_through_the_ranked_slices_in_every_view(ready):
             # Centred: the place lies in the middle of the view.
             origin = [view.GetSliceToRAS().GetElement(row, 3) for row in range(3)]
             np.testing.assert_allclose(origin, place, atol=1e-6)
-    assert ready.ui.sliceLabel.text == f"2 of 2 uncertain places, axial {expected[1].offset:.1f} mm"
+    assert (
+        ready.ui.sliceLabel.text
+        == f"2 of 2 uncertain places, axial {expected[1].offset:.1f} mm, in the middle of the views"
+    )
 
 
 def test_the_steps_work_where_the_views_are_turned(ready):
@@ -256,7 +259,9 @@ def test_the_steps_work_where_the_views_are_turned(ready):
     for view in views:
         assert view.GetSliceOffset() == pytest.approx(offsetAlong(view, expected[0].position))
     count, offset = len(expected), views[0].GetSliceOffset()
-    assert ready.ui.sliceLabel.text == f"1 of {count} uncertain places, axial {offset:.1f} mm"
+    assert (
+        ready.ui.sliceLabel.text == f"1 of {count} uncertain places, axial {offset:.1f} mm, in the middle of the views"
+    )
     # Turned otherwise meanwhile, the slices are ranked anew.
     turnedViews(-20)
     ready.ui.nextButton.click()
@@ -295,7 +300,7 @@ def test_saving_keeps_who_and_the_raters(ready):
     assert saved.GetAttribute("ObserverUncertainty.Author") == "Dr. Ä"
     assert saved.GetAttribute("ObserverUncertainty.Comment") == "air, not cavity"
     np.testing.assert_array_equal(segmentOf(saved), box(10, 15))
-    assert ready.ui.savedLabel.text == f"Saved as {saved.GetName()}."
+    assert ready.ui.savedLabel.text == f"Saved in the scene as {saved.GetName()}. Export… writes a file."
     assert ready.parameters.correctionAuthor == "Dr. Ä"
 
 
@@ -331,7 +336,7 @@ def test_the_proposed_file_name_is_one_that_every_system_allows(ready, slicerApp
     proposed = Path(seen[0]).name
     assert not set(proposed) & set('<>:"/\\|?*')
     assert "corrected by Dr. _A_B_" in proposed
-    assert ready.ui.savedLabel.text.startswith("Saved as")
+    assert ready.ui.savedLabel.text.startswith("Saved in the scene as")
 
 
 @pytest.mark.parametrize(
@@ -402,13 +407,6 @@ def test_the_export_dialog_belongs_to_the_main_window_and_begins_in_the_last_fol
     assert first["parent"] is second["parent"] is slicer.util.mainWindow()
     assert first["title"] == f"Export {ready.parameters.lastCorrection.GetName()}"
     assert len(list(tmp_path.glob("*.json"))) == 2
-
-
-def test_saving_without_an_author_is_told_once(ready, slicerApplication):
-    start(ready)
-    ready.ui.saveButton.click()
-    assert len(slicerApplication.dialogs.messages) == 1
-    assert ready.parameters.node.GetNodeReference("LastCorrection") is None
 
 
 def test_a_second_copy_asks_before_it_leaves_changes_behind(ready, slicerApplication):

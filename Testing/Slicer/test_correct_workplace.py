@@ -187,3 +187,59 @@ def test_another_copy_is_started_from_advanced(ready):
     ready.ui.advancedButton.collapsed = False
     assert isOffered(ready.ui.startBox)
     assert ready.ui.startButton.text == "Start another copy"
+
+
+def background(view="Red"):
+    return slicer.mrmlScene.GetSingletonNode(view, "vtkMRMLSliceCompositeNode").GetBackgroundVolumeID()
+
+
+def foreground(view="Red"):
+    return slicer.mrmlScene.GetSingletonNode(view, "vtkMRMLSliceCompositeNode").GetForegroundVolumeID()
+
+
+def test_the_keys_without_an_uncertainty_say_so_and_raise_nothing(ready, panel, slicerApplication):
+    panel.parameters.predictiveEntropy = None
+    ready.ui.startButton.click()
+    shortcuts()["N"].activated.emit()
+    assert "no uncertainty yet" in ready.ui.sliceLabel.text
+    assert slicerApplication.dialogs.messages == []
+
+
+def test_another_patients_image_does_not_stay_under_the_copy(ready, panel):
+    parameters = panel.parameters
+    flair = addVolume(np.ones(GRID.shape, np.float32), GRID, "case FLAIR")
+    parameters.sequences = {**parameters.sequences, "FLAIR": flair}
+    ready.ui.startButton.click()
+    other = addVolume(np.ones(GRID.shape, np.float32), GRID, "another patient's")
+    red = slicer.mrmlScene.GetSingletonNode("Red", "vtkMRMLSliceCompositeNode")
+    red.SetBackgroundVolumeID(other.GetID())
+    ready.ui.nextButton.click()
+    assert background() == parameters.reference.GetID()
+    red.SetBackgroundVolumeID(flair.GetID())
+    red.SetForegroundVolumeID(None)
+    ready.ui.nextButton.click()
+    assert background() == flair.GetID(), "another sequence of the case is the user's choice"
+    assert foreground() is None
+
+
+def test_a_result_that_comes_while_one_corrects_is_shown_and_told_and_its_contour_hidden(ready, panel):
+    parameters = panel.parameters
+    model, parameters.predictiveEntropy = parameters.predictiveEntropy, None
+    parameters.expertEntropy = addVolume(np.full(GRID.shape, 0.2, np.float32), GRID, "expert")
+    ready.ui.startButton.click()
+    assert foreground() == parameters.expertEntropy.GetID()
+    parameters.segmentation = addSegmentation(RATERS["ben"], GRID, "late model", "cavity", (0, 0, 1))
+    parameters.predictiveEntropy = model
+    assert foreground() == model.GetID()
+    assert "ranked anew" in ready.ui.sliceLabel.text
+    assert not isShown(parameters.segmentation)
+    assert isShown(parameters.workingCopy)
+
+
+def test_saving_without_a_name_asks_for_it_beside_the_field(ready, panel, slicerApplication):
+    ready.ui.startButton.click()
+    ready.ui.authorEdit.text = " "
+    ready.ui.saveButton.click()
+    assert "Give your name first" in ready.ui.savedLabel.text
+    assert panel.parameters.lastCorrection is None
+    assert slicerApplication.dialogs.messages == []

@@ -58,7 +58,7 @@ def test_without_two_raters_one_label_says_what_to_do_and_all_else_is_hidden(pan
     choices = panel.parameters.raterChoices
     panel.parameters.raterChoices = [choices[0], *(RaterChoice(c.rater, enabled=False) for c in choices[1:])]
     assert ui.contents.isHidden()
-    assert "tick another one" in ui.missingLabel.text
+    assert "tick more of them" in ui.missingLabel.text
     panel.parameters.raterChoices = choices
     slicer.mrmlScene.RemoveNode(node)
     assert ui.contents.isHidden()

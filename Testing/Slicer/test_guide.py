@@ -57,7 +57,7 @@ def test_the_line_follows_the_work_and_its_button_opens_the_step(slicerApplicati
     button.click()
     assert openSteps(panel) == ["Compare"]
     panel.correct.ui.startButton.click()
-    assert "correct at the uncertain places" in line.text
+    assert "correct the contour" in line.text
     button.click()
     assert openSteps(panel) == ["Correct"]
     panel.correct.ui.authorEdit.text = "Anna"
@@ -76,6 +76,7 @@ def test_what_comes_next_where_something_is_missing(panel):
     assert nextStep(parameters, canShow=False) == (1, "add what is missing, or correct in step 6.")
     parameters.expertEntropy = entropy("expert")
     assert nextStep(parameters) == (4, "run the model, or correct in step 6.")
+    assert nextStep(parameters, canRun=False) == (6, "correct where it matters.")
     parameters.expertEntropy, parameters.predictiveEntropy = None, entropy("predictive")
     assert nextStep(parameters) == (6, "correct where it matters.")
 

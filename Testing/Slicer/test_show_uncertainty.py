@@ -92,6 +92,8 @@ def test_it_is_cancelled_by_the_same_button_and_what_was_computed_stays(panel, u
     assert panel.parameters.expertEntropy is not None
     assert panel.parameters.predictiveEntropy is None
     assert panel.case.isOpen
+    panel.case.ui.newCaseButton.click()
+    assert ui.showLabel.isHidden(), "it was said of the case before"
 
 
 def test_a_patient_without_raters_has_the_models_uncertainty(panel, ui):

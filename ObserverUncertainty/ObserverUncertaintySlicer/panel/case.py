@@ -9,16 +9,19 @@ from typing import Any
 import slicer
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintySlicer.attributes import ROLE, START, Role
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
 from ObserverUncertaintySlicer.caseFolder import SEQUENCE_ORDER
+from ObserverUncertaintySlicer.caseLoading import LoadedCase
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
-from ObserverUncertaintySlicer.outlines import showRaterOutlines
+from ObserverUncertaintySlicer.outlines import hideRaterOutlines, showRaterOutlines
 from ObserverUncertaintySlicer.panel.alignmentCheck import AlignmentCheck
 from ObserverUncertaintySlicer.panel.caseLoading import CaseLoading
 from ObserverUncertaintySlicer.panel.contents import ContentWatch
 from ObserverUncertaintySlicer.panel.context import Context
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
+from ObserverUncertaintySlicer.panel.leaving import mayLeaveWorkingCopy
 from ObserverUncertaintySlicer.panel.raterTable import RaterTable
 from ObserverUncertaintySlicer.panel.section import Section, singleShot
 from ObserverUncertaintySlicer.panel.sequenceTable import SequenceTable, guessedSequenceName
@@ -66,6 +69,7 @@ class CaseSection(Section):
         ui.raterSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._onChanged)
         ui.addRatersButton.connect("clicked()", self.onAddRaters)
         ui.removeRaterButton.connect("clicked()", self.onRemoveRater)
+        ui.newCaseButton.connect("clicked()", self.onNewCase)
         self._guessName(ui.volumeSelector.currentNode())
 
     def update(self) -> None:
@@ -127,6 +131,7 @@ class CaseSection(Section):
                             volume=node.GetName(), name=present
                         )
                     )
+            _requireImage(node)
             gridOfVolume(node)
             self.loading.replaceSequences({**sequences, name: node})
             self.onVolumeChosen(node)
@@ -168,19 +173,19 @@ class CaseSection(Section):
         found = None if self.context.isUpdating else self._raters.toggled(item)
         if found is not None:
             rater, enabled = found
-            self.parameters.raterChoices = [
+            choices = [
                 replace(choice, enabled=enabled) if choice.rater == rater else choice
                 for choice in self.parameters.raterChoices
             ]
+            showRaterOutlines([choice.rater for choice in choices if choice.enabled])
+            hideRaterOutlines([choice.rater for choice in choices if not choice.enabled])
+            self.parameters.raterChoices = choices
 
     def onAddRaters(self) -> None:
         """Add all segments of the chosen node, or the chosen labelmap."""
         with self.context.errorsShown(), waitCursor():
             node, present = self.ui.raterSelector.currentNode(), self.parameters.raterChoices
-            if node is self.parameters.fusedSegmentation:
-                raise InputError(
-                    _("{name} is the raters' fusion, not a rater. Choose another node.").format(name=node.GetName())
-                )
+            _requireOfExperts(node)
             known = [choice.rater for choice in present]
             new = [rater for rater in ratersOfNode(node) if rater not in known]
             if not new:
@@ -196,6 +201,12 @@ class CaseSection(Section):
             showRaterOutlines([choice.rater for choice in choices])
             hideLabelmaps([rater.node for rater in new])
             self.parameters.raterChoices = choices
+
+    def onNewCase(self) -> None:
+        """Let go of the case, to choose another one from the scene; everything stays there."""
+        if mayLeaveWorkingCopy(self.parameters):
+            with self.context.errorsShown():
+                self.loading.apply(LoadedCase("", {}, []))
 
     def onRemoveRater(self) -> None:
         """Take the selected rater out of the case; its contour stays in the scene."""
@@ -222,6 +233,7 @@ class CaseSection(Section):
         """Another case was loaded, which is whole."""
         self.forgetFailures()
         self.ui.advancedButton.collapsed = True
+        self._isOffered = False
 
     def _onChanged(self, _shown) -> None:
         self.context.update()
@@ -278,6 +290,7 @@ class CaseSection(Section):
         ui.raterSelector.visible = contours
         ui.addRatersButton.visible = ui.raterSelector.currentNode() is not None
         ui.removeRaterButton.visible = self._raters.selected is not None
+        ui.newCaseButton.visible = bool(sequences or choices)
 
     def _showSequences(self, sequences: Mapping[str, Any]) -> None:
         ui = self.ui
@@ -303,3 +316,25 @@ def _requireUsable(rater: Rater) -> None:
 def _has(*classNames: str) -> bool:
     """Whether the scene has a node of one of these classes that a user sees."""
     return any(not node.GetHideFromEditors() for name in classNames for node in slicer.util.getNodesByClass(name))
+
+
+_MADE_HERE = (Role.FUSED_RATERS, Role.SEGMENTATION, Role.WORKING_COPY, Role.RATER_OUTLINES)
+_IMAGES_MADE_HERE = (Role.ALIGNED_SEQUENCE,)
+
+
+def _requireOfExperts(node) -> None:
+    """A fusion, a model's contour or a copy that is being corrected is no expert's; the brush would change a rater."""
+    copies = [other for other in slicer.util.getNodesByClass("vtkMRMLSegmentationNode") if START.of(other) is node]
+    if ROLE.of(node) in _MADE_HERE or copies:
+        raise InputError(
+            _("{name} was made by this module and is no expert's contour. Choose another node.").format(
+                name=node.GetName()
+            )
+        )
+
+
+def _requireImage(node) -> None:
+    if ROLE.of(node) is not None and ROLE.of(node) not in _IMAGES_MADE_HERE:
+        raise InputError(
+            _("{name} is a result of this module, not an image. Choose another volume.").format(name=node.GetName())
+        )

@@ -92,8 +92,8 @@ class CompareSection(Section):
         parameters = self.parameters
         if parameters.reference is None:
             return _("Needs a case: load one in step 1.")
-        if parameters.expertEntropy is None and len(parameters.raters) < 2:
-            return _("Needs the contours of at least two experts: add them in step 1.")
+        if len(parameters.raters) < 2:
+            return _("Needs the contours of at least two experts: add them in step 1, or tick more of them there.")
         if parameters.predictiveEntropy is None and parameters.expertEntropy is None:
             return _(
                 "Needs the model's uncertainty and the experts' disagreement: click Show uncertainty in step 1, which "
@@ -112,6 +112,8 @@ class CompareSection(Section):
             return _("needs a case")
         if parameters.expertEntropy is None and parameters.predictiveEntropy is None:
             return _("nothing to compare yet")
+        if len(parameters.raters) < 2:
+            return _("needs two raters")
         if parameters.expertEntropy is None:
             return _("needs the experts' disagreement")
         if parameters.predictiveEntropy is None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-import qt
 import slicer
 
 from ObserverUncertaintyLib.base.errors import InputError
@@ -14,7 +14,7 @@ from ObserverUncertaintySlicer import correction
 from ObserverUncertaintySlicer.attributes import ROLE, Role
 from ObserverUncertaintySlicer.compareViews import presentViews
 from ObserverUncertaintySlicer.correction import WorkingCopy
-from ObserverUncertaintySlicer.entropyOverImage import showEntropyOverImage
+from ObserverUncertaintySlicer.entropyOverImage import isSomethingElseShown, showEntropyOverImage
 from ObserverUncertaintySlicer.host import asFileName, saveSetting, setting, waitCursor
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.outlines import hideSegmentation
@@ -23,6 +23,7 @@ from ObserverUncertaintySlicer.panel.context import Context
 from ObserverUncertaintySlicer.panel.copyEditor import CopyEditor
 from ObserverUncertaintySlicer.panel.fileDialogs import chosenExportFile
 from ObserverUncertaintySlicer.panel.leaving import mayLeaveWorkingCopy
+from ObserverUncertaintySlicer.panel.resultTexts import lineSample
 from ObserverUncertaintySlicer.panel.section import Section, singleShot
 from ObserverUncertaintySlicer.raters import Rater, raterNames
 from ObserverUncertaintySlicer.sliceRanking import RankedSlice, normalOfOrientation
@@ -61,6 +62,7 @@ class CorrectSection(Section):
         self._rankedFor: tuple = ()
         ui = self.ui
         self._ranked: list[Any] = []
+        self._shownWith: tuple[Any, Any] = (None, None)
         self._rankedByExperts = False
         ui.orientationCombo.addItems(list(_ORIENTATIONS))
         ui.sourceCombo.connect("activated(int)", self.onSourceChosen)
@@ -112,6 +114,7 @@ class CorrectSection(Section):
         if ui.authorEdit.text != author:
             ui.authorEdit.text = author
         self._follow(parameters.workingCopy)
+        self._showNewUncertainty()
 
     def state(self) -> str:
         """Whether a copy is being corrected."""
@@ -136,6 +139,9 @@ class CorrectSection(Section):
                 source = self._sources[self.ui.sourceCombo.currentIndex].contour
                 copy = self.logic.startCorrection(source, self.parameters.reference, self._entropy())
                 self.parameters.workingCopy = copy.node
+                views = presentViews()
+                if views is not None:
+                    views.restoreLayout()  # its views are small
                 self._makeRoom(copy.node)
                 self._openEditor()
             if self._ranked:
@@ -173,6 +179,10 @@ class CorrectSection(Section):
 
     def onSave(self) -> None:
         """Keep the working copy as a correction."""
+        if not self.ui.authorEdit.text.strip():
+            self.say(self.ui.savedLabel, _("Give your name first: a correction says who made it."))
+            self.ui.authorEdit.setFocus()
+            return
         with self.context.errorsShown(), waitCursor():
             self.onAuthorChanged()
             copy = self.workingCopy
@@ -180,7 +190,10 @@ class CorrectSection(Section):
                 raise InputError(_("There is no working copy to save. Start one first."))
             saved = self.logic.saveAsCorrected(copy, self.ui.authorEdit.text, self.ui.commentEdit.text)
             self.parameters.lastCorrection = saved
-            self.say(self.ui.savedLabel, _("Saved as {name}.").format(name=saved.GetName()))
+            self.say(
+                self.ui.savedLabel,
+                _("Saved in the scene as {name}. Export… writes a file.").format(name=saved.GetName()),
+            )
 
     def onExport(self) -> None:
         """Write the last correction to a file."""
@@ -219,6 +232,7 @@ class CorrectSection(Section):
         self._editor.close()
         self._follow(None)
         self._slices, self._rankedFor = [], ()
+        self._ranked, self._shownWith = [], (None, None)
         for label in (self.ui.sliceLabel, self.ui.liveLabel, self.ui.savedLabel):
             self.say(label, "")
 
@@ -264,6 +278,15 @@ class CorrectSection(Section):
                 combo.currentIndex = nodes.index(parameters.expertEntropy)
             combo.blockSignals(wasBlocked)
 
+    def _showNewUncertainty(self) -> None:
+        """Show another uncertainty that came while one corrects, by which the places are ranked from now on."""
+        copy, entropy = self.parameters.workingCopy, self._entropy()
+        before, self._shownWith = self._shownWith, (copy, entropy)
+        if copy is not None and before[0] is copy and before[1] is not entropy and self.context.isEntered:
+            with suppress(InputError):  # a click will tell why
+                self._makeRoom(copy)
+            self.say(self.ui.sliceLabel, _("Another uncertainty is there now; the places are ranked anew."))
+
     def _entropy(self):
         """What decides the order of the places; None where nothing is known of uncertainty."""
         index = self.ui.rankCombo.currentIndex
@@ -275,15 +298,18 @@ class CorrectSection(Section):
         segment = None if copy is None else copy.node.GetSegmentation().GetSegment(copy.segmentID)
         entries = [] if segment is None else [(segment.GetColor(), _("working copy"))]
         return " ".join(
-            '<span style="background-color:#000000; color:{color}">&nbsp;▬&nbsp;</span>&nbsp;{name}'.format(
-                color=qt.QColor(*(round(255 * part) for part in color)).name(), name=escape(name).replace(" ", "&nbsp;")
-            )
+            lineSample(color) + "&nbsp;" + escape(name).replace(" ", "&nbsp;")
             for color, name in [*entries, *zip([rater.color for rater in raters], raterNames(raters), strict=True)]
         )
 
     def _step(self, direction: int) -> None:
+        entropy, orientation = self._entropy(), self.ui.orientationCombo.currentText
+        if entropy is None:
+            self.say(self.ui.sliceLabel, _("There is no uncertainty yet to go by: click Show uncertainty in step 1."))
+            return
         with self.context.errorsShown():
-            entropy, orientation = self._entropy(), self.ui.orientationCombo.currentText
+            if isSomethingElseShown(self.parameters, but=entropy):
+                showEntropyOverImage(entropy, self.parameters)
             view = nearestView(tuple(normalOfOrientation(orientation)))
             normal = normalOf(view) if view is not None else tuple(normalOfOrientation(orientation))
             ranking = (entropy.GetID(), entropy.GetImageData().GetMTime(), normal)
@@ -319,9 +345,6 @@ class CorrectSection(Section):
     def _makeRoom(self, copy) -> None:
         """Show the copy and the raters over the entropy, and nothing that hides either of them."""
         parameters = self.parameters
-        views = presentViews()
-        if views is not None:
-            views.restoreLayout()
         for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
             isOther = ROLE.of(node) in (Role.WORKING_COPY, Role.CORRECTION) and node is not copy
             if isOther or node in (parameters.segmentation, parameters.fusedSegmentation):

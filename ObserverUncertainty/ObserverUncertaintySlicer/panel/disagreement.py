@@ -17,6 +17,7 @@ from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
 from ObserverUncertaintySlicer.panel.contents import ContentWatch, Key, gridKey, raterKey, volumeKey
 from ObserverUncertaintySlicer.panel.context import Context
+from ObserverUncertaintySlicer.panel.resultTexts import lineSample
 from ObserverUncertaintySlicer.panel.section import Section, singleShot
 from ObserverUncertaintySlicer.panel.tables import fitHeight, setCell, setUpTable
 from ObserverUncertaintySlicer.raterMasks import commonGrid, raterMask
@@ -68,6 +69,7 @@ class DisagreementSection(Section):
         ui.methodCombo.currentIndex = list(FusionMethod).index(method)
         ui.methodLabel.text = _(method.explanation)
         self.say(ui.fusedLabel, self._fusedText())
+        self.say(ui.fusedColorLabel, self._fusedColorText())
         ui.liveCheck.checked = parameters.liveFusion
         ui.fuseButton.visible = method is not FusionMethod.NONE
         self._showStaple()
@@ -80,7 +82,7 @@ class DisagreementSection(Section):
         if len(self.parameters.raters) >= 2:
             return ""
         if len(self.parameters.raterChoices) >= 2:
-            return _("Needs two raters: tick another one in step 1.")
+            return _("Needs two raters: tick more of them in step 1.")
         return _("Needs two raters: add the contours of at least two experts in step 1.")
 
     def state(self) -> str:
@@ -236,6 +238,10 @@ class DisagreementSection(Section):
             text += _(" (made before the last change: fuse again)")
         notes, warnings = textsOf(node)
         return "\n".join([text, *(_("Warning: {text}").format(text=warning) for warning in warnings), *notes])
+
+    def _fusedColorText(self) -> str:
+        raters = ratersOfNode(node) if (node := self.parameters.fusedSegmentation) is not None else []
+        return _("{sample} is the fused contour.").format(sample=lineSample(raters[0].color)) if raters else ""
 
     def _volumeMl(self, node) -> float:
         raters = ratersOfNode(node)

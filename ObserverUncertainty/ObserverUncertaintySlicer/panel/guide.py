@@ -55,16 +55,17 @@ class Guide:
         """Open the step that comes next."""
         self._openStep(self._step)
 
-    def show(self, openStep: int | None, isComputing: bool, canShow: bool) -> None:
+    def show(self, openStep: int | None, isComputing: bool, canShow: bool, canRun: bool) -> None:
         """Show what comes next.
 
         Args:
             openStep: the number of the open step; None if none is open.
             isComputing: whether the model is at work.
             canShow: whether there is any uncertainty that can be computed.
+            canRun: whether the model can run on the case.
         """
         parameters = self._context.parameters
-        following = nextStep(parameters, isComputing, canShow)
+        following = nextStep(parameters, isComputing, canShow, canRun)
         self._step = following.step
         name = parameters.givenCaseName
         text = _("Next: {text}").format(text=following.text)
@@ -73,7 +74,7 @@ class Guide:
         self.ui.goButton.text = _("Go to step {number}").format(number=following.step)
 
 
-def nextStep(parameters: Parameters, isComputing: bool = False, canShow: bool = True) -> Next:
+def nextStep(parameters: Parameters, isComputing: bool = False, canShow: bool = True, canRun: bool = True) -> Next:
     """What a clinician does next with a case, told from what is there."""
     if parameters.reference is None:
         if parameters.raterChoices:
@@ -83,7 +84,7 @@ def nextStep(parameters: Parameters, isComputing: bool = False, canShow: bool = 
         return Next(CASE, _("wait for the model, or look around meanwhile."))
     if parameters.workingCopy is not None:
         if parameters.lastCorrection is None:
-            return Next(CORRECT, _("correct at the uncertain places, then save."))
+            return Next(CORRECT, _("correct the contour, then save."))
         return Next(CORRECT, _("export the correction, or load the next case in step 1."))
     model, experts = parameters.predictiveEntropy is not None, parameters.expertEntropy is not None
     if not model and not experts and not canShow:
@@ -92,6 +93,6 @@ def nextStep(parameters: Parameters, isComputing: bool = False, canShow: bool = 
         return Next(CASE, _("show the uncertainty."))
     if model and experts and presentViews() is None:
         return Next(COMPARE, _("show both side by side, or correct in step 6."))
-    if not model:
+    if not model and canRun:
         return Next(UNCERTAINTY, _("run the model, or correct in step 6."))
     return Next(CORRECT, _("correct where it matters."))

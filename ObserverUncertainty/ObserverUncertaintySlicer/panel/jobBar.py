@@ -129,7 +129,9 @@ class JobBar:
         # Let go first: whatever goes wrong with the result is shown once and not polled again.
         self._letGo()
         if state is JobState.CANCELLED:
-            self._say(_("Cancelled. What was complete is kept in {folder}").format(folder=job.keptIn))
+            kept = job.keptIn
+            text = _("Cancelled. What was complete is kept in {folder}").format(folder=kept)
+            self._say(_("Cancelled.") if kept is None else text)
         elif job.failure is not None:
             self._tellFailure(job, f"{job.failure.text} {job.failure.advice}")
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import qt
 import slicer
 import vtk
 from slicer.util import VTKObservationMixin
@@ -23,6 +24,7 @@ from ObserverUncertaintySlicer.panel.polling import Polling
 from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.panel.showUncertainty import ShowUncertainty
 from ObserverUncertaintySlicer.panel.uncertainty import UncertaintySection
+from ObserverUncertaintySlicer.panel.widths import Holder, scrollTo
 from ObserverUncertaintySlicer.parameters import Parameters
 
 
@@ -77,9 +79,11 @@ class Panel(VTKObservationMixin):
             self.jobList,
         ]
         self.guide = Guide(self.context, lambda number: self.sections[number - 1].open())
-        layout.addWidget(self.guide.widget)
+        self._holder = Holder()
+        layout.addWidget(self._holder.widget)
+        self._holder.layout.addWidget(self.guide.widget)
         for section in self.sections:
-            layout.addWidget(section.widget)
+            self._holder.layout.addWidget(section.widget)
             section.ui.sectionButton.collapsed = section is not self.case
             section.ui.sectionButton.connect("contentsCollapsed(bool)", self._followerOf(section))
         scene = slicer.mrmlScene
@@ -109,7 +113,12 @@ class Panel(VTKObservationMixin):
                 section.showState()
             self.showing.update()
             steps = [number for number, section in enumerate(self.sections, 1) if section.isOpen]
-            self.guide.show(steps[0] if steps else None, self.uncertainty.bar.isRunning, self.showing.isPossible)
+            self.guide.show(
+                steps[0] if steps else None,
+                isComputing=self.uncertainty.bar.isRunning,
+                canShow=self.showing.isPossible,
+                canRun=not self.uncertainty.missing(),
+            )
         finally:
             self.context.isUpdating = False
 
@@ -148,6 +157,8 @@ class Panel(VTKObservationMixin):
                 for other in self.sections:
                     other.ui.sectionButton.collapsed = other is not section
             self.update()
+            if not collapsed and self.context.isEntered:
+                qt.QTimer.singleShot(0, lambda: scrollTo(section.widget))  # once its contents have their places
 
         return onCollapsed
 

@@ -1,4 +1,4 @@
-"""Warnings and notes of a result or a job, as step 3 and step 4 show them."""
+"""Rich text that several steps show: warnings and notes of a result or a job, and samples of outlines."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from html import escape
 
 from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.palette import Color
 
 
 def textParagraphs(warnings: Iterable[str], notes: Iterable[str]) -> list[str]:
@@ -17,3 +18,9 @@ def textParagraphs(warnings: Iterable[str], notes: Iterable[str]) -> list[str]:
 def asRichText(paragraphs: Iterable[str]) -> str:
     """Paragraphs below one another."""
     return "".join(f"<p>{text}</p>" for text in paragraphs)
+
+
+def lineSample(color: Color) -> str:
+    """Rich text that shows how an outline of this colour looks in a slice view: on black, whatever the theme is."""
+    code = "".join(f"{round(255 * part):02x}" for part in color)
+    return f'<span style="background-color:#000000; color:#{code}">&nbsp;▬&nbsp;</span>'

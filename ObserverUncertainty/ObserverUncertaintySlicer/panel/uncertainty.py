@@ -20,7 +20,7 @@ from ObserverUncertaintySlicer.panel.context import Context
 from ObserverUncertaintySlicer.panel.deviceChoice import DeviceChoice, DeviceProbe
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
 from ObserverUncertaintySlicer.panel.modelInUse import ModelInUse
-from ObserverUncertaintySlicer.panel.resultTexts import asRichText, textParagraphs
+from ObserverUncertaintySlicer.panel.resultTexts import asRichText, lineSample, textParagraphs
 from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.parameters import AUTOMATIC
 from ObserverUncertaintySlicer.prediction import automaticSamples
@@ -42,6 +42,7 @@ class UncertaintySection(Section):
         self._jobWarnings: list[str] = []
         self._shown: tuple | None = None
         self._volumeText = ""
+        self._case: list[str] = []
         self._whyNotOfPresentCase: Callable[[Mapping[str, Any]], str] = lambda _nodes: ""
         ui = self.ui
         ui.samplesSpin.connect("valueChanged(int)", context.keep("samples"))
@@ -56,6 +57,7 @@ class UncertaintySection(Section):
     def update(self) -> None:
         """Show the parameters, what is missing and the result."""
         ui, parameters, isRunning = self.ui, self.parameters, self.bar.isRunning
+        self._forgetOfAnotherCase()
         missing = self.missing()
         self.say(ui.missingLabel, "" if isRunning else missing)
         # While it runs too, so that the button stays where it is.
@@ -72,6 +74,13 @@ class UncertaintySection(Section):
         self._devices.update()
         ui.keepRunningCheck.checked = parameters.keepRunning
         self._updateResult()
+
+    def _forgetOfAnotherCase(self) -> None:
+        """What was said of a run is said no longer once the case is another."""
+        case = _identities(self.parameters.sequences)
+        isAnother, self._case = case != self._case, case
+        if isAnother and not self.bar.isRunning:
+            self.bar.clear()
 
     def missing(self) -> str:
         """Why the model cannot run, and what to do; empty if it can."""
@@ -202,7 +211,8 @@ class UncertaintySection(Section):
         try:
             raters = ratersOfNode(segmentation)[:1]
             volume = raterStatistics(raterMasks(raters, commonGrid(raters))).volumesMl[0]
-            paragraphs.append(_("{name}: {volume:.2f} mL").format(name=escape(segmentation.GetName()), volume=volume))
+            text = _("{name}: {volume:.2f} mL").format(name=escape(segmentation.GetName()), volume=volume)
+            paragraphs.append(f"{lineSample(raters[0].color)} {text}")
             self._volumeText = _("{structure} {volume:.1f} mL").format(structure=raters[0].name, volume=volume)
         except InputError as error:  # the user emptied it
             paragraphs.append(escape(str(error)))

@@ -53,6 +53,24 @@ def check_one_step_is_open_and_a_closed_one_hides_its_contents(desktop):
     assert pitch[1] - pitch[0] <= title + 10, "a gap between closed steps"
 
 
+def check_steps_have_the_height_they_need_after_another_module(desktop):
+    desktop.loadCase("case01")
+    panel = desktop.panel
+    panel.disagreement.ui.expertEntropyButton.click()
+    panel.correct.open()
+    panel.correct.ui.startButton.click()
+    for module in ("Data", "ObserverUncertainty"):
+        slicer.util.selectModule(module)
+        desktop.settle()
+    for section in panel.sections:
+        if section.widget.visible:
+            section.open()
+            desktop.settle()
+            needed = section.widget.layout().totalHeightForWidth(section.widget.width)
+            assert section.widget.height >= needed, f"{section.uiName}: {section.widget.height} of {needed} pixels"
+    desktop.shot("back")
+
+
 def check_the_panel_opens_without_a_main_window(desktop):
     """As Slicer's own test of every module does."""
     script = desktop.shared / "open.py"
