@@ -6,27 +6,18 @@ from pathlib import Path
 
 import ctk
 
-SAMPLES = 20
-
 
 def check_compare(desktop):
-    _open(desktop)
-    desktop.panel.disagreement.ui.expertEntropyButton.click()
-    desktop.predict(SAMPLES)
-    _showStep(desktop, desktop.panel.compare)
-    desktop.showComparison()
+    _showUncertainty(desktop)
+    desktop.panel.compare.open()
     desktop.panel.compare.ui.metricsButton.click()
     _picture(desktop, "compare")
 
 
 def check_correct(desktop):
-    _open(desktop)
-    desktop.panel.disagreement.ui.expertEntropyButton.click()
-    desktop.predict(SAMPLES)
-    _showStep(desktop, desktop.panel.correct)
+    _showUncertainty(desktop)
     ui = desktop.panel.correct.ui
     ui.startButton.click()
-    ui.nextButton.click()
     ui.editor.setActiveEffectByName("Paint")
     _picture(desktop, "correct")
 
@@ -34,14 +25,12 @@ def check_correct(desktop):
 check_compare.seconds = check_correct.seconds = 1800
 
 
-def _open(desktop) -> None:
+def _showUncertainty(desktop) -> None:
+    """The sample case, and what its one button does."""
     desktop.loadSample()
-
-
-def _showStep(desktop, step) -> None:
-    for section in desktop.panel.sections:
-        section.ui.sectionButton.collapsed = section is not step
-    desktop.settle()
+    desktop.panel.case.ui.showButton.click()
+    desktop.waitForJobs(1200)
+    assert desktop.panel.correct.isOpen, desktop.panel.case.ui.showLabel.text
 
 
 def _picture(desktop, name: str) -> None:
