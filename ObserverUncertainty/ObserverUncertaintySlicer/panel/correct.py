@@ -326,7 +326,7 @@ class CorrectSection(Section):
                 return
             self._position = (self._position + direction) % len(self._slices)
             jumpAllViews(self._slices[self._position].position)
-            text = _("{number} of {count} uncertain places, {orientation} {offset:.1f} mm, in the middle of the views")
+            text = _("{number} of {count} uncertain places, {orientation} {offset:.1f} mm")
             self.say(
                 self.ui.sliceLabel,
                 text.format(
