@@ -245,10 +245,7 @@ def test_next_and_previous_go_through_the_ranked_slices_in_every_view(ready):
             # Centred: the place lies in the middle of the view.
             origin = [view.GetSliceToRAS().GetElement(row, 3) for row in range(3)]
             np.testing.assert_allclose(origin, place, atol=1e-6)
-    assert (
-        ready.ui.sliceLabel.text
-        == f"2 of 2 uncertain places, axial {expected[1].offset:.1f} mm"
-    )
+    assert ready.ui.sliceLabel.text == f"2 of 2 uncertain places, axial {expected[1].offset:.1f} mm"
 
 
 def test_the_steps_work_where_the_views_are_turned(ready):
@@ -259,9 +256,7 @@ def test_the_steps_work_where_the_views_are_turned(ready):
     for view in views:
         assert view.GetSliceOffset() == pytest.approx(offsetAlong(view, expected[0].position))
     count, offset = len(expected), views[0].GetSliceOffset()
-    assert (
-        ready.ui.sliceLabel.text == f"1 of {count} uncertain places, axial {offset:.1f} mm"
-    )
+    assert ready.ui.sliceLabel.text == f"1 of {count} uncertain places, axial {offset:.1f} mm"
     # Turned otherwise meanwhile, the slices are ranked anew.
     turnedViews(-20)
     ready.ui.nextButton.click()
