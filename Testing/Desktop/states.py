@@ -10,16 +10,29 @@ import qt
 from controls import isHeader
 from desktop import Desktop
 
-FEW_SAMPLES = 4
 PATIENCE = 900.0
 WIDTH = 420
 ROUNDING = 1
 """Pixels that a window which fills the screen may have too many at 200 % scaling."""
 
 
-def titleOf(section) -> str:
-    """A step's title without its state, such as `4. Uncertainty`."""
-    return str(section.ui.sectionButton.text).partition(":")[0]
+def titleOf(step, part=None) -> str:
+    """A step's title without its state, such as `5. Compare`; and the part of it that is open, if one is."""
+    title = str(step.ui.sectionButton.text).partition(":")[0]
+    return title if part is None else f"{title}, {part.text} open"
+
+
+def everyPart(desktop: Desktop, steps: Sequence | None = None) -> Iterator[tuple]:
+    """Open the steps that there are in turn, and in each of them what can be opened: yields step, and part or None."""
+    for step in shownSteps(desktop) if steps is None else steps:
+        openStep(desktop, step)
+        for part in _nestedParts(step):
+            part.collapsed = True
+        desktop.settle()
+        yield step, None
+        for part in _nestedParts(step):
+            with _opened(desktop, part):
+                yield step, part
 
 
 def shownSteps(desktop: Desktop) -> list:
@@ -28,21 +41,18 @@ def shownSteps(desktop: Desktop) -> list:
 
 
 def openStep(desktop: Desktop, step) -> None:
-    """Open a step, and close every other one."""
-    step.ui.sectionButton.collapsed = False
-    for section in desktop.panel.sections:
-        if section is not step and not section.ui.sectionButton.collapsed:
-            section.ui.sectionButton.collapsed = True
+    """Open a step; the panel closes the others."""
+    step.open()
     desktop.settle()
 
 
-def nestedParts(step) -> list:
+def _nestedParts(step) -> list:
     """What can be opened and closed within an open step, such as *Advanced*."""
     return [part for part in step.ui.sectionButton.findChildren(qt.QAbstractButton) if isHeader(part) and part.visible]
 
 
 @contextmanager
-def opened(desktop: Desktop, part) -> Iterator[None]:
+def _opened(desktop: Desktop, part) -> Iterator[None]:
     """Open a part of a step for a while."""
     part.collapsed = False
     desktop.settle()
@@ -75,12 +85,7 @@ def walk(desktop: Desktop, see: Callable[[str], None]) -> None:
     see("opened")
     desktop.loadSample()
     see("loaded")
-    show = getattr(panel.case.ui, "showButton", None) or panel.uncertainty.ui.runButton
-    if show is panel.uncertainty.ui.runButton:
-        panel.uncertainty.ui.samplesSpin.value = FEW_SAMPLES
-        panel.disagreement.ui.expertEntropyButton.click()
-        openStep(desktop, panel.uncertainty)
-    show.click()
+    panel.case.ui.showButton.click()
     desktop.settle(1.0)
     see("running")
     desktop.waitForJobs(PATIENCE)

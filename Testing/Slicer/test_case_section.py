@@ -262,7 +262,9 @@ def test_the_selected_rater_is_removed_and_stays_in_the_scene(panel, section):
     node = fill(panel)
     section.ui.ratersTable.selectRow(1)
     assert section.ui.removeRaterButton.enabled
+    ben = panel.parameters.raters[1]
     section.ui.removeRaterButton.click()
+    assert not node.GetDisplayNode().GetSegmentVisibility(ben.segmentID), "no table names it any more"
     assert [choice.rater.name for choice in section.parameters.raterChoices] == ["anna", "cara"]
     assert cells(section.ui.ratersTable) == [["1", "anna", "10.00", "-", "0.67"], ["2", "cara", "5.00", "0.67", "-"]]
     assert node.GetSegmentation().GetNumberOfSegments() == 3

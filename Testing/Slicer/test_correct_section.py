@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import slicer
 import slicer.util
+from correct_step import choose, edit, readyToCorrect, start
 from imitation.segment_editor import editorState
 from rater_scenes import rotation
-from section_case import GRID, RATERS, VOXEL_ML, addRaters, box, fill, segmentOf, waitFor
+from section_case import GRID, RATERS, VOXEL_ML, addRaters, box, segmentOf, waitFor
 
-from ObserverUncertaintyLib.formats import read_mask, write_image
 from ObserverUncertaintyLib.images.grid import Grid
-from ObserverUncertaintySlicer import host
-from ObserverUncertaintySlicer.caseLoading import LoadedCase
 from ObserverUncertaintySlicer.correction import workingCopyOf
 from ObserverUncertaintySlicer.parameters import RaterChoice
 from ObserverUncertaintySlicer.raters import ratersOfNode
-from ObserverUncertaintySlicer.segments import addSegment, addSegmentation, setSegment
+from ObserverUncertaintySlicer.segments import addSegment, addSegmentation
 from ObserverUncertaintySlicer.sliceRanking import rankedSlices
 from ObserverUncertaintySlicer.sliceViews import normalOf
 from ObserverUncertaintySlicer.volumes import addVolume
@@ -36,37 +32,13 @@ def section(panel):
 
 
 @pytest.fixture
-def ready(panel, section):
-    """A case with the model's segmentation and an uncertain slab at its lower and one at its upper end."""
-    fill(panel)
-    entropy = np.zeros(GRID.shape, np.float32)
-    entropy[4, 10:20, 10:20] = 0.9
-    entropy[14, 10:20, 10:20] = 0.5
-    panel.parameters.segmentation = addSegmentation(RATERS["anna"], GRID, "model", "cavity", (0, 0, 1))
-    panel.parameters.predictiveEntropy = addVolume(entropy, GRID, "entropy")
-    return section
-
-
-def start(section, title="model's segmentation"):
-    titles = [section.ui.sourceCombo.itemText(n) for n in range(section.ui.sourceCombo.count)]
-    section.ui.sourceCombo.currentIndex = next(n for n, text in enumerate(titles) if text.startswith(title))
-    section.ui.startButton.click()
-    return section.parameters.workingCopy
-
-
-def choose(section, row):
-    """Choose a source as the user does."""
-    section.ui.sourceCombo.currentIndex = row
-    section.ui.sourceCombo.activated.emit(row)
+def ready(panel):
+    return readyToCorrect(panel)
 
 
 def settleLive(application, section):
     """Wait until the figures are those of the last edit."""
     waitFor(application, lambda: not section._live.active, 5)
-
-
-def edit(node, mask):
-    setSegment(node, node.GetSegmentation().GetNthSegmentID(0), mask, GRID)
 
 
 def test_without_a_contour_there_is_nothing_to_correct(section):
@@ -297,206 +269,6 @@ def test_saving_keeps_who_and_the_raters(ready):
     np.testing.assert_array_equal(segmentOf(saved), box(10, 15))
     assert ready.ui.savedLabel.text == f"Saved in the scene as {saved.GetName()}. Export… writes a file."
     assert ready.parameters.correctionAuthor == "Dr. Ä"
-
-
-def saveOne(ready, author="Dr. A"):
-    """A correction to export."""
-    start(ready, "rater anna")
-    ready.ui.authorEdit.text = author
-    ready.ui.saveButton.click()
-
-
-def inExportDialog(slicerApplication, name=None, kind="", seen=None):
-    """What the user does in the export's dialog: type a name, choose a kind of file, accept."""
-
-    def act(dialog):
-        if seen is not None:
-            seen.update(title=dialog.windowTitle, folder=dialog.directory().absolutePath(), parent=dialog.parent())
-            seen["proposed"] = Path(dialog.selectedFiles()[0]).name
-        if name is not None:
-            dialog.selectFile(name)
-        if kind:
-            dialog.selectNameFilter(next(text for text in dialog.nameFilters() if kind in text))
-        return dialog.DialogCode.Accepted
-
-    slicerApplication.dialogs.answer("dialog", act)
-
-
-def test_the_proposed_file_name_is_one_that_every_system_allows(ready, slicerApplication):
-    saveOne(ready, 'Dr. "A/B"')
-    assert ":" in ready.parameters.lastCorrection.GetName()  # the time, and the rater after its node
-    slicerApplication.dialogs.answer("dialog", lambda dialog: seen.append(dialog.selectedFiles()[0]) or 0)
-    seen = []
-    ready.ui.exportButton.click()
-    proposed = Path(seen[0]).name
-    assert not set(proposed) & set('<>:"/\\|?*')
-    assert "corrected by Dr. _A_B_" in proposed
-    assert ready.ui.savedLabel.text.startswith("Saved in the scene as")
-
-
-@pytest.mark.parametrize(
-    ("typed", "kind", "written"),
-    [
-        (None, "", ".seg.nrrd"),
-        ("Dr. A 12.30", "NIfTI", "Dr. A 12.30.nii.gz"),
-        ("Dr. A 12.30", "NRRD", "Dr. A 12.30.nrrd"),
-        ("a.seg.nrrd", "NIfTI", "a.seg.nrrd"),
-        ("a.NII.GZ", "Segmentation", "a.nii.gz"),
-        ("a.SEG.nrrd", "NIfTI", "a.seg.nrrd"),
-    ],
-)
-def test_the_chosen_kind_of_file_is_written_unless_an_ending_was_typed(
-    ready, slicerApplication, tmp_path, typed, kind, written
-):
-    saveOne(ready)
-    host.saveSetting("ExportFolder", str(tmp_path))
-    inExportDialog(slicerApplication, typed, kind)
-    ready.ui.exportButton.click()
-    (mask,) = [file for file in tmp_path.iterdir() if not file.name.endswith(".json")]
-    assert mask.name.endswith(written)
-    assert typed is None or mask.name == written
-    assert mask.with_name(mask.name + ".json").is_file()
-    assert ready.ui.savedLabel.text == f"Written to {mask}"
-    if not mask.name.endswith(".seg.nrrd"):
-        np.testing.assert_array_equal(read_mask(mask).array, RATERS["anna"])
-
-
-def test_a_kind_of_file_that_is_not_written_is_refused_and_nothing_lies_there(ready, slicerApplication, tmp_path):
-    saveOne(ready)
-    host.saveSetting("ExportFolder", str(tmp_path))
-    inExportDialog(slicerApplication, "a.mha", "NIfTI")
-    ready.ui.exportButton.click()
-    (message,) = slicerApplication.dialogs.messages
-    assert "a.mha: corrections are written as .seg.nrrd, .nrrd, .nii.gz" in message.text
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_file_that_the_dialog_did_not_ask_about_is_replaced_only_after_a_question(ready, slicerApplication, tmp_path):
-    import qt
-
-    saveOne(ready)
-    host.saveSetting("ExportFolder", str(tmp_path))
-    (tmp_path / "a.nii.gz").write_text("another's", encoding="utf-8")
-    # Declined, the dialog is there again, and another name can be given.
-    inExportDialog(slicerApplication, "a", "NIfTI")
-    slicerApplication.dialogs.answer("message", qt.QMessageBox.Cancel)
-    inExportDialog(slicerApplication, "b", "NIfTI")
-    ready.ui.exportButton.click()
-    assert "a.nii.gz exists already. Replace it?" in slicerApplication.dialogs.messages[0].text
-    assert (tmp_path / "a.nii.gz").read_text(encoding="utf-8") == "another's"
-    assert (tmp_path / "b.nii.gz").is_file()
-    inExportDialog(slicerApplication, "a", "NIfTI")
-    slicerApplication.dialogs.answer("message", qt.QMessageBox.Ok)
-    ready.ui.exportButton.click()
-    assert read_mask(tmp_path / "a.nii.gz").array.any()
-
-
-def test_the_export_dialog_belongs_to_the_main_window_and_begins_in_the_last_folder(ready, slicerApplication, tmp_path):
-    saveOne(ready)
-    first, second = {}, {}
-    inExportDialog(slicerApplication, str(tmp_path / "a.nrrd"), seen=first)
-    ready.ui.exportButton.click()
-    inExportDialog(slicerApplication, seen=second)
-    ready.ui.exportButton.click()
-    assert second["folder"] == str(tmp_path)
-    assert first["parent"] is second["parent"] is slicer.util.mainWindow()
-    assert first["title"] == f"Export {ready.parameters.lastCorrection.GetName()}"
-    assert len(list(tmp_path.glob("*.json"))) == 2
-
-
-def test_a_second_copy_asks_before_it_leaves_changes_behind(ready, slicerApplication):
-    copy = start(ready)
-    edit(copy, box(10, 15))
-    import qt
-
-    slicerApplication.dialogs.answer("message", qt.QMessageBox.Cancel)
-    ready.ui.startButton.click()
-    assert ready.parameters.workingCopy is copy
-
-
-def folderOfAnotherCase(slicerApplication, tmp_path):
-    """What the user chooses at Load folder."""
-    write_image(tmp_path / "Ben" / "T1.nrrd", np.ones(GRID.shape, np.float32), GRID)
-    slicerApplication.dialogs.answer("getExistingDirectory", str(tmp_path / "Ben"))
-
-
-def test_loading_a_case_asks_before_it_leaves_changes_behind(ready, panel, slicerApplication, tmp_path):
-    import qt
-
-    copy = start(ready)
-    edit(copy, box(10, 15))
-    nodes = slicer.mrmlScene.GetNumberOfNodes()
-    folderOfAnotherCase(slicerApplication, tmp_path)
-    slicerApplication.dialogs.answer("message", qt.QMessageBox.Cancel)
-    panel.case.ui.loadFolderButton.click()
-    assert panel.parameters.workingCopy is copy
-    assert slicer.mrmlScene.GetNumberOfNodes() == nodes
-    assert copy.GetName() in slicerApplication.dialogs.messages[-1].text
-    folderOfAnotherCase(slicerApplication, tmp_path)
-    slicerApplication.dialogs.answer("message", qt.QMessageBox.Ok)
-    panel.case.ui.loadFolderButton.click()
-    assert panel.parameters.caseName == "Ben"
-    assert panel.parameters.workingCopy is None
-    assert slicer.mrmlScene.IsNodePresent(copy)
-    # Disabled alone it would go on drawing into the views.
-    assert ready.ui.editor.segmentationNode() is None
-
-
-def test_changes_that_were_saved_as_corrected_are_left_without_a_question(ready, panel, slicerApplication, tmp_path):
-    copy = start(ready)
-    edit(copy, box(10, 15))
-    ready.ui.authorEdit.text = "Anna"
-    ready.ui.saveButton.click()
-    ready.ui.startButton.click()
-    second = panel.parameters.workingCopy
-    assert second is not copy
-    folderOfAnotherCase(slicerApplication, tmp_path)
-    panel.case.ui.loadFolderButton.click()
-    assert panel.parameters.caseName == "Ben"
-    assert slicerApplication.dialogs.messages == []
-
-
-def test_a_sample_case_that_comes_while_correcting_asks_nothing_and_takes_nothings_place(
-    ready, panel, slicerApplication
-):
-    panel.case.loading._before = panel.case.loading._present()  # as a click on its button leaves it
-    copy = start(ready)
-    edit(copy, box(10, 15))
-    reference = panel.parameters.reference
-    panel.case.loading.bar.finish(LoadedCase("sample", {"T1": addVolume(np.ones(GRID.shape), GRID, "sample T1")}, []))
-    assert panel.parameters.workingCopy is copy
-    assert panel.parameters.reference is reference
-    assert ready.ui.editor.segmentationNode() is copy
-    assert slicerApplication.dialogs.messages == []
-    assert "hidden" in panel.case.ui.sampleLabel.text
-
-
-def test_another_case_starts_without_the_correction_of_the_one_before(ready, panel):
-    start(ready)
-    ready.ui.authorEdit.text = "Anna"
-    ready.ui.saveButton.click()
-    saved = ready.parameters.node.GetNodeReference("LastCorrection")
-    panel.case.loading.apply(LoadedCase("Ben", {"T1": addVolume(np.ones(GRID.shape), GRID, "Ben T1")}, []))
-    assert ready.parameters.node.GetNodeReference("LastCorrection") is None
-    assert ready.ui.exportButton.isHidden()
-    assert ready.ui.savedLabel.text == ""
-    assert slicer.mrmlScene.IsNodePresent(saved)
-
-
-def test_a_comment_is_on_its_own_copy_and_on_no_other(ready, panel, slicerApplication):
-    import qt
-
-    start(ready)
-    ready.ui.commentEdit.text = "left border moved"
-    panel.update()
-    assert ready.ui.commentEdit.text == "left border moved"
-    slicerApplication.dialogs.answer("message", qt.QMessageBox.Ok)
-    edit(panel.parameters.workingCopy, box(10, 15))
-    start(ready)
-    assert ready.ui.commentEdit.text == ""
-    ready.ui.commentEdit.text = "another"
-    panel.case.loading.apply(LoadedCase("Ben", {"T1": addVolume(np.ones(GRID.shape), GRID, "Ben T1")}, []))
-    assert ready.ui.commentEdit.text == ""
 
 
 def test_leaving_the_module_stops_the_effect_and_coming_back_goes_on(ready, panel):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
+from correct_step import readyToCorrect
 from imitation.segment_editor import editorState
 from opened_panel import isOffered
-from section_case import GRID, RATERS, fill
+from section_case import GRID, RATERS
 
 from ObserverUncertaintySlicer.segments import addSegmentation
 from ObserverUncertaintySlicer.sliceRanking import rankedSlices
@@ -21,17 +22,11 @@ def panel(slicerApplication, moduleFile):
 
 @pytest.fixture
 def ready(panel):
-    """A case with the model's segmentation, a fusion and two uncertain slabs."""
-    fill(panel)
-    parameters = panel.parameters
-    entropy = np.zeros(GRID.shape, np.float32)
-    entropy[4, 10:20, 10:20] = 0.9
-    entropy[14, 10:20, 10:20] = 0.5
-    parameters.segmentation = addSegmentation(RATERS["anna"], GRID, "model", "cavity", (0, 0, 1))
-    parameters.fusedSegmentation = panel.context.logic.fuseRaters(parameters.raters, "majority")
-    parameters.predictiveEntropy = addVolume(entropy, GRID, "predictive")
-    panel.correct.open()
-    return panel.correct
+    """With the raters' fusion too, and the step open."""
+    section = readyToCorrect(panel)
+    panel.parameters.fusedSegmentation = panel.context.logic.fuseRaters(panel.parameters.raters, "majority")
+    section.open()
+    return section
 
 
 def isShown(node):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
+from correct_step import edit
 from opened_panel import isOffered, openPanel, simulatedSequences, waitFor
 from section_case import addSequence, fill
-from test_correct_section import edit
 
 from ObserverUncertaintySlicer.parameters import RaterChoice
 from ObserverUncertaintySlicer.raters import ratersOfNode
@@ -105,6 +105,18 @@ def test_a_patient_without_raters_has_the_models_uncertainty(panel, ui):
     assert shown is panel.parameters.predictiveEntropy
     assert panel.compare.views is None
     assert panel.correct.isOpen
+
+
+def test_what_is_left_out_is_not_shown_from_before(panel, ui):
+    fillSimulated(panel)
+    panel.disagreement.computeAll()
+    panel.parameters.raterChoices = panel.parameters.raterChoices[:1]
+    assert panel.parameters.expertEntropy is not None
+    assert "Without the experts' disagreement" in ui.useLabel.text
+    ui.showButton.click()
+    waitFor(lambda: not panel.uncertainty.bar.isRunning)
+    assert panel.compare.views is None
+    assert slicer.mrmlScene.GetNodeByID(_foreground("Red")) is panel.parameters.predictiveEntropy
 
 
 def test_experts_disagree_without_a_model_that_fits(panel, ui):

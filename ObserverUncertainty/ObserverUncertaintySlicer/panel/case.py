@@ -209,10 +209,10 @@ class CaseSection(Section):
                 self.loading.apply(LoadedCase("", {}, []))
 
     def onRemoveRater(self) -> None:
-        """Take the selected rater out of the case; its contour stays in the scene."""
+        """Take the selected rater out of the case; its contour stays in the scene, hidden."""
         selected = self._raters.selected
         choices = [choice for choice in self.parameters.raterChoices if choice.rater != selected]
-        showRaterOutlines([choice.rater for choice in choices])
+        hideRaterOutlines([] if selected is None else [selected])
         self.parameters.raterChoices = choices
 
     def letGo(self) -> None:

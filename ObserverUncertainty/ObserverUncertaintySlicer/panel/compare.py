@@ -16,12 +16,10 @@ from ObserverUncertaintySlicer.panel.contents import Key, raterKey, volumeKey
 from ObserverUncertaintySlicer.panel.context import Context
 from ObserverUncertaintySlicer.panel.pathField import PathField, whyNotFile
 from ObserverUncertaintySlicer.panel.section import Section, singleShot
+from ObserverUncertaintySlicer.panel.tables import setUpRows
 from ObserverUncertaintySlicer.raters import ratersOfNode
 from ObserverUncertaintySlicer.scores import EXPLANATION, MOST_TELLING, NAME_COLUMN, NOTE, VALUE, isAmongTheFirst
 from ObserverUncertaintySlicer.sliceRanking import mostUncertainPoint
-
-_ROW_PADDING = 4
-"""Of a score's line, above and below its text, in pixels."""
 
 
 class CompareSection(Section):
@@ -48,9 +46,7 @@ class CompareSection(Section):
         ui.mostDisputedButton.connect("clicked()", self.onMostDisputed)
         ui.metricsButton.connect("clicked()", self.onMetrics)
         ui.allScoresCheck.connect("toggled(bool)", lambda _checked: self._showScores())
-        rows = ui.metricsView.verticalHeader()
-        rows.setVisible(False)
-        rows.setDefaultSectionSize(ui.metricsView.fontMetrics().height() + _ROW_PADDING)
+        setUpRows(ui.metricsView)
         self._rows = ui.metricsView.selectionModel()
         self._rows.connect("currentRowChanged(QModelIndex,QModelIndex)", self._explain)
         self._cohortScores = PathField(ui.cohortScoresPath, lambda _path: context.update())

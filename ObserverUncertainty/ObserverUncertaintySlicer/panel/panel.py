@@ -17,6 +17,7 @@ from ObserverUncertaintySlicer.panel.correct import CorrectSection
 from ObserverUncertaintySlicer.panel.deviceChoice import DeviceProbe
 from ObserverUncertaintySlicer.panel.disagreement import DisagreementSection
 from ObserverUncertaintySlicer.panel.guide import Guide
+from ObserverUncertaintySlicer.panel.heights import Holder, scrollTo
 from ObserverUncertaintySlicer.panel.jobList import JobListSection
 from ObserverUncertaintySlicer.panel.model import ModelSection
 from ObserverUncertaintySlicer.panel.modelInUse import ModelInUse
@@ -24,7 +25,6 @@ from ObserverUncertaintySlicer.panel.polling import Polling
 from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.panel.showUncertainty import ShowUncertainty
 from ObserverUncertaintySlicer.panel.uncertainty import UncertaintySection
-from ObserverUncertaintySlicer.panel.widths import Holder, scrollTo
 from ObserverUncertaintySlicer.parameters import Parameters
 
 

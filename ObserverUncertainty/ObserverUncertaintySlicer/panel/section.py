@@ -10,7 +10,8 @@ import slicer
 from slicer.util import VTKObservationMixin
 
 from ObserverUncertaintySlicer.panel.context import Context
-from ObserverUncertaintySlicer.panel.widths import ElidedTitle, closeGaps, letShrink
+from ObserverUncertaintySlicer.panel.heights import closeGaps
+from ObserverUncertaintySlicer.panel.widths import ElidedTitle, letShrink
 from ObserverUncertaintySlicer.parameters import Parameters
 
 _UI_FOLDER = Path(__file__).parents[2] / "Resources" / "UI"

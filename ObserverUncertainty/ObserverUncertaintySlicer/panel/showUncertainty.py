@@ -92,9 +92,10 @@ class ShowUncertainty:
         return None
 
     def _lead(self) -> None:
-        """Show what is there, at its most uncertain place, and open step 6."""
+        """Show what was not left out, at its most uncertain place, and open step 6."""
         parameters = self.context.parameters
-        model, experts = parameters.predictiveEntropy, parameters.expertEntropy
+        model = None if self._uncertainty.missing() else parameters.predictiveEntropy
+        experts = None if self._disagreement.missing() else parameters.expertEntropy
         with waitCursor():
             if model is not None and experts is not None:
                 self._compare.show()

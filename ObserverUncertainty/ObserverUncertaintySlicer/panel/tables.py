@@ -19,11 +19,16 @@ def setUpTable(table, headers: list[str], stretched: int) -> None:
     """Give an empty table its columns; the one with the index `stretched` takes the room that is left."""
     setHeaders(table, headers)
     table.tabKeyNavigation = False  # Tab goes on to the next control
-    table.verticalHeader().setVisible(False)
-    table.verticalHeader().setDefaultSectionSize(table.fontMetrics().height() + _ROW_PADDING)
+    setUpRows(table)
     table.horizontalHeader().setMinimumSectionSize(1)
     for column in range(len(headers)):
         _fitColumn(table, column, column == stretched)
+
+
+def setUpRows(table) -> None:
+    """Give a table low rows without numbers."""
+    table.verticalHeader().setVisible(False)
+    table.verticalHeader().setDefaultSectionSize(table.fontMetrics().height() + _ROW_PADDING)
 
 
 def setHeaders(table, headers: list[str], toolTips: list[str] | None = None) -> None:

@@ -46,13 +46,8 @@ def check_a_text_that_is_cut_or_pale_is_found(desktop):
 
 def _lookAtSteps(desktop, when):
     problems = []
-    for step in states.shownSteps(desktop):
-        states.openStep(desktop, step)
-        title = states.titleOf(step)
-        problems += _look(desktop, f"{title} {when}")
-        for part in states.nestedParts(step):
-            with states.opened(desktop, part):
-                problems += _look(desktop, f"{title}, {part.text} {when}")
+    for step, part in states.everyPart(desktop):
+        problems += _look(desktop, f"{states.titleOf(step, part)} {when}")
     return problems
 
 

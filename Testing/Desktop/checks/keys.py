@@ -66,13 +66,8 @@ check_keys_alone_lead_from_opening_to_a_saved_correction.seconds = 1800
 
 def _walkSteps(desktop, when):
     problems = []
-    for step in states.shownSteps(desktop):
-        states.openStep(desktop, step)
-        title = states.titleOf(step)
-        problems += _walk(desktop, f"{title} {when}")
-        for part in states.nestedParts(step):
-            with states.opened(desktop, part):
-                problems += _walk(desktop, f"{title}, {part.text} {when}")
+    for step, part in states.everyPart(desktop):
+        problems += _walk(desktop, f"{states.titleOf(step, part)} {when}")
     return problems
 
 

@@ -21,7 +21,7 @@ def check_opened(desktop):
 
 def check_every_step_with_a_case(desktop):
     desktop.loadCase("case01")
-    _requireSmall(desktop, _measureSteps(desktop, states.shownSteps(desktop)))
+    _requireSmall(desktop, _measureSteps(desktop))
 
 
 def check_every_step_with_everything_there(desktop):
@@ -29,7 +29,7 @@ def check_every_step_with_everything_there(desktop):
     states.fill(desktop)
     _requireSmall(desktop, _measureSteps(desktop, [desktop.panel.compare], " side by side"))
     states.startCorrecting(desktop)
-    _requireSmall(desktop, _measureSteps(desktop, states.shownSteps(desktop)))
+    _requireSmall(desktop, _measureSteps(desktop))
 
 
 def check_next_figures_and_save_need_no_scrolling(desktop):
@@ -50,23 +50,14 @@ def check_next_figures_and_save_need_no_scrolling(desktop):
         assert bottom <= editor, f"{name} ends at {bottom} px, below the editor's upper edge at {editor} px"
 
 
-def _measureSteps(desktop, steps, when=""):
+def _measureSteps(desktop, steps=None, when=""):
     """Of steps opened in turn, and of what can be opened in them: title and size."""
     found = {}
-    for step in steps:
-        states.openStep(desktop, step)
-        title = states.titleOf(step) + when
-        for part in states.nestedParts(step):
-            part.collapsed = True
-        found[title] = measure(desktop)
-        desktop.tell(f"{title}: {found[title]}")
-        desktop.shot(step.uiName)
-        for part in states.nestedParts(step):
-            with states.opened(desktop, part):
-                name = f"{title}, {part.text} open"
-                found[name] = measure(desktop)
-                desktop.tell(f"{name}: {found[name]}")
-                desktop.shot(f"{step.uiName}-{part.objectName}")
+    for step, part in states.everyPart(desktop, steps):
+        name = states.titleOf(step, part) + when
+        found[name] = measure(desktop)
+        desktop.tell(f"{name}: {found[name]}")
+        desktop.shot(step.uiName if part is None else f"{step.uiName}-{part.objectName}")
     return found
 
 
