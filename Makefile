@@ -81,7 +81,7 @@ experiment-cavity: $(VENV)/.installed
 	$(CAVITY_CALL) >/dev/null & $(CAVITY_CALL); status=$$?; wait $$! && exit $$status
 
 # The small model that the Slicer module ships with; about half an hour on one core, continued if interrupted.
-SAMPLE_MODEL := ObserverUncertainty/Resources/Models/SimulatedCavity
+SAMPLE_MODEL := ObserverUncertaintyLib/model/shipped/SimulatedCavity
 sample-model: $(VENV)/.installed
 	$(BIN)/observer-uncertainty simulate cavities --out study-output/sample-model/cohort --cases 30 --seed 100 --resume
 	$(BIN)/observer-uncertainty train study-output/sample-model/cohort/cohort.toml --fusion none \

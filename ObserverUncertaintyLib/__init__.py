@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ObserverUncertaintyLib.model.settings import PredictionSettings as PredictionSettings
     from ObserverUncertaintyLib.model.settings import TrainingSettings as TrainingSettings
     from ObserverUncertaintyLib.model.settings import UNetSettings as UNetSettings
+    from ObserverUncertaintyLib.model.shipped import shipped_model as shipped_model
     from ObserverUncertaintyLib.network.stored import load_model as load_model
     from ObserverUncertaintyLib.prediction.folder import predict_cases as predict_cases
     from ObserverUncertaintyLib.prediction.inference import Prediction as Prediction
@@ -84,6 +85,7 @@ _HOMES = {
     "predict_cases": "prediction.folder",
     "read_description": "model.description",
     "score_case": "evaluation.scoring",
+    "shipped_model": "model.shipped",
     "soft_dice": "scores.multi_rater_metrics",
     "staple": "raters.staple",
     "train": "training.train",

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import importlib.metadata
-import os
 import platform
 import shlex
 import statistics
@@ -23,6 +22,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from ObserverUncertaintyLib.base.machine import cores
 from ObserverUncertaintyLib.base.output_files import write_json, write_text
 from ObserverUncertaintyLib.base.tables import aligned, without_nan
 
@@ -56,8 +56,7 @@ class Machine:
         """
         names = dict.fromkeys((*LIBRARIES, *peers))
         versions = {"python": platform.python_version(), **{name: _version(name) for name in names}}
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        return cls(_cpu_model(), cores, device, datetime.date.today().isoformat(), versions)
+        return cls(_cpu_model(), cores(), device, datetime.date.today().isoformat(), versions)
 
     def __str__(self) -> str:
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())

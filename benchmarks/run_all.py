@@ -27,6 +27,7 @@ BENCHMARKS = (
     "whole_case",
     "compression",
     "training_step",
+    "threads",
     "prediction_memory",
     "staple",
     "fusion",

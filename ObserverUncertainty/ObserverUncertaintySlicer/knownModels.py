@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from ObserverUncertaintyLib.model.description import DESCRIPTION_FILE
+from ObserverUncertaintyLib.model.shipped import shipped_model
 from ObserverUncertaintySlicer.host import saveSetting, setting
-from ObserverUncertaintySlicer.modelCards import shippedModel
 
 MOST_REMEMBERED = 8
 _SETTING = "RecentModels"
@@ -15,13 +15,13 @@ _SETTING = "RecentModels"
 
 def knownModels() -> list[Path]:
     """Folders of the shipped model and of those used before that are still there, the latest first."""
-    return [shippedModel(), *filter(_isThere, _remembered())]
+    return [shipped_model(), *filter(_isThere, _remembered())]
 
 
 def rememberModel(folder: Path) -> None:
     """Offer a model also in later sessions."""
     folder = folder.absolute()
-    if folder != shippedModel():
+    if folder != shipped_model():
         paths = [folder, *(path for path in _remembered() if path != folder)]
         saveSetting(_SETTING, json.dumps([str(path) for path in paths[:MOST_REMEMBERED]]))
 

@@ -1,4 +1,4 @@
-"""What a trained model says about itself, as the panel's card; and the model that ships with the module."""
+"""What a trained model says about itself, as the panel's card."""
 
 from __future__ import annotations
 
@@ -91,8 +91,3 @@ def _fusionWords(fusion: str) -> str:
 def readCard(modelPath: str | Path) -> ModelCard:
     """Read a model's card; raises ModelError with the folder, what was found and what was expected."""
     return ModelCard(Path(modelPath), read_description(modelPath))
-
-
-def shippedModel() -> Path:
-    """The folder of the small model that ships with the module, trained on simulated cases."""
-    return Path(__file__).parents[1] / "Resources" / "Models" / "SimulatedCavity"

@@ -9,12 +9,16 @@ import sys
 from pathlib import Path
 
 
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def processes_that_fit(bytes_each: int) -> int:
     """How many processes of one thread this machine has cores and memory for; by its cores alone on Windows."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if not hasattr(os, "sysconf"):
-        return cores
-    return max(1, min(cores, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // bytes_each))
+        return cores()
+    return max(1, min(cores(), os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // bytes_each))
 
 
 def main_memory_mib() -> tuple[int | None, int | None]:

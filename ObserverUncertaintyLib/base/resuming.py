@@ -8,6 +8,9 @@ from typing import Any
 
 from ObserverUncertaintyLib.base.errors import InputError
 
+_ADDED = {"prior_bias": False, "schedule": "constant"}
+"""Settings that earlier versions did not have, with the value that does what those did."""
+
 
 def refuse_other_settings(
     folder: Path, before: dict[str, Any], now: dict[str, Any], *, overwritable: bool = True
@@ -28,9 +31,11 @@ def refuse_other_settings(
 def other_settings(before: dict[str, Any], now: dict[str, Any]) -> dict[str, tuple[Any, Any]]:
     """The settings that differ, by name: what each was, and what it is now.
 
-    `now` is compared as JSON would read it back, so that tuples and lists of the same values are equal.
+    `now` is compared as JSON would read it back, so that tuples and lists of the same values are equal. A setting that
+    is unknown to `before`, since an earlier version wrote it, is what that version did.
     """
     before, now = _flat(before), _flat(json.loads(json.dumps(now)))
+    before = {key: _ADDED[name] for key in now if (name := key.rpartition(".")[2]) in _ADDED} | before
     return {
         key: (before.get(key), now.get(key))
         for key in sorted(before.keys() | now.keys())

@@ -18,6 +18,7 @@ from rich.progress import Progress as RichProgress
 
 from ObserverUncertaintyLib.base.errors import Cancelled
 from ObserverUncertaintyLib.base.progress import Progress
+from ObserverUncertaintyLib.base.threads import leave_busy_cores, told
 
 _PLAIN_INTERVAL = 10.0
 """Seconds between two lines of progress where standard error is no terminal, such as a log file."""
@@ -109,6 +110,12 @@ class _PlainProgress:
             file=sys.stderr,
             flush=True,
         )
+
+
+def prepare_to_compute() -> None:
+    """Before a command loads torch: leave the cores to other programs that these keep busy, and say so."""
+    if (threads := leave_busy_cores()) is not None:
+        typer.echo(told(threads), err=True)
 
 
 def print_result(result: dict[str, Any], text: str, as_json: bool) -> None:

@@ -10,7 +10,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from ObserverUncertaintyLib.base.errors import InputError
-from ObserverUncertaintyLib.cli.console import ConsoleProgress, print_result
+from ObserverUncertaintyLib.cli.console import ConsoleProgress, prepare_to_compute, print_result
 from ObserverUncertaintyLib.cli.options import Device, Json, Masks, Register, Resample, Resume, load_options, path
 from ObserverUncertaintyLib.cohort.loading import MaskInterpolation
 from ObserverUncertaintyLib.model.preprocessing import IntensityNorm
@@ -107,6 +107,7 @@ def synthetic(
     )
     patterns = () if only is None else _listed("--only", only, str, "names of arms")
     # Loads torch, which a mistake in the options need not wait for.
+    prepare_to_compute()
     from ObserverUncertaintyLib.base.tables import without_nan
     from ObserverUncertaintyLib.studies.synthetic.study import run_synthetic
 
@@ -237,6 +238,8 @@ def cavity(
         loading=load_options(resample, masks, register),
     )
     # Loads torch, which a mistake in the options need not wait for.
+    if threads is None:
+        prepare_to_compute()
     from ObserverUncertaintyLib.base.machine import processes_that_fit
     from ObserverUncertaintyLib.base.tables import without_nan
     from ObserverUncertaintyLib.simulation.cavities import SIMULATION_BYTES

@@ -11,7 +11,7 @@ import typer
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.output_files import refuse_inputs_as_outputs, refuse_long_names
 from ObserverUncertaintyLib.base.tables import without_nan
-from ObserverUncertaintyLib.cli.console import ConsoleProgress, print_result
+from ObserverUncertaintyLib.cli.console import ConsoleProgress, prepare_to_compute, print_result
 from ObserverUncertaintyLib.cli.options import (
     Cases,
     Device,
@@ -43,6 +43,7 @@ from ObserverUncertaintyLib.model.settings import (
     Loss,
     Precision,
     PredictionSettings,
+    Schedule,
     TrainingSettings,
     UNetSettings,
 )
@@ -90,6 +91,12 @@ def train(
         ),
     ] = _DEFAULTS.prior_bias,
     learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = _DEFAULTS.learning_rate,
+    schedule: Annotated[
+        Schedule,
+        typer.Option(
+            help="cosine lets the learning rate fall to 0: a short training ends better. The paper's: constant."
+        ),
+    ] = _DEFAULTS.schedule,
     loss: Annotated[Loss, typer.Option(help="A Dice loss makes the model overconfident.")] = _DEFAULTS.loss,
     augmentation: Annotated[
         Augmentation, typer.Option(help="flip mirrors every second slice from left to right.")
@@ -125,6 +132,7 @@ def train(
     The paper's cavity network:
       observer-uncertainty train cohort.toml --fusion none --out model --depth 5 --filters 48 --epochs 35
     """  # noqa: D301
+    prepare_to_compute()
     from ObserverUncertaintyLib.model.devices import choose_device, peak_memory_mib
     from ObserverUncertaintyLib.training.train import train as train_model
 
@@ -136,6 +144,7 @@ def train(
         background_slices=background_slices,
         prior_bias=prior_bias,
         learning_rate=learning_rate,
+        schedule=schedule,
         loss=loss,
         augmentation=augmentation,
         seed=seed,
@@ -227,6 +236,7 @@ def predict(
       observer-uncertainty predict model cohort.toml --out predictions
       observer-uncertainty predict model --image T1=t1.nii.gz --image FLAIR=flair.nii.gz --out predictions
     """  # noqa: D301
+    prepare_to_compute()
     from ObserverUncertaintyLib.model.devices import choose_device, peak_memory_mib
     from ObserverUncertaintyLib.prediction.folder import predict_cases
 

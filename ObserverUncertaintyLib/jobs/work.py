@@ -14,6 +14,7 @@ from ObserverUncertaintyLib.base.errors import DeviceError, InputError
 from ObserverUncertaintyLib.base.machine import main_memory_mib
 from ObserverUncertaintyLib.base.output_files import write_json
 from ObserverUncertaintyLib.base.progress import Progress
+from ObserverUncertaintyLib.base.threads import leave_busy_cores, told
 from ObserverUncertaintyLib.jobs.failures import DEVICE, OUT_OF_MEMORY, WorkError
 from ObserverUncertaintyLib.jobs.folder import RESULT_FOLDER
 from ObserverUncertaintyLib.jobs.packages import lacking
@@ -44,6 +45,8 @@ class Reporter(Progress):
 def do(request: Request, folder: Path, reporter: Reporter) -> None:
     """Do what is asked for; results go below `folder`, and each is told of when it is complete."""
     result = folder / RESULT_FOLDER
+    if isinstance(request, PredictRequest | TrainRequest) and (threads := leave_busy_cores()) is not None:
+        reporter.message(told(threads))
     if isinstance(request, PredictRequest):
         _predict(request, result, reporter)
     elif isinstance(request, TrainRequest):

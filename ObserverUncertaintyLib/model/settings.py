@@ -73,6 +73,17 @@ class Loss(StrEnum):
     SUM = "cross-entropy+dice"
 
 
+class Schedule(StrEnum):
+    """How the learning rate changes during training.
+
+    "cosine" lets it fall to 0 along half a cosine, step by step: a short training then ends settled instead of where
+    the last large steps threw it. Source: Loshchilov and Hutter, ICLR 2017, arXiv 1608.03983, without restarts.
+    """
+
+    CONSTANT = "constant"
+    COSINE = "cosine"
+
+
 class Augmentation(StrEnum):
     """How slices are varied during training; "flip" mirrors every second one from left to right."""
 
@@ -94,7 +105,8 @@ class TrainingSettings:
         prior_bias: whether the last bias begins at the log-odds of the share of foreground that an epoch sees, instead
             of near 0. With a small structure the first epochs need not learn that most is background. Source: Lin et
             al., ICCV 2017 (Focal loss), section 4.1.
-        learning_rate: of Adam.
+        learning_rate: of Adam; with a schedule the first one.
+        schedule: how the learning rate changes; the paper's is constant.
         loss: what is minimised.
         augmentation: how slices are varied.
         seed: of the first weights, the order of slices, the raters drawn and the dropout masks.
@@ -111,6 +123,7 @@ class TrainingSettings:
     background_slices: float | None = None
     prior_bias: bool = False
     learning_rate: float = 1e-3
+    schedule: Schedule = Schedule.CONSTANT
     loss: Loss = Loss.CROSS_ENTROPY
     augmentation: Augmentation = Augmentation.NONE
     seed: int = 0

@@ -141,7 +141,7 @@ def refuse_other_training(model: Path, before: dict[str, Any], record: dict[str,
     """
     unknown = [key for key in _LATER_KEYS if key not in before]
     compared = {key: value for key, value in record.items() if key not in unknown}
-    refuse_other_settings(model, {key: before.get(key) for key in compared}, compared)
+    refuse_other_settings(model, {key: before[key] for key in compared if key in before}, compared)
     if unknown:
         progress.warning(
             f"{model} was begun by an earlier version, which kept no fingerprint of {', '.join(unknown)}: whether "

@@ -19,18 +19,26 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ObserverUncertaintyLib.base.errors import ObserverUncertaintyError
+from ObserverUncertaintyLib.base.machine import cores
 from ObserverUncertaintyLib.base.progress import Progress
+from ObserverUncertaintyLib.base.threads import chosen_by_user
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cpu.unet import unet_for_training
 from ObserverUncertaintyLib.model.devices import free_memory, make_deterministic
 from ObserverUncertaintyLib.model.precision import autocast, choose_precision
 from ObserverUncertaintyLib.model.preprocessing import Preprocessing
-from ObserverUncertaintyLib.model.settings import Augmentation, TrainingSettings
+from ObserverUncertaintyLib.model.settings import Augmentation, Schedule, TrainingSettings
 from ObserverUncertaintyLib.network.unet import set_monte_carlo_mode
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintyLib.training.checkpoint import Checkpoint
 from ObserverUncertaintyLib.training.slices import SliceSet, prepare_slices
-from ObserverUncertaintyLib.training.step import TrainingSteps, make_optimiser, training_loss
+from ObserverUncertaintyLib.training.step import (
+    TrainingSteps,
+    make_optimiser,
+    scheduled_rate,
+    set_learning_rate,
+    training_loss,
+)
 from ObserverUncertaintyLib.training.targets import draw_labels
 
 _DATA_SHARE = 0.25
@@ -129,11 +137,17 @@ class TrainingRun:
         torch.manual_seed(int(rng.integers(2**62)))
         self.network.train()
         order = rng.permutation(self._slices_of_epoch(rng))
+        settings, steps = self.settings, self.steps_per_epoch
         apart = 1 if self.device.type == "cpu" else _STEPS_BETWEEN_LOSSES
         exact = torch.float32 if self.device.type == "mps" else torch.float64  # which mps does not have
         total, seen, mean = torch.zeros((), dtype=exact, device=self.device), 0, 0.0
         for step, (images, target) in enumerate(self._batches(order, rng)):
             self.progress.check_cancelled()
+            if settings.schedule is not Schedule.CONSTANT:
+                done, planned = epoch * steps + step, settings.epochs * steps
+                set_learning_rate(
+                    self.optimiser, scheduled_rate(settings.learning_rate, settings.schedule, done, planned)
+                )
             total.add_(self.steps(images, target), alpha=len(images))
             seen += len(images)
             if step % apart == 0 or seen == len(order):
@@ -201,6 +215,7 @@ class TrainingRun:
             "optimiser": self.optimiser.state_dict(),
             "losses": self.losses,
             "validation_losses": self.validation_losses,
+            "threads": torch.get_num_threads(),
         }
 
     def _take_up_checkpoint(self, record: dict[str, Any]) -> None:
@@ -217,4 +232,10 @@ class TrainingRun:
             self.losses, self.validation_losses = list(state["losses"]), list(state["validation_losses"])
         except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise self.checkpoint.damaged(error) from error
+        self._take_up_threads(state.get("threads"))
         self.progress.message(f"resumed after epoch {len(self.losses)} of {self.settings.epochs}")
+
+    def _take_up_threads(self, threads: int | None) -> None:
+        """Compute with as many threads as before, since with another number a CPU rounds otherwise."""
+        if self.device.type == "cpu" and threads is not None and not chosen_by_user():
+            torch.set_num_threads(min(threads, cores()))

@@ -5,6 +5,7 @@ Source: Jungo et al. 2018, sections 3.2 and 3.3.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TypeAlias
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ObserverUncertaintyLib.model.precision import autocast
-from ObserverUncertaintyLib.model.settings import Loss, Precision
+from ObserverUncertaintyLib.model.settings import Loss, Precision, Schedule
 
 
 def training_loss(logits: Tensor, target: Tensor, loss: Loss) -> Tensor:
@@ -37,9 +38,26 @@ def training_loss(logits: Tensor, target: Tensor, loss: Loss) -> Tensor:
 def make_optimiser(network: nn.Module, learning_rate: float) -> torch.optim.Adam:
     """Adam as the paper has it; one pass over all parameters where torch has that for their device."""
     device = next(network.parameters()).device
-    return torch.optim.Adam(
-        network.parameters(), lr=learning_rate, fused=device.type in ("cpu", "cuda"), capturable=device.type == "cuda"
-    )
+    on_gpu = device.type == "cuda"
+    # On a GPU a tensor there, so that a step that was recorded sees it change.
+    rate = torch.tensor(learning_rate, device=device) if on_gpu else learning_rate
+    return torch.optim.Adam(network.parameters(), lr=rate, fused=device.type in ("cpu", "cuda"), capturable=on_gpu)
+
+
+def scheduled_rate(first: float, schedule: Schedule, step: int, steps: int) -> float:
+    """The learning rate of a step, a number from 0, of so many steps in all, of a training that begins with `first`."""
+    if schedule is Schedule.CONSTANT:
+        return first
+    return first * 0.5 * (1 + math.cos(math.pi * step / steps))
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Let the optimiser's next steps have this learning rate."""
+    for group in optimiser.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def training_step(

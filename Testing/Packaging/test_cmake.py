@@ -271,11 +271,10 @@ def test_every_installed_script_of_the_library_is_loaded_from_what_is_installed(
 def test_the_installed_worker_does_its_work_and_finds_its_data(extension, tmp_path):
     code = (
         "from pathlib import Path\n"
-        "import ObserverUncertaintySlicer\n"
+        "from ObserverUncertaintyLib.model.shipped import shipped_model\n"
         "from ObserverUncertaintyLib.jobs import PredictRequest, ProbeRequest, SimulateRequest, TrainRequest\n"
         "from ObserverUncertaintyLib.jobs.work import Reporter, do\n"
         "from ObserverUncertaintyLib.model.settings import TrainingSettings, UNetSettings\n"
-        "resources = Path(ObserverUncertaintySlicer.__file__).parents[1] / 'Resources'\n"
         "here = Path.cwd()\n"
         "class Told(Reporter):\n"
         "    def artifact(self, name, path):\n"
@@ -284,7 +283,7 @@ def test_the_installed_worker_does_its_work_and_finds_its_data(extension, tmp_pa
         "do(SimulateRequest(), here / 'case', Told())\n"
         "case = here / 'case/result/case01'\n"
         "images = {name: str(case / f'{name}.nii.gz') for name in ('T1', 'T1c', 'T2', 'FLAIR')}\n"
-        "model = str(resources / 'Models/SimulatedCavity')\n"
+        "model = str(shipped_model())\n"
         "do(PredictRequest(images, model, samples=1, device='cpu'), here / 'maps', Told())\n"
         "settings = TrainingSettings(epochs=1, network=UNetSettings(depth=1, filters=2))\n"
         "manifest = str(case.parent / 'cohort.toml')\n"

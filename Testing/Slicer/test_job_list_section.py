@@ -11,9 +11,9 @@ import slicer
 from opened_panel import openPanel, simulatedSequences, waitFor, writeDiscs
 
 from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, JobState, ProbeRequest, SimulateRequest, TrainRequest, start_job
+from ObserverUncertaintyLib.model.shipped import shipped_model
 from ObserverUncertaintySlicer import host
 from ObserverUncertaintySlicer.backgroundJobs import jobsFolder, newJobFolder, startSceneJob
-from ObserverUncertaintySlicer.modelCards import shippedModel
 from ObserverUncertaintySlicer.prediction import predictCase
 from ObserverUncertaintySlicer.training import trainModel
 from ObserverUncertaintySlicer.volumes import arrayOfVolume
@@ -55,7 +55,7 @@ def quickJob(name="find devices"):
 
 def predicted(samples=2, **options):
     """A prediction of a session that did not load its result."""
-    job = predictCase(simulatedSequences(), shippedModel(), samples, "cpu", caseName="Anna", **options)
+    job = predictCase(simulatedSequences(), shipped_model(), samples, "cpu", caseName="Anna", **options)
     return job.job
 
 

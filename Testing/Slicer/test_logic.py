@@ -11,13 +11,13 @@ import slicer
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.jobs import JobState
+from ObserverUncertaintyLib.model.shipped import shipped_model
 from ObserverUncertaintyLib.raters.fusion import fuse
 from ObserverUncertaintyLib.scores.entropy import expert_entropy
 from ObserverUncertaintyLib.scores.metrics import dice, mean_entropy, weighted_mean_entropy
 from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
 from ObserverUncertaintySlicer import host
 from ObserverUncertaintySlicer.logic import _waiting
-from ObserverUncertaintySlicer.modelCards import shippedModel
 from ObserverUncertaintySlicer.segments import addEmptySegmentation, addSegment, setSegment
 from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume
 
@@ -158,7 +158,7 @@ def test_metrics_equal_the_librarys(logic, case, sequences, raters):
 
 
 def test_predict_then_compare_then_metrics(workerPython, logic, sequences, raters):
-    nodes = logic.predict(sequences, shippedModel(), samples=2, device="cpu")
+    nodes = logic.predict(sequences, shipped_model(), samples=2, device="cpu")
     assert sorted(nodes) == [
         "expectedEntropy",
         "mutualInformation",
@@ -175,7 +175,7 @@ def test_predict_then_compare_then_metrics(workerPython, logic, sequences, rater
 
 
 def test_predict_without_waiting_returns_a_job(workerPython, logic, sequences):
-    job = logic.predict(sequences, shippedModel(), samples=2, device="cpu", wait=False)
+    job = logic.predict(sequences, shipped_model(), samples=2, device="cpu", wait=False)
     assert not job.state.finished
     nodes = job.result()
     assert job.state is JobState.DONE
@@ -187,7 +187,7 @@ def test_waiting_tells_in_the_status_bar_how_far_it_is(
 ):
     told = []
     monkeypatch.setattr(slicer.util, "showStatusMessage", lambda text, _milliseconds: told.append(text))
-    logic.predict(sequences, shippedModel(), samples=2, device="cpu")
+    logic.predict(sequences, shipped_model(), samples=2, device="cpu")
     assert any("left" in text for text in told)
 
 

@@ -7,19 +7,20 @@ import json
 import pytest
 
 from ObserverUncertaintyLib.model.description import ModelError
-from ObserverUncertaintySlicer.modelCards import readCard, shippedModel
+from ObserverUncertaintyLib.model.shipped import shipped_model
+from ObserverUncertaintySlicer.modelCards import readCard
 
 
 def test_the_shipped_model_says_that_it_is_simulated_and_is_small():
-    card = readCard(shippedModel())
+    card = readCard(shipped_model())
     assert card.isSimulated
     assert card.lines()[0] == ("Notice", "Simulated data, not for patients.")
     assert card.sequences == ("T1", "T1c", "T2", "FLAIR")
-    assert sum(file.stat().st_size for file in shippedModel().iterdir()) < 2_000_000
+    assert sum(file.stat().st_size for file in shipped_model().iterdir()) < 2_000_000
 
 
 def test_the_card_tells_what_a_user_must_know():
-    card = dict(readCard(shippedModel()).lines())
+    card = dict(readCard(shipped_model()).lines())
     assert card["Structure"] == "resection cavity"
     assert card["Expects"] == "in-plane 1.5 × 1.5 mm, slices 3 mm apart, brain only"
     assert "26 cases" in card["Training set"]
@@ -29,12 +30,12 @@ def test_the_card_tells_what_a_user_must_know():
 
 
 def test_one_line_says_what_it_segments_and_needs_in_plain_words():
-    summary = readCard(shippedModel()).summary()
+    summary = readCard(shipped_model()).summary()
     assert summary == "Segments: resection cavity. Needs: T1, T1c, T2, FLAIR."
 
 
 def test_a_model_of_other_data_has_no_notice(tmp_path):
-    content = json.loads((shippedModel() / "model.json").read_text(encoding="utf-8"))
+    content = json.loads((shipped_model() / "model.json").read_text(encoding="utf-8"))
     content["training"]["simulated"] = False
     (tmp_path / "model.json").write_text(json.dumps(content), encoding="utf-8")
     card = readCard(tmp_path)

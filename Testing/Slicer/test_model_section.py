@@ -11,10 +11,11 @@ import pytest
 from opened_panel import openPanel, pretendDevices, simulatedSequences, waitFor, waitForDevices
 
 from ObserverUncertaintyLib.jobs.packages import Lack
+from ObserverUncertaintyLib.model.shipped import shipped_model
 from ObserverUncertaintySlicer import devices, host
 from ObserverUncertaintySlicer.devices import Device, knownDevices
 from ObserverUncertaintySlicer.knownModels import MOST_REMEMBERED, knownModels, rememberModel
-from ObserverUncertaintySlicer.modelCards import readCard, shippedModel
+from ObserverUncertaintySlicer.modelCards import readCard
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ def ui(panel):
 def realModel(tmp_path):
     """A copy of the shipped model that says nothing of a simulation and needs T1 only."""
     folder = tmp_path / "Modell ü"
-    shutil.copytree(shippedModel(), folder)
+    shutil.copytree(shipped_model(), folder)
     content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     content["sequences"], content["architecture"]["sequences"] = ["T1"], 1
     content["training"]["simulated"] = False
@@ -44,16 +45,16 @@ def realModel(tmp_path):
 
 def test_the_shipped_model_is_used_until_another_is_chosen(panel, ui):
     assert panel.parameters.modelFolder == ""
-    assert panel.modelInUse.folder == shippedModel()
-    assert ui.modelPath.currentPath == str(shippedModel())
+    assert panel.modelInUse.folder == shipped_model()
+    assert ui.modelPath.currentPath == str(shipped_model())
     assert ui.modelCombo.currentText == "SimulatedCavity (ships with the module)"
-    for heading, text in readCard(shippedModel()).lines():
+    for heading, text in readCard(shipped_model()).lines():
         assert heading in ui.cardLabel.text
         assert text in ui.cardLabel.text
     assert not ui.noticeLabel.isHidden()
     assert "Simulated data, not for patients." in ui.noticeLabel.text
     assert ui.problemLabel.isHidden()
-    assert ui.summaryLabel.text == readCard(shippedModel()).summary()
+    assert ui.summaryLabel.text == readCard(shipped_model()).summary()
 
 
 def test_the_networks_words_stand_in_the_card_alone_which_is_under_advanced(ui):
@@ -79,7 +80,7 @@ def test_a_model_of_another_folder_shows_its_card_and_is_offered_again(panel, ui
     assert "tumour &lt;core&gt;" in ui.cardLabel.text
     assert ui.noticeLabel.isHidden()
     assert ui.modelCombo.currentText == "Modell ü"
-    assert knownModels() == [shippedModel(), realModel]
+    assert knownModels() == [shipped_model(), realModel]
     ui.modelCombo.setCurrentIndex(0)
     assert panel.parameters.modelFolder == ""
     assert not ui.noticeLabel.isHidden()
@@ -93,7 +94,7 @@ def test_a_folder_without_model_is_told_in_the_panel_without_a_message(panel, ui
     assert not ui.problemLabel.isHidden()
     assert ui.cardLabel.isHidden()
     assert "no usable model" in ui.sectionButton.text
-    assert knownModels() == [shippedModel()]
+    assert knownModels() == [shipped_model()]
     assert slicerApplication.dialogs.messages == []
 
 
@@ -105,11 +106,11 @@ def test_an_emptied_field_means_no_model_until_one_is_chosen(panel, ui, scene):
     assert panel.modelInUse.missing() == ui.problemLabel.text
     assert "no usable model" in ui.sectionButton.text
     ui.modelCombo.setCurrentIndex(0)
-    assert ui.modelPath.currentPath == str(shippedModel())
+    assert ui.modelPath.currentPath == str(shipped_model())
     assert panel.modelInUse.card is not None
     ui.modelPath.currentPath = ""
     scene.Clear()
-    assert ui.modelPath.currentPath == str(shippedModel())
+    assert ui.modelPath.currentPath == str(shipped_model())
 
 
 def test_a_description_that_lacks_something_is_a_problem_and_not_a_crash(panel, ui, realModel):
@@ -124,7 +125,7 @@ def test_the_card_follows_the_file(panel, ui, realModel):
     import os
 
     ui.modelPath.currentPath = str(realModel)
-    shutil.copy(shippedModel() / "model.json", realModel / "model.json")
+    shutil.copy(shipped_model() / "model.json", realModel / "model.json")
     os.utime(realModel / "model.json", (1, 1))
     panel.update()
     assert not ui.noticeLabel.isHidden()
@@ -133,7 +134,7 @@ def test_the_card_follows_the_file(panel, ui, realModel):
 def test_models_that_are_gone_are_no_longer_offered_and_not_too_many_are_kept(slicerApplication, tmp_path):
     for number in range(MOST_REMEMBERED + 3):
         folder = tmp_path / str(number)
-        shutil.copytree(shippedModel(), folder)
+        shutil.copytree(shipped_model(), folder)
         rememberModel(folder)
     offered = knownModels()
     assert len(offered) == 1 + MOST_REMEMBERED
@@ -141,7 +142,7 @@ def test_models_that_are_gone_are_no_longer_offered_and_not_too_many_are_kept(sl
     shutil.rmtree(offered[1])
     assert knownModels() == [offered[0], *offered[2:]]
     host.saveSetting("RecentModels", "{not json")
-    assert knownModels() == [shippedModel()]
+    assert knownModels() == [shipped_model()]
 
 
 def test_what_the_case_lacks_for_the_model_is_named(panel, ui):

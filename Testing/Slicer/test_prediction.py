@@ -15,12 +15,12 @@ import slicer
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.formats import read_image
 from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, JobError, JobState, find_jobs
+from ObserverUncertaintyLib.model.shipped import shipped_model
 from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
 from ObserverUncertaintySlicer import host
 from ObserverUncertaintySlicer.attributes import textsOf
 from ObserverUncertaintySlicer.foundJobs import takeUp
 from ObserverUncertaintySlicer.hierarchy import addFolder, itemOf, placeUnder
-from ObserverUncertaintySlicer.modelCards import shippedModel
 from ObserverUncertaintySlicer.palette import SEGMENT_COLOR
 from ObserverUncertaintySlicer.prediction import predictCase
 from ObserverUncertaintySlicer.sequenceExport import exportAsTheyAre
@@ -64,12 +64,12 @@ def test_results_are_nodes_with_the_values_of_the_command_line(workerPython, seq
     patient = addFolder("Patient")
     for node in sequences.values():
         placeUnder(node, patient)
-    nodes = predictCase(sequences, shippedModel(), SAMPLES, "cpu", seed=3, caseName="Anna").result()
+    nodes = predictCase(sequences, shipped_model(), SAMPLES, "cpu", seed=3, caseName="Anna").result()
 
     images = []
     for name, file in exportAsTheyAre(sequences, tmp_path).items():
         images += ["--image", f"{name}={file}"]
-    command = [str(workerPython), "-m", "ObserverUncertaintyLib.cli", "predict", str(shippedModel()), *images]
+    command = [str(workerPython), "-m", "ObserverUncertaintyLib.cli", "predict", str(shipped_model()), *images]
     command += ["--out", str(tmp_path / "out"), "--name", "Anna", "--samples", str(SAMPLES), "--seed", "3"]
     subprocess.run([*command, "--device", "cpu"], check=True, capture_output=True)
 
@@ -93,7 +93,7 @@ def test_results_are_nodes_with_the_values_of_the_command_line(workerPython, seq
 
 
 def test_results_say_what_made_them_and_the_exported_images_are_gone(workerPython, sequences, jobs):
-    job = predictCase(sequences, shippedModel(), SAMPLES, "cpu")
+    job = predictCase(sequences, shipped_model(), SAMPLES, "cpu")
     nodes = job.result()
     segmentation = nodes["segmentation"]
     assert segmentation.GetAttribute("ObserverUncertainty.Fusion") == "none"
@@ -107,7 +107,7 @@ def test_results_say_what_made_them_and_the_exported_images_are_gone(workerPytho
 def test_a_sequence_on_another_grid_is_resampled_and_this_is_said(workerPython, sequences):
     flair = sequences["FLAIR"]
     coarser = addVolume(arrayOfVolume(flair)[:, ::2, ::2], _every_second(gridOfVolume(flair)), "coarse FLAIR")
-    nodes = predictCase({**sequences, "FLAIR": coarser}, shippedModel(), SAMPLES, "cpu").result()
+    nodes = predictCase({**sequences, "FLAIR": coarser}, shipped_model(), SAMPLES, "cpu").result()
     notes, _warnings = textsOf(nodes["segmentation"])
     assert any("coarse FLAIR was resampled" in note for note in notes)
 
@@ -122,7 +122,7 @@ def _every_second(grid):
 def test_further_sequences_are_left_out_and_missing_ones_named(jobs, sequences):
     del sequences["T2"]
     with pytest.raises(InputError, match="T2 is missing"):
-        predictCase(sequences, shippedModel())
+        predictCase(sequences, shipped_model())
     assert not jobs.exists() or not list(jobs.iterdir())
 
 
@@ -133,12 +133,12 @@ def test_of_a_job_that_cannot_start_no_image_is_left_behind(jobs, sequences, sce
     else:
         monkeypatch.setenv(host.PYTHON_VARIABLE, str(tmp_path / "no python"))
     with pytest.raises(InputError, match="hollow" if wrong == "a volume" else "no python"):
-        predictCase(sequences, shippedModel())
+        predictCase(sequences, shipped_model())
     assert list(jobs.iterdir()) == []
 
 
 def test_a_job_without_waiting_can_be_cancelled(workerPython, sequences):
-    job = predictCase(sequences, shippedModel(), 5000, "cpu")
+    job = predictCase(sequences, shipped_model(), 5000, "cpu")
     assert not job.state.finished
     job.cancel()
     assert job.wait(60) is JobState.CANCELLED
@@ -147,14 +147,14 @@ def test_a_job_without_waiting_can_be_cancelled(workerPython, sequences):
 
 
 def test_a_deleted_source_does_not_lose_the_result(workerPython, sequences, scene):
-    job = predictCase(sequences, shippedModel(), SAMPLES, "cpu")
+    job = predictCase(sequences, shipped_model(), SAMPLES, "cpu")
     for node in sequences.values():
         scene.RemoveNode(node)
     assert arrayOfVolume(job.result()["predictiveEntropy"]).max() > 0
 
 
 def test_damaged_weights_fail_with_advice_and_no_node_is_made(workerPython, sequences, scene, tmp_path):
-    model = shutil.copytree(shippedModel(), tmp_path / "model")
+    model = shutil.copytree(shipped_model(), tmp_path / "model")
     (model / "weights.safetensors").write_bytes(b"damaged")
     before = scene.GetNumberOfNodes()
     job = predictCase(sequences, model, SAMPLES, "cpu")

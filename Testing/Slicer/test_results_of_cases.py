@@ -9,11 +9,11 @@ import slicer
 from opened_panel import openPanel, simulatedSequences, waitFor
 
 from ObserverUncertaintyLib.jobs import JobState
+from ObserverUncertaintyLib.model.shipped import shipped_model
 from ObserverUncertaintySlicer import host
 from ObserverUncertaintySlicer.attributes import ROLE
 from ObserverUncertaintySlicer.caseLoading import LoadedCase
 from ObserverUncertaintySlicer.hierarchy import addFolder, itemOf, placeUnder
-from ObserverUncertaintySlicer.modelCards import shippedModel
 from ObserverUncertaintySlicer.prediction import predictCase
 from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume, gridOfVolume
 
@@ -60,7 +60,7 @@ def finish(panel):
 
 def predicted(name, samples=2):
     """A prediction of an earlier session."""
-    return predictCase(simulatedSequences("earlier"), shippedModel(), samples, "cpu", caseName=name, keepRunning=True)
+    return predictCase(simulatedSequences("earlier"), shipped_model(), samples, "cpu", caseName=name, keepRunning=True)
 
 
 def choose(panel):

@@ -13,11 +13,11 @@ from opened_panel import openPanel, pretendDevices, simulatedSequences, waitFor
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.jobs import JobState
 from ObserverUncertaintyLib.model.settings import DropoutMasks
+from ObserverUncertaintyLib.model.shipped import shipped_model
 from ObserverUncertaintySlicer import host
 from ObserverUncertaintySlicer.attributes import ROLE, Role
 from ObserverUncertaintySlicer.backgroundJobs import knownJobs
 from ObserverUncertaintySlicer.devices import Device, forgetDevices
-from ObserverUncertaintySlicer.modelCards import shippedModel
 from ObserverUncertaintySlicer.parameters import AUTOMATIC
 from ObserverUncertaintySlicer.prediction import automaticSamples
 from ObserverUncertaintySlicer.volumes import arrayOfVolume
@@ -222,7 +222,7 @@ def test_a_run_can_be_cancelled(panel, section, ui, case):
 
 def test_a_failed_run_is_told_in_its_step_and_in_no_message(panel, section, ui, case, slicerApplication, tmp_path):
     folder = tmp_path / "damaged"
-    shutil.copytree(shippedModel(), folder)
+    shutil.copytree(shipped_model(), folder)
     (folder / "weights.safetensors").write_bytes(b"no weights")
     panel.modelInUse.choose(folder)
     ui.runButton.click()

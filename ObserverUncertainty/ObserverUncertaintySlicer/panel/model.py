@@ -8,11 +8,11 @@ from pathlib import Path
 
 import slicer
 
+from ObserverUncertaintyLib.model.shipped import shipped_model
 from ObserverUncertaintySlicer import dependencies
 from ObserverUncertaintySlicer.devices import knownDevices
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.knownModels import knownModels
-from ObserverUncertaintySlicer.modelCards import shippedModel
 from ObserverUncertaintySlicer.panel.context import Context
 from ObserverUncertaintySlicer.panel.deviceChoice import DeviceProbe
 from ObserverUncertaintySlicer.panel.modelInUse import ModelInUse, missingPackages
@@ -176,7 +176,7 @@ def _closes(button) -> Callable[[bool], None]:
 
 
 def _titleOf(folder: Path) -> str:
-    return _("{name} (ships with the module)").format(name=folder.name) if folder == shippedModel() else folder.name
+    return _("{name} (ships with the module)").format(name=folder.name) if folder == shipped_model() else folder.name
 
 
 def _asTable(lines: list[tuple[str, str]]) -> str:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.model.description import DESCRIPTION_FILE
+from ObserverUncertaintyLib.model.shipped import shipped_model
 from ObserverUncertaintySlicer import dependencies
 from ObserverUncertaintySlicer.devices import knownDevices
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.knownModels import rememberModel
-from ObserverUncertaintySlicer.modelCards import ModelCard, readCard, shippedModel
+from ObserverUncertaintySlicer.modelCards import ModelCard, readCard
 from ObserverUncertaintySlicer.panel.context import Context
 
 
@@ -32,7 +33,7 @@ class ModelInUse:
     def folder(self) -> Path:
         """The model's folder; the shipped one until another is chosen, wherever Slicer is installed."""
         chosen = self._context.parameters.modelFolder
-        return Path(chosen) if chosen else shippedModel()
+        return Path(chosen) if chosen else shipped_model()
 
     @property
     def card(self) -> ModelCard | None:
@@ -49,7 +50,7 @@ class ModelInUse:
     def choose(self, folder: Path) -> None:
         """Use a model from now on, and offer it later."""
         self.isCleared = False
-        self._context.parameters.modelFolder = "" if folder == shippedModel() else str(folder)
+        self._context.parameters.modelFolder = "" if folder == shipped_model() else str(folder)
         if self.card is not None:
             rememberModel(folder)
         self._context.update()

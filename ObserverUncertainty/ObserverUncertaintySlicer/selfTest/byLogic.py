@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import slicer
 
+from ObserverUncertaintyLib.model.shipped import shipped_model
 from ObserverUncertaintySlicer.backgroundJobs import startSceneJob
 from ObserverUncertaintySlicer.compareViews import presentViews
 from ObserverUncertaintySlicer.correctionEditor import CorrectionEditor
-from ObserverUncertaintySlicer.modelCards import shippedModel
 from ObserverUncertaintySlicer.sceneCases import sceneCases
 from ObserverUncertaintySlicer.segments import keptGrid
 from ObserverUncertaintySlicer.sliceRanking import mostUncertainPoint
@@ -66,7 +66,7 @@ class ByLogic:
 
     def predict(self) -> dict[str, Any]:
         """Run the shipped model; returns the nodes of its result."""
-        self._nodes = self.logic.predict(self.sequences, shippedModel(), samples=SAMPLES, device="cpu")
+        self._nodes = self.logic.predict(self.sequences, shipped_model(), samples=SAMPLES, device="cpu")
         return self._nodes
 
     def compare(self, difference: bool = False):

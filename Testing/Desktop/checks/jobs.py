@@ -153,11 +153,11 @@ def check_job_list_can_be_read_in_a_narrow_panel(desktop):
 
 
 def _damagedModel(desktop):
-    from ObserverUncertaintySlicer.modelCards import shippedModel
+    from ObserverUncertaintyLib.model.shipped import shipped_model
 
     folder = desktop.shared / "damaged"
     if not folder.is_dir():
-        shutil.copytree(shippedModel(), folder)
+        shutil.copytree(shipped_model(), folder)
         (folder / "weights.safetensors").write_bytes(b"no weights")
     return folder
 

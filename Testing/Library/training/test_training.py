@@ -24,11 +24,12 @@ from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.jobs import Progress
 from ObserverUncertaintyLib.model.description import begun_training
 from ObserverUncertaintyLib.model.preprocessing import Crop, Preprocessing
-from ObserverUncertaintyLib.model.settings import Augmentation, Loss, TrainingSettings, UNetSettings
+from ObserverUncertaintyLib.model.settings import Augmentation, Loss, Schedule, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.raters.fusion import FusionMethod, Tie
+from ObserverUncertaintyLib.training import loop
 from ObserverUncertaintyLib.training.loop import TrainingError
 from ObserverUncertaintyLib.training.slices import expectations, prepare_slices
-from ObserverUncertaintyLib.training.step import training_loss
+from ObserverUncertaintyLib.training.step import scheduled_rate, training_loss
 from ObserverUncertaintyLib.training.train import train
 
 SMALL = TrainingSettings(epochs=3, network=UNetSettings(depth=1, filters=4))
@@ -368,6 +369,68 @@ def test_a_state_without_its_settings_is_never_taken_up(interrupted: Path, tmp_p
     other = replace(SMALL, seed=1)
     train(discs(6), interrupted, other, resume=True)
     train(discs(6), tmp_path / "whole", other)
+    assert weights(interrupted) == weights(tmp_path / "whole")
+
+
+def test_the_learning_rate_falls_along_half_a_cosine() -> None:
+    assert [scheduled_rate(0.2, Schedule.CONSTANT, step, 4) for step in range(4)] == [0.2] * 4
+    # cos of 0, 60 and 90 degrees is 1, one half and 0.
+    assert scheduled_rate(0.2, Schedule.COSINE, 0, 6) == 0.2
+    assert scheduled_rate(0.2, Schedule.COSINE, 2, 6) == pytest.approx(0.15)
+    assert scheduled_rate(0.2, Schedule.COSINE, 3, 6) == pytest.approx(0.1)
+
+
+def test_a_resumed_training_goes_on_where_its_schedule_was(tmp_path: Path) -> None:
+    cosine = replace(SMALL, schedule=Schedule.COSINE, batch_size=1)
+    for name, settings in (("constant", replace(cosine, schedule=Schedule.CONSTANT)), ("whole", cosine)):
+        train(discs(8), tmp_path / name, settings)
+    assert weights(tmp_path / "constant") != weights(tmp_path / "whole")
+    with pytest.raises(Cancelled):
+        train(discs(8), tmp_path / "cut", cosine, progress=CancelAfter(17))  # in the third epoch
+    train(discs(8), tmp_path / "cut", cosine, resume=True)
+    assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
+
+
+def test_a_resumed_training_takes_up_the_number_of_threads(
+    interrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A CPU rounds otherwise with another number; what the user says in the environment stays."""
+    before = torch.get_num_threads()
+    file = interrupted / "checkpoint" / "state.pt"
+    state = torch.load(file, weights_only=True)
+    assert state["threads"] == before
+    torch.save({**state, "threads": before + 1}, file)
+    users = shutil.copytree(interrupted, tmp_path / "users")
+    monkeypatch.setattr(loop, "cores", lambda: before + 4)
+    seen = []
+    for folder, variables in ((users, {"OMP_NUM_THREADS": str(before)}), (interrupted, {})):
+        for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        try:
+            train(discs(6), folder, SMALL, resume=True)
+            seen.append(torch.get_num_threads())
+        finally:
+            torch.set_num_threads(before)
+    assert seen == [before, before + 1]
+
+
+def test_a_training_of_an_earlier_version_did_what_settings_that_came_later_do_by_default(
+    interrupted: Path, tmp_path: Path
+) -> None:
+    settings = interrupted / "checkpoint" / "settings.json"
+    record = json.loads(settings.read_text(encoding="utf-8"))
+    for key in ("schedule", "prior_bias"):
+        del record[key]
+    settings.write_text(json.dumps(record), encoding="utf-8")
+    state = torch.load(interrupted / "checkpoint" / "state.pt", weights_only=True)
+    del state["settings_digest"]
+    torch.save(state, interrupted / "checkpoint" / "state.pt")
+    with pytest.raises(InputError, match="schedule: it began with 'constant', now 'cosine'"):
+        train(discs(6), interrupted, replace(SMALL, schedule=Schedule.COSINE), resume=True)
+    train(discs(6), interrupted, SMALL, resume=True)
+    train(discs(6), tmp_path / "whole", SMALL)
     assert weights(interrupted) == weights(tmp_path / "whole")
 
 

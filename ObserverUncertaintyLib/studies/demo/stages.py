@@ -1,0 +1,89 @@
+"""One progress for work of several stages: where it is, and how far it is as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ObserverUncertaintyLib.base.progress import Progress
+
+_PARTS = 100
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the work.
+
+    Attributes:
+        title: what is done, in words.
+        share: of the time, in any unit.
+        tasks: how many tasks it reports, each as long as the others.
+    """
+
+    title: str
+    share: float
+    tasks: int = 1
+
+
+class StagedProgress(Progress):
+    """Makes one task of the tasks of several stages, in per cent, so that its listener can tell the time left of all.
+
+    The detail says which stage it is of how many, and what it tells itself.
+    """
+
+    def __init__(self, listener: Progress, task: str, stages: Sequence[Stage]) -> None:
+        """Begin a task of these stages; `enter` begins the first one and each next one."""
+        self._listener = listener
+        self._stages = stages
+        self._number = -1
+        self._before = 0.0
+        self._told = 0
+        self._whole = sum(stage.share for stage in stages)
+        self._task_number, self._steps, self._done = -1, 1, 0
+        listener.start(task, _PARTS)
+
+    def enter(self) -> None:
+        """The next stage begins; what was left of the one before was done earlier."""
+        if self._number >= 0:
+            self._before += self._stages[self._number].share
+        self._number += 1
+        self._task_number, self._steps, self._done = -1, 1, 0
+        self._tell("")
+
+    def finish(self) -> None:
+        """All stages are done."""
+        self._listener.advance(_PARTS - self._told)
+        self._told = _PARTS
+
+    def start(self, task: str, steps: int, done: int = 0) -> None:  # noqa: ARG002
+        """The stage's next task begins."""
+        self._task_number = min(self._task_number + 1, self._stages[self._number].tasks - 1)
+        self._steps, self._done = max(steps, 1), done
+        self._tell("")
+
+    def advance(self, steps: int = 1, detail: str = "") -> None:
+        """A part of the stage's task is done."""
+        self._done += steps
+        self._tell(detail)
+
+    def message(self, text: str) -> None:
+        """Pass a message on."""
+        self._listener.message(text)
+
+    def warning(self, text: str) -> None:
+        """Pass a warning on."""
+        self._listener.warning(text)
+
+    def check_cancelled(self) -> None:
+        """Stop if the listener was asked to."""
+        self._listener.check_cancelled()
+
+    def _tell(self, detail: str) -> None:
+        stage = self._stages[self._number]
+        within = (max(self._task_number, 0) + self._done / self._steps) / stage.tasks
+        if self._task_number < 0:
+            within = 0.0
+        now = int(_PARTS * (self._before + stage.share * min(within, 1.0)) / self._whole)
+        where = f"step {self._number + 1} of {len(self._stages)}: {stage.title}"
+        self._listener.advance(now - self._told, f"{where}, {detail}" if detail else where)
+        self._told = now
