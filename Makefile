@@ -2,33 +2,39 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+SLICER_VERSIONS := 5.11 5.13
+NEWEST_SLICER := $(lastword $(SLICER_VERSIONS))
 
-.PHONY: demo test test-library test-slicer test-desktop screenshots looks lint format study-brain-growth experiment-synthetic experiment-cavity sample-model bench clean
+.PHONY: demo test test-long test-library test-slow test-slicer test-desktop screenshots looks lint format study-brain-growth experiment-synthetic experiment-cavity sample-model bench clean
 
 # The main job: simulate, train without fusion and with majority vote, predict, compare. A second call continues.
 demo: $(VENV)/.installed
 	$(BIN)/observer-uncertainty demo --out demo-output --resume
 
-# Three environments: the library's, and the Slicer module's with the MRML of two Slicer versions.
-test: lint test-library
-	$(MAKE) --jobs=2 --output-sync=target test-slicer
+# What every change must pass, within minutes; and what takes longer: older Slicer versions, whole studies, Ray.
+test: lint test-library test-slicer-$(NEWEST_SLICER)
 
-# Needs no Slicer.
+test-long: $(filter-out test-slicer-$(NEWEST_SLICER),$(SLICER_VERSIONS:%=test-slicer-%)) test-slow
+
 # A process a core: threads within a test of small networks mostly wait for each other.
-# Before Python 3.12 measuring takes half as long again, so that `make test` does without.
-COVERAGE ?= --cov
-test: COVERAGE =
-test-library: $(VENV)/.installed
-	OMP_NUM_THREADS=1 PYTHONWARNDEFAULTENCODING=1 \
-		$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile $(COVERAGE)
+PYTEST := -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile
 
-# Workers of background jobs need torch, which only the library's environment has.
-SLICER_VERSIONS := 5.11 5.13
+# Needs no Slicer. COVERAGE=--cov prints the share of lines reached; before Python 3.12 it takes half as long again.
+test-library: $(VENV)/.installed
+	OMP_NUM_THREADS=1 PYTHONWARNDEFAULTENCODING=1 $(BIN)/python $(PYTEST) $(COVERAGE)
+
+# Whole studies from end to end, and several processes of a Ray cluster.
+test-slow: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,ray]'
+	OMP_NUM_THREADS=1 PYTHONWARNDEFAULTENCODING=1 $(BIN)/python $(PYTEST) -m slow
+
+# The Slicer module on the MRML of two Slicer versions, each in an environment of its own. Workers of background jobs
+# need torch, which only the library's environment has.
 test-slicer: $(SLICER_VERSIONS:%=test-slicer-%)
 
 test-slicer-%: .venv-slicer-%/.installed $(VENV)/.installed
 	QT_QPA_PLATFORM=offscreen OMP_NUM_THREADS=1 OBSERVER_UNCERTAINTY_PYTHON=$(CURDIR)/$(BIN)/python \
-		.venv-slicer-$*/bin/python -X warn_default_encoding -m pytest Testing/Slicer
+		.venv-slicer-$*/bin/python -X warn_default_encoding $(PYTEST) Testing/Slicer
 
 # The real application, which must be given: make test-desktop SLICER=path/to/Slicer. WALK: actions of the random walk;
 # ONLY: topics, or topic.check, in place of everything.

@@ -14,6 +14,7 @@ import views
 from dialogs import Dialogs
 from errors import ErrorWatch
 from themes import Themes
+from waiting import PATIENCE, wait_for
 
 MODULE = "ObserverUncertainty"
 SCREEN_MARGIN = 60
@@ -112,13 +113,9 @@ class Desktop:
 
     # Waiting.
 
-    def wait(self, condition: Callable[[], object], seconds: float = 60.0, what: str = "") -> None:
+    def wait(self, condition: Callable[[], object], what: str = "", seconds: float = PATIENCE) -> None:
         """Let the application live until a condition holds; raises AssertionError when it does not in time."""
-        end = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < end, f"waited {seconds:g} s in vain" + (f" for {what}" if what else "")
-            slicer.app.processEvents()
-            time.sleep(POLL_SECONDS)
+        wait_for(condition, what, meanwhile=slicer.app.processEvents, seconds=seconds)
 
     def settle(self, seconds: float = 0.3) -> None:
         """Let the application live until it has had little to do for a moment: what was put off is done and drawn."""
@@ -130,9 +127,9 @@ class Desktop:
                 quiet = time.monotonic()
             time.sleep(POLL_SECONDS)
 
-    def waitForJobs(self, seconds: float = 180.0) -> None:
+    def waitForJobs(self) -> None:
         """Wait until no work in the background is followed any more."""
-        self.wait(lambda: not self.panel.polling.isActive, seconds, "the work in the background")
+        self.wait(lambda: not self.panel.polling.isActive, "the work in the background")
 
     # What the application asks.
 
@@ -165,13 +162,13 @@ class Desktop:
         """Load another patient than the sample case's, whose name differs too."""
         self.loadCase("case02")
 
-    def predict(self, samples: int = 2, seconds: float = 180.0) -> None:
+    def predict(self, samples: int = 2) -> None:
         """Run the shipped model on the case by the panel's button, and wait for the result."""
         ui = self.panel.uncertainty.ui
         ui.samplesSpin.value = samples
-        self.wait(lambda: ui.runButton.enabled, what="Run: " + ui.missingLabel.text)
+        self.wait(lambda: ui.runButton.enabled, "Run: " + ui.missingLabel.text)
         ui.runButton.click()
-        self.waitForJobs(seconds)
+        self.waitForJobs()
         assert self.panel.parameters.predictiveEntropy is not None, ui.runLabel.text
         self.settle()
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import qt
 import slicer
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # what all tests share
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from declared import PREFIX
@@ -52,7 +53,7 @@ class Maker:
 
     def _makeAll(self) -> None:
         desktop = self.desktop
-        desktop.wait(lambda: desktop.window is not None and desktop.window.visible, what="the main window")
+        desktop.wait(lambda: desktop.window is not None and desktop.window.visible, "the main window")
         slicer.util.selectModule(MODULE)
         desktop.settle(1)
         self._write(event="start", problems=[f"when Slicer started:\n{error}" for error in desktop.errors()])

@@ -90,4 +90,4 @@ def _focus(desktop: Desktop, widget) -> None:
         slicer.app.processEvents()
         return slicer.app.focusWidget() == widget
 
-    desktop.wait(hasFocus, what=f"the focus of {nameOf(widget)}")
+    desktop.wait(hasFocus, f"the focus of {nameOf(widget)}")

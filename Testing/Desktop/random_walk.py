@@ -128,7 +128,7 @@ class Walk:
         if random.random() < _MOSTLY:
             end = time.monotonic() + _JOB_SECONDS
             polling = self.desktop.panel.polling
-            self.desktop.wait(lambda: not polling.isActive or time.monotonic() > end, 2 * _JOB_SECONDS)
+            self.desktop.wait(lambda: not polling.isActive or time.monotonic() > end)
 
     def _answer(self, dialog, text: str) -> None:
         self._log.write(f"# {dialog.className()}: {text}".replace("\n", "\n#   ") + "\n")

@@ -10,7 +10,6 @@ import qt
 from controls import isHeader
 from desktop import Desktop
 
-PATIENCE = 900.0
 WIDTH = 420
 ROUNDING = 1
 """Pixels that a window which fills the screen may have too many at 200 % scaling."""
@@ -88,7 +87,7 @@ def walk(desktop: Desktop, see: Callable[[str], None]) -> None:
     panel.case.ui.showButton.click()
     desktop.settle(1.0)
     see("running")
-    desktop.waitForJobs(PATIENCE)
+    desktop.waitForJobs()
     see("shown")
     fill(desktop)
     for step in shownSteps(desktop):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from functools import cache
 
 import numpy as np
+from waiting import wait_for
 
 from ObserverUncertaintyLib.base.output_files import write_text
 from ObserverUncertaintyLib.formats import write_image, write_mask
@@ -38,13 +38,9 @@ def pretendDevices(monkeypatch, *found):
     return report
 
 
-def waitFor(condition, seconds=120.0):
+def waitFor(condition):
     """Run the event loop until a condition holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds:g} s in vain"
-        host.processEvents()
-        time.sleep(0.01)
+    wait_for(condition, meanwhile=host.processEvents)
 
 
 def waitForDevices(panel):

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
+from opened_panel import waitFor
 
 from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintySlicer.parameters import RaterChoice
@@ -74,16 +73,10 @@ def cells(table):
     return [[table.item(row, column).text() for column in range(table.columnCount)] for row in range(table.rowCount)]
 
 
-def waitFor(application, condition, seconds=60.0):
-    """Let the interface live until the condition holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        application.processEvents()
-        time.sleep(0.01)
-
-
 def settle(application, section):
     """Wait until a section has nothing left to follow up."""
     application.processEvents()
-    waitFor(application, lambda: not section._timer.active)
+    waitFor(lambda: not section._timer.active)
+
+
+# FIXIMPORT

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import slicer
 from first_step import add, openPanel
-from section_case import addSequence, cells, head, waitFor
+from opened_panel import waitFor
+from section_case import addSequence, cells, head
 
 from ObserverUncertaintyLib.images.grid import same_grid
 from ObserverUncertaintyLib.jobs import JobState
@@ -55,8 +56,8 @@ def test_alignment_replaces_the_moved_sequences_and_says_how_far(slicerApplicati
     assert section.ui.alignButton.text == "Cancel"
     assert not section.ui.alignBar.isHidden()
     panel.update()
-    waitFor(slicerApplication, lambda: section.ui.alignButton.enabled)
-    waitFor(slicerApplication, lambda: not section._align.isRunning, 120)
+    waitFor(lambda: section.ui.alignButton.enabled)
+    waitFor(lambda: not section._align.isRunning)
     assert section.ui.alignButton.text == "Align to the reference"
     assert section.ui.alignBar.isHidden()
     aligned = section.parameters.sequences
@@ -77,7 +78,7 @@ def test_what_is_aligned_already_stays_and_this_is_said(slicerApplication, panel
     sequences = {name: addVolume(simulated.image(name), simulated.grid, name) for name in names}
     panel.parameters.sequences = sequences
     section.ui.alignButton.click()
-    waitFor(slicerApplication, lambda: not section._align.isRunning, 120)
+    waitFor(lambda: not section._align.isRunning)
     assert section.parameters.sequences == sequences
     assert slicer.mrmlScene.GetFirstNodeByName("T2 aligned") is None
     line = section.ui.alignmentLabel.text.splitlines()[0]
@@ -99,7 +100,7 @@ def test_alignment_that_ends_after_another_case_was_loaded_leaves_that_case_alon
     section.ui.alignButton.click()
     other = {name: addSequence(f"other {name}") for name in names}
     section.loading.apply(LoadedCase("other", other, []))
-    waitFor(slicerApplication, lambda: not section._align.isRunning, 120)
+    waitFor(lambda: not section._align.isRunning)
     assert section.parameters.sequences == other
     assert slicer.mrmlScene.GetFirstNodeByName("T2 aligned") is not None
     assert "T2" in section.ui.alignProgressLabel.text
@@ -122,9 +123,9 @@ def test_alignment_is_cancelled_by_the_same_button(slicerApplication, panel, sec
     panel.parameters.sequences = sequences
     section.ui.alignButton.click()
     job = section._align.job
-    waitFor(slicerApplication, lambda: section.ui.alignButton.enabled)
+    waitFor(lambda: section.ui.alignButton.enabled)
     section.ui.alignButton.click()
-    waitFor(slicerApplication, lambda: not section._align.isRunning, 60)
+    waitFor(lambda: not section._align.isRunning)
     assert job.state is JobState.CANCELLED
     assert section.parameters.sequences == sequences
     assert section.ui.alignProgressLabel.text.startswith("Cancelled")
@@ -139,7 +140,7 @@ def test_the_scene_may_close_in_the_middle_of_the_alignment(slicerApplication, p
     job = section._align.job
     slicer.mrmlScene.Clear()
     assert not section._align.isRunning
-    waitFor(slicerApplication, lambda: job.state.finished, 60)
+    waitFor(lambda: job.state.finished)
     assert section.state() == "no image yet"
     assert section.ui.sequencesTable.rowCount == 0
     add(section, addSequence("next T1"))
@@ -151,7 +152,7 @@ def test_the_sample_case_is_made_once_in_the_background_and_then_kept(slicerAppl
     section.ui.loadSampleButton.click()
     assert section.loading.bar.isRunning
     assert section.ui.loadSampleButton.text == "Cancel"
-    waitFor(slicerApplication, lambda: not section.loading.bar.isRunning, 180)
+    waitFor(lambda: not section.loading.bar.isRunning)
     assert slicerApplication.dialogs.messages == []
     assert section.state() == "T1, T1c, T2, FLAIR; 3 raters, mean Dice 0.89"
     assert all(float(row[2]) > 0 for row in cells(section.ui.ratersTable))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import slicer
 import vtk
-from section_case import GRID, RATERS, addRaters, addSequence, fill, waitFor
+from opened_panel import waitFor
+from section_case import GRID, RATERS, addRaters, addSequence, fill
 
 from ObserverUncertaintyLib.scores.entropy import expert_entropy
 from ObserverUncertaintyLib.scores.metrics import weighted_mean_entropy
@@ -303,14 +304,14 @@ def test_a_new_result_is_shown_in_the_place_of_the_one_before_at_the_same_place(
     ready.views.jumpTo((3.0, 5.0, 7.0))
     again = addVolume(PREDICTIVE * 0.5, GRID, "predicted again")
     ready.parameters.predictiveEntropy = again
-    waitFor(slicerApplication, lambda: ready.views.volumes[1] is again, 5)
+    waitFor(lambda: ready.views.volumes[1] is again)
     np.testing.assert_allclose(ready.views.place, (3.0, 5.0, 7.0), atol=1e-6)
 
 
 def test_a_new_result_that_cannot_be_shown_ends_the_comparison_without_a_box(ready, slicerApplication):
     ready.ui.compareButton.click()
     ready.parameters.predictiveEntropy = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "empty")
-    waitFor(slicerApplication, lambda: ready.views is None, 5)
+    waitFor(lambda: ready.views is None)
     assert slicerApplication.dialogs.messages == []
     ready.ui.compareButton.click()
     assert "empty" in slicerApplication.dialogs.messages[0].text

@@ -8,8 +8,9 @@ import slicer
 import slicer.util
 from correct_step import choose, edit, readyToCorrect, start
 from imitation.segment_editor import editorState
+from opened_panel import waitFor
 from rater_scenes import rotation
-from section_case import GRID, RATERS, VOXEL_ML, addRaters, box, segmentOf, waitFor
+from section_case import GRID, RATERS, VOXEL_ML, addRaters, box, segmentOf
 
 from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintySlicer.correction import workingCopyOf
@@ -38,7 +39,7 @@ def ready(panel):
 
 def settleLive(application, section):
     """Wait until the figures are those of the last edit."""
-    waitFor(application, lambda: not section._live.active, 5)
+    waitFor(lambda: not section._live.active)
 
 
 def test_without_a_contour_there_is_nothing_to_correct(section):
@@ -154,7 +155,7 @@ def test_the_keys_of_the_editor_do_not_hold_while_another_step_is_typed_into(rea
 def test_the_figures_follow_the_edit(ready, slicerApplication):
     copy = start(ready)
     edit(copy, box(10, 15))
-    waitFor(slicerApplication, lambda: "Dice 0.667" in ready.ui.liveLabel.text, 5)
+    waitFor(lambda: "Dice 0.667" in ready.ui.liveLabel.text)
     assert f"{500 * VOXEL_ML:.2f} mL (start {1000 * VOXEL_ML:.2f})" in ready.ui.liveLabel.text
 
 
@@ -162,7 +163,7 @@ def test_figures_that_cannot_be_computed_are_told_beside_the_figures_and_in_no_b
     copy = start(ready)
     segmentID = copy.GetSegmentation().GetNthSegmentID(0)
     copy.GetSegmentation().RemoveSegment(segmentID)
-    waitFor(slicerApplication, lambda: "Undo its deletion" in ready.ui.liveLabel.text, 5)
+    waitFor(lambda: "Undo its deletion" in ready.ui.liveLabel.text)
     for _ in range(3):
         ready.context.update()
         settleLive(slicerApplication, ready)

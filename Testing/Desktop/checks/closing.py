@@ -9,8 +9,6 @@ from pathlib import Path
 import slicer
 from desktop import newSlicer
 
-END_SECONDS = 30
-
 
 def check_close_scene_ends_a_prediction_and_not_one_that_may_go_on(desktop):
     for keepRunning in (False, True):
@@ -64,18 +62,18 @@ def check_the_one_has_ended_and_the_other_is_found_again(desktop):
     desktop.loadCase("case01")
     section = desktop.panel.jobList
     section.refresh()
-    desktop.wait(lambda: "running" not in section.state(), 240, "the prediction that goes on")
+    desktop.wait(lambda: "running" not in section.state(), "the prediction that goes on")
     _loadNewestResult(desktop)
     assert desktop.panel.parameters.predictiveEntropy is not None
 
 
 def _requireDone(desktop, job):
-    desktop.wait(lambda: job.state.finished, 180, "the prediction that goes on")
+    desktop.wait(lambda: job.state.finished, "the prediction that goes on")
     assert job.state == "done", job.state
 
 
 def _requireEnded(desktop, pid):
-    desktop.wait(lambda: not _isAlive(pid), END_SECONDS, "the end of the worker")
+    desktop.wait(lambda: not _isAlive(pid), "the end of the worker")
 
 
 def _shareJobs(desktop):
@@ -92,10 +90,10 @@ def _start(desktop, keepRunning, samples=15):
     ui = desktop.panel.uncertainty.ui
     ui.samplesSpin.value = samples
     ui.keepRunningCheck.checked = keepRunning
-    desktop.wait(lambda: ui.runButton.enabled and str(ui.runButton.text) == "Run the model", what="Run")
+    desktop.wait(lambda: ui.runButton.enabled and str(ui.runButton.text) == "Run the model", "Run")
     ui.runButton.click()
     job = desktop.panel.uncertainty.bar.job.job
-    desktop.wait(lambda: job.progress.done > 0, 60, "the first sample")
+    desktop.wait(lambda: job.progress.done > 0, "the first sample")
     return job, Heartbeat.read(job.folder).pid
 
 

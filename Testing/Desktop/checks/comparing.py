@@ -209,7 +209,7 @@ def check_a_new_prediction_takes_the_place_of_the_one_shown(desktop):
     desktop.predict()
     second = desktop.panel.parameters.predictiveEntropy
     assert second is not first
-    desktop.wait(lambda: desktop.panel.compare.views.overlays[0] is second, what="the new result in the first row")
+    desktop.wait(lambda: desktop.panel.compare.views.overlays[0] is second, "the new result in the first row")
     assert max(abs(a - b) for a, b in zip(desktop.panel.compare.views.place, place, strict=True)) < 1e-3
 
 

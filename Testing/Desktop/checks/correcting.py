@@ -10,8 +10,6 @@ import qt
 import slicer
 import vtk
 
-FIGURES_SECONDS = 10
-
 
 def check_nothing_but_the_copy_can_be_chosen(desktop):
     desktop.loadCase("case01")
@@ -44,7 +42,7 @@ def check_paint_undo_and_the_figures_follow(desktop):
     desktop.mouse("Red", [(0.4, 0.3), (0.5, 0.3)])
     painted = desktop.voxels(copy)
     assert painted != before
-    desktop.wait(lambda: " 0.00 mL changed" not in str(correct.ui.liveLabel.text), FIGURES_SECONDS, "the figures")
+    desktop.wait(lambda: " 0.00 mL changed" not in str(correct.ui.liveLabel.text), "the figures")
     desktop.shot("painted")
     correct.ui.editor.undo()
     assert desktop.voxels(copy) == before
@@ -84,7 +82,7 @@ def check_n_and_p_go_through_the_places_while_the_hand_is_on_the_brush(desktop):
     desktop.mouse("Red", [(0.5, 0.5)])
     for letter, number in (("n", 2), ("n", 3), ("p", 2)):
         _type(desktop, letter)
-        desktop.wait(lambda number=number: str(label.text).startswith(f"{number} of"), 10, f"place {number}")
+        desktop.wait(lambda number=number: str(label.text).startswith(f"{number} of"), f"place {number}")
     correct.ui.authorEdit.text = ""
     _focus(desktop, correct.ui.authorEdit)
     _type(desktop, "n")
@@ -108,7 +106,7 @@ def check_a_segment_that_was_removed_is_told_beside_the_figures(desktop):
     copy = desktop.panel.parameters.workingCopy
     copy.GetSegmentation().RemoveSegment(copy.GetSegmentation().GetNthSegmentID(0))
     label = desktop.panel.correct.ui.liveLabel
-    desktop.wait(lambda: "does not have the segment" in str(label.text), FIGURES_SECONDS, "the text")
+    desktop.wait(lambda: "does not have the segment" in str(label.text), "the text")
     desktop.settle(1.0)  # a modal box would be a problem of this check
 
 
@@ -117,16 +115,16 @@ def check_keys_of_the_editor_do_not_act_where_one_types_into_another_step(deskto
     none = _shortcuts(desktop)
     desktop.panel.correct.open()
     desktop.panel.correct.ui.startButton.click()
-    desktop.wait(lambda: _shortcuts(desktop) > none, what="the editor's keys")
+    desktop.wait(lambda: _shortcuts(desktop) > none, "the editor's keys")
     desktop.panel.disagreement.open()
     _focus(desktop, desktop.panel.disagreement.ui.methodCombo)
     # Otherwise Space on a control would start an effect.
-    desktop.wait(lambda: _shortcuts(desktop) == none, what="the keys to be given back to another step")
+    desktop.wait(lambda: _shortcuts(desktop) == none, "the keys to be given back to another step")
     desktop.panel.correct.open()
     _focus(desktop, desktop.panel.correct.ui.authorEdit)
-    desktop.wait(lambda: _shortcuts(desktop) > none, what="the editor's keys again")
+    desktop.wait(lambda: _shortcuts(desktop) > none, "the editor's keys again")
     slicer.util.selectModule("Data")
-    desktop.wait(lambda: _shortcuts(desktop) == none, what="the keys to be given back to another module")
+    desktop.wait(lambda: _shortcuts(desktop) == none, "the keys to be given back to another module")
     slicer.util.selectModule("ObserverUncertainty")
 
 
@@ -194,7 +192,7 @@ def _focus(desktop, widget):
         focused = slicer.app.focusWidget()
         return focused is not None and focused.objectName == widget.objectName
 
-    desktop.wait(hasFocus, what=f"the focus of {widget.objectName}")
+    desktop.wait(hasFocus, f"the focus of {widget.objectName}")
 
 
 def _shortcuts(desktop):

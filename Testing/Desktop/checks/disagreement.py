@@ -35,11 +35,11 @@ def check_results_follow_a_rater_who_is_switched_off(desktop):
     table = desktop.panel.case.ui.ratersTable
     item = table.item(0, 0)
     item.setCheckState(0)
-    desktop.wait(lambda: _entropyText(desktop) != text, what="the entropy of two raters")
+    desktop.wait(lambda: _entropyText(desktop) != text, "the entropy of two raters")
     assert desktop.voxels(fused) != before
     assert len(desktop.panel.parameters.raters) == 2
     table.item(0, 0).setCheckState(2)
-    desktop.wait(lambda: _entropyText(desktop) == text, what="the entropy of three raters")
+    desktop.wait(lambda: _entropyText(desktop) == text, "the entropy of three raters")
     assert desktop.voxels(fused) == before
 
 
@@ -62,8 +62,8 @@ def check_results_follow_the_brush_in_slicers_own_editor(desktop):
     desktop.mouse("Red", [(0.4, 0.5), (0.6, 0.5)])
     editor.setActiveEffectByName("")
     slicer.util.selectModule("ObserverUncertainty")
-    desktop.wait(lambda: _entropyText(desktop) != text, what="the entropy after the stroke")
-    desktop.wait(lambda: _raterCells(desktop) != measured, what="the raters' volumes and Dice")
+    desktop.wait(lambda: _entropyText(desktop) != text, "the entropy after the stroke")
+    desktop.wait(lambda: _raterCells(desktop) != measured, "the raters' volumes and Dice")
     assert desktop.voxels(fused).keys() == before.keys()
 
 
@@ -75,7 +75,7 @@ def check_staple_shows_its_table_and_no_fusion_leaves_the_contour(desktop):
     ui.methodCombo.setCurrentIndex(
         [str(ui.methodCombo.itemText(n)) for n in range(ui.methodCombo.count)].index("STAPLE")
     )
-    desktop.wait(lambda: ui.stapleTable.visible, what="STAPLE's table")
+    desktop.wait(lambda: ui.stapleTable.visible, "STAPLE's table")
     assert ui.stapleTable.rowCount == 3
     ui.methodCombo.setCurrentIndex(0)
     desktop.settle()
@@ -106,7 +106,7 @@ def check_torch_is_never_loaded_into_slicer(desktop):
 
 def _withEntropy(desktop):
     parameters = desktop.panel.parameters
-    desktop.wait(lambda: parameters.fusedSegmentation is not None, what="the live fusion")
+    desktop.wait(lambda: parameters.fusedSegmentation is not None, "the live fusion")
     desktop.panel.disagreement.ui.expertEntropyButton.click()
     desktop.settle()
     return parameters.fusedSegmentation

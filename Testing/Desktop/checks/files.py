@@ -104,7 +104,7 @@ def _driveList(desktop, dialog, names):
         shown = [str(entries.item(row).text()) for row in range(entries.count)]
         assert shown == [name if name != "patient 07" else "patient 07  (no image T1)" for name in names], shown
         assert not load.enabled
-        desktop.wait(search.hasFocus, 5, "the keyboard in the field for searching")
+        desktop.wait(search.hasFocus, "the keyboard in the field for searching")
         entries.setCurrentRow(6)
         assert not load.enabled
         problem = dialog.findChild(qt.QPlainTextEdit, "problemView")
@@ -113,7 +113,7 @@ def _driveList(desktop, dialog, names):
         slicer.app.sendEvent(search, qt.QKeyEvent(qt.QEvent.KeyPress, qt.Qt.Key_1, qt.Qt.NoModifier, "1"))
         for _time in range(2):
             desktop.press(slicer.app.focusWidget(), qt.Qt.Key_Down)
-        desktop.wait(entries.hasFocus, 5, "the keyboard in the list")
+        desktop.wait(entries.hasFocus, "the keyboard in the list")
         assert load.enabled
         desktop.press(entries, qt.Qt.Key_Return)
         return True

@@ -16,9 +16,6 @@ HEIGHT = 520
 """What a window of 1080 lines leaves to an open step, in pixels."""
 
 
-CANCEL_SECONDS = 30
-
-
 def _manifest(desktop) -> str:
     """Of two tiny cases of two raters, written once."""
     from ObserverUncertaintyLib.cohort.case import Case
@@ -46,7 +43,7 @@ def _prepareTraining(desktop, folder, epochs):
     ui.manifestPath.currentPath = _manifest(desktop)
     ui.folderPath.currentPath = str(folder)
     ui.epochsSpin.value = epochs
-    desktop.wait(lambda: ui.trainButton.enabled, what="Train: " + ui.trainingMissingLabel.text)
+    desktop.wait(lambda: ui.trainButton.enabled, "Train: " + ui.trainingMissingLabel.text)
 
 
 def _train(desktop):
@@ -179,7 +176,7 @@ def _assertFailureIsTold(desktop, part):
 def _run(desktop, samples):
     ui = desktop.panel.uncertainty.ui
     ui.samplesSpin.value = samples
-    desktop.wait(lambda: ui.runButton.enabled, what="Run: " + ui.missingLabel.text)
+    desktop.wait(lambda: ui.runButton.enabled, "Run: " + ui.missingLabel.text)
     ui.runButton.click()
 
 
@@ -207,9 +204,9 @@ def check_killed_worker_is_told(desktop):
     _run(desktop, 900)
     bar = desktop.panel.uncertainty.bar
     job = bar.job.job
-    desktop.wait(lambda: job.progress.done > 0, what="the first sample")
+    desktop.wait(lambda: job.progress.done > 0, "the first sample")
     os.kill(Heartbeat.read(job.folder).pid, getattr(signal, "SIGKILL", signal.SIGTERM))
-    desktop.wait(lambda: not bar.isRunning, 10, "the end to be noticed")
+    desktop.wait(lambda: not bar.isRunning, "the end to be noticed")
     _assertFailureIsTold(desktop, "killed it")
 
 
@@ -380,22 +377,22 @@ def check_cancelled_work_ends_and_a_training_goes_on(desktop):
     desktop.loadCase("case01")
     _run(desktop, 900)
     bar = desktop.panel.uncertainty.bar
-    desktop.wait(lambda: bar.job.job.progress.done > 0, what="the first sample")
+    desktop.wait(lambda: bar.job.job.progress.done > 0, "the first sample")
     desktop.panel.uncertainty.ui.runButton.click()
-    desktop.wait(lambda: not bar.isRunning, CANCEL_SECONDS, "the end of the prediction")
+    desktop.wait(lambda: not bar.isRunning, "the end of the prediction")
     assert str(desktop.panel.uncertainty.ui.runLabel.text).startswith("Cancelled.")
     folder = desktop.shared / "cancelled model"
     _prepareTraining(desktop, folder, 2000)
     ui, training = desktop.panel.model.ui, desktop.panel.model.training.bar
     ui.trainButton.click()
-    desktop.wait(lambda: len(training.job.job.losses) > 0, what="the first epoch")
+    desktop.wait(lambda: len(training.job.job.losses) > 0, "the first epoch")
     ui.trainButton.click()
-    desktop.wait(lambda: not training.isRunning, CANCEL_SECONDS, "the end of the training")
+    desktop.wait(lambda: not training.isRunning, "the end of the training")
     assert str(folder) in str(ui.trainLabel.text).replace("\u200b", ""), ui.trainLabel.text
     # With the same settings it goes on where it stopped.
     ui.trainButton.click()
-    desktop.wait(lambda: training.job.job.progress.done > 0, what="the next epoch")
+    desktop.wait(lambda: training.job.job.progress.done > 0, "the next epoch")
     log = training.job.job.log
-    desktop.wait(lambda: log.is_file(), what="the log")
+    desktop.wait(lambda: log.is_file(), "the log")
     ui.trainButton.click()
-    desktop.wait(lambda: not training.isRunning, CANCEL_SECONDS, "the end of the training")
+    desktop.wait(lambda: not training.isRunning, "the end of the training")

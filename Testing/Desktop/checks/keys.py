@@ -9,7 +9,6 @@ from controls import controls, isUsable, nameOf
 from keyboard import Keys, tabWalk
 
 SCREEN = (1920, 1080)
-PATIENCE = 600.0
 
 
 def check_tab_comes_to_everything_in_the_order_of_reading(desktop):
@@ -35,9 +34,9 @@ def check_keys_alone_lead_from_opening_to_a_saved_correction(desktop):
     desktop.window.activateWindow()
     desktop.settle()
     keys.use(case.loadSampleButton)
-    desktop.waitForJobs(PATIENCE)
+    desktop.waitForJobs()
     keys.use(case.showButton)
-    desktop.waitForJobs(PATIENCE)
+    desktop.waitForJobs()
     desktop.settle()
     assert parameters.predictiveEntropy is not None
     assert parameters.expertEntropy is not None

@@ -84,7 +84,7 @@ def _requireClear(desktop, nodes) -> None:
     for index, color in enumerate(colors):
         for other in colors[:index]:
             assert np.linalg.norm(np.subtract(color, other)) > 0.2, colors
-    desktop.wait(lambda: parameters.fusedSegmentation is not None, what="the live fusion")
+    desktop.wait(lambda: parameters.fusedSegmentation is not None, "the live fusion")
     desktop.panel.disagreement.ui.expertEntropyButton.click()
     desktop.panel.correct.ui.nextButton.click()
     desktop.settle()

@@ -44,7 +44,7 @@ def check_a_result_that_comes_late_is_not_drawn_over_another_patient(desktop):
     desktop.loadCase(FIRST)
     ui = desktop.panel.uncertainty.ui
     ui.samplesSpin.value = 2
-    desktop.wait(lambda: ui.runButton.enabled, what="Run")
+    desktop.wait(lambda: ui.runButton.enabled, "Run")
     ui.runButton.click()
     desktop.loadCase(SECOND)
     desktop.waitForJobs()
@@ -105,7 +105,7 @@ def _correction(desktop):
 
 def _waitForFusion(desktop):
     """The live fusion follows by a timer."""
-    desktop.wait(lambda: desktop.panel.parameters.fusedSegmentation is not None, what="the live fusion")
+    desktop.wait(lambda: desktop.panel.parameters.fusedSegmentation is not None, "the live fusion")
     desktop.settle()
 
 

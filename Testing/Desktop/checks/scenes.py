@@ -110,7 +110,7 @@ def check_a_scene_of_an_earlier_version_is_complete(desktop):
     kept = {node: desktop.voxels(node) for node in (parameters.lastCorrection, parameters.raters[0].node)}
     _requirePainting(desktop)
     assert {node: desktop.voxels(node) for node in kept} == kept
-    desktop.wait(lambda: " 0.00 mL changed" not in str(panel.correct.ui.liveLabel.text), what="the figures")
+    desktop.wait(lambda: " 0.00 mL changed" not in str(panel.correct.ui.liveLabel.text), "the figures")
     desktop.shot("painted")
     panel.compare.ui.compareButton.click()
     desktop.settle()
@@ -125,7 +125,7 @@ def check_a_correction_that_an_earlier_version_exported_is_a_rater(desktop):
     ui, parameters = desktop.panel.case.ui, desktop.panel.parameters
     ui.raterSelector.setCurrentNode(node)
     ui.addRatersButton.click()
-    desktop.wait(lambda: "of 4 raters" in parameters.fusedSegmentation.GetName(), what="the fusion of four raters")
+    desktop.wait(lambda: "of 4 raters" in parameters.fusedSegmentation.GetName(), "the fusion of four raters")
     assert ui.ratersTable.rowCount == 4
     drawn = [desktop.voxels(each).values() for each in (node, parameters.lastCorrection)]
     assert [count for count, _hash in drawn[0]] == [count for count, _hash in drawn[1]]

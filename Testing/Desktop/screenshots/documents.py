@@ -29,7 +29,7 @@ def _showUncertainty(desktop) -> None:
     """The sample case, and what its one button does."""
     desktop.loadSample()
     desktop.panel.case.ui.showButton.click()
-    desktop.waitForJobs(1200)
+    desktop.waitForJobs()
     assert desktop.panel.correct.isOpen, desktop.panel.case.ui.showLabel.text
 
 

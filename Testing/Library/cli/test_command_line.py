@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from cohorts import disc_case, write_discs
+from waiting import PATIENCE, wait_for
 
 from ObserverUncertaintyLib.formats import read_image, read_mask, write_image, write_mask
 from ObserverUncertaintyLib.images.grid import Grid
@@ -290,12 +290,9 @@ def test_a_device_that_is_not_here_is_wrong_input(cohort: Path, tmp_path: Path) 
 def test_ctrl_c_stops_training_and_keeps_the_checkpoint(cohort: Path, tmp_path: Path) -> None:
     command = ["train", str(cohort), "--fusion", "none", "--out", str(tmp_path / "m"), *TINY, "--epochs", "5000"]
     process = subprocess.Popen([*PROGRAM, *command], stderr=subprocess.PIPE, encoding="utf-8")
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "m" / "checkpoint" / "state.pt").exists():
-        assert time.monotonic() < deadline, "training wrote no checkpoint"
-        time.sleep(0.01)
+    wait_for((tmp_path / "m" / "checkpoint" / "state.pt").exists, "a checkpoint")
     process.send_signal(signal.SIGINT)
-    _, text = process.communicate(timeout=60)
+    _, text = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "--resume" in text
     assert "Traceback" not in text
@@ -336,6 +333,7 @@ def test_simulated_shapes_are_a_cohort_of_five_observers(tmp_path: Path) -> None
     assert case.truth is not None
 
 
+@pytest.mark.slow
 def test_the_quick_synthetic_study_goes_from_nothing_to_a_report(tmp_path: Path) -> None:
     # Smaller still than --quick by itself, whose five minutes are too long for a test.
     smaller = ("--width", 32, "--train", 6, "--test", 6, "--epochs", 1, "--samples", 2)
@@ -364,6 +362,7 @@ def test_wrong_lists_of_a_study_are_named(tmp_path: Path, wrong: tuple[str, str]
     assert not (tmp_path / "study").exists()
 
 
+@pytest.mark.slow
 def test_the_cavity_study_runs_on_a_manifest(tmp_path: Path) -> None:
     manifest = write_discs(tmp_path / "cohort", 4)
     smaller = ("--folds", 2, "--epochs", 1, "--depth", 1, "--filters", 2, "--samples", 2, "--threads", 1)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from ObserverUncertaintyLib.jobs import Job, Request, SimulateRequest
 from ObserverUncertaintyLib.jobs.start import launch
 
 WORKER = Path(__file__).with_name("worker_of_tests.py")
-PATIENCE = 60.0
 
 
 def start(
@@ -23,13 +20,6 @@ def start(
     python: str = sys.executable,
 ) -> Job:
     return launch(request or SimulateRequest(), folder, mode, python, keep_running, {}, (str(WORKER), mode))
-
-
-def until(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline, f"never happened: {what}"
-        time.sleep(0.02)
 
 
 def members(group: int) -> list[int]:

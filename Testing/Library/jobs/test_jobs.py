@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from starting import PATIENCE, members, start, until
+from starting import members, start
+from waiting import PATIENCE, wait_for
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.cohort.manifest import read_manifest
@@ -30,7 +31,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 
 def group_of(job: Job) -> int:
-    until(lambda: Heartbeat.read(job.folder) is not None, "a heartbeat")
+    wait_for(lambda: Heartbeat.read(job.folder) is not None, "a heartbeat")
     heartbeat = Heartbeat.read(job.folder)
     assert heartbeat is not None
     return os.getpgid(heartbeat.pid)
@@ -41,7 +42,7 @@ def running(mode: str, folder: Path, *, keep_running: bool = False) -> tuple[Job
     job = start(mode, folder, keep_running=keep_running)
     group = group_of(job)
     assert group != os.getpgrp()
-    until(lambda: len(job.poll()) > 0, "an event")
+    wait_for(lambda: len(job.poll()) > 0, "an event")
     return job, group
 
 
@@ -88,7 +89,7 @@ def test_a_relative_job_folder_is_the_callers(folder: Path, monkeypatch: pytest.
 
 def test_progress_tells_the_time_left(folder: Path) -> None:
     job, _ = running("cooperate", folder)
-    until(lambda: job.state is JobState.RUNNING and job.progress.done > 20, "some progress")
+    wait_for(lambda: job.state is JobState.RUNNING and job.progress.done > 20, "some progress")
     assert 0 < job.progress.fraction < 1
     assert job.progress.detail == f"step {job.progress.done}"
     left = job.progress.seconds_left
@@ -130,7 +131,7 @@ def test_cancel_without_grace_ends_grandchildren_too(folder: Path) -> None:
     assert child in members(group)
     job.cancel(grace=0)
     assert job.wait(PATIENCE) is JobState.CANCELLED
-    until(lambda: identity(child) is None, "the end of the grandchild")
+    wait_for(lambda: identity(child) is None, "the end of the grandchild")
 
 
 def test_a_killed_worker_is_a_crash_with_advice_and_its_children_go_too(folder: Path) -> None:
@@ -149,7 +150,7 @@ def test_a_killed_worker_is_a_crash_with_advice_and_its_children_go_too(folder: 
     with pytest.raises(JobError, match="SIGKILL") as caught:
         job.result()
     assert caught.value.failure == job.failure
-    until(lambda: all(identity(pid) is None for pid in members(group)), "the end of the group")
+    wait_for(lambda: all(identity(pid) is None for pid in members(group)), "the end of the group")
     found = find_jobs(folder.parent)[0]
     assert found.state is JobState.FAILED
 
@@ -185,7 +186,7 @@ def test_garbage_is_counted_and_kept_in_the_log_and_harms_nothing(folder: Path) 
 
 def test_half_a_line_waits_for_its_other_half(folder: Path) -> None:
     job = start("half_a_line", folder)
-    until((folder / "half").exists, "half a line")
+    wait_for((folder / "half").exists, "half a line")
     assert job.poll() == []
     (folder / "go on").touch()
     assert job.wait(PATIENCE) is JobState.DONE
@@ -268,7 +269,7 @@ def start_in_another_program(mode: str, folder: Path, *, keep: bool) -> subproce
 
 def test_a_job_ends_with_the_program_that_started_it(folder: Path) -> None:
     other = start_in_another_program("have_child", folder, keep=False)
-    until(lambda: (folder / "child.json").exists(), "the grandchild")
+    wait_for(lambda: (folder / "child.json").exists(), "the grandchild")
     job = find_jobs(folder.parent)[0]
     assert job.state is JobState.RUNNING
     group = group_of(job)
@@ -276,19 +277,19 @@ def test_a_job_ends_with_the_program_that_started_it(folder: Path) -> None:
     other.communicate()
     assert job.wait(PATIENCE) is JobState.CANCELLED
     assert "program that started the job ended" in job.messages[-1]
-    until(lambda: all(identity(pid) is None for pid in members(group)), "the end of the group")
+    wait_for(lambda: all(identity(pid) is None for pid in members(group)), "the end of the group")
 
 
 def test_a_kept_job_outlives_its_program_and_is_found_and_cancelled(folder: Path) -> None:
     other = start_in_another_program("cooperate", folder, keep=True)
-    until(lambda: bool(find_jobs(folder)[0].poll()), "an event")
+    wait_for(lambda: bool(find_jobs(folder)[0].poll()), "an event")
     other.kill()
     other.communicate()
     job = find_jobs(folder.parent)[0]
     assert job.keeps_running
     assert job.state is JobState.RUNNING
     done = job.progress.done
-    until(lambda: job.state is JobState.RUNNING and job.progress.done > done, "progress without its program")
+    wait_for(lambda: job.state is JobState.RUNNING and job.progress.done > done, "progress without its program")
     job.cancel()
     assert job.wait(PATIENCE) is JobState.CANCELLED
 
@@ -303,7 +304,7 @@ def test_a_kept_job_that_was_let_go_is_seen_to_finish(folder: Path) -> None:
 
 def test_a_found_job_that_ignores_cancel_is_killed_as_well(folder: Path) -> None:
     other = start_in_another_program("ignore_cancel", folder, keep=True)
-    until(lambda: bool(find_jobs(folder)[0].poll()), "an event")
+    wait_for(lambda: bool(find_jobs(folder)[0].poll()), "an event")
     other.kill()
     other.communicate()
     job = find_jobs(folder.parent)[0]
@@ -329,17 +330,17 @@ def launcher_like_slicers(folder: Path) -> str:
 def test_behind_a_launcher_the_real_worker_is_killed_too(folder: Path, tmp_path: Path) -> None:
     job = start("ignore_cancel", folder, python=launcher_like_slicers(tmp_path))
     group = group_of(job)
-    until(lambda: len(job.poll()) > 0, "an event")
+    wait_for(lambda: len(job.poll()) > 0, "an event")
     assert len(members(group)) == 2
     job.cancel(grace=0)
     assert job.wait(PATIENCE) is JobState.CANCELLED
-    until(lambda: all(identity(pid) is None for pid in members(group)), "the end of the group")
+    wait_for(lambda: all(identity(pid) is None for pid in members(group)), "the end of the group")
 
 
 def test_behind_a_launcher_a_killed_worker_is_still_told_from_a_program_error(folder: Path, tmp_path: Path) -> None:
     job = start("ignore_cancel", folder, python=launcher_like_slicers(tmp_path))
     group_of(job)
-    until(lambda: len(job.poll()) > 0, "an event")
+    wait_for(lambda: len(job.poll()) > 0, "an event")
     heartbeat = Heartbeat.read(folder)
     assert heartbeat is not None
     os.kill(heartbeat.pid, signal.SIGKILL)

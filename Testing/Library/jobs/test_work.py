@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 from cohorts import disc_case, discs, write_discs
-from starting import PATIENCE, start, until
+from starting import start
+from waiting import PATIENCE, wait_for
 
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.cohort.loading import load_case
@@ -123,7 +124,7 @@ def test_a_killed_training_is_resumed_by_another_job_to_the_same_weights(tmp_pat
     settings = TrainingSettings(FusionMethod.MAJORITY, epochs=40, network=UNetSettings(depth=1, filters=4))
     request = TrainRequest(str(manifest), str(tmp_path / "model"), settings, ("case01", "case02", "case03"), "cpu")
     job = start_job(request, tmp_path / "first", name="Training")
-    until(lambda: job.state is not JobState.STARTING and len(job.losses) >= 2, "two epochs")
+    wait_for(lambda: job.state is not JobState.STARTING and len(job.losses) >= 2, "two epochs")
     heartbeat = Heartbeat.read(job.folder)
     assert heartbeat is not None
     os.kill(heartbeat.pid, signal.SIGKILL)

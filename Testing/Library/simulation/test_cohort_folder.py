@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from cancelling import CancelAfter
 from cohorts import disc_case
+from waiting import PATIENCE, wait_for
 
 from ObserverUncertaintyLib.base.errors import Cancelled, DeviceError, InputError
 from ObserverUncertaintyLib.cohort.case import Case
@@ -41,15 +42,14 @@ def fails_at_the_third(index: int) -> Case:
     return disc_case(index)
 
 
+def takes_an_hour(index: int) -> Case:
+    Path(f"begun{index}").touch()
+    time.sleep(3600)
+    return disc_case(index)
+
+
 def write(folder: Path, make_case: Callable[[int], Case] = disc_case, names: list[str] = NAMES, **options: Any) -> Path:
     return write_cohort(folder, make_case, names, {}, name="Discs", label="disc", **options)
-
-
-def wait_for(happened: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not happened():
-        assert time.monotonic() < deadline, "waited for two minutes"
-        time.sleep(0.05)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -115,7 +115,7 @@ class TestStopping:
         process = self.at_work(tmp_path)
         before = len(list(tmp_path.glob("*/case.json")))
         os.killpg(process.pid, signal.SIGINT)
-        _, said = process.communicate(timeout=120)
+        _, said = process.communicate(timeout=PATIENCE)
         assert process.returncode == 1
         assert "What was complete is kept" in said
         assert "Traceback" not in said
@@ -124,16 +124,35 @@ class TestStopping:
         assert all((case / "case.json").exists() for case in tmp_path.glob("case*"))
 
     def test_a_second_interrupt_ends_it_at_once(self, tmp_path: Path) -> None:
-        process = self.started(tmp_path, "--spacing", "1", "--thickness", "1")
-        wait_for((tmp_path / "settings.json").exists)
-        time.sleep(4)  # until its processes are at work, on cases that take longer than what is waited for below
-        for _ in range(2):
-            os.killpg(process.pid, signal.SIGINT)
-            time.sleep(1)
-        process.communicate(timeout=4)
+        """On cases that take an hour."""
+        program = (
+            "from ObserverUncertaintyLib.cli.console import ConsoleProgress\n"
+            "from test_cohort_folder import takes_an_hour, write\n"
+            "from pathlib import Path\n"
+            "if __name__ == '__main__':\n"
+            "    with ConsoleProgress().running() as progress:\n"
+            "        write(Path('cohort'), takes_an_hour, processes=2, progress=progress)\n"
+        )
+        (tmp_path / "program.py").write_text(program, encoding="utf-8")
+        paths = os.pathsep.join([*sys.path, str(Path(__file__).parent)])
+        process = subprocess.Popen(
+            [sys.executable, "program.py"],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": paths},
+            start_new_session=True,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+        )
+        self.groups.append(process.pid)
+        wait_for(lambda: len(list(tmp_path.glob("begun*"))) == 2, "two cases that are being made")
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stderr is not None
+        assert any("press Ctrl-C again" in line for line in process.stderr)
+        os.killpg(process.pid, signal.SIGINT)
+        process.communicate(timeout=PATIENCE)
         assert process.returncode not in (0, 1)
-        assert not list(tmp_path.glob("*/case.json"))
-        wait_for(lambda: not _lives(process.pid))
+        assert not list(tmp_path.glob("*/*/case.json"))
+        wait_for(lambda: not _lives(process.pid), "the end of its processes")
 
     def test_its_processes_end_with_it(self, tmp_path: Path) -> None:
         process = self.at_work(tmp_path)

@@ -117,6 +117,7 @@ class TestRefused:
         assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 class TestRealPatients:
     """Lesjak et al. 2017: what grey to white matter is there was measured when the template's signals were chosen."""
 

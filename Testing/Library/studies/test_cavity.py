@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import numpy as np
 import pytest
 from cohorts import write_discs
 from matplotlib.image import imread
+from waiting import wait_for
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.cohort.cohort import Cohort
@@ -56,6 +56,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 class TestStudy:
     def test_from_simulated_patients_to_tables_figures_and_report(self, study: Path) -> None:
         rows = rows_of(study / "per_case.csv")
@@ -145,9 +146,7 @@ class TestStudy:
         paths = os.pathsep.join([*sys.path, str(Path(__file__).parent)])
         process = subprocess.Popen([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": paths})
         try:
-            deadline = time.monotonic() + 60
-            while not list(folder.rglob("result.json")) and time.monotonic() < deadline:
-                time.sleep(0.05)
+            wait_for(lambda: list(folder.rglob("result.json")), "a unit")
         finally:
             process.send_signal(signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
             process.wait()

@@ -1,6 +1,6 @@
 """Units on a Ray cluster of two workers on this machine: the same results, and what a worker's death costs.
 
-Ray is large and not in the tests' environment: without `pip install ray` all but two of these are skipped.
+Ray is large: `make test-slow` installs it, and without it all but two of these are skipped.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,9 +25,15 @@ from ObserverUncertaintyLib.studies.cavity.study import run_cavity
 from ObserverUncertaintyLib.studies.ray_units import ATTEMPTS, Cluster, run_units_on_ray
 from ObserverUncertaintyLib.studies.units import Unit, UnitsRun, read_result, write_result
 
-with_ray = pytest.mark.skipif(
+_IS_HERE = pytest.mark.skipif(
     find_spec("ray") is None, reason="Ray is not installed (pip install 'observer-uncertainty[ray]')"
 )
+
+
+def with_ray(test: Callable[..., None]) -> pytest.MarkDecorator:
+    """Marks a test that starts a cluster."""
+    return pytest.mark.slow(_IS_HERE(test))
+
 
 TINY = CavityStudySettings(
     folds=2,

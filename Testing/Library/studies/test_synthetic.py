@@ -238,6 +238,7 @@ class TestArms:
         assert len(trained | scored) == 10
 
 
+@pytest.mark.slow
 class TestStudy:
     def test_from_nothing_to_tables_figures_and_report_and_on(self, tmp_path: Path) -> None:
         folder = tmp_path / "study"

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from cancelling import CancelAfter
 from cohorts import discs, write_discs
 from safetensors.torch import load_file
 from torch.nn import functional
+from waiting import wait_for
 
 from ObserverUncertaintyLib.base.errors import Cancelled, InputError, UnwritableFileError
 from ObserverUncertaintyLib.cohort.case import Case
@@ -93,10 +93,7 @@ def test_training_killed_in_the_middle_resumes_to_the_same_weights(tmp_path: Pat
         *("--epochs", "40", "--depth", "1", "--filters", "4", "--device", "cpu"),
     ]
     killed = subprocess.Popen([*command, "--out", str(tmp_path / "killed")], stderr=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while not (tmp_path / "killed" / "checkpoint" / "state.pt").exists():
-        assert time.monotonic() < deadline, "training wrote no checkpoint"
-        time.sleep(0.01)
+    wait_for((tmp_path / "killed" / "checkpoint" / "state.pt").exists, "a checkpoint")
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     assert not (tmp_path / "killed" / "model.json").exists(), "it was not killed in the middle"
