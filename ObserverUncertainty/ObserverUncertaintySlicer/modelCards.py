@@ -27,15 +27,22 @@ class ModelCard:
         return self.description.sequences
 
     @property
+    def needed(self) -> tuple[str, ...]:
+        """Those of the sequences that every case must have."""
+        return tuple(name for name in self.sequences if name not in self.description.may_be_missing)
+
+    @property
     def isSimulated(self) -> bool:
         """Whether the model was trained on simulated cases."""
         return bool(self.description.training.get("simulated"))
 
     def summary(self) -> str:
         """In one line what the model segments, and what it needs for it."""
-        return _("Segments: {structure}. Needs: {sequences}.").format(
-            structure=self.description.label, sequences=", ".join(self.sequences)
+        text = _("Segments: {structure}. Needs: {sequences}.").format(
+            structure=self.description.label, sequences=", ".join(self.needed)
         )
+        optional = self.description.may_be_missing
+        return text + _(" Better with: {sequences}.").format(sequences=", ".join(optional)) if optional else text
 
     def lines(self) -> list[tuple[str, str]]:
         """The card as pairs of a heading and what it says."""
@@ -56,7 +63,7 @@ class ModelCard:
         cases, epochs = len(training["cases"]), len(training["losses"])
         lines = [
             (_("Structure"), self.description.label),
-            (_("Sequences"), ", ".join(self.sequences)),
+            (_("Sequences"), self._sequencesText()),
             (_("Expects"), images),
             (
                 _("Computes on"),
@@ -80,6 +87,14 @@ class ModelCard:
         if self.isSimulated:
             lines.insert(0, (_("Notice"), _("Simulated data, not for patients.")))
         return lines
+
+    def _sequencesText(self) -> str:
+        names, optional = ", ".join(self.sequences), self.description.may_be_missing
+        return (
+            names
+            if not optional
+            else _("{names}; {optional} may be missing").format(names=names, optional=", ".join(optional))
+        )
 
 
 def _fusionWords(fusion: str) -> str:

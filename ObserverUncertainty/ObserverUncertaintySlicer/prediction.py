@@ -164,16 +164,16 @@ def loadPrediction(
 
 
 def _chosenSequences(sequences: Mapping[str, Any], card: ModelCard) -> dict[str, Any]:
-    missing = [name for name in card.sequences if sequences.get(name) is None]
+    missing = [name for name in card.needed if sequences.get(name) is None]
     if missing:
         found = ", ".join(sequences) or _("none")
         raise InputError(
             _(
                 "The model needs the sequences {needed}; the case has {found}, so {missing} is missing. Add the "
                 "volumes in step 1 under these names, or choose another model."
-            ).format(needed=", ".join(card.sequences), found=found, missing=", ".join(missing))
+            ).format(needed=", ".join(card.needed), found=found, missing=", ".join(missing))
         )
-    return {name: node for name, node in sequences.items() if name in card.sequences}
+    return {name: node for name, node in sequences.items() if name in card.sequences and node is not None}
 
 
 def _describe(node, role: Role, report: Mapping[str, Any]) -> None:

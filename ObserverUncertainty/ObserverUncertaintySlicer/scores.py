@@ -142,7 +142,7 @@ def caseScores(
     volumeOfVoxel = masks.grid.voxel_volume_ml
     described = {score.name: score for score in _described(masks.names)}
     values = case_scores(
-        masks.masks, masks.names, segmented, predictive, volumeOfVoxel, probability, wanted=described.keys()
+        masks.masks, masks.names, segmented, predictive, masks.grid, probability, wanted=described.keys()
     )
     values["volume_difference_ml"] = values["volume_ml"] - values["volume_ml_majority"]
     for name, mask in zip(masks.names, masks.masks, strict=True):
@@ -167,8 +167,8 @@ def _described(raters: Sequence[str]) -> list[Score]:
     printed = _("The WME by the paper's formula as it is printed, divided by the number of all voxels")
     mean = _("ME, mean entropy: mean predictive entropy over all voxels, most of which are sure background")
     calibration = _(
-        "ECE, expected calibration error: how far the model's probability is from the fraction of raters, where model "
-        "or raters are in doubt"
+        "ECE, expected calibration error: how far the model's probability is from the share of raters, within 5 mm of "
+        "the contours and inside them"
     )
     everywhere = _("The ECE over all voxels, most of which are sure background")
     withRater, ofRater = _("Overlap of the model's contour with this rater's"), _("Volume of this rater's contour")
@@ -186,7 +186,7 @@ def _described(raters: Sequence[str]) -> list[Score]:
         *(Score(f"volume_ml_of_{rater}", _("Volume, {rater}").format(rater=rater), ml, 2, ofRater) for rater in raters),
         Score("me", _("Model uncertainty of all voxels"), bits, 3, mean),
         Score("wme_as_printed", _("WME as printed"), bits, 3, printed),
-        Score("ece", _("Calibration error"), "", 3, calibration, _("nobody is in doubt anywhere")),
+        Score("ece_roi", _("Calibration error around the contours"), "", 3, calibration, _("no rater drew anything")),
         Score("ece_all", _("Calibration error of all voxels"), "", 3, everywhere),
     ]
 

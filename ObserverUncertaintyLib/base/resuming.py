@@ -8,7 +8,7 @@ from typing import Any
 
 from ObserverUncertaintyLib.base.errors import InputError
 
-_ADDED = {"prior_bias": False, "schedule": "constant"}
+_ADDED = {"prior_bias": False, "schedule": "constant", "may_be_missing": [], "various_scanners": False}
 """Settings that earlier versions did not have, with the value that does what those did."""
 
 

@@ -35,6 +35,13 @@ def cavities(
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same cohort.")] = 0,
     spacing: Annotated[float, typer.Option(help="Voxel size within an axial slice, in mm.")] = 1.5,
     thickness: Annotated[float, typer.Option(help="Distance of axial slices, in mm.")] = 3.0,
+    various_scanners: Annotated[
+        bool,
+        typer.Option(
+            "--various-scanners",
+            help="A scanner of its own for each case: 1 to 2 mm in the plane, 2 to 6 mm thick, little or much noise.",
+        ),
+    ] = False,
     anatomy: Annotated[
         list[Path] | None,
         typer.Option(
@@ -71,6 +78,7 @@ def cavities(
                 "another folder."
             )
     settings = replace(CavitySettings(), in_plane_spacing_mm=spacing, slice_thickness_mm=thickness)
+    settings = replace(settings, various_scanners=various_scanners)
     brains = [read_real_brain(folder) for folder in anatomy or ()]
     if len({brain.sequences for brain in brains}) > 1:
         found = "; ".join(

@@ -101,6 +101,12 @@ def train(
     augmentation: Annotated[
         Augmentation, typer.Option(help="flip mirrors every second slice from left to right.")
     ] = _DEFAULTS.augmentation,
+    may_be_missing: Annotated[
+        str,
+        typer.Option(
+            help="Sequences, separated by commas, that a case to predict may lack; training leaves them out at times."
+        ),
+    ] = "",
     tie: Annotated[Tie, typer.Option(help="What majority makes of an even split.")] = _DEFAULTS.tie,
     slice_axis: Annotated[SliceAxis, typer.Option(help="Anatomical direction of the slices.")] = _DEFAULTS.slice_axis,
     spacing: Annotated[
@@ -147,6 +153,7 @@ def train(
         schedule=schedule,
         loss=loss,
         augmentation=augmentation,
+        may_be_missing=tuple(name.strip() for name in may_be_missing.split(",") if name.strip()),
         seed=seed,
         network=UNetSettings(depth, filters, dropout, dropout_kind, feature_norm),
         slice_axis=slice_axis,

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.records import from_json, to_json
 from ObserverUncertaintyLib.cohort.case import Case
-from ObserverUncertaintyLib.cohort.fingerprints import content_digest
+from ObserverUncertaintyLib.cohort.fingerprints import content_digest, file_digest
 from ObserverUncertaintyLib.model.preprocessing import (
     Preprocessing,
     in_plane_spacing,
     slice_distance,
 )
 from ObserverUncertaintyLib.model.settings import UNetSettings
-
-if TYPE_CHECKING:
-    pass
-from ObserverUncertaintyLib.cohort.fingerprints import file_digest
 
 FORMAT = "observer-uncertainty model"
 
@@ -76,6 +73,7 @@ class ModelDescription:
         training: how it was trained (cohort, raters, fusion, seed, epochs, loss per epoch, ...), for the record.
         library_version: version of this library that trained it.
         created: date of training, ISO 8601.
+        may_be_missing: those of the sequences that a case may lack; training did without them at times.
         weights_digest: fingerprint of the weights' file; None before they are written, and in a model that an earlier
             version wrote.
     """
@@ -88,6 +86,7 @@ class ModelDescription:
     training: dict[str, Any]
     library_version: str
     created: str
+    may_be_missing: tuple[str, ...] = ()
     weights_digest: str | None = None
 
     @property
@@ -98,19 +97,33 @@ class ModelDescription:
     def _network(self) -> dict[str, Any]:
         return {"sequences": len(self.sequences), **to_json(self.architecture)}
 
+    def present(self, sequences: Collection[str]) -> tuple[str, ...]:
+        """Those of the model's sequences that are among these, in channel order."""
+        return tuple(sequence for sequence in self.sequences if sequence in sequences)
+
+    def lacking(self, sequences: Collection[str]) -> tuple[str, ...]:
+        """Those of the model's sequences that are not among these, in channel order."""
+        return tuple(sequence for sequence in self.sequences if sequence not in sequences)
+
     def check_case(self, case: Case, skull_stripped: bool | None = None) -> list[str]:
         """Refuse a case that the model cannot be used on; return warnings for one that is unlike its training.
 
         Raises:
             ModelError: the sequences differ, or the in-plane spacing is far beyond the training's.
         """
-        missing = [sequence for sequence in self.sequences if sequence not in case.sequences]
-        if missing:
+        lacking = self.lacking(case.sequences)
+        needed = [sequence for sequence in lacking if sequence not in self.may_be_missing]
+        if needed:
+            optional = f" (of which {', '.join(self.may_be_missing)} may be missing)" if self.may_be_missing else ""
             raise ModelError(
-                f"{case.name}: the model needs the sequences {', '.join(self.sequences)}, the case has "
-                f"{', '.join(case.sequences)}; {', '.join(missing)} is missing. Name the images as the model does."
+                f"{case.name}: the model needs the sequences {', '.join(self.sequences)}{optional}, the case has "
+                f"{', '.join(case.sequences)}; {', '.join(needed)} is missing. Name the images as the model does."
             )
         warnings = []
+        if lacking:
+            warnings.append(
+                f"{case.name} has no {', '.join(lacking)}: the model was trained to do without, but it sees less then"
+            )
         dimension = case.grid.dimension
         if dimension != self.expects.dimension:
             warnings.append(f"{case.name} is {dimension}-D, the model was trained on {self.expects.dimension}-D images")
@@ -158,6 +171,8 @@ class ModelDescription:
         if architecture.pop("sequences") != len(values["sequences"]):
             raise ValueError(f"the network has not {len(values['sequences'])} input images")
         # Models of an earlier version were trained on images with their padding.
+        if not set(values.get("may_be_missing", ())) < set(values["sequences"]):
+            raise ValueError(f"{values['may_be_missing']} may be missing, of {values['sequences']}")
         preprocessing = {"replace_padding": False, **values["preprocessing"]}
         described = from_json(cls, {**values, "architecture": architecture, "preprocessing": preprocessing})
         spacing = described.preprocessing.spacing

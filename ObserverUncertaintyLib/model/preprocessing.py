@@ -30,6 +30,10 @@ ASIDE_SHARE = 0.03
 """A warning says when what an image shows outside the crop is this fraction of the brain or body, or more."""
 
 
+MISSING = 0.0
+"""Stands everywhere in an image that a case lacks: after normalisation the mean, in which nothing is to be seen."""
+
+
 class SliceAxis(StrEnum):
     """The anatomical direction that the 2-D network walks along, one slice at a time."""
 
@@ -221,6 +225,14 @@ class PreparedCase:
     images: NDArray[np.float32]
     path: GridPath
     warnings: tuple[str, ...] = ()
+
+    def with_channels(self, present: Sequence[str], channels: Sequence[str]) -> PreparedCase:
+        """The same case with the channels of a model, of which the case has those that are `present`, in this order."""
+        if tuple(present) == tuple(channels):
+            return self
+        images = np.full((len(self.images), len(channels), *self.images.shape[2:]), MISSING, np.float32)
+        images[:, [channels.index(name) for name in present]] = self.images
+        return replace(self, images=images)
 
     def widened(self, size: tuple[int, int]) -> PreparedCase:
         """The same case with slices of at least (rows, columns), the content in their middle, the border repeated."""

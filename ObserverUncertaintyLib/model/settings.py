@@ -109,6 +109,8 @@ class TrainingSettings:
         schedule: how the learning rate changes; the paper's is constant.
         loss: what is minimised.
         augmentation: how slices are varied.
+        may_be_missing: sequences that a case may lack when it is predicted. Of these, training leaves a number out of
+            each slice, from none to all, each number as often.
         seed: of the first weights, the order of slices, the raters drawn and the dropout masks.
         network: the U-Net's shape.
         slice_axis, crop, intensity_norm: see `Preprocessing`.
@@ -126,6 +128,7 @@ class TrainingSettings:
     schedule: Schedule = Schedule.CONSTANT
     loss: Loss = Loss.CROSS_ENTROPY
     augmentation: Augmentation = Augmentation.NONE
+    may_be_missing: tuple[str, ...] = ()
     seed: int = 0
     network: UNetSettings = inline(UNetSettings())
     slice_axis: SliceAxis = SliceAxis.AXIAL

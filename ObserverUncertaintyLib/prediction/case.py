@@ -141,7 +141,8 @@ def _report(
         "fusion": description.training["fusion"],
         **asdict(settings),
         "batch_size": prediction.batch_size,
-        "sequences": list(description.sequences),
+        "sequences": list(description.present(case.sequences)),
+        "missing_sequences": list(description.lacking(case.sequences)),
         "volume_ml": round(float(np.count_nonzero(segmented)) * case.grid.voxel_volume_ml, 4),
         "not_looked_at_ml": 0.0 if unseen is None else float(np.count_nonzero(unseen)) * case.grid.voxel_volume_ml,
         "mean_entropy": float(prediction.uncertainty.predictive.mean()),
@@ -157,7 +158,7 @@ def prediction_origin(
     """What a prediction depends on; a case without the model's sequences is refused."""
     description.check_case(case)
     return {
-        "images": case.with_sequences(description.sequences).image_digest,
+        "images": case.with_sequences(description.present(case.sequences)).image_digest,
         "grid": grid_digest(case.grid),
         "weights": weights,
         "model": description.digest,

@@ -100,7 +100,9 @@ def predict(
     progress = progress or Progress()
     warnings = description.check_case(case, skull_stripped)
     device = next(network.parameters()).device
-    prepared = description.preprocessing.prepare(case.with_sequences(description.sequences))
+    present = description.present(case.sequences)
+    prepared = description.preprocessing.prepare(case.with_sequences(present))
+    prepared = prepared.with_channels(present, description.sequences)
     warnings += prepared.warnings
     path, images = prepared.path, torch.from_numpy(prepared.images)
     notes = []

@@ -56,7 +56,8 @@ def simulate_cavity_case(
     if index < 0 or seed < 0:
         raise ValueError(f"index and seed must be 0 or more, not {index} and {seed}")
     # One stream per step: a change to the images leaves the cavity and the raters as they were.
-    streams = np.random.default_rng([seed, index]).spawn(6)
+    streams = np.random.default_rng([seed, index]).spawn(7)
+    settings = settings.of_case(streams[6])
     brain = brains[index % len(brains)] if brains else None
     sequences = brain.sequences if brain else SEQUENCES
     if brain:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from ObserverUncertaintyLib.base.errors import InputError
 
@@ -58,6 +60,10 @@ doi 10.1186/s13014-020-01553-z).
 """
 
 
+_VARIOUS_SPACING_MM, _VARIOUS_THICKNESS_MM, _VARIOUS_NOISE = (1.0, 2.0), (2.0, 6.0), (0.01, 0.05)
+"""From a fine research scan to a quick clinical one; each is drawn in between, the thickness by its logarithm."""
+
+
 @dataclass(frozen=True)
 class CavitySettings:
     """Settings of the simulated cohort; the defaults make a cohort like that of Jungo et al. 2018, section 3.3.
@@ -76,6 +82,8 @@ class CavitySettings:
         border_softness_mm: width of the grey-value transition where a border is least visible.
         difficulty_log_sd: standard deviation of the logarithm of how ill-defined a patient's borders are.
         noise: standard deviation of the scanner's noise, as a fraction of white matter's signal in T1.
+        various_scanners: whether each case comes from a scanner of its own: spacing, thickness and noise are drawn for
+            it, and those above are not used.
         raters: the raters that draw each case.
     """
 
@@ -92,6 +100,7 @@ class CavitySettings:
     border_softness_mm: float = 5.5
     difficulty_log_sd: float = 0.3
     noise: float = 0.02
+    various_scanners: bool = False
     raters: tuple[RaterProfile, ...] = RATERS
 
     def __post_init__(self) -> None:
@@ -121,3 +130,15 @@ class CavitySettings:
         names = [rater.name for rater in self.raters]
         if len(set(names)) != len(names):
             raise InputError(f"Every rater needs a name of their own; found {', '.join(names)}.")
+
+    def of_case(self, rng: np.random.Generator) -> CavitySettings:
+        """The settings of one case: these, or with a scanner of its own."""
+        if not self.various_scanners:
+            return self
+        low, high = np.log(_VARIOUS_THICKNESS_MM)
+        return replace(
+            self,
+            in_plane_spacing_mm=round(float(rng.uniform(*_VARIOUS_SPACING_MM)), 2),
+            slice_thickness_mm=round(float(np.exp(rng.uniform(low, high))), 1),
+            noise=round(float(rng.uniform(*_VARIOUS_NOISE)), 3),
+        )

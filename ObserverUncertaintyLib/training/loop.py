@@ -26,7 +26,7 @@ from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cpu.unet import unet_for_training
 from ObserverUncertaintyLib.model.devices import free_memory, make_deterministic
 from ObserverUncertaintyLib.model.precision import autocast, choose_precision
-from ObserverUncertaintyLib.model.preprocessing import Preprocessing
+from ObserverUncertaintyLib.model.preprocessing import MISSING, Preprocessing
 from ObserverUncertaintyLib.model.settings import Augmentation, Schedule, TrainingSettings
 from ObserverUncertaintyLib.network.unet import set_monte_carlo_mode
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
@@ -76,7 +76,7 @@ class TrainingRun:
         record: dict[str, Any],
     ) -> None:
         """Load the data, make the network, and take up the last checkpoint if there is one."""
-        settings = self.settings
+        settings, self.sequences = self.settings, cases[0].sequences
         self.slices, self.preprocessing = prepare_slices(
             cases, preprocessing, settings.network.depth, settings.fusion, settings.tie
         )
@@ -165,6 +165,7 @@ class TrainingRun:
         slices = self.slices
         drawn = draw_labels(slices.label_counts, rng)
         flipped = rng.random(len(slices)) < (0.5 if self.settings.augmentation is Augmentation.FLIP else 0.0)
+        left_out = self._sequences_left_out(len(order), rng)
         # All at once, where the slices lie: a GPU does not wait for small transfers then.
         numbers, labels, mirrored = (
             torch.from_numpy(each).to(slices.images.device) for each in (order, drawn[order], flipped[order])
@@ -176,10 +177,23 @@ class TrainingRun:
             if flipped[order[part]].any():
                 mirror = mirrored[part, None, None, None]
                 images, target = (torch.where(mirror, each.flip(-1), each) for each in (images, target))
+            if left_out is not None:
+                images = images.masked_fill(left_out[part, :, None, None].to(images.device), MISSING)
             yield (
                 images.to(self.device, memory_format=torch.channels_last, non_blocking=True),
                 target.to(self.device, non_blocking=True),
             )
+
+    def _sequences_left_out(self, count: int, rng: np.random.Generator) -> Tensor | None:
+        """Which sequences each of so many slices does without, bool, shape (slice, sequence); None for none of them."""
+        names = self.settings.may_be_missing
+        if not names:
+            return None
+        left_out = np.zeros((count, len(self.sequences)), bool)
+        ranks = rng.random((count, len(names))).argsort(axis=1).argsort(axis=1)
+        numbers = rng.integers(0, len(names) + 1, (count, 1))
+        left_out[:, [self.sequences.index(name) for name in names]] = ranks < numbers
+        return torch.from_numpy(left_out)
 
     def _slices_of_epoch(self, rng: np.random.Generator) -> NDArray[np.intp]:
         """The slices that an epoch sees: all with the structure, and as many of the others as the settings ask for."""

@@ -138,6 +138,17 @@ def _check(cases: Sequence[Case], settings: TrainingSettings) -> None:
         raise InputError("Epochs and batch size must be at least 1, and the learning rate above 0.")
     if settings.background_slices is not None and settings.background_slices < 0:
         raise InputError("The background slices must be 0 or more.")
+    unknown = [name for name in settings.may_be_missing if name not in cases[0].sequences]
+    if unknown:
+        raise InputError(
+            f"{', '.join(unknown)} may be missing, but the cases have {', '.join(cases[0].sequences)} only. Name "
+            "some of these."
+        )
+    if set(settings.may_be_missing) == set(cases[0].sequences):
+        raise InputError(
+            f"All sequences ({', '.join(cases[0].sequences)}) may be missing, which leaves nothing to predict from. "
+            "Name all but those that every case has."
+        )
     for case in cases:
         if case.sequences != cases[0].sequences:
             raise InputError(
@@ -213,6 +224,7 @@ def _describe(
             "losses": run.losses,
             "validation_losses": run.validation_losses,
         },
+        may_be_missing=run.settings.may_be_missing,
         library_version=VERSION,
         created=datetime.date.today().isoformat(),
     )

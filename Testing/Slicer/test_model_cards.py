@@ -34,6 +34,16 @@ def test_one_line_says_what_it_segments_and_needs_in_plain_words():
     assert summary == "Segments: resection cavity. Needs: T1, T1c, T2, FLAIR."
 
 
+def test_what_may_be_missing_is_told_apart_from_what_is_needed(tmp_path):
+    content = json.loads((shipped_model() / "model.json").read_text(encoding="utf-8"))
+    content["may_be_missing"] = ["T1", "FLAIR"]
+    (tmp_path / "model.json").write_text(json.dumps(content), encoding="utf-8")
+    card = readCard(tmp_path)
+    assert card.needed == ("T1c", "T2")
+    assert card.summary() == "Segments: resection cavity. Needs: T1c, T2. Better with: T1, FLAIR."
+    assert dict(card.lines())["Sequences"] == "T1, T1c, T2, FLAIR; T1, FLAIR may be missing"
+
+
 def test_a_model_of_other_data_has_no_notice(tmp_path):
     content = json.loads((shipped_model() / "model.json").read_text(encoding="utf-8"))
     content["training"]["simulated"] = False

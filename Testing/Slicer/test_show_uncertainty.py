@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 import slicer
@@ -9,6 +12,7 @@ from correct_step import edit
 from opened_panel import isOffered, openPanel, simulatedSequences, waitFor
 from section_case import addSequence, fill
 
+from ObserverUncertaintyLib.model.shipped import shipped_model
 from ObserverUncertaintySlicer.parameters import RaterChoice
 from ObserverUncertaintySlicer.raters import ratersOfNode
 from ObserverUncertaintySlicer.segments import addSegmentation
@@ -53,6 +57,30 @@ def test_it_says_before_what_it_will_use(panel, ui):
     assert experts == "Experts: 2 raters."
     assert panel.uncertainty.samplingText() in ui.useLabel.toolTip
     assert panel.uncertainty.sampling() == (5, True), "the default on a processor"
+
+
+def test_a_sequence_that_may_be_missing_is_said_to_be_and_the_model_runs_without(panel, ui, tmp_path):
+    folder = tmp_path / "Tolerant"
+    shutil.copytree(shipped_model(), folder)
+    content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+    content["may_be_missing"] = ["T1", "T2", "FLAIR"]
+    (folder / "model.json").write_text(json.dumps(content), encoding="utf-8")
+    fillSimulated(panel)
+    panel.modelInUse.choose(folder)
+    panel.parameters.sequences = {"T1c": panel.parameters.sequences["T1c"]}
+    assert ui.useLabel.text.startswith(
+        "Model: Tolerant, on T1c. The case has no T1, T2, FLAIR: the model sees less. It learned from simulated cases"
+    )
+    assert "The model was trained to do without" in panel.model.ui.sequencesLabel.text
+    assert panel.model.ui.sectionButton.text == "3. Model: Tolerant (simulated data)"
+    ui.showButton.click()
+    waitFor(lambda: not panel.uncertainty.bar.isRunning)
+    assert panel.parameters.predictiveEntropy is not None, ui.showLabel.text
+    assert "has no T1, T2, FLAIR" in panel.uncertainty.ui.warningsLabel.text
+
+    panel.parameters.sequences = {"T1": simulatedSequences("Ben")["T1"]}
+    assert "Needs the sequence T1c" in ui.useLabel.text or ui.showButton.isHidden()
+    assert panel.model.ui.sectionButton.text == "3. Model: Tolerant needs T1c"
 
 
 def test_one_click_does_steps_2_4_and_5_and_leads_to_step_6(panel, ui):

@@ -138,7 +138,12 @@ class ModelSection(Section):
         if missing:
             return missing
         unused = [name for name in self.parameters.sequences if name not in card.sequences]
+        lacking = self._model.lackingSequences()
         text = _("The case has all sequences that the model needs.")
+        if lacking:
+            text = _("The case has no {names}. The model was trained to do without, but it sees less then.").format(
+                names=", ".join(lacking)
+            )
         return text if not unused else text + _(" Not used: {names}.").format(names=", ".join(unused))
 
     def _updatePackages(self) -> None:

@@ -60,7 +60,11 @@ class ModelInUse:
         return self.problem or missingPackages()
 
     def missingSequences(self) -> list[str]:
-        """The model's sequences that the case lacks."""
+        """The sequences that the case lacks and the model needs."""
+        return [name for name in self.lackingSequences() if self.card is not None and name in self.card.needed]
+
+    def lackingSequences(self) -> list[str]:
+        """The model's sequences that the case lacks, also those that may be missing."""
         present = self._context.parameters.sequences
         return [name for name in self.card.sequences if name not in present] if self.card is not None else []
 

@@ -61,9 +61,12 @@ class ShowUncertainty:
         missing, card = self._uncertainty.missing(), self._model.card
         if missing or card is None:
             return _("Without the model's uncertainty. {why}").format(why=missing)
+        lacking = self._model.lackingSequences()
         text = _("Model: {name}, on {sequences}.").format(
-            name=self._model.folder.name, sequences=", ".join(card.sequences)
+            name=self._model.folder.name, sequences=", ".join(name for name in card.sequences if name not in lacking)
         )
+        if lacking:
+            text += _(" The case has no {names}: the model sees less.").format(names=", ".join(lacking))
         return text + _(" It learned from simulated cases: not for patients.") if card.isSimulated else text
 
     def _expertsText(self) -> str:

@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -216,6 +217,27 @@ def test_disagreement_is_concentrated_at_the_border(cohort):
         near = distance_to_border(case.truth, case.grid) < 7
         assert entropy[near].sum() > 0.75 * entropy.sum()
         assert entropy[near].mean() > 20 * entropy[~near].mean()
+
+
+def test_with_various_scanners_each_case_has_its_own_and_the_others_are_as_before():
+    various = replace(COARSE, various_scanners=True)
+    rng = np.random.default_rng(7)
+    scanners = [various.of_case(rng) for _ in range(200)]
+    spacing, thickness, noise = (
+        np.array([getattr(scanner, name) for scanner in scanners])
+        for name in ("in_plane_spacing_mm", "slice_thickness_mm", "noise")
+    )
+    for values, (low, high), middle in (
+        (spacing, (1.0, 2.0), 1.5),
+        (thickness, (2.0, 6.0), 12**0.5),  # as many between 2 and 3.5 mm as above
+        (noise, (0.01, 0.05), 0.03),
+    ):
+        assert low <= values.min() < values.max() <= high
+        assert np.median(values) == pytest.approx(middle, rel=0.1)
+    assert COARSE.of_case(rng) is COARSE
+    scanner = various.of_case(np.random.default_rng([5, 1]).spawn(7)[6])
+    spacing_i, _, spacing_k = simulate_cavity_case(1, 5, various).grid.spacing
+    assert (spacing_i, spacing_k) == pytest.approx((scanner.in_plane_spacing_mm, scanner.slice_thickness_mm))
 
 
 def test_other_raters_can_draw():
