@@ -76,7 +76,7 @@ def test_a_sequence_that_may_be_missing_is_said_to_be_and_the_model_runs_without
     ui.showButton.click()
     waitFor(lambda: not panel.uncertainty.bar.isRunning)
     assert panel.parameters.predictiveEntropy is not None, ui.showLabel.text
-    assert "has no T1, T2, FLAIR" in panel.uncertainty.ui.warningsLabel.text
+    assert "has no T1, T2, FLAIR" in panel.uncertainty.ui.resultLabel.text
 
     panel.parameters.sequences = {"T1": simulatedSequences("Ben")["T1"]}
     assert "Needs the sequence T1c" in ui.useLabel.text or ui.showButton.isHidden()
