@@ -24,7 +24,7 @@ from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintyLib.training.train import train
 
 ARMS = (FusionMethod.NONE, FusionMethod.MAJORITY)
-SCORES = ("wme", "wme_as_printed", "me", "dice_majority", "ece")
+SCORES = ("wme", "wme_as_printed", "me", "dice_majority", "ece_roi")
 TRAINING_CASES = 18
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,10 @@ from ObserverUncertaintyLib.formats import read_image, read_mask
 from ObserverUncertaintyLib.formats.prediction_files import MADE_FROM, PROBABILITY_FILE, REPORT_FILE
 from ObserverUncertaintyLib.images.grid import require_same_grid
 from ObserverUncertaintyLib.model.settings import without_empty_economy
+from ObserverUncertaintyLib.scores.calibration import CalibrationBins
 from ObserverUncertaintyLib.scores.case_scores import case_scores
 from ObserverUncertaintyLib.scores.entropy import binary_entropy
+from ObserverUncertaintyLib.scores.region import calibration_around_raters
 
 UNSURE_EVERYWHERE = 0.3
 """Mean entropy in bits where all raters agree, from which on a warning says so; trained models stay below 0.1."""
@@ -43,7 +46,8 @@ class Evaluation:
 
     Attributes:
         cases: one row a case, all with the same keys in the same order.
-        summary: for each score its mean, standard deviation over cases and n, undefined values left out.
+        summary: for each score its mean, standard deviation over cases and n, undefined values left out; for `ece_roi`
+            also `pooled`: the error over the voxels of all cases together.
         warnings: what the user should know about the predictions as a whole, such as that several models made them.
     """
 
@@ -74,6 +78,7 @@ def evaluate(
         progress.message(f"{len(cohort) - len(predicted)} of {len(cohort)} cases have no prediction and are left out")
     progress.start("evaluate", len(predicted))
     rows = []
+    calibration: list[CalibrationBins] = []
     origins: dict[str, _Origin] = {}
     for name in predicted:
         progress.check_cancelled()
@@ -85,6 +90,7 @@ def evaluate(
         for warning in row["warnings"]:
             progress.warning(warning)
         rows.append(row)
+        calibration.append(calibration_around_raters(probability, case.raters, case.grid))
         progress.advance(1, name)
     if all(row["raters"] < 2 for row in rows):
         raise InputError(
@@ -95,7 +101,7 @@ def evaluate(
     warnings = _warnings_of_all(folder, origins)
     for warning in warnings:
         progress.warning(warning)
-    return Evaluation(rows, summarise(rows), warnings)
+    return Evaluation(rows, summarise(rows, calibration), warnings)
 
 
 def read_probability(path: Path, case: Case) -> NDArray[np.float32]:
@@ -228,7 +234,7 @@ def score_case(case: Case, probability: NDArray[np.float32], not_looked_at: NDAr
             case.rater_names,
             probability > 0.5,
             binary_entropy(probability),
-            case.grid.voxel_volume_ml,
+            case.grid,
             probability,
             case.truth,
         ),
@@ -256,8 +262,13 @@ def score_case(case: Case, probability: NDArray[np.float32], not_looked_at: NDAr
     return scores
 
 
-def summarise(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
-    """Mean, standard deviation over cases (n - 1; NaN for one case) and n of each score, undefined ones left out."""
+def summarise(rows: Sequence[Row], calibration: Sequence[CalibrationBins] = ()) -> dict[str, dict[str, float]]:
+    """Mean, standard deviation over cases (n - 1; NaN for one case) and n of each score, undefined ones left out.
+
+    Args:
+        rows: the cases' scores.
+        calibration: the cases' bins around the raters; none leaves out `pooled` of `ece_roi`.
+    """
     summary = {}
     for key in rows[0]:
         if key in ("case", "raters", "warnings"):
@@ -269,6 +280,8 @@ def summarise(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
             "std": float(defined.std(ddof=1)) if defined.size > 1 else float("nan"),
             "n": int(defined.size),
         }
+    if calibration and "ece_roi" in summary:
+        summary["ece_roi"]["pooled"] = reduce(add, calibration).error()
     return summary
 
 

@@ -33,9 +33,18 @@ def write_scores(path: Path, evaluation: Evaluation) -> tuple[Path, Path]:
 
 
 def score_table(evaluation: Evaluation) -> str:
-    """Each score's mean and standard deviation over cases, with the number of cases where it is defined."""
+    """Each score's mean and standard deviation over cases, with the number of cases where it is defined.
+
+    The last column is the error over the voxels of all cases together, of the score that has it.
+    """
     rows = [
-        [score, number(value["mean"]), number(value["std"]), str(value["n"])]
+        [
+            score,
+            number(value["mean"]),
+            number(value["std"]),
+            str(value["n"]),
+            number(value["pooled"]) if "pooled" in value else "",
+        ]
         for score, value in evaluation.summary.items()
     ]
-    return aligned(["score", "mean", "std", "n"], rows)
+    return aligned(["score", "mean", "std", "n", "pooled"], rows)

@@ -6,16 +6,17 @@ The names, in this order, are the columns of the tables; docs/method.md defines 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from types import EllipsisType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.raters import fusion
 from ObserverUncertaintyLib.raters.votes import Votes
 from ObserverUncertaintyLib.scores import metrics, multi_rater_metrics
 from ObserverUncertaintyLib.scores.entropy import expert_entropy
+from ObserverUncertaintyLib.scores.region import calibration_around_raters
 
 ON_REQUEST = frozenset({"ece_inside"})
 """Scores that only those get who name them."""
@@ -26,7 +27,7 @@ def case_scores(
     rater_names: Sequence[str],
     segmented: NDArray[np.bool_],
     predictive: NDArray[Any],
-    voxel_volume_ml: float,
+    grid: Grid,
     probability: NDArray[Any] | None = None,
     truth: NDArray[np.bool_] | None = None,
     wanted: Collection[str] | None = None,
@@ -38,7 +39,7 @@ def case_scores(
         rater_names: theirs.
         segmented: the model's segmentation, bool, shape (k, j, i).
         predictive: entropy of the model's mean probability in bits, same shape.
-        voxel_volume_ml: volume of a voxel.
+        grid: theirs.
         probability: the model's mean probability in [0, 1], same shape; None leaves out what needs it.
         truth: bool, same shape; None leaves out the Dice with it.
         wanted: names of scores; all but those `ON_REQUEST` if None. Others are not computed.
@@ -52,6 +53,7 @@ def case_scores(
     votes = Votes.of(raters)
     expert, majority = expert_entropy(votes), fusion.majority(votes)
     disputed = expert > 0
+    voxel_volume_ml = grid.voxel_volume_ml
     table: dict[str, Callable[[], float]] = {
         "wme": lambda: metrics.weighted_mean_entropy(expert, predictive),
         "wme_as_printed": lambda: metrics.weighted_mean_entropy_as_printed(expert, predictive),
@@ -60,14 +62,10 @@ def case_scores(
     if probability is not None:
         # In the probability's own precision: a coarser one would be a calibration error of its own.
         rater_mean = votes.on_grid(votes.patterns.mean(axis=1).astype(probability.dtype))
-
-        def calibration_error(where: NDArray[np.bool_] | EllipsisType) -> float:
-            return metrics.expected_calibration_error(probability[where], rater_mean[where])
-
         table |= {
-            "ece": lambda: calibration_error((predictive > 0) | disputed),
-            "ece_all": lambda: calibration_error(...),
-            "ece_inside": lambda: calibration_error(disputed),
+            "ece_roi": lambda: calibration_around_raters(probability, votes, grid).error(),
+            "ece_all": lambda: metrics.expected_calibration_error(probability, rater_mean),
+            "ece_inside": lambda: metrics.expected_calibration_error(probability[disputed], rater_mean[disputed]),
         }
     table |= {
         "entropy_inside_disagreement": lambda: _mean(predictive[disputed]),

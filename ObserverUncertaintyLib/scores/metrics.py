@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.raters.votes import Raters, Votes
-
-CALIBRATION_BINS = 15
+from ObserverUncertaintyLib.scores.calibration import CALIBRATION_BINS, CalibrationBins
 
 
 def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
@@ -88,9 +87,4 @@ def expected_calibration_error(
 
     Source: Naeini et al., AAAI 2015, with the raters' mean in the place of a hard label.
     """
-    p, target = np.ravel(probability).astype(np.float64), np.ravel(rater_mean).astype(np.float64)
-    if p.size == 0:
-        return float("nan")
-    index = np.minimum((p * bins).astype(np.int64), bins - 1)
-    gap = np.bincount(index, weights=p - target, minlength=bins)
-    return float(np.abs(gap).sum() / p.size)
+    return CalibrationBins.of(probability, rater_mean, bins).error()

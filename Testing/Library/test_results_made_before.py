@@ -19,7 +19,6 @@ SCORES = {
     "wme": 0.9951788965203776,
     "wme_as_printed": 0.05546509106996047,
     "me": 0.9847040541698681,
-    "ece": 0.38562532755723394,
     "ece_all": 0.38141389179509133,
     "entropy_inside_disagreement": 0.9952595622703901,
     "entropy_outside_disagreement": 0.9840951565196221,

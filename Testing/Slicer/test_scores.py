@@ -15,6 +15,7 @@ from ObserverUncertaintyLib.images.grid import Grid, GridMismatchError
 from ObserverUncertaintyLib.raters import fusion
 from ObserverUncertaintyLib.scores import metrics
 from ObserverUncertaintyLib.scores.entropy import binary_entropy, expert_entropy
+from ObserverUncertaintyLib.scores.region import around_raters
 from ObserverUncertaintySlicer.caseLoading import loadCaseFolder
 from ObserverUncertaintySlicer.raters import ratersOfNode
 from ObserverUncertaintySlicer.scores import isAmongTheFirst, metricsTable
@@ -58,7 +59,7 @@ def test_every_value_is_the_librarys(case):
     found = values(metricsTable(model, predictiveNode, ratersOfNode(raters), probabilityNode))
     expert, predictive = expert_entropy(masks), binary_entropy(probability).astype(np.float32)
     majority, segmented = fusion.majority(masks), probability > 0.5
-    doubtful = (predictive > 0) | (expert > 0)
+    region = around_raters(masks, scenes.OBLIQUE)
     volume = scenes.OBLIQUE.voxel_volume_ml
     expected = {
         "dice_majority": metrics.dice(segmented, majority),
@@ -75,13 +76,13 @@ def test_every_value_is_the_librarys(case):
         "volume_ml_of_Cleo": masks[2].sum() * volume,
         "me": metrics.mean_entropy(predictive),
         "wme_as_printed": metrics.weighted_mean_entropy_as_printed(expert, predictive),
-        "ece": metrics.expected_calibration_error(probability[doubtful], fusion.mean(masks)[doubtful]),
+        "ece_roi": metrics.expected_calibration_error(probability[region], fusion.mean(masks)[region]),
         "ece_all": metrics.expected_calibration_error(probability, fusion.mean(masks)),
     }
     assert found == {key: pytest.approx(value, rel=1e-12) for key, value in expected.items()}
     assert 0 < found["wme"] < 1
     assert 0.5 < found["dice_with_Ben"] < 1
-    assert 0 < found["ece_all"] < found["ece"]
+    assert 0 < found["ece_all"] < found["ece_roi"]
 
 
 def test_what_a_clinician_looks_for_comes_first(case):
@@ -94,7 +95,7 @@ def test_what_a_clinician_looks_for_comes_first(case):
     ]
     assert list(rows)[: len(first)] == first
     assert [measure for measure, row in rows.items() if isAmongTheFirst(row["Name"])] == first
-    assert {"me", "wme_as_printed", "ece", "ece_all", "volume_ml_of_Ben"} <= {row["Name"] for row in rows.values()}
+    assert {"me", "wme_as_printed", "ece_roi", "ece_all", "volume_ml_of_Ben"} <= {row["Name"] for row in rows.values()}
 
 
 def test_values_are_rounded_to_what_means_something(case):
@@ -161,10 +162,11 @@ def test_what_is_not_defined_says_so_and_why():
     reference = scenes.addReference(scenes.PLAIN)
     empty = scenes.addSegmentation(reference, np.zeros((2, *scenes.PLAIN.shape), bool), "Empty")
     predictive = addVolume(np.full(scenes.PLAIN.shape, 0.25, np.float32), scenes.PLAIN, "Entropy")
-    table = metricsTable(empty, predictive, ratersOfNode(empty))
+    table = metricsTable(empty, predictive, ratersOfNode(empty), predictive)
     rows = {row["Name"]: row for row in rowsOf(table).values()}
     agreed, nothing = "Undefined here: the raters agree everywhere", "Undefined here: both contours are empty"
     reasons = {"wme": agreed, "entropy_inside_disagreement": agreed, "dice_majority": nothing}
+    reasons["ece_roi"] = "Undefined here: no rater drew anything"
     for name, reason in {**reasons, "dice_with_Rater 0": nothing}.items():
         assert (rows[name]["Value"], rows[name]["Exact value"]) == ("undefined", ""), name
         assert reason in rows[name]["Explanation"]
@@ -252,6 +254,6 @@ def test_a_real_case_scores_as_the_command_line_scores_its_files(testData):
     found = values(metricsTable(model, addVolume(binary_entropy(smooth), grid, "H"), loaded.raters, probability))
     shared = found.keys() & expected.keys()
     assert found.keys() - shared == {"volume_difference_ml", *(f"volume_ml_of_{name}" for name in masks)}
-    assert {"wme", "wme_as_printed", "me", "ece", "ece_all", "dice_majority", "dice_with_seg_rater7"} <= shared
+    assert {"wme", "wme_as_printed", "me", "ece_roi", "ece_all", "dice_majority", "dice_with_seg_rater7"} <= shared
     assert all(math.isfinite(expected[name]) for name in shared)
     assert {name: found[name] for name in shared} == {name: pytest.approx(expected[name], rel=1e-5) for name in shared}

@@ -20,7 +20,7 @@ SCORE_TITLES = {
     "me": "ME",
     "dice_majority": "Dice (majority)",
     "dice_truth": "Dice (truth)",
-    "ece": "ECE",
+    "ece_roi": "ECE around the contours",
     "soft_dice": "soft Dice",
     "dice_consensus": "Dice (consensus)",
     "dice_dissensus": "Dice (dissensus)",
@@ -53,6 +53,7 @@ class Study:
         folds_done: complete folds of all arms, over all seeds.
         folds: all folds of all seeds.
         seeds: each seed's scores, and those of all seeds if there are several; empty if no case is complete.
+        scored_before: how many predictions have no `ece_roi`, since an earlier version scored them.
     """
 
     settings: CavityStudySettings
@@ -63,6 +64,7 @@ class Study:
     folds_done: int
     folds: int
     seeds: Sequence[Scores]
+    scored_before: int = 0
 
     @property
     def whole(self) -> Scores:
@@ -193,11 +195,21 @@ def _summary_table(study: Study, rows: Sequence[Mapping[str, Any]]) -> list[str]
         for score, title in SCORE_TITLES.items()
         if f"{score}_mean" in rows[0]
     ]
+    pooled = "; ".join(
+        f"{ARM_TITLES[row['arm']]} {number(row['ece_roi_pooled'])}" for row in rows if "ece_roi_pooled" in row
+    )
+    calibration = f"Over the voxels of all cases together it is: {pooled}. " if pooled else ""
+    if study.scored_before:
+        calibration = (
+            f"It is not known here: an earlier version scored {study.scored_before} of the predictions, without it. "
+            "`observer-uncertainty evaluate` on the folders `seedN/ARM/cases` gives it. "
+        )
     return [
         *markdown(["", *(ARM_TITLES[row["arm"]] for row in rows)], lines),
         "",
-        f"Mean ± standard deviation over {len(study.whole.cases)} cases. ECE where raters or model are not sure; CRPS "
-        f"of the volume and GED (generalised energy distance): lower is better. {study.notice}",
+        f"Mean ± standard deviation over {len(study.whole.cases)} cases. ECE around the contours: over what any "
+        f"rater drew and 5 mm around it. {calibration}ECE, CRPS of the volume and GED (generalised energy "
+        f"distance): lower is better. {study.notice}",
     ]
 
 

@@ -41,6 +41,7 @@ from ObserverUncertaintyLib.studies.cavity.tables import (
     agreement_rows,
     case_rows,
     group_rows,
+    of_before,
     scores_of_all_seeds,
     scores_of_seed,
     summary_rows,
@@ -231,9 +232,10 @@ def assemble(
     """Write tables, figures and report from the units' results; returns the report and the rows of all cases."""
     predicted = [result for result in results if result["case"] is not None]
     cases = case_rows(predicted)
-    study = _study(settings, cohorts, cases)
+    study = _study(settings, cohorts, cases, of_before(predicted))
     differences, tests = group_differences(study.seeds), paired_rows(study.seeds)
-    summary, by_group, agreement = summary_rows(study.seeds), group_rows(study.seeds), agreement_rows(predicted)
+    summary, by_group = summary_rows(study.seeds, predicted), group_rows(study.seeds)
+    agreement = agreement_rows(predicted)
     tables = {
         PER_CASE_FILE: cases,
         "summary.csv": summary,
@@ -257,7 +259,12 @@ def assemble(
 _UNIT_COLUMNS = ("seed", "arm", "fold", "case", "seconds", "finished", "device", "torch")
 
 
-def _study(settings: CavityStudySettings, cohorts: Mapping[int, Cohort], cases: Sequence[dict[str, object]]) -> Study:
+def _study(
+    settings: CavityStudySettings,
+    cohorts: Mapping[int, Cohort],
+    cases: Sequence[dict[str, object]],
+    scored_before: int,
+) -> Study:
     single = [found for seed in cohorts if (found := scores_of_seed(cases, seed, settings.arms))]
     first = next(iter(cohorts.values()))
     same_patients = all(cohort is first for cohort in cohorts.values())
@@ -275,6 +282,7 @@ def _study(settings: CavityStudySettings, cohorts: Mapping[int, Cohort], cases: 
         folds_done=done,
         folds=settings.folds * len(cohorts),
         seeds=seeds,
+        scored_before=scored_before,
     )
 
 

@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.evaluation.scoring import summarise
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
+from ObserverUncertaintyLib.scores.calibration import CalibrationBins
 from ObserverUncertaintyLib.studies.cavity.groups import GROUPS, Split, groups
 
 Result = Mapping[str, Any]
-"""What a unit wrote: `seed`, `arm`, `fold`, `case`, and of a predicted case `scores` and `rater_dice`."""
+"""What a unit wrote: `seed`, `arm`, `fold`, `case`, and of a predicted case `scores`, `calibration`, `rater_dice`."""
+
+_BEFORE = "ece"
+"""A score that results of before have in the place of `ece_roi` and of `calibration`, over other voxels."""
 
 ALL_SEEDS = "all"
 
@@ -36,16 +40,28 @@ class Scores:
 
 
 def case_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
-    """One row a seed, arm and case, with all scores; a score that a case lacks is NaN."""
-    rows = [
-        {
-            **{key: result[key] for key in ("seed", "arm", "fold", "case")},
-            **{score: math.nan if value is None else value for score, value in result["scores"].items()},
-        }
-        for result in results
-    ]
+    """One row a seed, arm and case, with all scores; a score that a case lacks is NaN.
+
+    So is `ece_roi` of every case if there is a result `of_before`: arms and groups would be compared on other cases.
+    """
+    results = list(results)
+    unknown = {"ece_roi"} if of_before(results) else set()
+    rows = []
+    for result in results:
+        scores = {"ece_roi" if score == _BEFORE else score: value for score, value in result["scores"].items()}
+        rows.append(
+            {
+                **{key: result[key] for key in ("seed", "arm", "fold", "case")},
+                **{name: math.nan if value is None or name in unknown else value for name, value in scores.items()},
+            }
+        )
     columns = list(dict.fromkeys(column for row in rows for column in row))
     return [{column: row.get(column, math.nan) for column in columns} for row in rows]
+
+
+def of_before(results: Iterable[Result]) -> int:
+    """How many results were scored before there was `ece_roi`."""
+    return sum(_BEFORE in result["scores"] for result in results)
 
 
 def scores_of_seed(rows: Sequence[Mapping[str, Any]], seed: int, arms: Sequence[str]) -> Scores | None:
@@ -96,8 +112,15 @@ def _score_columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     return [column for column in rows[0] if column not in ("seed", "arm", "fold", "case", "raters")]
 
 
-def summary_rows(tables: Sequence[Scores]) -> list[dict[str, Any]]:
-    """One row a seed and arm: mean, standard deviation over cases and number of cases of each score."""
+def summary_rows(tables: Sequence[Scores], results: Iterable[Result] = ()) -> list[dict[str, Any]]:
+    """One row a seed and arm: mean, standard deviation over cases and number of cases of each score.
+
+    Args:
+        tables: the seeds' scores.
+        results: of the predicted cases, for `ece_roi_pooled`; it is left out if one of them is `of_before`.
+    """
+    results = list(results)
+    calibration = {} if of_before(results) else _calibration(tables, results)
     rows = []
     for scores in tables:
         for arm, columns in scores.arms.items():
@@ -105,12 +128,25 @@ def summary_rows(tables: Sequence[Scores]) -> list[dict[str, Any]]:
                 {score: float(values[number]) for score, values in columns.items()}
                 for number in range(len(scores.cases))
             ]
-            summary = summarise(cases)
+            summary = summarise(cases, calibration.get((scores.label, arm), ()))
             row: dict[str, Any] = {"seed": scores.label, "arm": arm}
             for score, found in summary.items():
                 row |= {f"{score}_{key}": value for key, value in found.items()}
             rows.append(row)
     return rows
+
+
+def _calibration(tables: Sequence[Scores], results: Iterable[Result]) -> dict[tuple[str, str], list[CalibrationBins]]:
+    """The bins of each label's and arm's cases; those of all seeds are every seed's."""
+    cases = {scores.label: scores.cases for scores in tables if scores.label != ALL_SEEDS}
+    found: dict[tuple[str, str], list[CalibrationBins]] = {}
+    for result in results:
+        seed = str(result["seed"])
+        if result["case"] in cases.get(seed, ()):
+            for label in (seed, ALL_SEEDS):
+                bins = CalibrationBins.from_json(result["calibration"])
+                found.setdefault((label, result["arm"]), []).append(bins)
+    return found
 
 
 def group_rows(tables: Sequence[Scores]) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ from ObserverUncertaintyLib.prediction.case import predict_case
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintyLib.scores.metrics import dice
 from ObserverUncertaintyLib.scores.multi_rater_metrics import EnergyDistance
+from ObserverUncertaintyLib.scores.region import calibration_around_raters
 from ObserverUncertaintyLib.studies.cavity.arms import CavityArm, Several, models_of, seen_by, shares, training_of
 from ObserverUncertaintyLib.studies.cavity.folds import split_into_folds
 from ObserverUncertaintyLib.studies.cavity.settings import CavityStudySettings
@@ -202,7 +203,12 @@ class CavityWork:
         given = [warning for report in reports for warning in report["warnings"]]
         warnings = list(dict.fromkeys([*scores.pop("warnings"), *given]))
         scores["ged"] = distance.squared()
-        return {"scores": without_nan(scores), "warnings": warnings, "rater_dice": without_nan(_rater_dice(case))}
+        return {
+            "scores": without_nan(scores),
+            "calibration": calibration_around_raters(mean, case.raters, case.grid).to_json(),
+            "warnings": warnings,
+            "rater_dice": without_nan(_rater_dice(case)),
+        }
 
 
 def predicted_by(folder: Path) -> list[str]:

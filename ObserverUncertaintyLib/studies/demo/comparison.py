@@ -29,7 +29,7 @@ from ObserverUncertaintyLib.studies.demo.settings import DemoSettings
 from ObserverUncertaintyLib.training.train import train
 
 ARMS = (FusionMethod.NONE, FusionMethod.MAJORITY)
-SHOWN_SCORES = ("wme", "me", "dice_majority", "dice_truth", "ece")
+SHOWN_SCORES = ("wme", "me", "dice_majority", "dice_truth", "ece_roi")
 BACKGROUND = "T1c"
 
 
@@ -124,7 +124,7 @@ class Comparison:
             | {
                 f"{score}_{key}": evaluation.summary[score][key]
                 for score in SHOWN_SCORES
-                for key in ("mean", "std", "n")
+                for key in evaluation.summary[score]
             }
             for fusion, evaluation in evaluations.items()
         ]
@@ -134,7 +134,7 @@ class Comparison:
             "me": "ME",
             "dice_majority": "Dice (majority)",
             "dice_truth": "Dice (truth)",
-            "ece": "ECE",
+            "ece_roi": "ECE around the cavity",
         }
         text = aligned(
             ["", *(titles[score] for score in SHOWN_SCORES)],

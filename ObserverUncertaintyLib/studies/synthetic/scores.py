@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.cohort.case import Case
-from ObserverUncertaintyLib.scores import metrics
+from ObserverUncertaintyLib.scores.calibration import CalibrationBins
 from ObserverUncertaintyLib.scores.case_scores import case_scores
 from ObserverUncertaintyLib.scores.entropy import binary_entropy
 
@@ -43,7 +43,7 @@ def sample_scores(case: Case, probability: NDArray[Any]) -> dict[str, float]:
         case.rater_names,
         probability > 0.5,
         binary_entropy(probability),
-        case.grid.voxel_volume_ml,
+        case.grid,
         probability,
         case.truth,
         wanted=SCORES.values(),
@@ -61,13 +61,9 @@ def reliability(cases: Sequence[Case], probabilities: NDArray[Any]) -> list[dict
     Returns:
         One entry for each of `CALIBRATION_BINS` bins that is not empty.
     """
-    bins = metrics.CALIBRATION_BINS
-    p = probabilities.ravel().astype(np.float64)
-    target = np.stack([case.raters.mean(axis=0)[0] for case in cases]).ravel()
-    index = np.minimum((p * bins).astype(np.int64), bins - 1)
-    pixels, sum_p, sum_t = (np.bincount(index, weights=w, minlength=bins) for w in (None, p, target))
+    bins = CalibrationBins.of(probabilities, np.stack([case.raters.mean(axis=0)[0] for case in cases]))
     return [
         {"pixels": int(n), "probability": float(a / n), "raters": float(b / n)}
-        for n, a, b in zip(pixels, sum_p, sum_t, strict=True)
+        for n, a, b in zip(bins.voxels, bins.probability, bins.raters, strict=True)
         if n
     ]

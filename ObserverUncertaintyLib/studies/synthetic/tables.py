@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ObserverUncertaintyLib.base.tables import rounded, write_csv
+from ObserverUncertaintyLib.scores.calibration import CalibrationBins
 from ObserverUncertaintyLib.studies.synthetic import paper
 from ObserverUncertaintyLib.studies.synthetic.scores import SCORES
 from ObserverUncertaintyLib.studies.synthetic.settings import Part
@@ -95,9 +96,9 @@ def pooled_calibration_error(result: Result) -> float:
     The error of a single sample is above 0 even for a prediction that no other could better: five raters are few, and
     their mean differs from what many would say.
     """
-    bins = result["reliability"]
-    gaps = sum(each["pixels"] * abs(each["probability"] - each["raters"]) for each in bins)
-    return float(gaps / sum(each["pixels"] for each in bins))
+    columns = ("pixels", "probability", "raters")
+    pixels, probability, raters = (np.array([each[name] for each in result["reliability"]]) for name in columns)
+    return CalibrationBins(pixels, pixels * probability, pixels * raters).error()
 
 
 def sample_rows(results: Iterable[Result]) -> list[dict[str, Any]]:

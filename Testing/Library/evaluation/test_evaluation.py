@@ -8,15 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 from cohorts import disc_case, write_discs
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.cohort import Cohort
-from ObserverUncertaintyLib.evaluation.scoring import evaluate, score_case, summarise
-from ObserverUncertaintyLib.evaluation.tables import prepare_score_files, write_scores
+from ObserverUncertaintyLib.evaluation.scoring import Evaluation, evaluate, score_case, summarise
+from ObserverUncertaintyLib.evaluation.tables import prepare_score_files, score_table, write_scores
 from ObserverUncertaintyLib.formats import write_image, write_mask
 from ObserverUncertaintyLib.images.grid import Grid, GridMismatchError
 from ObserverUncertaintyLib.raters.fusion import mean
+from ObserverUncertaintyLib.scores.calibration import CalibrationBins
+from ObserverUncertaintyLib.scores.metrics import expected_calibration_error
 
 
 def write_probability(folder: Path, cohort: Cohort, name: str) -> None:
@@ -46,7 +50,7 @@ def test_a_prediction_equal_to_the_raters_mean_is_calibrated_and_has_their_entro
     assert row["wme"] == pytest.approx(third, abs=1e-6)
     assert row["entropy_inside_disagreement"] == pytest.approx(third, abs=1e-6)
     assert row["entropy_outside_disagreement"] == 0
-    assert row["ece"] == pytest.approx(0, abs=1e-6)
+    assert row["ece_roi"] == pytest.approx(0, abs=1e-6)
     assert row["dice_majority"] == 1
     assert row["dice_truth"] == 1
     disputed = case.raters.any(axis=0) & ~case.raters.all(axis=0)
@@ -54,13 +58,73 @@ def test_a_prediction_equal_to_the_raters_mean_is_calibrated_and_has_their_entro
     assert row["me"] == pytest.approx(third * disputed.mean(), abs=1e-6)
 
 
-def test_ece_leaves_out_what_nobody_doubts_and_ece_all_does_not() -> None:
-    case = disc_case(0)
+def distance_mm(case: Case) -> np.ndarray:
+    """From the raters' union, by SimpleITK; shape (k, j, i)."""
+    union = case.grid.to_sitk(case.raters.any(axis=0))
+    away = sitk.SignedMaurerDistanceMap(union, squaredDistance=False, useImageSpacing=True)
+    return np.reshape(sitk.GetArrayFromImage(away), case.grid.shape)
+
+
+def test_ece_roi_leaves_out_what_is_far_from_the_raters_and_ece_all_does_not() -> None:
+    case = disc_case(0, size=64)
+    near = distance_mm(case) <= 5
+    assert 1.3 * case.raters.any(axis=0).sum() < near.sum() < 0.5 * near.size
     row = score_case(case, np.zeros(case.grid.shape, np.float32))
     votes = mean(case.raters)
-    disputed = (votes > 0) & (votes < 1)
-    assert row["ece"] == pytest.approx(votes[disputed].mean(), abs=1e-6)
+    assert row["ece_roi"] == pytest.approx(votes[near].mean(), abs=1e-6)
     assert row["ece_all"] == pytest.approx(votes.mean(), abs=1e-6)
+    # A model that glows where nobody drew anything near is not worse around the raters.
+    glowing = score_case(case, np.where(near, votes, 0.4).astype(np.float32))
+    assert glowing["ece_roi"] == pytest.approx(0, abs=1e-6)
+    assert glowing["ece_all"] == pytest.approx(0.4 * (~near).mean(), abs=1e-6)
+
+
+def test_a_case_that_nobody_marked_has_no_ece_roi() -> None:
+    case = replace(disc_case(0), raters=np.zeros((3, *disc_case(0).grid.shape), bool))
+    row = score_case(case, np.full(case.grid.shape, 0.25, np.float32))
+    assert math.isnan(row["ece_roi"])
+    assert row["ece_all"] == 0.25
+
+
+def test_pooled_is_one_calibration_of_the_voxels_of_all_cases_and_not_the_mean(tmp_path: Path, cohort: Cohort) -> None:
+    # Errors in opposite directions cancel each other in a bin, and cases count by their voxels.
+    p, votes = [], []
+    for name, shift in zip(cohort.case_names, (0.2, -0.1, 0.05), strict=True):
+        case = cohort.load(name)
+        probability = np.clip(mean(case.raters) + np.float32(shift), 0, 1)
+        write_image(tmp_path / name / "probability.nii.gz", probability, case.grid)
+        near = distance_mm(case) <= 5
+        p.append(probability[near])
+        votes.append(mean(case.raters)[near])
+    evaluation = evaluate(tmp_path, cohort)
+    found = evaluation.summary["ece_roi"]
+    pooled = expected_calibration_error(np.concatenate(p), np.concatenate(votes))
+    each = [expected_calibration_error(a, b) for a, b in zip(p, votes, strict=True)]
+    assert found == {
+        "mean": pytest.approx(np.mean(each)), "std": pytest.approx(np.std(each, ddof=1)), "n": 3,
+        "pooled": pytest.approx(pooled),
+    }  # fmt: skip
+    assert found["pooled"] < 0.95 * found["mean"]
+    assert [score for score, value in evaluation.summary.items() if "pooled" in value] == ["ece_roi"]
+
+    _, json_path = write_scores(tmp_path / "scores.csv", evaluation)
+    content = json.loads(json_path.read_text(encoding="utf-8"))
+    assert content["summary"]["ece_roi"]["pooled"] == found["pooled"]
+    header, _rule, *lines = score_table(evaluation).splitlines()
+    assert header.split() == ["score", "mean", "std", "n", "pooled"]
+    cells = {line.split()[0]: line.split() for line in lines}
+    assert cells["ece_roi"] == ["ece_roi", *(f"{found[key]:.3f}" for key in ("mean", "std")), "3", f"{pooled:.3f}"]
+    assert len(cells["ece_all"]) == 4
+
+
+def test_pooled_without_a_marked_voxel_is_null_and_a_dash(tmp_path: Path) -> None:
+    nothing = CalibrationBins.of(np.zeros(0), np.zeros(0))
+    rows = [{"case": "a", "ece_roi": math.nan, "raters": 3, "warnings": []}]
+    evaluation = Evaluation(rows, summarise(rows, [nothing, nothing]))
+    _, json_path = write_scores(tmp_path / "scores.csv", evaluation)
+    summary = json.loads(json_path.read_text(encoding="utf-8"))["summary"]
+    assert summary["ece_roi"] == {"mean": None, "std": None, "n": 0, "pooled": None}
+    assert score_table(evaluation).splitlines()[-1].split() == ["ece_roi", "-", "-", "0", "-"]
 
 
 def test_undefined_scores_are_blank_in_csv_null_in_json_and_left_out_of_means(tmp_path: Path, cohort: Cohort) -> None:
@@ -93,7 +157,7 @@ def test_scores_are_written_as_csv_and_json_beside_each_other(tmp_path: Path, co
     rows = list(csv.DictReader(csv_path.open(encoding="utf-8")))
     content = json.loads(json_path.read_text(encoding="utf-8"))
     assert [row["case"] for row in rows] == ["case01", "case02", "case03"]
-    wanted = {"case", "wme", "wme_as_printed", "me", "dice_majority", "dice_truth", "dice_with_rater1", "ece"}
+    wanted = {"case", "wme", "wme_as_printed", "me", "dice_majority", "dice_truth", "dice_with_rater1", "ece_roi"}
     assert wanted <= set(rows[0])
     for row, case in zip(rows, content["cases"], strict=True):
         assert float(row["wme"]) == case["wme"]

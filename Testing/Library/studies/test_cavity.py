@@ -63,7 +63,8 @@ class TestStudy:
         assert sorted((row["arm"], row["case"]) for row in rows) == [
             (arm, f"case{n:02d}") for arm in ("majority", "none") for n in range(1, 5)
         ]
-        assert {"wme", "me", "dice_majority", "dice_truth", "ece", "soft_dice", "ged", "volume_crps_ml"} <= set(rows[0])
+        assert {"wme", "me", "dice_majority", "dice_truth", "soft_dice", "ged", "volume_crps_ml"} <= set(rows[0])
+        assert all(0 < float(row["ece_roi"]) < 1 for row in rows)
         for name in ("summary", "wme_by_dice", "wme_differences", "paired_tests", "agreement", "units"):
             assert rows_of(study / f"{name}.csv")
         assert len(rows_of(study / "units.csv")) == UNITS
@@ -72,8 +73,36 @@ class TestStudy:
         report = (study / "report.md").read_text(encoding="utf-8")
         assert "# Experiment 2: resection cavity, simulated" in report
         assert "2 of 2 folds complete, 4 cases, seed 0" in report
+        for row in rows_of(study / "summary.csv"):
+            cohort = Cohort.open(study / "seed0" / "cohort" / "cohort.toml")
+            pooled = evaluate(study / "seed0" / row["arm"] / "cases", cohort).summary["ece_roi"]["pooled"]
+            assert float(row["ece_roi_pooled"]) == pytest.approx(pooled, abs=1e-6)
+            assert f"{pooled:.3f}" in report.split("Over the voxels of all cases together it is: ")[1]
+        assert "earlier version" not in report
         # One under every table, and once above all of them.
         assert report.count("Simulated data. Research use only") == 5
+
+    def test_of_predictions_scored_before_there_was_the_score_it_is_a_dash_and_this_is_said(
+        self, study: Path, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "study"
+        shutil.copytree(study, folder)
+        result = folder / "seed0" / "none" / "cases" / "case02" / "result.json"
+        content = json.loads(result.read_text(encoding="utf-8"))
+        # As an earlier version wrote it: another score, over other voxels, and no bins.
+        content["scores"] = {("ece" if name == "ece_roi" else name): v for name, v in content["scores"].items()}
+        del content["calibration"]
+        result.write_text(json.dumps(content), encoding="utf-8")
+        run_cavity(folder, TINY, device="cpu", threads=1, resume=True)
+        rows = rows_of(folder / "per_case.csv")
+        assert "ece" not in rows[0]
+        assert {row["ece_roi"] for row in rows} == {""}
+        assert all(row["ece_all"] for row in rows)
+        report = (folder / "report.md").read_text(encoding="utf-8")
+        assert "| ECE around the contours | - ± - | - ± - |" in report
+        assert "| ECE around the contours | all | Majority vote | 0 | - | - | - |" in report
+        assert "not known here: an earlier version scored 1 of the predictions, without it" in report
+        assert "all cases together" not in report
 
     def test_scores_are_those_of_the_evaluation(self, study: Path) -> None:
         cohort = Cohort.open(study / "seed0" / "cohort" / "cohort.toml")

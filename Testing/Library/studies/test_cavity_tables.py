@@ -14,6 +14,7 @@ from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.model.preprocessing import SliceAxis
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
+from ObserverUncertaintyLib.scores.calibration import CalibrationBins
 from ObserverUncertaintyLib.studies.cavity.findings import CONTRAST, group_differences, paired_rows
 from ObserverUncertaintyLib.studies.cavity.folds import split_into_folds
 from ObserverUncertaintyLib.studies.cavity.groups import LOWER, UPPER, Split, groups
@@ -25,6 +26,7 @@ from ObserverUncertaintyLib.studies.cavity.tables import (
     group_rows,
     scores_of_all_seeds,
     scores_of_seed,
+    summary_rows,
 )
 from ObserverUncertaintyLib.studies.cavity.work import study_tasks
 
@@ -209,6 +211,39 @@ class TestTables:
         joined = scores_of_all_seeds(seeds, same_patients=False)
         assert joined.cases == ("seed0/case0", "seed0/case1", "seed1/case0", "seed1/case1")
         assert joined.arms["none"]["wme"].tolist() == pytest.approx([0.1, 0.3, 1.1, 0.3])
+
+    def test_calibration_is_pooled_over_the_cases_that_every_arm_has_and_over_seeds(self) -> None:
+        def predicted(seed: int, arm: str, case: str, p: float) -> dict[str, object]:
+            bins = CalibrationBins.of(np.full(10, p), np.full(10, 0.5))
+            return {**self.result(seed, arm, case, wme=0.5, ece_roi=bins.error()), "calibration": bins.to_json()}
+
+        results = [
+            *(predicted(0, NONE, "ann", 0.49), predicted(0, MAJORITY, "ann", 0.52)),
+            *(predicted(0, NONE, "ben", 0.53), predicted(1, NONE, "ann", 0.52), predicted(1, MAJORITY, "ann", 0.52)),
+        ]
+        seeds = [found for n in (0, 1) if (found := scores_of_seed(case_rows(results), n, [NONE, MAJORITY]))]
+        tables = [*seeds, scores_of_all_seeds(seeds, same_patients=True)]
+        found = {(row["seed"], row["arm"]): row["ece_roi_pooled"] for row in summary_rows(tables, results)}
+        expected = {"0": (0.01, 0.02), "1": (0.02, 0.02), "all": (0.005, 0.02)}
+        assert found == {
+            (seed, arm): pytest.approx(value)
+            for seed, of_arms in expected.items()
+            for arm, value in zip((NONE, MAJORITY), of_arms, strict=True)
+        }
+
+    def test_a_result_of_before_blanks_the_score_that_it_lacks(self) -> None:
+        results = [
+            {**self.result(0, NONE, "ann", wme=0.5, ece_roi=0.1), "calibration": {}},
+            self.result(0, NONE, "ben", wme=0.4, ece=0.3),
+        ]
+        rows = case_rows(results)
+        assert [list(row) for row in rows] == [["seed", "arm", "fold", "case", "wme", "ece_roi"]] * 2
+        assert all(math.isnan(row["ece_roi"]) for row in rows)
+        seed = scores_of_seed(rows, 0, [NONE])
+        assert seed is not None
+        (summary,) = summary_rows([seed], results)
+        assert (summary["wme_n"], summary["ece_roi_n"], math.isnan(summary["ece_roi_mean"])) == (2, 0, True)
+        assert "ece_roi_pooled" not in summary
 
     def test_agreement_is_counted_once_for_all_arms(self) -> None:
         given = [self.result(0, arm, f"case{n}", wme=n / 10) for arm in (NONE, MAJORITY) for n in range(5)]

@@ -66,7 +66,7 @@ class TestScores:
         for name, other in (
             ("wme", "wme"),
             ("me", "me"),
-            ("ece", "ece"),
+            ("ece", "ece_all"),
             ("dice", "dice_truth"),
             ("wme_as_printed", "wme_as_printed"),
         ):
