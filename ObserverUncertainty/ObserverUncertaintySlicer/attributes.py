@@ -123,6 +123,8 @@ SAMPLES = Attribute("Samples", int)
 DROPOUT_MASKS = Attribute("DropoutMasks")
 TRAINED_ON_SIMULATION = _flag("TrainedOnSimulation")
 """On the results of a model that was trained on simulated cases: they may be looked at without its card."""
+UNLIKE_TRAINING = Attribute("UnlikeTraining")
+"""In what the case is unlike the images that the model was trained on."""
 NOTICE = Attribute("Notice")
 
 # Display.

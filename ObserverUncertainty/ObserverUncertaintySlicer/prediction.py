@@ -182,4 +182,5 @@ def _describe(node, role: Role, report: Mapping[str, Any]) -> None:
     attributes.FUSION.set(node, report["fusion"])
     attributes.SAMPLES.set(node, report["samples"])
     attributes.DROPOUT_MASKS.set(node, report.get("dropout_masks", DropoutMasks.INDEPENDENT))
+    attributes.UNLIKE_TRAINING.set(node, report.get("unlike_training"))
     attributes.NOTICE.set(node, report["notice"])

@@ -12,6 +12,7 @@ from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.records import from_json, to_json
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.fingerprints import content_digest, file_digest
+from ObserverUncertaintyLib.model.likeness import Looks, TrainingLooks
 from ObserverUncertaintyLib.model.preprocessing import (
     Preprocessing,
     in_plane_spacing,
@@ -52,12 +53,20 @@ class Expectations:
         in_plane_spacing: median (row, column) spacing in mm of the training cases.
         slice_distance: median distance between slices in mm; None for 2-D images.
         skull_stripped: whether the images show the brain only; None if the cohort did not say.
+        looks: what they look like; None for 2-D images, for few cases, and in models of earlier versions.
     """
 
     dimension: int
     in_plane_spacing: tuple[float, float]
     slice_distance: float | None
     skull_stripped: bool | None
+    looks: TrainingLooks | None = None
+
+    def unlike(self, looks: Looks | None) -> str | None:
+        """In what a case is unlike the training images, as a phrase; None if in nothing, or if nothing is known."""
+        if self.looks is None or looks is None:
+            return None
+        return "; ".join(self.looks.unlike(looks, self.skull_stripped)) or None
 
 
 @dataclass(frozen=True)

@@ -112,7 +112,7 @@ class Preprocessing:
                     path, found = _holding(path, inside, keep)
                     warnings += [f"{case.name}: {text}" for text in found]
             seen = threads.map(lambda image: path.cut(path.to_plane(self._normalise(image, inside))), turned)
-            prepared = PreparedCase(np.stack(list(seen), axis=1), path, tuple(warnings))
+            prepared = PreparedCase(np.stack(list(seen), axis=1), path, path.oriented.undo(inside), tuple(warnings))
         return prepared.widened(self.minimum_size) if self.minimum_size else prepared
 
     def _without_padding(
@@ -219,11 +219,13 @@ class PreparedCase:
     Attributes:
         images: float32, shape (slice, sequence, row, column), normalised.
         path: the way back to the case's grid.
+        inside: the brain, head or body, bool, shape (k, j, i) on the case's grid.
         warnings: what the user should know about what the network sees.
     """
 
     images: NDArray[np.float32]
     path: GridPath
+    inside: NDArray[np.bool_]
     warnings: tuple[str, ...] = ()
 
     def with_channels(self, present: Sequence[str], channels: Sequence[str]) -> PreparedCase:

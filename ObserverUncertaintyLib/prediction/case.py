@@ -149,6 +149,7 @@ def _report(
         "entropy_unit": "bits: 0 is sure, 1 is the most unsure",
         "notes": list(case.notes + prediction.notes),
         "warnings": warnings,
+        "unlike_training": prediction.unlike_training,
     }
 
 

@@ -18,6 +18,7 @@ from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.model.description import ModelDescription
 from ObserverUncertaintyLib.model.devices import out_of_memory_advice
+from ObserverUncertaintyLib.model.likeness import Looks
 from ObserverUncertaintyLib.model.precision import choose_precision
 from ObserverUncertaintyLib.model.preprocessing import GridPath
 from ObserverUncertaintyLib.model.settings import PredictionSettings
@@ -44,7 +45,8 @@ class Prediction:
         not_looked_at: bool, shape (k, j, i), where the network saw nothing, and probability and entropies are 0 for
             that reason alone; None if it saw everything.
         notes: what was done to the case (resampled to the model's grid).
-        warnings: how the case is unlike the training images.
+        warnings: what the user should know about the case and what the network sees of it.
+        unlike_training: in what the case is unlike the training images; None if in nothing, or if nothing is known.
     """
 
     probability: NDArray[np.float32]
@@ -54,6 +56,7 @@ class Prediction:
     not_looked_at: NDArray[np.bool_] | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    unlike_training: str | None = None
 
     @property
     def segmentation(self) -> NDArray[np.bool_]:
@@ -104,6 +107,9 @@ def predict(
     prepared = description.preprocessing.prepare(case.with_sequences(present))
     prepared = prepared.with_channels(present, description.sequences)
     warnings += prepared.warnings
+    unlike = description.expects.unlike(Looks.of(case.with_sequences(present), prepared.inside))
+    if unlike is not None:
+        warnings.append(f"{case.name} is unlike the images that the model was trained on: {unlike}")
     path, images = prepared.path, torch.from_numpy(prepared.images)
     notes = []
     if path.interpolates:
@@ -123,7 +129,7 @@ def predict(
         drawing = (sampler, images, samples, settings.seed, batch_size, advance)
         mean, uncertainty = _on_cases_grid(path, drawing, on_sample)
     return Prediction(
-        mean, uncertainty, samples, batch_size, path.not_looked_at, notes=tuple(notes), warnings=tuple(warnings)
+        mean, uncertainty, samples, batch_size, path.not_looked_at, tuple(notes), tuple(warnings), unlike
     )
 
 

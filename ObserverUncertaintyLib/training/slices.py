@@ -15,6 +15,7 @@ from torch import Tensor
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.model.description import Expectations
+from ObserverUncertaintyLib.model.likeness import Looks, TrainingLooks
 from ObserverUncertaintyLib.model.preprocessing import (
     PreparedCase,
     Preprocessing,
@@ -39,12 +40,14 @@ class SliceSet:
             a slice lacks are 0 and never drawn.
         label_counts: how many labels each slice has, shape (slice,).
         warnings: what the user should know about the data.
+        looks: what the cases look like.
     """
 
     images: Tensor
     labels: Tensor
     label_counts: NDArray[np.intp]
     warnings: tuple[str, ...] = ()
+    looks: TrainingLooks | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -120,6 +123,7 @@ def prepare_slices(
         labels=torch.from_numpy(np.concatenate([_pad_labels(array, most) for array in labels])),
         label_counts=np.concatenate([np.full(len(array), array.shape[1], np.intp) for array in labels]),
         warnings=tuple(warnings),
+        looks=TrainingLooks.of([Looks.of(case, seen.inside) for case, seen in zip(cases, prepared, strict=True)]),
     )
     return slices, replace(preprocessing, minimum_size=preprocessing.minimum_size or size)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +213,7 @@ def _describe(
         label=label,
         architecture=run.settings.network,
         preprocessing=run.preprocessing,
-        expects=expects,
+        expects=replace(expects, looks=run.slices.looks),
         training={
             **record,
             "slices": len(run.slices),

@@ -7,6 +7,7 @@ import pytest
 from opened_panel import openPanel
 from section_case import GRID, addRaters, fill, settle
 
+from ObserverUncertaintySlicer.attributes import UNLIKE_TRAINING
 from ObserverUncertaintySlicer.parameters import RaterChoice
 from ObserverUncertaintySlicer.raters import ratersOfNode
 from ObserverUncertaintySlicer.volumes import addVolume
@@ -40,6 +41,22 @@ def test_a_closed_step_tells_its_result_in_one_line(slicerApplication, panel):
     panel.disagreement.open()
     assert panel.case.state() == "T1; 3 raters, mean Dice 0.62"
     assert panel.case._shownTitle._text == "1. Case: T1; 3 raters, mean Dice 0.62"
+
+
+def test_it_stays_in_sight_that_a_case_is_unlike_the_training_images(slicerApplication, panel):
+    fill(panel)
+    assert panel.guide.ui.unlikeLabel.isHidden()
+    node = entropy("predictive")
+    UNLIKE_TRAINING.set(node, "it shows < 100 mL")
+    panel.parameters.predictiveEntropy = node
+    for section in panel.sections:
+        section.open()
+        assert not panel.guide.ui.unlikeLabel.isHidden()
+        assert (
+            "unlike the images that the model was trained on: it shows &lt; 100 mL." in panel.guide.ui.unlikeLabel.text
+        )
+    panel.parameters.predictiveEntropy = entropy("of another case")
+    assert panel.guide.ui.unlikeLabel.isHidden()
 
 
 def test_the_line_follows_the_work_and_its_button_opens_the_step(slicerApplication, panel):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from html import escape
 from typing import NamedTuple
 
 import qt
 import slicer
 
+from ObserverUncertaintySlicer.attributes import UNLIKE_TRAINING
 from ObserverUncertaintySlicer.compareViews import presentViews
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.panel.context import Context
@@ -69,9 +71,21 @@ class Guide:
         self._step = following.step
         name = parameters.givenCaseName
         text = _("Next: {text}").format(text=following.text)
+        unlike = _unlikeTraining(parameters)
+        self.ui.unlikeLabel.text = _(
+            "<b>Careful:</b> this case is unlike the images that the model was trained on: {reason}. The model's "
+            "contour and its colours may mean nothing here."
+        ).format(reason=escape(unlike or ""))
+        self.ui.unlikeLabel.visible = unlike is not None
         self.ui.nextLabel.text = f"{name}. {text}" if name else text
         self.ui.goButton.visible = following.step != openStep and not isComputing
         self.ui.goButton.text = _("Go to step {number}").format(number=following.step)
+
+
+def _unlikeTraining(parameters: Parameters) -> str | None:
+    """In what the case is unlike the training images of the model whose result is there."""
+    results = (parameters.segmentation, parameters.predictiveEntropy)
+    return next((UNLIKE_TRAINING.of(node) for node in results if node is not None and UNLIKE_TRAINING.of(node)), None)
 
 
 def nextStep(parameters: Parameters, isComputing: bool = False, canShow: bool = True, canRun: bool = True) -> Next:
