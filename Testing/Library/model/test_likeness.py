@@ -153,7 +153,7 @@ class TestRealImages:
     def test_brains_of_another_scanner(self, test_data: Path, trained: TrainingLooks, patient: str) -> None:
         folder = test_data / "open_ms" / patient
         files = {name: next(folder.glob(f"{name}.nii*")) for name in ("T1", "T1c", "T2", "FLAIR")}
-        assert "it shows 11" in self.said(trained, **files)  # mL; the template that simulated brains come from is larger
+        assert "it shows 11" in self.said(trained, **files)  # mL: smaller than the template
 
     def test_a_thigh(self, test_data: Path, trained: TrainingLooks) -> None:
         said = self.said(trained, T1c=test_data / "sarcoma_dicom_rtstruct" / "nifti" / "STS_002" / "MR_T1_image.nii.gz")
