@@ -54,7 +54,7 @@ def comparison_figure(
         footer: small print below the figure.
     """
     columns = 1 + len(entropies)
-    figure = Figure(figsize=(3.1 * columns + 0.9, 3.75 * len(cases) + 0.9), layout="constrained", facecolor="white")
+    figure = Figure(figsize=(3.1 * columns + 0.9, 3.75 * len(cases) + 1.4), layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(cases), columns, squeeze=False)
     deciding = next(iter(entropies.values()))

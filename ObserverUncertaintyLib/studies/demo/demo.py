@@ -84,11 +84,11 @@ def run_demo(
 
 def _stages(settings: DemoSettings) -> list[Stage]:
     """What the demo does, with the seconds that it took on two cores without AVX-512."""
-    stages = [Stage("a first patient", 25, tasks=2), Stage("simulating the cohort", 30)]
+    stages = [Stage("one patient, and the shipped model", 25, tasks=2), Stage(f"simulating {settings.training_cases + settings.test_cases} patients", 30)]
     for arm in ARMS:
         stages += [
-            Stage(f"training, {arm.title.lower()}", 60),
+            Stage(f"training a model, {arm.title.lower()}", 60),
             # Predicted and scored: a task for each case, and one for all.
-            Stage(f"predicting, {arm.title.lower()}", 15, tasks=settings.test_cases + 1),
+            Stage(f"predicting {settings.test_cases} further patients with it", 15, tasks=settings.test_cases + 1),
         ]
     return stages

@@ -28,7 +28,7 @@ class Stage:
 class StagedProgress(Progress):
     """Makes one task of the tasks of several stages, in per cent, so that its listener can tell the time left of all.
 
-    The detail says which stage it is of how many, and what it tells itself.
+    A message says what each stage does, as it begins; the detail, which of them it is and what it tells itself.
     """
 
     def __init__(self, listener: Progress, task: str, stages: Sequence[Stage]) -> None:
@@ -48,6 +48,7 @@ class StagedProgress(Progress):
             self._before += self._stages[self._number].share
         self._number += 1
         self._task_number, self._steps, self._done = -1, 1, 0
+        self._listener.message(f"step {self._number + 1} of {len(self._stages)}: {self._stages[self._number].title}")
         self._tell("")
 
     def finish(self) -> None:
@@ -84,6 +85,6 @@ class StagedProgress(Progress):
         if self._task_number < 0:
             within = 0.0
         now = int(_PARTS * (self._before + stage.share * min(within, 1.0)) / self._whole)
-        where = f"step {self._number + 1} of {len(self._stages)}: {stage.title}"
-        self._listener.advance(now - self._told, f"{where}, {detail}" if detail else where)
+        # Short: a terminal of 80 columns has to hold the time left too.
+        self._listener.advance(now - self._told, f"{self._number + 1}/{len(self._stages)} {detail}".rstrip())
         self._told = now
