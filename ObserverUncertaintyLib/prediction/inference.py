@@ -128,9 +128,7 @@ def predict(
 
         drawing = (sampler, images, samples, settings.seed, batch_size, advance)
         mean, uncertainty = _on_cases_grid(path, drawing, on_sample)
-    return Prediction(
-        mean, uncertainty, samples, batch_size, path.not_looked_at, tuple(notes), tuple(warnings), unlike
-    )
+    return Prediction(mean, uncertainty, samples, batch_size, path.not_looked_at, tuple(notes), tuple(warnings), unlike)
 
 
 def _on_cases_grid(

@@ -84,7 +84,10 @@ def run_demo(
 
 def _stages(settings: DemoSettings) -> list[Stage]:
     """What the demo does, with the seconds that it took on two cores without AVX-512."""
-    stages = [Stage("one patient, and the shipped model", 25, tasks=2), Stage(f"simulating {settings.training_cases + settings.test_cases} patients", 30)]
+    stages = [
+        Stage("one patient, and the shipped model", 25, tasks=2),
+        Stage(f"simulating {settings.training_cases + settings.test_cases} patients", 30),
+    ]
     for arm in ARMS:
         stages += [
             Stage(f"training a model, {arm.title.lower()}", 60),
