@@ -41,20 +41,32 @@ def side_by_side(work: _Work, numbers: Sequence[int], processes: int, progress: 
             work(number)
             yield number
         return
-    others = set(multiprocessing.active_children())
     try:
-        # Spawned: a process that has torch's threads must not be forked.
-        with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _take_up, (work,)) as pool:
+        # Spawned: a process that has torch's threads must not be forked. An interrupt may come while work is given out,
+        # or while leaving the pool waits for what is being worked on.
+        with (
+            _ended_by_interrupts(),
+            ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _take_up, (work,)) as pool,
+            _ended_by_interrupts(),
+        ):
             yield from _done_in(pool, iter(numbers), processes, progress)
-    except KeyboardInterrupt:  # also while what is being worked on is waited for: at once
-        for process in set(multiprocessing.active_children()) - others:
-            process.terminate()
-        raise
     except BrokenProcessPool as error:
         raise DeviceError(
             "A process that made cases ended abruptly, perhaps for want of memory. Choose fewer processes, and "
             "resume to keep the cases that are complete."
         ) from error
+
+
+@contextmanager
+def _ended_by_interrupts() -> Iterator[None]:
+    """End the processes that are started within the block at once if it is interrupted."""
+    others = set(multiprocessing.active_children())
+    try:
+        yield
+    except KeyboardInterrupt:
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        raise
 
 
 def _done_in(pool: ProcessPoolExecutor, left: Iterator[int], processes: int, progress: Progress) -> Iterator[int]:
