@@ -30,6 +30,7 @@ IN_SCENES = [
     (attributes.MODEL, "712422b2", "Model", "712422b2"),
     (attributes.SAMPLES, 20, "Samples", "20"),
     (attributes.DROPOUT_MASKS, "balanced", "DropoutMasks", "balanced"),
+    (attributes.UNLIKE_TRAINING, "it shows 12 mL", "UnlikeTraining", "it shows 12 mL"),
     (attributes.TRAINED_ON_SIMULATION, True, "TrainedOnSimulation", "true"),
     (attributes.NOTICE, "Research use only.", "Notice", "Research use only."),
     (attributes.THRESHOLD, 0.05, "Threshold", "0.05"),

@@ -84,14 +84,12 @@ def run_demo(
 
 def _stages(settings: DemoSettings) -> list[Stage]:
     """What the demo does, with the seconds that it took on two cores without AVX-512."""
-    stages = [
-        Stage("one patient, and the shipped model", 25, tasks=2),
-        Stage(f"simulating {settings.training_cases + settings.test_cases} patients", 30),
-    ]
+    patients = settings.training_cases + settings.test_cases
+    stages = [Stage("one patient, and the shipped model", 8, tasks=2), Stage(f"simulating {patients} patients", 24)]
     for arm in ARMS:
         stages += [
-            Stage(f"training a model, {arm.title.lower()}", 60),
+            Stage(f"training a model, {arm.title.lower()}", 78),
             # Predicted and scored: a task for each case, and one for all.
-            Stage(f"predicting {settings.test_cases} further patients with it", 15, tasks=settings.test_cases + 1),
+            Stage(f"predicting {settings.test_cases} further patients with it", 7, tasks=settings.test_cases + 1),
         ]
     return stages

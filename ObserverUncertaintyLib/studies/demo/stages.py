@@ -68,8 +68,7 @@ class StagedProgress(Progress):
         self._tell(detail)
 
     def message(self, text: str) -> None:
-        """Pass a message on."""
-        self._listener.message(text)
+        """Drop what a stage's parts note: who looks at the whole has not asked."""
 
     def warning(self, text: str) -> None:
         """Pass a warning on."""
