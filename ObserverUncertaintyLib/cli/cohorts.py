@@ -185,7 +185,9 @@ def demo(
 
 def _where_to_look(result: DemoResult) -> str:
     """The pictures in words, and how to go on."""
-    program = shlex.join([sys.argv[0]])
+    # As it was called: by its name, or as a module of Python.
+    by_name = not sys.argv[0].endswith(".py")
+    program = shlex.join([sys.argv[0]] if by_name else [sys.executable, "-m", "ObserverUncertaintyLib.cli"])
     manifest = shlex.quote(str(result.folder / "cohort" / "cohort.toml"))
     return f"""Pictures to open:
   {result.first_look.figure}
