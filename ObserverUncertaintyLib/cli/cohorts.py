@@ -196,5 +196,6 @@ def _where_to_look(result: DemoResult) -> str:
   {result.figure}
     Two patients that no model had seen: the same, for a model trained on all experts (no fusion) and one trained on
     their majority vote. Look whether the model is unsure where the experts disagree.
-To do the same with your own data, put your files into a manifest like {manifest} (docs/data.md) and give it here:
+To do the same with your own data, put your files into a manifest like {manifest} (docs/data.md) and give it here
+(with the patients above it takes about half an hour on two cores):
   {program} experiment cavity {manifest} --preset small --folds 3 --out my-study"""
