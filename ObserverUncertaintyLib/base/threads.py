@@ -12,7 +12,6 @@ _CHOSEN_BY_USERS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY", "GO
 _LOOKS, _LOOK_SECONDS = 3, 0.3
 """Another look where cores were busy: what keeps one busy for a moment only is nobody to wait for."""
 
-
 _chosen_here = False
 
 

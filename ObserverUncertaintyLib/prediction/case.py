@@ -158,10 +158,13 @@ def prediction_origin(
 ) -> dict[str, Any]:
     """What a prediction depends on; a case without the model's sequences is refused."""
     description.check_case(case)
+    lacking = description.lacking(case.sequences)
     return {
         "images": case.with_sequences(description.present(case.sequences)).image_digest,
         "grid": grid_digest(case.grid),
         "weights": weights,
         "model": description.digest,
         "settings": asdict(settings),
+        # The same image given as another sequence has the same fingerprint.
+        **({"missing": list(lacking)} if lacking else {}),
     }

@@ -42,6 +42,7 @@ _CHANGES = {
     "weights": "it was predicted by another model",
     "model": "it was predicted by another model",
     "settings": "it was predicted with other settings",
+    "missing": "other sequences were missing",
 }
 """What it means that a part of `MADE_FROM` differs."""
 

@@ -80,9 +80,8 @@ class StagedProgress(Progress):
 
     def _tell(self, detail: str) -> None:
         stage = self._stages[self._number]
+        # Before its first task a stage has done nothing: the number of a task is -1 then, and nothing of it is done.
         within = (max(self._task_number, 0) + self._done / self._steps) / stage.tasks
-        if self._task_number < 0:
-            within = 0.0
         now = int(_PARTS * (self._before + stage.share * min(within, 1.0)) / self._whole)
         # Short: a terminal of 80 columns has to hold the time left too.
         self._listener.advance(now - self._told, f"{self._number + 1}/{len(self._stages)} {detail}".rstrip())

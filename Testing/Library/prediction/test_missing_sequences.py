@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ import torch
 from cohorts import disc_case, discs, write_discs
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.base.progress import Progress
+from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.model.description import ModelError, read_description
 from ObserverUncertaintyLib.model.settings import PredictionSettings, TrainingSettings, UNetSettings
@@ -35,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_training_leaves_out_from_none_to_all_of_them_each_number_as_often(tmp_path: Path) -> None:
-    run = TrainingRun(tmp_path, SETTINGS, torch.device("cpu"), None)  # type: ignore[arg-type]
+    run = TrainingRun(tmp_path, SETTINGS, torch.device("cpu"), Progress())
     run.sequences = ("S1", "S2", "S3")
     left_out = run._sequences_left_out(6000, np.random.default_rng(0))
     assert left_out is not None
@@ -104,17 +107,22 @@ def test_the_report_says_which_were_missing_and_a_case_that_got_one_is_predicted
     cohort = Cohort.open(write_discs(tmp_path / "cohort", 1, sequences=3))
     out = tmp_path / "out"
 
-    def predict_with(*sequences: str) -> dict[str, object]:
-        def load(name: str):  # type: ignore[no-untyped-def]
-            return cohort.load_images(name).with_sequences(sequences)
+    def predict_with(*sequences: str, named: tuple[str, ...] | None = None) -> dict[str, Any]:
+        def load(name: str) -> Case:
+            return replace(cohort.load_images(name).with_sequences(sequences), sequences=named or sequences)
 
         predict_cases(folder, cohort.case_names, load, out, SAMPLES, device="cpu", resume=True)
-        report: dict[str, object] = json.loads((out / "case01" / "prediction.json").read_text(encoding="utf-8"))
+        report: dict[str, Any] = json.loads((out / "case01" / "prediction.json").read_text(encoding="utf-8"))
         return report
 
     first = predict_with("S2")
     assert (first["sequences"], first["missing_sequences"]) == (["S2"], ["S1", "S3"])
-    assert any("has no S1, S3" in str(text) for text in first["warnings"])  # type: ignore[attr-defined]
+    assert any("has no S1, S3" in text for text in first["warnings"])
     again = predict_with("S1", "S2", "S3")
     assert (again["sequences"], again["missing_sequences"]) == (["S1", "S2", "S3"], [])
     assert again["made_from"] != first["made_from"]
+    # The same images under other names are another case.
+    both = predict_with("S1", "S2")
+    renamed = predict_with("S1", "S2", named=("S3", "S2"))
+    assert renamed["missing_sequences"] == ["S1"]
+    assert renamed["mean_entropy"] != both["mean_entropy"]
