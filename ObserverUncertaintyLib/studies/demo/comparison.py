@@ -134,7 +134,7 @@ class Comparison:
             "me": "ME",
             "dice_majority": "Dice (majority)",
             "dice_truth": "Dice (truth)",
-            "ece_roi": "ECE around the cavity",
+            "ece_roi": "ECE around the contours",
         }
         text = aligned(
             ["", *(titles[score] for score in SHOWN_SCORES)],
