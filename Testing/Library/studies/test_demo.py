@@ -32,7 +32,7 @@ def test_the_demo_goes_from_nothing_to_tables_and_pictures_and_resumes(tmp_path:
     rows = list(csv.DictReader((demo / "comparison.csv").open(encoding="utf-8")))
     assert [(row["fusion"], row["wme_n"]) for row in rows] == [("none", "2"), ("majority", "2")]
     assert all(0 < float(row["ece_roi_pooled"]) < 1 for row in rows)
-    assert "ECE around the cavity" in result.table
+    assert "ECE around the contours" in result.table
     assert "Research use only" in (demo / "comparison.txt").read_text(encoding="utf-8")
     for picture in (result.figure, result.first_look.figure):
         assert min(imread(picture).shape[:2]) > 400
