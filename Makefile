@@ -89,10 +89,12 @@ experiment-cavity: $(VENV)/.installed
 # The small model that the Slicer module ships with; about half an hour on one core, continued if interrupted.
 SAMPLE_MODEL := ObserverUncertaintyLib/model/shipped/SimulatedCavity
 sample-model: $(VENV)/.installed
-	$(BIN)/observer-uncertainty simulate cavities --out study-output/sample-model/cohort --cases 30 --seed 100 --resume
+	$(BIN)/observer-uncertainty simulate cavities --out study-output/sample-model/cohort --cases 104 --seed 100 \
+		--various-scanners --resume
 	$(BIN)/observer-uncertainty train study-output/sample-model/cohort/cohort.toml --fusion none \
-		--out study-output/sample-model/model --validation-cases case27,case28,case29,case30 --depth 3 --filters 14 \
-		--spacing 2,2 --background-slices 0.6 --epochs 60 --seed 100 --device cpu --resume
+		--out study-output/sample-model/model --validation-cases case101,case102,case103,case104 --depth 4 --filters 12 \
+		--spacing 2,2 --background-slices 0.6 --prior-bias --epochs 50 --batch-size 8 --learning-rate 0.002 \
+		--schedule cosine --augmentation flip --may-be-missing T1,T2,FLAIR --seed 100 --device cpu --resume
 	mkdir -p $(SAMPLE_MODEL)
 	cp study-output/sample-model/model/model.json study-output/sample-model/model/weights.safetensors $(SAMPLE_MODEL)
 

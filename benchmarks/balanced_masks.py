@@ -22,12 +22,13 @@ from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.model.precision import choose_precision
 from ObserverUncertaintyLib.model.settings import DropoutMasks, Precision, PredictionSettings
+from ObserverUncertaintyLib.model.shipped import shipped_model
 from ObserverUncertaintyLib.network.stored import load_model
 from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.prediction.inference import predict
 from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
 
-SHIPPED = Path(__file__).parents[1] / "ObserverUncertainty" / "Resources" / "Models" / "SimulatedCavity"
+SHIPPED = shipped_model()
 MANY = 200
 USUAL = (DropoutMasks.INDEPENDENT, 20)
 WAYS = (

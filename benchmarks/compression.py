@@ -29,11 +29,12 @@ from ObserverUncertaintyLib.formats import read_image, writing
 from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.images.resampling import resample
 from ObserverUncertaintyLib.model.settings import PredictionSettings
+from ObserverUncertaintyLib.model.shipped import shipped_model
 from ObserverUncertaintyLib.network.stored import load_model
 from ObserverUncertaintyLib.prediction.inference import predict
 from ObserverUncertaintyLib.simulation.cavities import simulate_cavity_case
 
-MODEL = Path(__file__).parents[1] / "ObserverUncertainty" / "Resources" / "Models" / "SimulatedCavity"
+MODEL = shipped_model()
 ALONE = ("probability", "entropy", "segmentation")
 SIZE = (240, 240, 155)
 MOST_LOST = 2.0

@@ -32,16 +32,12 @@ def save_model(folder: Path, network: UNet, description: ModelDescription) -> Mo
     Returns:
         The description with the weights' fingerprint.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     path = folder / WEIGHTS_FILE
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     with written_atomically(path) as temporary:
-        try:
-            save_file(state, temporary)
-        except SafetensorError as error:  # all that it says of a full disk
-            raise OSError(str(error)) from error
+        temporary.write_bytes(save(state))  # save_file may leave a file that its owner alone can read
     with writing(path):
         description = replace(description, weights_digest=file_digest(path))
     write_json(folder / DESCRIPTION_FILE, description.to_json())

@@ -20,11 +20,19 @@ for folder in (CHECKOUT, MODULE_FILE.parent):
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
 
+import simulated_cases  # noqa: E402
 from imitation.install import application, importModuleFile, installPython  # noqa: E402
 from real_mrml import boot  # noqa: E402
 from slice_rendering import SliceViewRenderer  # noqa: E402
 
 installPython()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def runFolder(tmp_path_factory):
+    """Where the processes of a run put what each of them needs."""
+    ownFolder = tmp_path_factory.getbasetemp()
+    simulated_cases.runFolder = ownFolder.parent if "PYTEST_XDIST_WORKER" in os.environ else ownFolder
 
 
 @pytest.fixture(scope="session")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 import numpy as np
+from simulated_cases import simulatedCase
 from waiting import wait_for
 
 from ObserverUncertaintyLib.base.output_files import write_text
 from ObserverUncertaintyLib.formats import write_image, write_mask
 from ObserverUncertaintyLib.images.grid import Grid
-from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
 from ObserverUncertaintySlicer import devices, host
 from ObserverUncertaintySlicer.devices import DeviceReport
 from ObserverUncertaintySlicer.volumes import addVolume
@@ -48,14 +46,9 @@ def waitForDevices(panel):
     waitFor(lambda: not panel.model.probe.isRunning)
 
 
-@cache
-def _simulated():
-    return simulate_cavity_case(0, 2018, CavitySettings(in_plane_spacing_mm=3.0, slice_thickness_mm=9.0))
-
-
 def simulatedSequences(name="case"):
     """A coarse simulated case's volumes in the scene."""
-    case = _simulated()
+    case = simulatedCase()
     return {
         sequence: addVolume(image, case.grid, f"{name} {sequence}")
         for sequence, image in zip(case.sequences, case.images, strict=True)

@@ -10,10 +10,10 @@ import slicer
 from first_step import add, openPanel
 from opened_panel import waitFor
 from section_case import addSequence, cells, head
+from simulated_cases import simulatedCase
 
 from ObserverUncertaintyLib.images.grid import same_grid
 from ObserverUncertaintyLib.jobs import JobState
-from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
 from ObserverUncertaintySlicer.caseLoading import LoadedCase
 from ObserverUncertaintySlicer.volumes import addVolume, gridOfVolume
 
@@ -30,7 +30,7 @@ def section(panel):
 
 @pytest.fixture(scope="module")
 def simulated():
-    return simulate_cavity_case(0, 1, CavitySettings(in_plane_spacing_mm=2.5, slice_thickness_mm=5.0))
+    return simulatedCase(seed=1, inPlane=2.5, thickness=5.0)
 
 
 def test_sequences_that_hardly_overlap_are_pointed_out_until_something_changes(panel, section):

@@ -8,6 +8,7 @@ import pydoc
 import numpy as np
 import pytest
 import slicer
+from simulated_cases import simulatedCase
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.jobs import JobState
@@ -15,7 +16,6 @@ from ObserverUncertaintyLib.model.shipped import shipped_model
 from ObserverUncertaintyLib.raters.fusion import fuse
 from ObserverUncertaintyLib.scores.entropy import expert_entropy
 from ObserverUncertaintyLib.scores.metrics import dice, mean_entropy, weighted_mean_entropy
-from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
 from ObserverUncertaintySlicer import host
 from ObserverUncertaintySlicer.logic import _waiting
 from ObserverUncertaintySlicer.segments import addEmptySegmentation, addSegment, setSegment
@@ -24,7 +24,7 @@ from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume
 
 @pytest.fixture(scope="module")
 def case():
-    return simulate_cavity_case(0, 2018, CavitySettings(in_plane_spacing_mm=3.0, slice_thickness_mm=9.0))
+    return simulatedCase()
 
 
 @pytest.fixture

@@ -16,22 +16,22 @@ def test_the_shipped_model_says_that_it_is_simulated_and_is_small():
     assert card.isSimulated
     assert card.lines()[0] == ("Notice", "Simulated data, not for patients.")
     assert card.sequences == ("T1", "T1c", "T2", "FLAIR")
-    assert sum(file.stat().st_size for file in shipped_model().iterdir()) < 2_000_000
+    assert sum(file.stat().st_size for file in shipped_model().iterdir()) < 6_000_000
 
 
 def test_the_card_tells_what_a_user_must_know():
     card = dict(readCard(shipped_model()).lines())
     assert card["Structure"] == "resection cavity"
-    assert card["Expects"] == "in-plane 1.5 × 1.5 mm, slices 3 mm apart, brain only"
-    assert "26 cases" in card["Training set"]
-    assert "60 epochs" in card["Training set"]
+    assert card["Expects"] == "in-plane 1.45 × 1.45 mm, slices 3.8 mm apart, brain only"
+    assert "100 cases" in card["Training set"]
+    assert "50 epochs" in card["Training set"]
     assert card["Fusion"].startswith("none")
-    assert card["Network"] == "3 poolings, 14 filters, dropout 0.2"
+    assert card["Network"] == "4 poolings, 12 filters, dropout 0.2"
 
 
 def test_one_line_says_what_it_segments_and_needs_in_plain_words():
     summary = readCard(shipped_model()).summary()
-    assert summary == "Segments: resection cavity. Needs: T1, T1c, T2, FLAIR."
+    assert summary == "Segments: resection cavity. Needs: T1c. Better with: T1, T2, FLAIR."
 
 
 def test_what_may_be_missing_is_told_apart_from_what_is_needed(tmp_path):

@@ -37,6 +37,7 @@ def realModel(tmp_path):
     shutil.copytree(shipped_model(), folder)
     content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     content["sequences"], content["architecture"]["sequences"] = ["T1"], 1
+    content["may_be_missing"] = []
     content["training"]["simulated"] = False
     content["label"] = "tumour <core>"
     (folder / "model.json").write_text(json.dumps(content), encoding="utf-8")
@@ -145,10 +146,15 @@ def test_models_that_are_gone_are_no_longer_offered_and_not_too_many_are_kept(sl
     assert knownModels() == [shipped_model()]
 
 
-def test_what_the_case_lacks_for_the_model_is_named(panel, ui):
+def test_what_the_case_lacks_for_the_model_is_named(panel, ui, tmp_path):
     assert "no volume yet" in ui.sequencesLabel.text
     sequences = simulatedSequences()
     panel.parameters.sequences = {"T1": sequences["T1"], "T2": sequences["T2"]}
+    assert ui.sequencesLabel.text.startswith("Needs the sequence T1c: add its volume in step 1")
+    needsAll = shutil.copytree(shipped_model(), tmp_path / "needs all")
+    content = json.loads((needsAll / "model.json").read_text(encoding="utf-8"))
+    (needsAll / "model.json").write_text(json.dumps({**content, "may_be_missing": []}), encoding="utf-8")
+    panel.modelInUse.choose(needsAll)
     assert ui.sequencesLabel.text.startswith("Needs the sequences T1c, FLAIR: add their volumes in step 1")
     panel.parameters.sequences = {**sequences, "ADC": sequences["T1"]}
     assert "all sequences" in ui.sequencesLabel.text
@@ -245,7 +251,7 @@ def test_packages_that_are_there_need_no_button(workerPython, slicerApplication,
     assert ui.sectionButton.text == "3. Model: SimulatedCavity (simulated data)"
     sequences = simulatedSequences()
     panel.parameters.sequences = {"T1": sequences["T1"], "T2": sequences["T2"]}
-    assert ui.sectionButton.text == "3. Model: SimulatedCavity needs T1c, FLAIR"
+    assert ui.sectionButton.text == "3. Model: SimulatedCavity needs T1c"
 
 
 def test_a_damaged_package_is_told(panel, ui, monkeypatch):

@@ -5,18 +5,17 @@ from __future__ import annotations
 import shutil
 import subprocess
 import zipfile
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 import slicer
+from simulated_cases import simulatedCase
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.formats import read_image
 from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, JobError, JobState, find_jobs
 from ObserverUncertaintyLib.model.shipped import shipped_model
-from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
 from ObserverUncertaintySlicer import host
 from ObserverUncertaintySlicer.attributes import textsOf
 from ObserverUncertaintySlicer.foundJobs import takeUp
@@ -26,7 +25,6 @@ from ObserverUncertaintySlicer.prediction import predictCase
 from ObserverUncertaintySlicer.sequenceExport import exportAsTheyAre
 from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume, gridOfVolume
 
-COARSE = CavitySettings(in_plane_spacing_mm=3.0, slice_thickness_mm=9.0)
 SAMPLES = 2
 MAPS = {
     "probability": "probability",
@@ -36,11 +34,6 @@ MAPS = {
 }
 """Keys of results, and the names of their files."""
 MADE_BEFORE = Path(__file__).parents[1] / "MadeBefore" / "library.zip"
-
-
-@cache
-def simulated():
-    return simulate_cavity_case(0, 2018, COARSE)
 
 
 @pytest.fixture
@@ -53,7 +46,7 @@ def jobs(tmp_path, monkeypatch):
 
 @pytest.fixture
 def sequences(scene, jobs):
-    case = simulated()
+    case = simulatedCase()
     return {
         name: addVolume(image, case.grid, f"case {name}")
         for name, image in zip(case.sequences, case.images, strict=True)
@@ -120,8 +113,8 @@ def _every_second(grid):
 
 
 def test_further_sequences_are_left_out_and_missing_ones_named(jobs, sequences):
-    del sequences["T2"]
-    with pytest.raises(InputError, match="T2 is missing"):
+    del sequences["T1c"]
+    with pytest.raises(InputError, match="T1c is missing"):
         predictCase(sequences, shipped_model())
     assert not jobs.exists() or not list(jobs.iterdir())
 

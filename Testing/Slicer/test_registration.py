@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 import slicer
+from simulated_cases import simulatedCase
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.images.grid import same_grid
-from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_cavity_case
 from ObserverUncertaintySlicer import host
 from ObserverUncertaintySlicer.registration import poorlyOverlapping, registerSequences, registrationOf
 from ObserverUncertaintySlicer.volumes import addVolume, arrayOfVolume, gridOfVolume
@@ -21,7 +21,7 @@ SHIFT = np.array([6.0, -4.0, 3.0])
 
 @pytest.fixture(scope="module")
 def case():
-    return simulate_cavity_case(0, 1, CavitySettings(in_plane_spacing_mm=2.5, slice_thickness_mm=5.0))
+    return simulatedCase(seed=1, inPlane=2.5, thickness=5.0)
 
 
 @pytest.fixture

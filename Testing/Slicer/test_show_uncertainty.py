@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-
 import numpy as np
 import pytest
 import slicer
@@ -12,7 +9,6 @@ from correct_step import edit
 from opened_panel import isOffered, openPanel, simulatedSequences, waitFor
 from section_case import addSequence, fill
 
-from ObserverUncertaintyLib.model.shipped import shipped_model
 from ObserverUncertaintySlicer.parameters import RaterChoice
 from ObserverUncertaintySlicer.raters import ratersOfNode
 from ObserverUncertaintySlicer.segments import addSegmentation
@@ -59,28 +55,22 @@ def test_it_says_before_what_it_will_use(panel, ui):
     assert panel.uncertainty.sampling() == (5, True), "the default on a processor"
 
 
-def test_a_sequence_that_may_be_missing_is_said_to_be_and_the_model_runs_without(panel, ui, tmp_path):
-    folder = tmp_path / "Tolerant"
-    shutil.copytree(shipped_model(), folder)
-    content = json.loads((folder / "model.json").read_text(encoding="utf-8"))
-    content["may_be_missing"] = ["T1", "T2", "FLAIR"]
-    (folder / "model.json").write_text(json.dumps(content), encoding="utf-8")
+def test_a_sequence_that_may_be_missing_is_said_to_be_and_the_model_runs_without(panel, ui):
     fillSimulated(panel)
-    panel.modelInUse.choose(folder)
     panel.parameters.sequences = {"T1c": panel.parameters.sequences["T1c"]}
     assert ui.useLabel.text.startswith(
-        "Model: Tolerant, on T1c. The case has no T1, T2, FLAIR: the model sees less. It learned from simulated cases"
+        "Model: SimulatedCavity, on T1c. The case has no T1, T2, FLAIR: the model sees less. It learned from "
     )
     assert "The model was trained to do without" in panel.model.ui.sequencesLabel.text
-    assert panel.model.ui.sectionButton.text == "3. Model: Tolerant (simulated data)"
+    assert panel.model.ui.sectionButton.text == "3. Model: SimulatedCavity (simulated data)"
     ui.showButton.click()
     waitFor(lambda: not panel.uncertainty.bar.isRunning)
     assert panel.parameters.predictiveEntropy is not None, ui.showLabel.text
     assert "has no T1, T2, FLAIR" in panel.uncertainty.ui.resultLabel.text
 
     panel.parameters.sequences = {"T1": simulatedSequences("Ben")["T1"]}
-    assert "Needs the sequence T1c" in ui.useLabel.text or ui.showButton.isHidden()
-    assert panel.model.ui.sectionButton.text == "3. Model: Tolerant needs T1c"
+    assert "Needs the sequence T1c" in ui.useLabel.text
+    assert panel.model.ui.sectionButton.text == "3. Model: SimulatedCavity needs T1c"
 
 
 def test_one_click_does_steps_2_4_and_5_and_leads_to_step_6(panel, ui):
@@ -148,10 +138,10 @@ def test_what_is_left_out_is_not_shown_from_before(panel, ui):
 
 
 def test_experts_disagree_without_a_model_that_fits(panel, ui):
-    fill(panel)  # T1 alone; the model needs four sequences
+    fill(panel)  # T1 alone; the model needs T1c
     model, experts = ui.useLabel.text.splitlines()
     assert model.startswith("Without the model's uncertainty.")
-    assert "T1c, T2, FLAIR" in model
+    assert "Needs the sequence T1c" in model
     assert experts == "Experts: 3 raters."
     ui.showButton.click()
     assert not panel.uncertainty.bar.isRunning
@@ -162,7 +152,7 @@ def test_experts_disagree_without_a_model_that_fits(panel, ui):
 def test_where_nothing_can_be_shown_there_is_no_button_but_the_reasons(panel, ui):
     panel.parameters.sequences = {"T1": addSequence("T1")}
     assert ui.showButton.isHidden()
-    assert "T1c, T2, FLAIR" in ui.useLabel.text
+    assert "Needs the sequence T1c" in ui.useLabel.text
     assert "Without the experts' disagreement" in ui.useLabel.text
 
 

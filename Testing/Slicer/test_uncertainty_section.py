@@ -15,7 +15,7 @@ from ObserverUncertaintyLib.jobs import JobState
 from ObserverUncertaintyLib.model.settings import DropoutMasks
 from ObserverUncertaintyLib.model.shipped import shipped_model
 from ObserverUncertaintySlicer import host
-from ObserverUncertaintySlicer.attributes import ROLE, Role
+from ObserverUncertaintySlicer.attributes import ROLE, UNLIKE_TRAINING, Role
 from ObserverUncertaintySlicer.backgroundJobs import knownJobs
 from ObserverUncertaintySlicer.devices import Device, forgetDevices
 from ObserverUncertaintySlicer.parameters import AUTOMATIC
@@ -61,15 +61,15 @@ def test_what_is_missing_is_said_with_what_to_do_and_hides_the_button(panel, ui,
     assert "needs a case" in ui.sectionButton.text
     sequences = simulatedSequences()
     panel.parameters.sequences = {"T1": sequences["T1"]}
-    assert "Needs the sequences T1c, T2, FLAIR: add their volumes in step 1" in ui.missingLabel.text
+    assert "Needs the sequence T1c: add its volume in step 1" in ui.missingLabel.text
     panel.parameters.sequences = sequences
     assert ui.missingLabel.isHidden()
     assert not ui.runButton.isHidden()
     assert ui.runButton.enabled
     assert not ui.samplingLabel.isHidden()
     assert "ready" in ui.sectionButton.text
-    slicer.mrmlScene.RemoveNode(sequences["T2"])
-    assert "Needs the sequence T2: add its volume in step 1" in ui.missingLabel.text
+    slicer.mrmlScene.RemoveNode(sequences["T1c"])
+    assert "Needs the sequence T1c: add its volume in step 1" in ui.missingLabel.text
     panel.parameters.modelFolder = str(tmp_path)
     assert str(tmp_path) in ui.missingLabel.text
     panel.parameters.modelFolder = ""
@@ -190,6 +190,13 @@ def test_warnings_of_job_and_result_are_shown(panel, section, ui, case):
     panel.update()
     assert "<b>Warning:</b> be careful" in ui.resultLabel.text
     assert "FLAIR was resampled" in ui.resultLabel.text
+    UNLIKE_TRAINING.set(segmentation, "it shows 100 mL")
+    segmentation.SetAttribute("ObserverUncertainty.Warnings", json.dumps(["be careful", "unlike: it shows 100 mL"]))
+    section._shown = None
+    panel.update()
+    assert "it shows 100 mL" in panel.guide.ui.unlikeLabel.text
+    assert "it shows 100 mL" not in ui.resultLabel.text, "told once, above the steps"
+    assert "be careful" in ui.resultLabel.text
 
 
 def test_results_that_are_edited_or_deleted_are_followed(panel, section, ui, case):

@@ -9,7 +9,7 @@ from typing import Any
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.images.grid import same_grid
 from ObserverUncertaintyLib.jobs import Job
-from ObserverUncertaintySlicer.attributes import MODEL, TRAINED_ON_SIMULATION, textsOf
+from ObserverUncertaintySlicer.attributes import MODEL, TRAINED_ON_SIMULATION, UNLIKE_TRAINING, textsOf
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
 from ObserverUncertaintySlicer.entropyOverImage import showEntropyOverImage
 from ObserverUncertaintySlicer.hierarchy import placeBeside
@@ -218,7 +218,11 @@ class UncertaintySection(Section):
             paragraphs.append(escape(str(error)))
         if TRAINED_ON_SIMULATION.of(segmentation):
             paragraphs.append(_("<b>Simulated data, not for patients.</b> The model was trained on simulated cases."))
-        paragraphs += textParagraphs([*warnings, *self._jobWarnings], notes)
+        unlike = UNLIKE_TRAINING.of(segmentation)
+        warnings = [*warnings, *self._jobWarnings]
+        if unlike is not None:  # the guide says it, above the steps
+            warnings = [text for text in warnings if unlike not in text]
+        paragraphs += textParagraphs(warnings, notes)
         paragraphs.append(_("<i>Research use only, not a medical device.</i>"))
         return asRichText(paragraphs)
 

@@ -30,11 +30,11 @@ class DemoSettings:
     """
 
     training_cases: int = 32
-    test_cases: int = 5
+    test_cases: int = 10
     in_plane_spacing_mm: float = 2.0
     slice_thickness_mm: float = 4.0
     network_spacing_mm: float = 3.0
-    epochs: int = 8
+    epochs: int = 12
     batch_size: int = 4
     learning_rate: float = 2e-3
     background_slices: float = 0.6

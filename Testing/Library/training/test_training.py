@@ -37,6 +37,8 @@ def test_the_loss_falls_and_the_model_folder_is_complete(tmp_path: Path) -> None
     losses = result.description.training["losses"]
     assert losses[-1] < 0.6 * losses[0]
     assert sorted(file.name for file in (tmp_path / "model").iterdir()) == ["model.json", "weights.safetensors"]
+    modes = {file.stat().st_mode for file in (tmp_path / "model").iterdir()}
+    assert len(modes) == 1, "who may read the description may read the weights"
     content = json.loads((tmp_path / "model" / "model.json").read_text(encoding="utf-8"))
     assert content["training"]["raters"] == ["rater1", "rater2", "rater3"]
     assert content["training"]["fusion"] == "none"
