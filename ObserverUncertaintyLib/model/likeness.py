@@ -151,28 +151,33 @@ class TrainingLooks:
             looks: what it looks like; sequences that it lacks are left out.
             skull_stripped: whether the training cases show the brain only, if known.
         """
-        found = [*self._unlike_in_size(looks), *self._unlike_in_grey(looks), *self._lies_wrongly(looks)]
+        extent = self._unlike_in_extent(looks)
+        found = [*extent, *self._unlike_in_volume(looks), *self._unlike_in_grey(looks)]
+        if not extent:  # what lies where in something of another size says nothing
+            found += self._lies_wrongly(looks)
         bright = [name for name, value in looks.rim.items() if value > self.rim[name] + _RIM_TOLERANCE]
         if skull_stripped and (bright or looks.volume_ml > self.volume_ml[1] * _SIZE_TOLERANCE):
             found.insert(0, "it does not seem to be skull-stripped")
         return found
 
-    def _unlike_in_size(self, looks: Looks) -> list[str]:
-        found = []
-        if not all(
+    def _unlike_in_extent(self, looks: Looks) -> list[str]:
+        if all(
             low / _SIZE_TOLERANCE <= extent <= high * _SIZE_TOLERANCE
             for extent, (low, high) in zip(looks.extent_mm, self.extent_mm, strict=True)
         ):
-            size = " x ".join(f"{extent:.0f}" for extent in looks.extent_mm)
-            usual = " x ".join(f"{low:.0f} to {high:.0f}" for low, high in self.extent_mm)
-            found.append(
-                f"it measures {size} mm (right-left x front-back x top-bottom), those {usual} mm: its spacing may be "
-                "wrong, or a part of it missing"
-            )
+            return []
+        size = " x ".join(f"{extent:.0f}" for extent in looks.extent_mm)
+        usual = " x ".join(f"{low:.0f} to {high:.0f}" for low, high in self.extent_mm)
+        return [
+            f"it measures {size} mm (right-left x front-back x top-bottom), those {usual} mm: its spacing may be wrong, "
+            "or a part of it missing"
+        ]
+
+    def _unlike_in_volume(self, looks: Looks) -> list[str]:
         low, high = self.volume_ml
-        if not low / _SIZE_TOLERANCE <= looks.volume_ml <= high * _SIZE_TOLERANCE:
-            found.append(f"it shows {looks.volume_ml:.0f} mL, those {low:.0f} to {high:.0f} mL")
-        return found
+        if low / _SIZE_TOLERANCE <= looks.volume_ml <= high * _SIZE_TOLERANCE:
+            return []
+        return [f"it shows {looks.volume_ml:.0f} mL, those {low:.0f} to {high:.0f} mL"]
 
     def _unlike_in_grey(self, looks: Looks) -> list[str]:
         share, more = _GREY_TOLERANCE

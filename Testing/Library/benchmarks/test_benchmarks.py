@@ -10,6 +10,7 @@ import pytest
 BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 # A study of data that one must have, and what runs in Slicer's Python, have commands of their own.
 APART = {
+    "shipped_model",
     "demo_seeds",
     "brain_growth",
     "slicer_clicks",
