@@ -86,7 +86,7 @@ CAVITY_CALL = $(BIN)/observer-uncertainty experiment cavity --simulate --preset 
 experiment-cavity: $(VENV)/.installed
 	$(CAVITY_CALL) >/dev/null & $(CAVITY_CALL); status=$$?; wait $$! && exit $$status
 
-# The small model that the Slicer module ships with; about half an hour on one core, continued if interrupted.
+# The small model that ships with the program; an hour on two cores at most, continued if interrupted.
 SAMPLE_MODEL := ObserverUncertaintyLib/model/shipped/SimulatedCavity
 sample-model: $(VENV)/.installed
 	$(BIN)/observer-uncertainty simulate cavities --out study-output/sample-model/cohort --cases 104 --seed 100 \

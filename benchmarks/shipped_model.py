@@ -23,17 +23,27 @@ from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.evaluation.scoring import evaluate
-from ObserverUncertaintyLib.formats.prediction_files import REPORT_FILE
+from ObserverUncertaintyLib.formats import write_image
+from ObserverUncertaintyLib.formats.prediction_files import PROBABILITY_FILE, REPORT_FILE
 from ObserverUncertaintyLib.model.description import read_description
 from ObserverUncertaintyLib.model.settings import PredictionSettings
 from ObserverUncertaintyLib.model.shipped import shipped_model
 from ObserverUncertaintyLib.prediction.folder import predict_cases
-from ObserverUncertaintyLib.simulation.cavities import SIMULATION_BYTES, case_names, simulate_cavity_case
+from ObserverUncertaintyLib.simulation.cavities import (
+    SIMULATION_BYTES,
+    case_names,
+    many_raters_mean,
+    simulate_cavity_case,
+)
 from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
 from ObserverUncertaintyLib.simulation.settings import CavitySettings
 
 SEED = 900
 ALONE = ("T1c",)
+DRAWINGS = 20
+"""Of each of the three raters, for what somebody says who knows them."""
+
+SCORES = ("dice_majority", "dice_truth", "wme", "entropy_outside_disagreement")
 HEADER = (
     "model",
     "sequences",
@@ -65,7 +75,7 @@ def fresh_patients(folder: Path, cases: int) -> Cohort:
 
 
 def scored(model: Path, cohort: Cohort, sequences: Sequence[str], samples: int, folder: Path) -> dict[str, list[float]]:
-    """Predict all patients from these sequences; the scores that are shown, a value for each patient."""
+    """Predict all patients from these sequences, and score them."""
 
     def load(name: str) -> Case:
         return cohort.load_images(name).with_sequences(sequences)
@@ -81,19 +91,32 @@ def scored(model: Path, cohort: Cohort, sequences: Sequence[str], samples: int, 
         resume=True,
         progress=Progress(),
     )
-    evaluation = evaluate(folder, cohort)
     reports = [json.loads((folder / name / REPORT_FILE).read_text(encoding="utf-8")) for name in cohort.case_names]
-    columns = ("dice_majority", "dice_truth", "wme", "entropy_outside_disagreement")
+    unlike = [float(bool(report.get("unlike_training"))) for report in reports]
+    return scores_of(folder, cohort) | {"unlike": unlike}
+
+
+def scored_forecaster(cohort: Cohort, folder: Path) -> dict[str, list[float]]:
+    """The scores of somebody who knows the true cavity and how the raters draw, but not what they drew."""
+    for number, name in enumerate(cohort.case_names):
+        file = folder / name / PROBABILITY_FILE
+        if not file.exists():
+            write_image(file, many_raters_mean(number, SEED, DRAWINGS), cohort.load_images(name).grid)
+    return scores_of(folder, cohort)
+
+
+def scores_of(folder: Path, cohort: Cohort) -> dict[str, list[float]]:
+    """The scores that are shown, a value for each patient."""
+    evaluation = evaluate(folder, cohort)
     return {
-        **{column: [float(row[column]) for row in evaluation.cases] for column in columns},
+        **{score: [float(row[score]) for row in evaluation.cases] for score in SCORES},
         "ece_roi": [evaluation.summary["ece_roi"]["pooled"]],
-        "unlike": [float(bool(report.get("unlike_training"))) for report in reports],
     }
 
 
 def measure(arguments: argparse.Namespace) -> Report:
     """Every model with all sequences, and with T1c alone where it may be."""
-    cases, samples = (2, 2) if arguments.quick else (30, 20)
+    cases, samples = (2, 2) if arguments.quick else (arguments.patients, arguments.samples)
     cohort = fresh_patients(arguments.out / f"{cases}-patients", cases)
     models = {"shipped": shipped_model(), **{folder.name: folder for folder in arguments.beside}}
     rows, figures, found = [], [], {}
@@ -106,17 +129,10 @@ def measure(arguments: argparse.Namespace) -> Report:
                 continue
             folder = arguments.out / f"{cases}-patients-{name}-{len(sequences)}-sequences-T{samples}"
             scores = found[name, sequences] = scored(model, cohort, sequences, samples, folder)
-            dice = scores["dice_majority"]
-            values = (
-                statistics.median(dice),
-                min(dice),
-                statistics.median(scores["dice_truth"]),
-                statistics.mean(scores["wme"]),
-                statistics.mean(scores["entropy_outside_disagreement"]),
-                scores["ece_roi"][0],
-            )
-            rows.append((name, shown, *(f"{value:.3g}" for value in values), f"{sum(scores['unlike']):.0f}"))
+            rows.append((name, shown, *summary(scores), f"{sum(scores['unlike']):.0f}"))
             figures += [Series(f"{name}, {shown}: {score}", tuple(each)) for score, each in scores.items()]
+    knowing = scored_forecaster(cohort, arguments.out / f"{cases}-patients-known")
+    rows.append(("who knows the cavity and the raters", "", *summary(knowing), "-"))
     return Report(
         f"The shipped model on {cases} fresh simulated patients",
         Machine.here(),
@@ -128,6 +144,20 @@ def measure(arguments: argparse.Namespace) -> Report:
         ),
         tuple(targets(found, cohort.sequences, tuple(models))),
     )
+
+
+def summary(scores: dict[str, list[float]]) -> tuple[str, ...]:
+    """The columns of scores in the table."""
+    dice = scores["dice_majority"]
+    values = (
+        statistics.median(dice),
+        min(dice),
+        statistics.median(scores["dice_truth"]),
+        statistics.mean(scores["wme"]),
+        statistics.mean(scores["entropy_outside_disagreement"]),
+        scores["ece_roi"][0],
+    )
+    return tuple(f"{value:.3g}" for value in values)
 
 
 def targets(
@@ -161,5 +191,7 @@ def targets(
 if __name__ == "__main__":
     options = parser(__doc__)
     options.add_argument("--beside", type=Path, nargs="*", default=[], metavar="FOLDER", help="further models")
+    options.add_argument("--patients", type=int, default=30, help="how many, from the first one")
+    options.add_argument("--samples", type=int, default=20, help="Monte Carlo samples of each")
     options.add_argument("--out", type=Path, default=Path("study-output/shipped-model"), help="for what is made")
     run(options, measure)

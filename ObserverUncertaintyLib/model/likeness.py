@@ -169,8 +169,8 @@ class TrainingLooks:
         size = " x ".join(f"{extent:.0f}" for extent in looks.extent_mm)
         usual = " x ".join(f"{low:.0f} to {high:.0f}" for low, high in self.extent_mm)
         return [
-            f"it measures {size} mm (right-left x front-back x top-bottom), those {usual} mm: its spacing may be wrong, "
-            "or a part of it missing"
+            f"it measures {size} mm (right-left x front-back x top-bottom), those {usual} mm: its spacing may be "
+            "wrong, or a part of it missing"
         ]
 
     def _unlike_in_volume(self, looks: Looks) -> list[str]:

@@ -6,8 +6,10 @@ Stands in for the 30 glioblastoma patients of Jungo et al. 2018, section 3.3, wh
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.simulation.anatomy import load_template
@@ -26,10 +28,13 @@ __all__ = [
     "CavitySettings",
     "RaterProfile",
     "case_names",
+    "many_raters_mean",
     "simulate_cavity_case",
 ]
 
 DEFAULT_SETTINGS = CavitySettings()
+
+_STREAMS = 7
 
 SIMULATION_BYTES = 3 * 2**29
 """Memory of a process that simulates a patient at 1 mm (1.2 GiB), with room to spare."""
@@ -53,10 +58,41 @@ def simulate_cavity_case(
         brain, arbitrary units of up to about 1000), `truth` and one mask per rater. Its note says in which lobe, on
         which side and how large the cavity is.
     """
+    case, scene, settings = _patient(index, seed, settings, brains)
+    rng = np.random.default_rng([seed, index]).spawn(_STREAMS)[5]
+    return replace(
+        case,
+        rater_names=tuple(rater.name for rater in settings.raters),
+        raters=draw(scene, settings.raters, rng),
+    )
+
+
+def many_raters_mean(
+    index: int, seed: int, count: int, settings: CavitySettings = DEFAULT_SETTINGS
+) -> NDArray[np.float32]:
+    """The mean of `count` further drawings by each rater of a patient: what they draw in the long run.
+
+    A forecast of somebody who knows the true cavity and how the raters draw, but not what they drew. See
+    `simulate_cavity_case` for the arguments.
+
+    Returns:
+        float32, shape (k, j, i), in [0, 1].
+    """
+    case, scene, settings = _patient(index, seed, settings)
+    total = np.zeros(case.grid.shape, np.float32)
+    for number in range(count):
+        total += draw(scene, settings.raters, np.random.default_rng([seed, index, number])).sum(axis=0)
+    return total / np.float32(count * len(settings.raters))
+
+
+def _patient(
+    index: int, seed: int, settings: CavitySettings, brains: Sequence[RealBrain] = ()
+) -> tuple[Case, Scene, CavitySettings]:
+    """A patient whom no rater has drawn yet, what raters will look at, and the settings of this patient."""
     if index < 0 or seed < 0:
         raise ValueError(f"index and seed must be 0 or more, not {index} and {seed}")
     # One stream per step: a change to the images leaves the cavity and the raters as they were.
-    streams = np.random.default_rng([seed, index]).spawn(7)
+    streams = np.random.default_rng([seed, index]).spawn(_STREAMS)
     settings = settings.of_case(streams[6])
     brain = brains[index % len(brains)] if brains else None
     sequences = brain.sequences if brain else SEQUENCES
@@ -84,16 +120,15 @@ def simulate_cavity_case(
         settled=patient.to_scan(contents.settled),
     )
     volume_ml = truth.sum() * grid.voxel_volume_ml
-    return Case(
+    case = Case(
         name=case_names(index + 1)[-1],
         grid=grid,
         sequences=sequences,
         images=images,
-        rater_names=tuple(rater.name for rater in settings.raters),
-        raters=draw(scene, settings.raters, streams[5]),
         truth=truth,
         notes=(f"simulated: cavity of {volume_ml:.1f} mL in the {cavity.side} {cavity.lobe} lobe",),
     )
+    return case, scene, settings
 
 
 def case_names(count: int) -> list[str]:

@@ -12,6 +12,7 @@ from ObserverUncertaintyLib.simulation.cavities import (
     SEQUENCES,
     CavitySettings,
     RaterProfile,
+    many_raters_mean,
     simulate_cavity_case,
 )
 from ObserverUncertaintyLib.simulation.cavity_contents import simulate_contents
@@ -285,3 +286,18 @@ def test_negative_index_or_seed_is_refused():
         simulate_cavity_case(-1, 0)
     with pytest.raises(ValueError, match="0 or more"):
         simulate_cavity_case(0, -1)
+
+
+def test_what_the_raters_draw_in_the_long_run_forecasts_what_they_drew():
+    seed, count = 0, 15
+    cases = [simulate_cavity_case(index, seed, COARSE) for index in range(3)]
+    forecasts = [many_raters_mean(index, seed, count, COARSE) for index in range(3)]
+    for case, forecast in zip(cases, forecasts, strict=True):
+        drawings = forecast * count * len(case.raters)
+        np.testing.assert_allclose(drawings, np.round(drawings), atol=1e-3)
+        assert dice(forecast > 0.5, case.truth) > max(dice(rater, case.truth) for rater in case.raters)
+    drawn = np.concatenate([case.raters.mean(axis=0).ravel() for case in cases])
+    forecast = np.concatenate([each.ravel() for each in forecasts])
+    for low, high in itertools.pairwise(np.linspace(0.1, 0.9, 5)):
+        within = (forecast > low) & (forecast <= high)
+        assert drawn[within].mean() == pytest.approx(forecast[within].mean(), abs=0.12)
