@@ -50,6 +50,10 @@ class Keys:
         assert shutil.which("xdotool"), "xdotool is missing: it presses real keys (Debian, Ubuntu: apt install xdotool)"
         self._desktop = desktop
         self.count = 0
+        # Asking for it is not enough: without a window manager a busy screen may give it to nobody.
+        window = str(int(desktop.window.winId()))
+        subprocess.run(["xdotool", "windowfocus", "--sync", window], check=True)
+        desktop.wait(lambda: slicer.app.focusWidget() is not None, "the keyboard")
 
     def press(self, *names: str) -> None:
         """Press keys in turn, by the names that X has for them, such as `Tab`, `space`, `n`."""

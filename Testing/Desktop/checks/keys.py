@@ -31,7 +31,6 @@ def check_keys_alone_lead_from_opening_to_a_saved_correction(desktop):
     panel, parameters = desktop.panel, desktop.panel.parameters
     case, correct = panel.case.ui, panel.correct.ui
     keys = Keys(desktop)
-    desktop.window.activateWindow()
     desktop.settle()
     keys.use(case.loadSampleButton)
     desktop.waitForJobs()
