@@ -119,7 +119,7 @@ def test_every_test_fails_in_which_a_display_node_is_removed_before_its_segmenta
     file.write_text(REMOVES_A_DISPLAY.format(removed=removed), encoding="utf-8")
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "conftest", "-p", "no:cacheprovider", "--rootdir", tmp_path, file],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, Path(__file__).parents[:2]))},
         cwd=tmp_path,
         capture_output=True,
         encoding="utf-8",
