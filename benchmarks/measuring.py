@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import importlib.metadata
+import json
 import platform
 import shlex
 import statistics
@@ -21,7 +22,6 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from ObserverUncertaintyLib.base.machine import cores
 from ObserverUncertaintyLib.base.output_files import write_json, write_text
@@ -243,20 +243,12 @@ def run(options: argparse.ArgumentParser, measure: Callable[[argparse.Namespace]
     settings = {name: value for name, value in vars(arguments).items() if name not in ("json", "markdown")}
     print(report.text())
     if arguments.json:
-        write_json(arguments.json, without_nan({"command": command, "settings": _plain(settings), **asdict(report)}))
+        plain = json.loads(json.dumps(settings, default=str))  # paths as text
+        write_json(arguments.json, without_nan({"command": command, "settings": plain, **asdict(report)}))
     if arguments.markdown:
         write_text(arguments.markdown, report.markdown(command))
     # A few hurried repetitions of less work say nothing about a target.
     sys.exit(not arguments.quick and not all(target.reached for target in report.targets))
-
-
-def _plain(setting: Any) -> Any:
-    """A setting as JSON has it: paths, in lists too, as text."""
-    if isinstance(setting, dict):
-        return {name: _plain(each) for name, each in setting.items()}
-    if isinstance(setting, list):
-        return [_plain(each) for each in setting]
-    return str(setting) if isinstance(setting, Path) else setting
 
 
 def _output_options() -> argparse.ArgumentParser:

@@ -19,7 +19,6 @@ from pathlib import Path
 
 from measuring import Machine, Report, Series, Table, Target, parser, run
 from ObserverUncertaintyLib.base.machine import processes_that_fit
-from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.evaluation.scoring import evaluate
@@ -89,7 +88,6 @@ def scored(model: Path, cohort: Cohort, sequences: Sequence[str], samples: int, 
         device="cpu",
         skull_stripped=True,
         resume=True,
-        progress=Progress(),
     )
     reports = [json.loads((folder / name / REPORT_FILE).read_text(encoding="utf-8")) for name in cohort.case_names]
     unlike = [float(bool(report.get("unlike_training"))) for report in reports]

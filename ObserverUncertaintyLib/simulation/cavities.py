@@ -80,8 +80,9 @@ def many_raters_mean(
     """
     case, scene, settings = _patient(index, seed, settings)
     total = np.zeros(case.grid.shape, np.float32)
-    for number in range(count):
-        total += draw(scene, settings.raters, np.random.default_rng([seed, index, number])).sum(axis=0)
+    # Streams beyond those of the patient: [seed, index, 0] would be the patient's own again.
+    for rng in np.random.default_rng([seed, index]).spawn(_STREAMS + count)[_STREAMS:]:
+        total += draw(scene, settings.raters, rng).sum(axis=0)
     return total / np.float32(count * len(settings.raters))
 
 
