@@ -107,6 +107,20 @@ def slicerApplication(scene, mrml, tmp_path_factory, withPackaging):
 
 
 @pytest.fixture
+def qt(slicerApplication):
+    import qt
+
+    return qt
+
+
+@pytest.fixture
+def ctk(slicerApplication):
+    import ctk
+
+    return ctk
+
+
+@pytest.fixture
 def workerPython():
     """A Python with torch for workers; tests that need it are skipped without OBSERVER_UNCERTAINTY_PYTHON."""
     python = os.environ.get("OBSERVER_UNCERTAINTY_PYTHON")

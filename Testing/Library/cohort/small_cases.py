@@ -42,7 +42,10 @@ def save(path: Path, array: np.ndarray, grid: Grid = GRID) -> Path:
 
 def save_segments(path: Path, masks: dict[str, np.ndarray], grid: Grid = GRID) -> Path:
     """A segmentation as Slicer stores it: segments that do not overlap, in one layer."""
-    image = grid.to_sitk(sum((n + 1) * mask.astype(np.uint8) for n, mask in enumerate(masks.values())))
+    labels = np.zeros(grid.shape, np.uint8)
+    for n, mask in enumerate(masks.values()):
+        labels[mask] = n + 1
+    image = grid.to_sitk(labels)
     for n, name in enumerate(masks):
         fields = {"ID": f"Segment_{n + 1}", "Name": name, "LabelValue": str(n + 1), "Layer": "0"}
         for key, value in fields.items():
