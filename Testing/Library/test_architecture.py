@@ -23,6 +23,7 @@ ROOMS = [
     "raters",
     "scores",
     "cohort",
+    "review",
     "model",
     "network",
     "cpu",
