@@ -225,6 +225,15 @@ def predict(
         DropoutMasks,
         typer.Option(help="balanced: 10 samples are as good as 20 independent ones, of a large network 5."),
     ] = DropoutMasks.INDEPENDENT,
+    save_samples: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Keep the first N samples of each case beside its maps, for what needs single ones, such as "
+            "alternatives. Rounded to 255ths a brain takes about 0.05 MB and 0.02 s a sample at 1.5 x 1.5 x 3 mm, "
+            "0.35 MB and 0.15 s at 1 mm. Of balanced masks keep whole groups, five for p = 0.2.",
+        ),
+    ] = 0,
     device: Device = "auto",
     resample: Resample = False,
     masks: Masks = MaskInterpolation.NEAREST,
@@ -274,6 +283,7 @@ def predict(
             PredictionSettings(samples, seed, batch_size, precision, dropout_masks),
             device=chosen,
             skull_stripped=cohort.manifest.skull_stripped if cohort else None,
+            save_samples=save_samples,
             resume=resume,
             overwrite=overwrite,
             progress=progress,

@@ -19,7 +19,17 @@ PREDICTED_MAPS = ("probability", "segmentation", "predictive_entropy", "expected
 NOT_LOOKED_AT = "not_looked_at"
 """A further mask, and the report's entry that names its file: where the network saw nothing."""
 
+SAMPLES_FOLDER = "samples"
+"""A folder beside the maps, with the samples that the prediction kept."""
+
+SAVED_SAMPLES = "saved_samples"
+"""The report's entry that names their files and says what they cost; `prediction_samples` reads them."""
+
 
 def predicted_files(folder: Path) -> list[Path]:
-    """The files of one case's prediction in its folder, the report first: it says that the others are complete."""
-    return [folder / REPORT_FILE, *(folder / f"{name}.nii.gz" for name in (*PREDICTED_MAPS, NOT_LOOKED_AT))]
+    """The files of one case's prediction in its folder, the report first: it says that the others are complete.
+
+    Of samples those are named that are there, since their number differs.
+    """
+    maps = [folder / f"{name}.nii.gz" for name in (*PREDICTED_MAPS, NOT_LOOKED_AT)]
+    return [folder / REPORT_FILE, *maps, *sorted((folder / SAMPLES_FOLDER).glob("sample*.nii.gz"))]

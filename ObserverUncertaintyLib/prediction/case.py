@@ -17,7 +17,14 @@ from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.fingerprints import grid_digest
 from ObserverUncertaintyLib.formats import write_image
 from ObserverUncertaintyLib.formats.marks import ResultKind
-from ObserverUncertaintyLib.formats.prediction_files import MADE_FROM, NOT_LOOKED_AT, PREDICTED_MAPS, REPORT_FILE
+from ObserverUncertaintyLib.formats.prediction_files import (
+    MADE_FROM,
+    NOT_LOOKED_AT,
+    PREDICTED_MAPS,
+    REPORT_FILE,
+    SAVED_SAMPLES,
+)
+from ObserverUncertaintyLib.formats.prediction_samples import write_samples
 from ObserverUncertaintyLib.model.description import NOTICE, ModelDescription
 from ObserverUncertaintyLib.model.devices import describe_device
 from ObserverUncertaintyLib.model.precision import choose_precision
@@ -34,6 +41,7 @@ def predict_case(
     weights: str,
     made_from: dict[str, Any] | None = None,
     skull_stripped: bool | None = None,
+    keep_samples: int = 0,
     progress: Progress | None = None,
     on_sample: OnSample | None = None,
 ) -> tuple[Prediction, dict[str, Any]]:
@@ -47,11 +55,12 @@ def predict_case(
         weights: digest of the model's weights, for the report.
         made_from: the report's fingerprints, if they are known already.
         skull_stripped: whether the images show the brain only, if known.
+        keep_samples: how many of the samples are kept, the first ones; `save_prediction` writes them.
         progress: is told of every batch, and can cancel.
         on_sample: is told of every sample; see `inference.predict`.
 
     Raises:
-        InputError: the model cannot be used on this case.
+        InputError: the model cannot be used on this case, or more samples are to be kept than are drawn.
         DeviceError: the device ran out of memory.
     """
     started = time.monotonic()
@@ -62,6 +71,7 @@ def predict_case(
         case,
         settings,
         skull_stripped=skull_stripped,
+        keep_samples=keep_samples,
         progress=progress,
         on_sample=on_sample,
     )
@@ -89,7 +99,7 @@ def save_prediction(
     *,
     compress: bool = True,
 ) -> dict[str, Path]:
-    """Write a prediction's maps on the case's grid; the report comes last, so that a folder with one is complete.
+    """Write a prediction's maps and kept samples; the report comes last, so that a folder with one is complete.
 
     Args:
         folder: where the files go; it is made.
@@ -100,7 +110,8 @@ def save_prediction(
         compress: as for `write_image`.
 
     Returns:
-        The files by name: the maps', "report", and "not_looked_at" if there is such a place.
+        The files by name: the maps', "report", and "not_looked_at" if there is such a place. Samples that were kept are
+        named in the report alone.
     """
     uncertainty = prediction.uncertainty
     arrays = (
@@ -121,7 +132,9 @@ def save_prediction(
         ]:
             written.result()
     unseen = files[NOT_LOOKED_AT].name if NOT_LOOKED_AT in files else None
-    write_json(folder / REPORT_FILE, {**report, NOT_LOOKED_AT: unseen})
+    kept = prediction.kept_samples
+    saved = write_samples(folder, kept, case.grid, extension, compress=compress) if len(kept) else None
+    write_json(folder / REPORT_FILE, {**report, NOT_LOOKED_AT: unseen, SAVED_SAMPLES: saved})
     return {**files, "report": folder / REPORT_FILE}
 
 

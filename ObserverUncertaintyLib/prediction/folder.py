@@ -27,12 +27,15 @@ from ObserverUncertaintyLib.formats.prediction_files import (
     REPORT_FILE,
     predicted_files,
 )
+from ObserverUncertaintyLib.formats.prediction_samples import saved_sample_files
+from ObserverUncertaintyLib.formats.references import stem
 from ObserverUncertaintyLib.formats.writing import require_writable_grid
 from ObserverUncertaintyLib.model.description import fingerprint_warning, weights_digest
 from ObserverUncertaintyLib.model.devices import choose_device, describe_device
 from ObserverUncertaintyLib.model.settings import PredictionSettings, without_empty_economy
 from ObserverUncertaintyLib.network.stored import load_model
 from ObserverUncertaintyLib.prediction.case import predict_case, prediction_origin, save_prediction
+from ObserverUncertaintyLib.prediction.inference import require_samples_to_keep
 
 _SETTINGS_FILE = "settings.json"
 
@@ -66,6 +69,7 @@ def predict_cases(
     *,
     device: str | torch.device = "auto",
     skull_stripped: bool | None = None,
+    save_samples: int = 0,
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -80,17 +84,20 @@ def predict_cases(
         settings: what decides the predictions.
         device: "auto", "cpu", "cuda:N", "mps", or one that was chosen already.
         skull_stripped: whether the images show the brain only, if known.
-        resume: keep the cases that are complete and were made from the same images, and predict the others; the model
-            and settings must be the same. What is predicted again for another reason is told as a warning.
+        save_samples: how many of each case's samples are saved, the first ones; `read_samples` reads them.
+        resume: keep the cases that are complete, samples that are to be saved among them, and were made from the same
+            images, and predict the others; the model and settings must be the same. What is predicted again for
+            another reason is told as a warning.
         overwrite: predict into a folder that holds files.
         progress: is told of every batch, and can cancel.
 
     Raises:
-        InputError: the model, a case or the folder cannot be used.
+        InputError: the model, a case or the folder cannot be used, or more samples are to be saved than are drawn.
         DeviceError: the device is absent or ran out of memory.
     """
     started = time.monotonic()
     folder, progress = Path(folder), progress or Progress()
+    require_samples_to_keep(save_samples, settings.samples)
     chosen = choose_device(device)
     network, description = load_model(model, chosen)
     prepare_output_folder(folder, resume=resume, overwrite=overwrite)
@@ -109,7 +116,7 @@ def predict_cases(
             upcoming = reader.submit(load, case_names[number + 1]) if number + 1 < len(case_names) else None
             require_writable_grid(folder / name / PROBABILITY_FILE, case.grid)
             made_from = prediction_origin(case, description, weights, settings)
-            if resume and _is_complete(folder / name, made_from, progress):
+            if resume and _is_complete(folder / name, made_from, save_samples, progress):
                 progress.message(f"{name} is complete already")
                 continue
             _remove_prediction(folder / name)
@@ -121,6 +128,7 @@ def predict_cases(
                 weights=weights,
                 made_from=made_from,
                 skull_stripped=skull_stripped,
+                keep_samples=save_samples,
                 progress=progress,
             )
             # Only now, so that a first call with wrong input leaves nothing behind.
@@ -134,22 +142,29 @@ def predict_cases(
     return PredictionRun(folder, tuple(case_names), describe_device(chosen), time.monotonic() - started)
 
 
-def _is_complete(folder: Path, made_from: dict[str, Any], progress: Progress) -> bool:
-    """Whether a case's folder holds a whole prediction made from the same; says why one does not serve."""
+def _is_complete(folder: Path, made_from: dict[str, Any], save_samples: int, progress: Progress) -> bool:
+    """Whether a case's folder holds a whole prediction made from the same, with so many samples; says why not."""
     if not (folder / REPORT_FILE).exists():
         return False
     try:
         report = dict(json.loads((folder / REPORT_FILE).read_text(encoding="utf-8")))
         before = report.get(MADE_FROM)
         known = dict(before if before is not None else {"weights": report["weights"]})
+        saved = saved_sample_files(folder)[:save_samples]
         if "settings" in known:
             known["settings"] = without_empty_economy(known["settings"])
-    except (OSError, AttributeError, KeyError, TypeError, ValueError):
+    except (InputError, OSError, AttributeError, KeyError, TypeError, ValueError):
         progress.warning(f"{folder.name} is predicted again: its {REPORT_FILE} cannot be read")
         return False
-    written = (*PREDICTED_MAPS, NOT_LOOKED_AT) if report.get(NOT_LOOKED_AT) else PREDICTED_MAPS
+    if len(saved) < save_samples:
+        progress.warning(
+            f"{folder.name} is predicted again: {save_samples} samples are to be saved, and it has {len(saved)}"
+        )
+        return False
+    maps = (*PREDICTED_MAPS, NOT_LOOKED_AT) if report.get(NOT_LOOKED_AT) else PREDICTED_MAPS
+    written = {name: folder / f"{name}.nii.gz" for name in maps} | {stem(file): file for file in saved}
     with ThreadPoolExecutor() as readers:
-        whole = list(readers.map(_is_whole, [folder / f"{name}.nii.gz" for name in written]))
+        whole = list(readers.map(_is_whole, written.values()))
     if not all(whole):
         lost = ", ".join(name for name, is_whole in zip(written, whole, strict=True) if not is_whole)
         progress.warning(f"{folder.name} is predicted again: {lost} is missing, empty or damaged")

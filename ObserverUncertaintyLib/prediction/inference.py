@@ -6,7 +6,8 @@ Source: Jungo et al. 2018, section 2.2; Gal and Ghahramani, ICML 2016.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from typing import TypeAlias
 
 import numpy as np
@@ -14,8 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.cohort.case import Case
+from ObserverUncertaintyLib.formats.prediction_samples import to_levels
 from ObserverUncertaintyLib.model.description import ModelDescription
 from ObserverUncertaintyLib.model.devices import out_of_memory_advice
 from ObserverUncertaintyLib.model.likeness import Looks
@@ -47,6 +50,8 @@ class Prediction:
         notes: what was done to the case (resampled to the model's grid).
         warnings: what the user should know about the case and what the network sees of it.
         unlike_training: in what the case is unlike the training images; None if in nothing, or if nothing is known.
+        kept_samples: the first samples in 255ths, uint8, shape (sample, k, j, i), as `write_samples` takes them; as
+            many as were asked for.
     """
 
     probability: NDArray[np.float32]
@@ -57,6 +62,7 @@ class Prediction:
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     unlike_training: str | None = None
+    kept_samples: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 0, 0, 0), np.uint8))
 
     @property
     def segmentation(self) -> NDArray[np.bool_]:
@@ -69,6 +75,15 @@ def segmentation_of(probability: NDArray[np.float32]) -> NDArray[np.bool_]:
     return probability > 0.5
 
 
+def require_samples_to_keep(keep: int, samples: int) -> None:
+    """Raise InputError unless so many of the samples can be kept."""
+    if not 0 <= keep <= samples:
+        raise InputError(
+            f"{keep} samples are to be saved, but {samples} are drawn; expected a number from 0 to {samples}. Save "
+            "fewer, or draw more."
+        )
+
+
 def predict(
     network: nn.Module,
     description: ModelDescription,
@@ -76,13 +91,18 @@ def predict(
     settings: PredictionSettings = PredictionSettings(),
     *,
     skull_stripped: bool | None = None,
+    keep_samples: int = 0,
     progress: Progress | None = None,
     on_sample: OnSample | None = None,
 ) -> Prediction:
     """Run Monte Carlo dropout over a case.
 
     Every sample is brought back to the case's grid before its entropy is taken, and only running sums are kept, so
-    that memory does not grow with the number of samples.
+    that memory does not grow with the number of samples; one that is kept takes a byte a voxel.
+
+    Samples with balanced masks belong together in groups (five for p = 0.2). Each is a sample like any other; but what
+    the masks cause cancels only in the mean of a whole group, and two of one group differ slightly more than two that
+    were drawn each for itself. So keep whole groups.
 
     Args:
         network: the model's network, on the device to be used.
@@ -90,16 +110,19 @@ def predict(
         case: the case; its images are taken by name, further ones are ignored.
         settings: what decides the prediction.
         skull_stripped: whether the case's images show the brain only, if known.
+        keep_samples: how many of the samples are kept, the first ones, for what needs single samples afterwards.
         progress: is told of every batch, and can cancel.
         on_sample: is told of every sample, for what depends on single samples.
 
     Raises:
+        InputError: more samples are to be kept than are drawn.
         ModelError: the model cannot be used on this case.
         DeviceError: the device ran out of memory.
     """
     samples = settings.samples
     if samples < 1:
         raise ValueError("at least one sample is needed")
+    require_samples_to_keep(keep_samples, samples)
     progress = progress or Progress()
     warnings = description.check_case(case, skull_stripped)
     device = next(network.parameters()).device
@@ -126,9 +149,20 @@ def predict(
             progress.check_cancelled()
             progress.advance(1, f"sample {sample + 1}/{samples}")
 
+        kept = np.empty((keep_samples, *case.grid.shape), np.uint8)
+        drawn = count()
+
+        def tell(sample: NDArray[np.float32]) -> None:
+            if (number := next(drawn)) < keep_samples:
+                kept[number] = to_levels(sample)
+            if on_sample:
+                on_sample(sample)
+
         drawing = (sampler, images, samples, settings.seed, batch_size, advance)
-        mean, uncertainty = _on_cases_grid(path, drawing, on_sample)
-    return Prediction(mean, uncertainty, samples, batch_size, path.not_looked_at, tuple(notes), tuple(warnings), unlike)
+        mean, uncertainty = _on_cases_grid(path, drawing, tell if on_sample or keep_samples else None)
+    return Prediction(
+        mean, uncertainty, samples, batch_size, path.not_looked_at, tuple(notes), tuple(warnings), unlike, kept
+    )
 
 
 def _on_cases_grid(

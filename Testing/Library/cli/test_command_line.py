@@ -18,6 +18,7 @@ from cohorts import disc_case, write_discs
 from waiting import PATIENCE, wait_for
 
 from ObserverUncertaintyLib.formats import read_image, read_mask, write_image, write_mask
+from ObserverUncertaintyLib.formats.prediction_samples import ROUNDING, read_samples
 from ObserverUncertaintyLib.images.grid import Grid
 
 PROGRAM = [sys.executable, "-m", "ObserverUncertaintyLib.cli"]
@@ -253,6 +254,17 @@ def test_predict_resumes_with_the_same_settings_only(model: Path, cohort: Path, 
     run("predict", model, cohort, "--out", out, "--cases", "case03,case04", "--samples", 2, "--resume")
     assert (out / "case03" / "prediction.json").stat().st_mtime_ns == first
     assert (out / "case04" / "prediction.json").exists()
+
+
+def test_predict_saves_samples_if_asked_to(model: Path, cohort: Path, tmp_path: Path) -> None:
+    arguments = ("predict", model, cohort, "--out", tmp_path / "out", "--cases", "case03", "--samples", 2)
+    text = run(*arguments, "--save-samples", 3, code=2).stderr
+    assert "3 samples are to be saved, but 2 are drawn" in text
+    assert not (tmp_path / "out").exists()
+    run(*arguments, "--save-samples", 2)
+    case = tmp_path / "out" / "case03"
+    mean = read_samples(case).probability.mean(axis=0)
+    assert mean == pytest.approx(read_image(case / "probability.nii.gz").array, abs=ROUNDING + 1e-6)
 
 
 def test_wrong_manifests_end_with_exit_code_2(model: Path, cohort: Path, tmp_path: Path) -> None:
