@@ -20,6 +20,7 @@ APART = {
     "entropy_errors",
     "growing_steps",
     "random_networks",
+    "review_places",
     "roofline",
     "run_all",
 }
