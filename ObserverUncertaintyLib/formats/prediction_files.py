@@ -25,6 +25,9 @@ SAMPLES_FOLDER = "samples"
 SAVED_SAMPLES = "saved_samples"
 """The report's entry that names their files and says what they cost; `prediction_samples` reads them."""
 
+EXPECTED_DICE = "expected_dice"
+"""The report's entry with the Dice to be expected with the raters' majority; null if nothing is segmented."""
+
 
 def predicted_files(folder: Path) -> list[Path]:
     """The files of one case's prediction in its folder, the report first: it says that the others are complete.

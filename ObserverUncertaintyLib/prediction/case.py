@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -18,6 +19,7 @@ from ObserverUncertaintyLib.cohort.fingerprints import grid_digest
 from ObserverUncertaintyLib.formats import write_image
 from ObserverUncertaintyLib.formats.marks import ResultKind
 from ObserverUncertaintyLib.formats.prediction_files import (
+    EXPECTED_DICE,
     MADE_FROM,
     NOT_LOOKED_AT,
     PREDICTED_MAPS,
@@ -30,6 +32,7 @@ from ObserverUncertaintyLib.model.devices import describe_device
 from ObserverUncertaintyLib.model.precision import choose_precision
 from ObserverUncertaintyLib.model.settings import PredictionSettings
 from ObserverUncertaintyLib.prediction.inference import OnSample, Prediction, predict
+from ObserverUncertaintyLib.review.quality import expected_dice
 
 
 def predict_case(
@@ -145,6 +148,7 @@ def _report(
     if images in description.training["case_images"]:
         warnings.append(f"{case.name} was in the model's training set: its scores say nothing about new cases")
     segmented, unseen = prediction.segmentation, prediction.not_looked_at
+    dice = expected_dice(prediction.probability)
     if not segmented.any():
         warnings.append(f"{case.name}: the segmentation is empty")
     return {
@@ -157,6 +161,7 @@ def _report(
         "sequences": list(description.present(case.sequences)),
         "missing_sequences": list(description.lacking(case.sequences)),
         "volume_ml": round(float(np.count_nonzero(segmented)) * case.grid.voxel_volume_ml, 4),
+        EXPECTED_DICE: None if math.isnan(dice) else round(dice, 4),
         "not_looked_at_ml": 0.0 if unseen is None else float(np.count_nonzero(unseen)) * case.grid.voxel_volume_ml,
         "mean_entropy": float(prediction.uncertainty.predictive.mean()),
         "entropy_unit": "bits: 0 is sure, 1 is the most unsure",

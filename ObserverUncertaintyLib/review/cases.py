@@ -1,0 +1,131 @@
+"""A folder of predictions as a list of cases to review, the worst first."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.formats.images import read_image
+from ObserverUncertaintyLib.formats.prediction_files import EXPECTED_DICE, PROBABILITY_FILE, REPORT_FILE
+from ObserverUncertaintyLib.review.quality import expected_dice
+
+
+@dataclass(frozen=True)
+class CaseToReview:
+    """What a prediction says of its case.
+
+    Attributes:
+        case: the case's name, its folder below that of the predictions.
+        expected_dice: with the raters' majority, in [0, 1]; None if nothing is segmented.
+        volume_ml: of the segmentation in mL.
+        warnings: what the user should know.
+        unlike_training: in what the case is unlike the training images, so that its expected Dice says little; None if
+            in nothing, or if nothing is known.
+        is_computed_now: the report lacks the expected Dice or the volume, since an earlier version or several models
+            wrote it, and they were computed from the probability.
+    """
+
+    case: str
+    expected_dice: float | None
+    volume_ml: float
+    warnings: tuple[str, ...]
+    unlike_training: str | None
+    is_computed_now: bool
+
+
+@dataclass(frozen=True)
+class CaseList:
+    """The cases of a folder of predictions.
+
+    Attributes:
+        cases: the worst first: those where nothing is segmented, then by expected Dice.
+        left_out: why a case has no place in the list, by its name.
+    """
+
+    cases: tuple[CaseToReview, ...]
+    left_out: dict[str, str]
+
+
+def cases_to_review(folder: str | Path, case_names: Sequence[str] | None = None) -> CaseList:
+    """List the cases of a folder of predictions, the worst first.
+
+    Args:
+        folder: with `<case>/prediction.json` of every case, as `predict` writes it.
+        case_names: only these cases, such as those of a manifest; None takes all that lie there.
+
+    Raises:
+        InputError: the folder is not there, or no case of it can be listed.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; expected the one that predictions were written to. Check the name.")
+    cases, left_out = [], {}
+    for name in _names(folder) if case_names is None else case_names:
+        try:
+            cases.append(_case(folder / name, name))
+        except InputError as error:
+            left_out[name] = str(error)
+    if not cases:
+        reasons = "".join(f"\n  {name}: {reason}" for name, reason in left_out.items())
+        raise InputError(
+            f"{folder} holds no prediction that can be listed; expected {REPORT_FILE} in a folder for each case, as "
+            f"predict writes it. Predict the cases, or give the folder that holds them.{reasons}"
+        )
+    worst_first = sorted(
+        cases, key=lambda case: (-1.0 if case.expected_dice is None else case.expected_dice, case.case)
+    )
+    return CaseList(tuple(worst_first), left_out)
+
+
+def _names(folder: Path) -> list[str]:
+    """The folders with a report, however deep, and those beside them that hold none, which were interrupted."""
+    reported = {file.parent.relative_to(folder).as_posix() for file in folder.rglob(REPORT_FILE)}
+    outermost = {name.partition("/")[0] for name in reported}
+    return sorted(reported | {each.name for each in folder.iterdir() if each.is_dir() and each.name not in outermost})
+
+
+def _case(folder: Path, name: str) -> CaseToReview:
+    """Read a case's report; raises InputError if there is none, or it or a map that it needs cannot be read."""
+    file = folder / REPORT_FILE
+    try:
+        content = dict(json.loads(file.read_text(encoding="utf-8")))
+        reports = [dict(report) for report in content.get("models", [content])]
+        is_told = EXPECTED_DICE in content and "volume_ml" in content
+        dice, volume = (content[EXPECTED_DICE], content["volume_ml"]) if is_told else _from_probability(folder)
+        return CaseToReview(
+            name,
+            None if dice is None else _number(dice, 1.0),
+            _number(volume),
+            tuple(str(warning) for report in reports for warning in report["warnings"]),
+            next((str(text) for report in reports if (text := report.get("unlike_training"))), None),
+            not is_told,
+        )
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{file} is not there: the case was not predicted, or this was interrupted. Predict it."
+        ) from error
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{file} cannot be read ({error!r}); expected a whole report. Predict the case again."
+        ) from error
+
+
+def _from_probability(folder: Path) -> tuple[float | None, float]:
+    """The expected Dice and the volume of the segmentation in mL."""
+    volume = read_image(folder / PROBABILITY_FILE)
+    dice = expected_dice(volume.array)
+    segmented = int(np.count_nonzero(volume.array > 0.5)) * volume.grid.voxel_volume_ml
+    return None if math.isnan(dice) else dice, segmented
+
+
+def _number(value: Any, largest: float = math.inf) -> float:
+    if not isinstance(value, int | float) or not 0 <= value <= largest:
+        raise ValueError(f"{value!r} is no number from 0 to {largest}")
+    return float(value)
