@@ -13,6 +13,7 @@ APART = {
     "shipped_model",
     "demo_seeds",
     "brain_growth",
+    "case_quality",
     "slicer_clicks",
     "measuring",
     "cost",
