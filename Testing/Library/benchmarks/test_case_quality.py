@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 
-def test_the_area_under_risk_and_coverage_by_hand():
+def test_the_area_under_risk_and_coverage_by_hand() -> None:
     from case_quality import area_under_risk_coverage
 
     true = np.array([0.9, 0.5, 0.7])
@@ -13,7 +13,7 @@ def test_the_area_under_risk_and_coverage_by_hand():
     assert area_under_risk_coverage(-true, true) == pytest.approx((0.5 + 0.4 + 0.3) / 3)
 
 
-def test_candidates_agree_where_nothing_is_unsure_and_differ_in_what_they_make_of_doubt():
+def test_candidates_agree_where_nothing_is_unsure_and_differ_in_what_they_make_of_doubt() -> None:
     from case_quality import CANDIDATES, LINE, OURS, Drawn
 
     sure = np.zeros((2, 10, 10), np.float32)
@@ -32,10 +32,10 @@ def test_candidates_agree_where_nothing_is_unsure_and_differ_in_what_they_make_o
     assert found[OURS] == 1
 
 
-def test_the_entropys_line_is_fitted_to_the_other_data_sets():
+def test_the_entropys_line_is_fitted_to_the_other_data_sets() -> None:
     from case_quality import LINE, SAME, Outcome, on_a_line, rows_of
 
-    def outcome(entropy, true):
+    def outcome(entropy: list[float], true: list[float]) -> Outcome:
         nothing = np.zeros(len(true))
         return Outcome(np.array(true), {LINE: np.array(entropy)}, nothing, nothing)
 
