@@ -27,8 +27,11 @@ SMOOTHED_MM = 4.0
 """Standard deviation of the Gaussian that the expected error is smoothed with to find its peaks: a peak is where the
 unsure band is thick, not where a single voxel is at one half."""
 
-LEAST_SHARE = 0.02
-"""Of a case's expected error, what a place has at least; regions with less are not worth a look of their own."""
+LEAST_ML, LEAST_SHARE = 0.2, 0.02
+"""The expected error that is worth a look: so many mL, or this share of the case's where it is little."""
+
+MOST_VOXELS = 1_000_000
+"""Voxels in which the segmentation could flip; with more of them a model knows no contour, and dividing takes long."""
 
 _ENTROPIES_ROUNDED = 1e-3
 """Bits by which rounding in files may lift an expected entropy above the predictive one."""
@@ -72,7 +75,7 @@ class Places:
         places: the greatest expected error first.
         labels: shape (k, j, i): the number of the place that a voxel belongs to, 0 for none.
         expected_error_ml: volume in mL of the whole case that is expected to be wrong.
-        specks: number of connected regions that are left out, since each has less than 2 % of that.
+        specks: number of connected regions that are left out, since so little of it lies in each.
         specks_share: their share of it. What is neither in places nor in specks is spread over voxels that the model
             is confident of, p ≤ 0.1 or p > 0.9.
     """
@@ -91,9 +94,9 @@ def places_to_review(
 
     The segmentation could flip between the inner and the outer contour (0.1 < p ≤ 0.9). Each connected region there is
     divided between peaks of the smoothed expected error that lie 20 mm or more apart, measured along the region; a
-    voxel belongs to the peak that is nearest along the region. So a place is connected, and two walls of a cavity are
-    two places. What would have less than 2 % of the case's expected error joins its neighbours, or, as a region of its
-    own, is left out as a speck.
+    voxel belongs to the peak that is nearest along the region. So a place is connected, and walls that face
+    each other across a cavity are different places. What would have less than 0.2 mL of expected error, and less than 2 % of the case's, joins its
+    neighbours, or, as a region of its own, is left out as a speck.
 
     Args:
         probability: foreground probability, shape (k, j, i), in [0, 1].
@@ -104,8 +107,8 @@ def places_to_review(
         The places; none where the model is confident everywhere.
 
     Raises:
-        InputError: an array does not lie on the grid or holds other values, or the expected entropy is another
-            prediction's.
+        InputError: an array does not lie on the grid or holds other values, the expected entropy is another
+            prediction's, or the model is unsure nearly everywhere.
     """
     error = expected_error(probability, grid)
     total = float(error.sum(dtype=np.float64))
@@ -114,12 +117,19 @@ def places_to_review(
     regions, number = ndimage.label(outer_contour(probability) & ~inner_contour(probability), _TOUCHING)
     unsure = np.nonzero(regions)
     region = regions[unsure]
+    if len(region) > MOST_VOXELS:
+        raise InputError(
+            f"The model is unsure (0.1 < p ≤ 0.9) in {len(region)} voxels "
+            f"({len(region) * grid.voxel_volume_ml:.0f} mL); places are found in up to {MOST_VOXELS}. "
+            "If it segments nothing yet, train it for longer."
+        )
+    least = min(LEAST_ML / grid.voxel_volume_ml, LEAST_SHARE * total)
     sums = np.bincount(region, weights=error[unsure], minlength=number + 1)
-    speck = sums < LEAST_SHARE * total
+    speck = sums < least
     specks = sums[1:][speck[1:]]
     worth_a_look = ~speck[region]
     voxels = tuple(along[worth_a_look] for along in unsure)
-    peak = _peaks(error, voxels, region[worth_a_look], grid, LEAST_SHARE * total)
+    peak = _peaks(error, voxels, region[worth_a_look], grid, least)
     predictive = binary_entropy(probability[voxels])
     expected = None if expected_entropy is None else _part(expected_entropy[voxels], predictive)
     peaks, which = np.unique(peak, return_inverse=True)
@@ -186,9 +196,9 @@ def _peaks(
             free &= csgraph.dijkstra(distances, indices=voxel, limit=APART_MM) >= APART_MM
     sums = np.bincount(_nearest(distances, peaks), weights=error[voxels], minlength=len(height))
     kept = sums[peaks] >= least
-    # A region keeps its highest peak, also if each part of it would have too little.
-    _, highest = np.unique(region[peaks], return_index=True)
-    kept[highest] = True
+    # If each part of a region would have too little, its highest peak is kept for all of it.
+    own, highest = np.unique(region[peaks], return_index=True)
+    kept[highest[~np.isin(own, region[peaks][kept])]] = True
     return _nearest(distances, np.array(peaks)[kept])
 
 
@@ -215,20 +225,15 @@ def _neighbours(
     voxels: tuple[NDArray[np.intp], ...], shape: tuple[int, int, int], spacing: tuple[float, ...]
 ) -> sparse.csr_array:
     """Distances in mm between the centres of touching voxels, as a symmetric matrix of voxels × voxels."""
-    count = len(voxels[0])
     # With an empty layer around, no neighbour lies outside.
     padded = [size + 2 for size in shape]
     place = np.ravel_multi_index([along + 1 for along in voxels], padded)
     number = np.full(np.prod(padded), -1, np.int32)
-    number[place] = np.arange(count, dtype=np.int32)
-    strides = np.array([padded[1] * padded[2], padded[2], 1])
-    rows, columns, lengths = [], [], []
-    for step in np.argwhere(_TOUCHING) - 1:
-        if step.any():
-            beside = number[place + step @ strides]
-            row = np.flatnonzero(beside >= 0)
-            rows.append(row)
-            columns.append(beside[row])
-            lengths.append(np.full(len(row), np.linalg.norm(step * spacing)))
-    entries = (np.concatenate(rows), np.concatenate(columns))
-    return sparse.csr_array((np.concatenate(lengths), entries), shape=(count, count))
+    number[place] = np.arange(len(place), dtype=np.int32)
+    steps = np.argwhere(_TOUCHING) - 1
+    steps = steps[steps.any(axis=1)]
+    beside = number[place[:, np.newaxis] + steps @ [padded[1] * padded[2], padded[2], 1]]
+    touching = beside >= 0
+    lengths = np.broadcast_to(np.linalg.norm(steps * spacing, axis=1), beside.shape)
+    starts = np.append(0, np.cumsum(np.count_nonzero(touching, axis=1))).astype(np.int32)
+    return sparse.csr_array((lengths[touching], beside[touching], starts), shape=(len(place), len(place)))
