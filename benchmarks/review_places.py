@@ -4,7 +4,8 @@ The truth is one rater after the other. Of all voxels with a probability between
 and 20 % hold which share of a case's wrong voxels, those outside that range counted as not found? Beside the order of
 `review_order`: random; a band around the contour, the nearest voxels first; and the wrong voxels first, which is the
 most that any order can find. Raters whom the model was trained on flatter it: give predictions of a model that did not
-see the rater. Predictions are those of `benchmarks/shipped_model.py` unless others are given.
+see the rater. Predictions are those of `benchmarks/shipped_model.py` unless others are given. Beside them, how often a
+rater's volume lies within the bounds of the predicted one; with bounds from samples, where the predictions kept some.
 
     python benchmarks/review_places.py
     python benchmarks/review_places.py --predictions FOLDER --cohort MANIFEST --raters NAME
@@ -30,8 +31,8 @@ from measuring import CannotRunError, Machine, Report, Series, Table, Target, in
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.evaluation.scoring import read_probability
-from ObserverUncertaintyLib.formats import read_image
-from ObserverUncertaintyLib.formats.prediction_files import PROBABILITY_FILE
+from ObserverUncertaintyLib.formats.prediction_files import PROBABILITY_FILE, REPORT_FILE
+from ObserverUncertaintyLib.formats.prediction_samples import read_samples, saved_sample_files
 from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.review.contours import contour_at, volume_interval, with_margin
 from ObserverUncertaintyLib.review.expected_error import review_order
@@ -41,7 +42,6 @@ from ObserverUncertaintyLib.simulation.random_fields import smooth_field
 
 PATIENTS = Path("study-output/shipped-model")
 PREDICTIONS, MANIFEST = PATIENTS / "30-patients-shipped-4-sequences-T20", PATIENTS / "30-patients" / "cohort.toml"
-EXPECTED_ENTROPY_FILE = "expected_entropy.nii.gz"
 OURS = "expected error"
 VOLUMES = (0.05, 0.1, 0.2)
 WANTED, WANTED_IN = 0.6, 0.2
@@ -71,45 +71,56 @@ def orders(probability: NDArray[np.float32], grid: Grid, rng: np.random.Generato
 
 def of_case(
     folder: Path, case: Case, raters: Sequence[str], rng: np.random.Generator
-) -> tuple[dict[str, list[list[float]]], list[list[float]]]:
-    """The shares found by each order for each rater, and figures of the places for each rater."""
+) -> tuple[dict[str, list[list[float]]], dict[str, list[float]]]:
+    """For each rater the shares found by each order, and figures of the places and of the volume.
+
+    Nothing for a case without a segmentation, which has no contour, and for a rater who drew what was predicted.
+    """
     probability = read_probability(folder / PROBABILITY_FILE, case)
-    entropy_file = folder / EXPECTED_ENTROPY_FILE
-    expected_entropy = read_image(entropy_file).array if entropy_file.exists() else None
+    if not contour_at(probability, 0.5).any():
+        return {}, {}
     ranked = orders(probability, case.grid, rng)
-    places = places_to_review(probability, case.grid, expected_entropy)
+    places = places_to_review(probability, case.grid)
+    bounds = bounds_of_volume(folder, probability, case.grid)
+    volume = volume_interval(probability, case.grid).volume_ml
     shares: dict[str, list[list[float]]] = {}
-    figures = []
+    figures: dict[str, list[float]] = {}
     for rater in raters:
-        wrong = contour_at(probability, 0.5) != case.raters[case.rater_names.index(rater)]
+        mask = case.raters[case.rater_names.index(rater)]
+        wrong = contour_at(probability, 0.5) != mask
         if not wrong.any():
             continue
         for name, order in ranked.items():
             shares.setdefault(name, []).append(shares_found(order, wrong))
         best = ranked[OURS][np.argsort(~wrong.ravel()[ranked[OURS]], kind="stable")]
         shares.setdefault("wrong voxels first", []).append(shares_found(best, wrong))
-        count = int(np.count_nonzero(wrong))
-        figures.append(
-            [
-                float(len(places.places)),
-                sum(place.share for place in places.places),
-                sum(place.share for place in places.places[:5]),
-                float((places.labels[wrong] > 0).mean()),
-                float(np.isin(places.labels[wrong], range(1, 6)).mean()),
-                places.expected_error_ml / (count * case.grid.voxel_volume_ml),
-            ]
-        )
+        wrong_ml, drawn_ml = (int(np.count_nonzero(each)) * case.grid.voxel_volume_ml for each in (wrong, mask))
+        found = {
+            "places": float(len(places.places)),
+            "expected error in places": sum(place.share for place in places.places),
+            "expected error in the first five": sum(place.share for place in places.places[:5]),
+            "wrong voxels in places": float((places.labels[wrong] > 0).mean()),
+            "wrong voxels in the first five": float(np.isin(places.labels[wrong], range(1, 6)).mean()),
+            "expected / true error": places.expected_error_ml / wrong_ml,
+            "rater's volume / segmentation's": drawn_ml / volume,
+        }
+        for name, (low, high) in bounds.items():
+            found[f"{name}: lower bound / volume"] = low / volume
+            found[f"{name}: upper bound / volume"] = high / volume
+            found[f"{name}: rater's volume within"] = float(low <= drawn_ml <= high)
+        for name, figure in found.items():
+            figures.setdefault(name, []).append(figure)
     return shares, figures
 
 
-FIGURES = (
-    "places",
-    "expected error in places",
-    "expected error in the first five",
-    "wrong voxels in places",
-    "wrong voxels in the first five",
-    "expected / true error",
-)
+def bounds_of_volume(folder: Path, probability: NDArray[np.float32], grid: Grid) -> dict[str, tuple[float, float]]:
+    """Bounds of the volume in mL: of the inner and outer contour, of two nearer to one half, and of kept samples."""
+    intervals = {"p > 0.9 and p > 0.1": volume_interval(probability, grid)}
+    if (folder / REPORT_FILE).exists() and saved_sample_files(folder):
+        intervals["samples"] = volume_interval(probability, grid, read_samples(folder).probability)
+    bounds = {name: (each.low_ml, each.high_ml) for name, each in intervals.items()}
+    low, high = (np.count_nonzero(contour_at(probability, level)) * grid.voxel_volume_ml for level in (0.75, 0.25))
+    return bounds | {"p > 0.75 and p > 0.25": (low, high)}
 
 
 def of_predictions(arguments: argparse.Namespace) -> tuple[list[Table], list[Series], list[str], Target]:
@@ -129,12 +140,16 @@ def of_predictions(arguments: argparse.Namespace) -> tuple[list[Table], list[Ser
         )
     rng = np.random.default_rng(0)
     shares: dict[str, list[list[float]]] = {}
-    figures: list[list[float]] = []
+    figures: dict[str, list[float]] = {}
+    left_out = []
     for name in names:
         found, more = of_case(arguments.predictions / name, cohort.load(name), raters, rng)
         for order, values in found.items():
             shares.setdefault(order, []).extend(values)
-        figures += more
+        if not found:
+            left_out.append(name)
+        for figure, each in more.items():
+            figures.setdefault(figure, []).extend(each)
     header = ("order", *(f"first {part:.0%}" for part in VOLUMES), "all ranked")
     series = [
         Series(f"{order}, {column}", values)
@@ -144,7 +159,7 @@ def of_predictions(arguments: argparse.Namespace) -> tuple[list[Table], list[Ser
     rows = tuple(
         (order, *(f"{np.mean(each):.3f}" for each in zip(*values, strict=True))) for order, values in shares.items()
     )
-    places = [Series(name, values) for name, values in zip(FIGURES, zip(*figures, strict=True), strict=True)]
+    places = [Series(name, tuple(values)) for name, values in figures.items()]
     spread = tuple(
         (each.name, *(f"{value:.2f}" for value in (statistics.mean(each.values), min(each.values), max(each.values))))
         for each in places
@@ -158,7 +173,10 @@ def of_predictions(arguments: argparse.Namespace) -> tuple[list[Table], list[Ser
     note = (
         f"{len(names)} cases of {arguments.cohort} predicted in {arguments.predictions}, truth {', '.join(raters)} "
         "in turn; shares are means over cases and raters."
+        + (f" Left out, without segmentation or error: {', '.join(left_out)}." if left_out else "")
     )
+    if len(left_out) == len(names):
+        raise CannotRunError(note)
     return [Table(header, rows), Table(("of a case", "mean", "min", "max"), spread)], series + places, [note], target
 
 

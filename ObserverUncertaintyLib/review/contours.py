@@ -108,13 +108,17 @@ def volume_interval(
 ) -> VolumeInterval:
     """The segmentation's volume and how sure it is.
 
+    Neither kind of bounds is an interval that would hold the true volume, or an expert's, with a stated probability.
+
     With samples, the bounds are those between which 90 % of the samples' volumes lie (the 5th and the 95th percentile,
     interpolated linearly). They say how far the model's own doubt moves the volume, and nothing of an error that all
-    samples share. Monte Carlo dropout samples of a model trained without fusion are not one rater each, so raters'
-    volumes differ by more. The segmentation is that of the samples' mean: its volume may lie outside.
+    samples share. Monte Carlo dropout samples are not one rater each, also without fusion: each follows the mean with
+    noise that cancels in the volume, so that most experts' volumes lie outside. Do not show these bounds as the range
+    of experts. The segmentation is that of the samples' mean: its volume, too, may lie outside.
 
     Without samples, the bounds are the volumes of the inner and the outer contour (p > 0.9 and p > 0.1). They would be
-    met if every unsure voxel turned out the same way; they are wider, and not an interval of any stated coverage.
+    met if every unsure voxel turned out the same way, as for an expert who draws narrowly, or widely, everywhere. They
+    are wide: nearly all experts' volumes lie inside. `benchmarks/review_places.py` measures both.
 
     Args:
         probability: foreground probability, shape (k, j, i), in [0, 1].
