@@ -9,8 +9,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.images.grid import Grid
+from ObserverUncertaintyLib.review.checks import require_share
+from ObserverUncertaintyLib.review.contours import INNER, OUTER, contour_at
 
 MOST, WANTED = 5, 3
 """Contours at most, and how many there should at least be to choose from."""
@@ -31,7 +32,7 @@ class Alternative:
 
     Attributes:
         mask: bool, shape (k, j, i).
-        weight: the share of experts that it stands for; those of all alternatives add up to 1.
+        weight: the share of the set that it makes up; those of all alternatives add up to 1.
         level: it marks the voxels whose probability is above this.
         volume_ml: its volume in mL.
         meaning: what it stands for, in words.
@@ -58,21 +59,23 @@ class Alternatives:
 
 
 def alternatives(probability: NDArray[np.floating], grid: Grid) -> Alternatives:
-    """The most contours, at most five, of which any two differ clearly.
+    """Up to five contours of which any two differ clearly, for experts from strict to generous.
 
-    If the probability of a voxel is the share of experts who would mark it, and experts differ in how strict they are
-    and in nothing else, then one who is stricter than a share t of all of them draws the contour of the voxels whose
-    probability is above t. Experts are divided by strictness into equal shares, and each share is represented by the
-    expert in its middle: five shares by the levels 0.9, 0.7, 0.5, 0.3 and 0.1, with a weight of 0.2 each. There are
-    five shares, or four, three or two if neighbours would otherwise have a Dice above 0.9 or differ by less than
-    0.1 mL; where even two shares do, the segmentation is the only contour.
+    How strict an expert is in a case is told by the level of probability whose contour is nearest to what they draw.
+    If experts differed in strictness alone, and the probability were the share of them who mark a voxel, all levels
+    would be as frequent. But who is strict at one border is generous at another, so that over a whole contour few are
+    near 0 or 1: of raters whom the model did not know, 90 % were nearest to levels between 0.2 and 0.7. So the range
+    from 0.1 to 0.9, between the outer and the inner contour, is divided into equal shares, and the middle of each gives
+    a contour: levels of 0.82, 0.66, 0.5, 0.34 and 0.18. There are five shares, or four, three or two if neighbours
+    would otherwise have a Dice above 0.9 or differ by less than 0.1 mL; where even two shares do, the segmentation is
+    the only contour. With equal weights the set is about as near to the raters, in the generalised energy distance,
+    as any few contours that were tried (benchmarks/alternatives.py).
 
-    An alternative is no forecast of what a certain expert draws, and its weight is not the chance that it is right.
-    One who is generous at one border and strict at another is not among them; nor are choices between places, as of
-    two lesions only one. What the model does not know widens the probability as what experts dispute does, so that
-    of a case unlike the training's the alternatives lie farther apart than experts would. All pieces of a contour
-    are kept, however small: a small lesion looks like a speck, and the contour is that of the probability at this
-    level and nothing else.
+    What they do not mean: no expert draws exactly one of them, and most are nearest to one in the middle, so that
+    the weight is no chance of being the right one. An expert who is generous here and strict there is not among them;
+    nor are choices between places, as of one of two lesions. What the model does not know widens the probability as
+    what experts dispute does: of a case unlike the training's the contours lie farther apart than experts would. All
+    pieces of a contour are kept, however small, since a small lesion looks like a speck.
 
     Args:
         probability: foreground probability, shape (k, j, i), in [0, 1].
@@ -84,7 +87,7 @@ def alternatives(probability: NDArray[np.floating], grid: Grid) -> Alternatives:
     Raises:
         InputError: the probability does not lie on the grid, or is no probability somewhere.
     """
-    _refuse_other_than_probability(probability, grid)
+    require_share(probability, grid, "The probability")
     why_few = None
     for count in range(MOST, 0, -1):
         levels = _levels(count)
@@ -95,29 +98,16 @@ def alternatives(probability: NDArray[np.floating], grid: Grid) -> Alternatives:
         if count == WANTED:
             why_few = _why_few(levels[alike : alike + 2], volumes[alike : alike + 2])
     contours = tuple(
-        Alternative(probability > level, 1 / count, level, volume, _meaning(number, levels, volume))
+        Alternative(contour_at(probability, level), 1 / count, level, volume, _meaning(number, levels, volume))
         for number, (level, volume) in enumerate(zip(levels, volumes, strict=True))
     )
     return Alternatives(contours, why_few)
 
 
-def _refuse_other_than_probability(probability: NDArray[np.floating], grid: Grid) -> None:
-    if probability.shape != grid.shape:
-        raise InputError(
-            f"The probability has the shape {probability.shape}, its grid {grid.shape} (slices, rows, columns). Give "
-            "the grid that the probability was predicted on."
-        )
-    least, most = float(probability.min()), float(probability.max())
-    if not (least >= 0 and most <= 1):  # written so that not-a-number is refused too
-        raise InputError(
-            f"The probability goes from {least:.4g} to {most:.4g}; from 0 to 1 was expected, and a number at every "
-            "voxel. Give the foreground probability of a prediction, not its logits or labels."
-        )
-
-
 def _levels(count: int) -> tuple[float, ...]:
-    """The middles of so many equal shares of the range from 0 to 1, the highest first: it has the narrowest contour."""
-    return tuple((count - number - 0.5) / count for number in range(count))
+    """The middles of so many equal shares of the range of levels, the highest first: it has the narrowest contour."""
+    # Rounded, so that the middle one is 0.5 and its contour the segmentation.
+    return tuple(round(INNER - (INNER - OUTER) * (number + 0.5) / count, 4) for number in range(count))
 
 
 def _too_alike(volumes: Sequence[float]) -> int | None:
@@ -133,16 +123,15 @@ def _too_alike(volumes: Sequence[float]) -> int | None:
 
 def _meaning(number: int, levels: Sequence[float], volume_ml: float) -> str:
     """What a contour is, and for which experts it stands."""
-    cut = f"probability above {levels[number]:.2f}, {volume_ml:.1f} mL"
     if len(levels) == 1:
-        return f"{cut}: the segmentation; stands for all experts"
-    if number == 0:
-        place, experts = "the narrowest", "the strictest"
+        place, experts = "the segmentation", "all experts"
+    elif number == 0:
+        place, experts = f"the narrowest of {len(levels)}", "strict experts"
     elif number == len(levels) - 1:
-        place, experts = "the widest", "the most generous"
+        place, experts = f"the widest of {len(levels)}", "generous experts"
     else:
-        place, experts = f"number {number + 1} from the narrowest", "a further"
-    return f"{cut}: {place} of {len(levels)} contours; stands for {experts} {1 / len(levels):.0%} of experts"
+        place, experts = f"number {number + 1} of {len(levels)} from the narrowest", "experts in between"
+    return f"{place}, for {experts}: probability above {levels[number]:.2f}, {volume_ml:.1f} mL"
 
 
 def _why_few(levels: Sequence[float], volumes: Sequence[float]) -> str:
