@@ -18,10 +18,13 @@ def expected_dice(probability: NDArray[Any]) -> float:
     prediction, what is marked is rather everything above a level u, which may be any between 0 and 1. Its Dice with the
     segmentation, everything above one half, has a median over the levels; that is the expected Dice.
 
-    The mean over the levels is lower, and that of voxels which vary each for itself, 2 sum_S p / (|S| + sum p), lower
-    still: lowest levels, at which much background with a little probability counts, weigh on both. They rank cases no
-    better. So does the mean Dice of pairs of Monte Carlo samples, which speaks of the model's part of the uncertainty
-    alone, and is too high (`benchmarks/case_quality.py` compares them). Nothing here is fitted to data.
+    The mean over the levels is lower, and that of voxels which vary each for itself, 2 sum_S p / (|S| + sum p), mostly
+    lower still: lowest levels, at which much background with a little probability counts, weigh on both. The mean Dice
+    of pairs of Monte Carlo samples is too high: it speaks of the model's part of the uncertainty alone. None of them
+    clearly ranks cases better (`benchmarks/case_quality.py`). Nothing here is fitted to data.
+
+    Where a model is wrong and sure of it, the Dice is lower than is expected here: bad cases come out too well, though
+    mostly still as the worst.
 
     Args:
         probability: mean foreground probability, any shape, in [0, 1].
@@ -29,7 +32,7 @@ def expected_dice(probability: NDArray[Any]) -> float:
     Returns:
         In [0, 1]; NaN if nothing is segmented, since then it is not known whether there is anything to find.
 
-    Source: ours. That voxels vary together is what nested contours say of raters in Li et al. 2024, arXiv 2405.18435.
+    Source: ours. To cut a probability at several levels is the idea of `soft_dice`.
     """
     likely = np.sort(probability[probability > _LEVELS[0]])
     segmented = np.count_nonzero(likely > 0.5)
