@@ -94,9 +94,9 @@ def places_to_review(
 
     The segmentation could flip between the inner and the outer contour (0.1 < p ≤ 0.9). Each connected region there is
     divided between peaks of the smoothed expected error that lie 20 mm or more apart, measured along the region; a
-    voxel belongs to the peak that is nearest along the region. So a place is connected, and walls that face
-    each other across a cavity are different places. What would have less than 0.2 mL of expected error, and less than 2 % of the case's, joins its
-    neighbours, or, as a region of its own, is left out as a speck.
+    voxel belongs to the peak that is nearest along the region. So a place is connected, and walls that face each other
+    across a cavity are different places. What would have less than 0.2 mL of expected error, and less than 2 % of the
+    case's, joins its neighbours, or, as a region of its own, is left out as a speck.
 
     Args:
         probability: foreground probability, shape (k, j, i), in [0, 1].
