@@ -3,7 +3,8 @@
 For each rater in turn a model is trained without them, and its test cases are predicted. Every way of choosing contours
 is scored with the rater who was held out: the Dice of the contour that is nearest to them, and the squared generalised
 energy distance with the contours' weights. Beside simulated cavities (the demo's cohort, trained with the demo's
-settings) also QUBIQ brain growth, if its folder is given; pictures of it may not be published. A second call goes on.
+settings) also QUBIQ brain growth, if its folder is given; pictures of it may not be published. Takes about 40
+minutes on one core; a second call goes on.
 
     python benchmarks/alternatives.py --data DATA/brain_growth
 """

@@ -68,8 +68,9 @@ def alternatives(probability: NDArray[np.floating], grid: Grid) -> Alternatives:
     from 0.1 to 0.9, between the outer and the inner contour, is divided into equal shares, and the middle of each gives
     a contour: levels of 0.82, 0.66, 0.5, 0.34 and 0.18. There are five shares, or four, three or two if neighbours
     would otherwise have a Dice above 0.9 or differ by less than 0.1 mL; where even two shares do, the segmentation is
-    the only contour. With equal weights the set is about as near to the raters, in the generalised energy distance,
-    as any few contours that were tried (benchmarks/alternatives.py).
+    the only contour. It is the middle one of an odd number, and not among an even one. With equal weights the set is
+    about as near to the raters, in the generalised energy distance, as any few contours that were tried
+    (benchmarks/alternatives.py).
 
     What they do not mean: no expert draws exactly one of them, and most are nearest to one in the middle, so that
     the weight is no chance of being the right one. An expert who is generous here and strict there is not among them;
