@@ -92,8 +92,8 @@ def read_samples(folder: str | Path) -> SavedSamples:
     files = saved_sample_files(folder)
     if not files:
         raise InputError(
-            f"{folder} holds a prediction without saved samples; what is asked for needs them. Predict the case again "
-            "with --save-samples 20 (save_samples=20 in Python)."
+            f"{folder} holds a prediction without saved samples; what is asked for needs them. Predict the case again, "
+            "and have samples saved."
         )
     volumes = [read_image(file) for file in files]
     for file, volume in zip(files[1:], volumes[1:], strict=True):

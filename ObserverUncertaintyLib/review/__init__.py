@@ -1,1 +1,1 @@
-"""From a prediction to what a reviewer does with it: where to look, what to draw, what one correction changes elsewhere."""
+"""From a prediction to its review: where to look, what to draw, and what one correction changes elsewhere."""

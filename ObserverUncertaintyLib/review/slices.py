@@ -1,4 +1,4 @@
-"""Which slices to edit next: where most is expected to be wrong, spread over the structure."""
+"""Which slices to edit next: those whose correction, carried on to their neighbours, settles most."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.review.expected_error import expected_error
-
-SPREAD_MM = 8.0
-"""How far an edited slice speaks for its neighbours; correcting such neighbours first gains a third less."""
+from ObserverUncertaintyLib.review.propagation import CARRIED_MM
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class SliceToEdit:
         index: of the slice along its axis.
         position: LPS position in mm of the middle of what is expected to be wrong in it.
         expected_error_ml: volume in mL that is expected to be wrong in it.
-        priority: what slices are ranked by, in mL: the same, lowered near slices that were edited.
+        priority: what slices are ranked by, in mL: the expected error that its edit would settle, there and nearby.
     """
 
     index: int
@@ -47,8 +45,9 @@ def slices_to_edit(
         axis: across which axis of the array slices are numbered: 0 for k, 1 for j, 2 for i.
 
     Returns:
-        The slices in which any error is expected. The expected error of each is lowered by the factor
-        1 - exp(-d / 8 mm), d the distance to the nearest edited slice; of equal ones the lower index comes first.
+        The slices in which any error is expected. An edit is taken to settle the share exp(-d / 8 mm) of the error in a
+        slice d away, as `propagation.propagate` carries it, of what the nearest edited slice left; of equal ones the
+        lower index comes first.
 
     Raises:
         InputError: the array does not lie on the grid or holds no probabilities, or there is no such axis or slice.
@@ -67,9 +66,10 @@ def slices_to_edit(
     rows, columns = error.sum(axis=2, dtype=np.float64), error.sum(axis=1, dtype=np.float64)
     sums = rows.sum(axis=1)
     indices = np.flatnonzero(sums)
-    away = np.abs(indices[:, None] - np.array(sorted(edited), int)).min(axis=1, initial=number) * grid.spacing[2 - axis]
-    factor = 1 - np.exp(-away / SPREAD_MM) if edited else np.ones(len(indices))
-    priority = sums[indices] * factor
+    step = grid.spacing[2 - axis]
+    known = np.exp(-np.abs(indices[:, None] - np.array(sorted(edited), int)) * step / CARRIED_MM).max(axis=1, initial=0)
+    settles = np.exp(-np.abs(indices[:, None] - indices) * step / CARRIED_MM)
+    priority = settles @ (sums[indices] * (1 - known))
     matrix = grid.index_to_physical()
     ranked = []
     for n in np.argsort(-priority, kind="stable"):

@@ -12,6 +12,7 @@ BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 APART = {
     "shipped_model",
     "demo_seeds",
+    "alternatives",
     "brain_growth",
     "case_quality",
     "slicer_clicks",

@@ -27,17 +27,23 @@ def drawn() -> np.ndarray:
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("edited", [(), (2,), (6, 1)])
-def test_they_are_ranked_by_the_expected_error_lowered_near_edited_ones(axis: int, edited: tuple[int, ...]):
+def test_they_are_ranked_by_the_error_that_an_edit_settles_in_them_and_their_neighbours(
+    axis: int, edited: tuple[int, ...]
+):
     probability = drawn()
     spacing = (4.0, 1.5, 1.0)[axis]
-    expected = {}
+    errors = []
     for index in range(probability.shape[axis]):
-        if index in edited:
-            continue
         part = np.take(probability, index, axis).astype(float)
-        error = np.where(part > 0.5, 1 - part, part).sum() * 0.006
-        factor = min((1 - math.exp(-abs(index - other) * spacing / 8) for other in edited), default=1.0)
-        expected[index] = (error, error * factor)
+        errors.append(np.where(part > 0.5, 1 - part, part).sum() * 0.006)
+    expected = {}
+    for index in range(len(errors)):
+        if index not in edited:
+            settled = 0.0
+            for other, error in enumerate(errors):
+                left = min((1 - math.exp(-abs(other - known) * spacing / 8) for known in edited), default=1.0)
+                settled += error * left * math.exp(-abs(other - index) * spacing / 8)
+            expected[index] = (errors[index], settled)
     found = slices_to_edit(probability, GRID, edited, axis)
     assert [each.index for each in found] == sorted(expected, key=lambda index: -expected[index][1])
     for each in found:
@@ -57,15 +63,14 @@ def test_the_position_is_the_middle_of_the_expected_error_in_the_patient(axis: i
         assert each.position == pytest.approx(np.average(positions, axis=0, weights=weights), abs=1e-4)
 
 
-def test_after_an_edit_a_neighbour_comes_after_a_slice_far_away_with_less_error():
-    probability = np.zeros((20, 4, 4), np.float32)
-    probability[8:12] = 0.5  # of the same error: the lowest of them first
-    probability[18] = 0.3
-    grid = Grid((4, 4, 20))
-    assert [each.index for each in slices_to_edit(probability, grid)] == [8, 9, 10, 11, 18]
-    probability[8] = 1
-    # 0.3 (1 - exp(-10 / 8)) = 0.21; 0.5 (1 - exp(-3 / 8)) = 0.16.
-    assert [each.index for each in slices_to_edit(probability, grid, {8})] == [18, 11, 10, 9]
+def test_the_middle_of_what_is_unsure_comes_first_and_after_its_edit_a_place_far_away():
+    probability = np.zeros((32, 4, 4), np.float32)
+    probability[7:12] = probability[30] = 0.5
+    grid = Grid((4, 4, 32))
+    assert slices_to_edit(probability, grid)[0].index == 9
+    probability[9] = 1
+    # 0.5 (1 - exp(-21 / 8)) is more than what is left of the four slices beside the edited one.
+    assert slices_to_edit(probability, grid, {9})[0].index == 30
 
 
 def test_a_slice_without_doubt_and_a_case_without_it_are_not_ranked():
