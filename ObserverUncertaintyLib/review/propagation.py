@@ -1,9 +1,8 @@
 """What a correction changes where nobody drew: nearby doubt follows the drawn slices and strokes, certain voxels stay.
 
 Two steps. How far the reviewer's contour lies from the model's, in logits, is carried to the neighbouring slices, less
-and less with the distance. A random walker then spreads the change of the probability among the voxels in doubt, with
-that as its prior: from what was drawn also within the slice, and not across edges of the image. Where nothing changed
-nearby, nothing changes.
+and less with the distance. A random walker then spreads this change among the voxels in doubt, with what was carried as
+its prior: also within the slice, and not across edges of the image. Where nothing changed nearby, nothing changes.
 
 Source: Grady, IEEE TPAMI 28(11), 2006 (random walker); Grady, CVPR 2005 (with priors). docs/results.md has what else
 was tried.
@@ -102,16 +101,15 @@ def propagate(
         require_on_grid(image, grid, "The image")
     decided = np.logical_or.reduce([np.zeros(grid.shape, bool), *drawn.values()])
     believed = _towards(probability, start)
-    belief = expit(believed)
     follows = _doubtful(probability) & ~decided & _within_reach(drawn, grid)
     box = _box(follows | decided)
     if box is not None:
         inside = {axis: mask[box] for axis, mask in drawn.items()}
         carried = _carried_residual(believed[box], contour[box], inside, grid.spacing[::-1])
-        settled = np.where(decided[box], contour[box] - belief[box], 0.0)
         grey = None if image is None else _scaled(image[box])
-        change = _spread_change(follows[box], settled, expit(believed[box] + carried) - belief[box], grey)
-        belief[box] = np.clip(belief[box] + change, 0.0, 1.0)
+        believed[box] += _spread(follows[box], np.where(decided[box], carried, 0.0), carried, grey)
+    belief = expit(believed)
+    belief[decided] = contour[decided]
     # At exactly one half it is as it was.
     result = np.where(start, belief >= 0.5, belief > 0.5)
     result[decided] = contour[decided]
@@ -210,10 +208,10 @@ def _scaled(image: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.clip((image - low) / (high - low), 0.0, 1.0) if high > low else np.zeros(image.shape)
 
 
-def _spread_change(
+def _spread(
     unknown: Mask, settled: NDArray[np.float64], prior: NDArray[np.float64], grey: NDArray[np.float64] | None
 ) -> NDArray[np.float64]:
-    """The change of the probability at the unknown voxels; the others keep what is settled.
+    """The change of the logits at the unknown voxels; the others keep what is settled.
 
     The minimum of the sum over neighbours of w (x - y)² plus `_PRIOR` times the sum of (x - prior)²: a sparse linear
     system, symmetric and positive definite.

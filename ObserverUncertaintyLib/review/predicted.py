@@ -1,0 +1,60 @@
+"""The maps of one predicted case that a review looks at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.formats.images import read_image
+from ObserverUncertaintyLib.formats.prediction_files import PROBABILITY_FILE
+from ObserverUncertaintyLib.images.grid import Grid, require_same_grid
+from ObserverUncertaintyLib.review.checks import require_share
+
+_EXPECTED_ENTROPY_FILE = "expected_entropy.nii.gz"
+
+
+@dataclass(frozen=True)
+class PredictedMaps:
+    """A predicted case.
+
+    Attributes:
+        grid: the voxel grid.
+        probability: foreground probability, float32, shape (k, j, i), in [0, 1].
+        expected_entropy: mean entropy of the samples in bits, same shape; None where no such map lies there, as of a
+            model that draws no samples.
+    """
+
+    grid: Grid
+    probability: NDArray[np.float32]
+    expected_entropy: NDArray[np.float32] | None
+
+
+def read_predicted(folder: str | Path) -> PredictedMaps:
+    """Read `probability.nii.gz` of one case, and `expected_entropy.nii.gz` if it lies beside it.
+
+    Args:
+        folder: the case's folder, as `predict` or any other program wrote it.
+
+    Raises:
+        InputError: there is no probability, or a file holds something else or lies on another grid.
+    """
+    file = Path(folder) / PROBABILITY_FILE
+    if not file.is_file():
+        raise InputError(
+            f"{file} is not there; expected the folder of one predicted case. Of a folder of predictions give one of "
+            "the folders in it."
+        )
+    volume = read_image(file)
+    require_share(volume.array, volume.grid, str(file))
+    beside, expected = file.with_name(_EXPECTED_ENTROPY_FILE), None
+    if beside.is_file():
+        found = read_image(beside)
+        advice = "Maps of one prediction lie on one grid; predict the case again."
+        require_same_grid(volume.grid, str(file), found.grid, str(beside), advice)
+        require_share(found.array, found.grid, str(beside))
+        expected = found.array
+    return PredictedMaps(volume.grid, volume.array, expected)
