@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ObserverUncertaintyLib.cohort.rater_files import load_raters as load_raters
     from ObserverUncertaintyLib.evaluation.scoring import evaluate as evaluate
     from ObserverUncertaintyLib.evaluation.scoring import score_case as score_case
+    from ObserverUncertaintyLib.formats.prediction_samples import read_samples as read_samples
     from ObserverUncertaintyLib.images.grid import Grid as Grid
     from ObserverUncertaintyLib.model.description import read_description as read_description
     from ObserverUncertaintyLib.model.settings import PredictionSettings as PredictionSettings
@@ -41,6 +42,12 @@ if TYPE_CHECKING:
     from ObserverUncertaintyLib.raters.fusion import FusionMethod as FusionMethod
     from ObserverUncertaintyLib.raters.fusion import fuse as fuse
     from ObserverUncertaintyLib.raters.staple import staple as staple
+    from ObserverUncertaintyLib.review.alternatives import alternatives as alternatives
+    from ObserverUncertaintyLib.review.cases import cases_to_review as cases_to_review
+    from ObserverUncertaintyLib.review.places import places_to_review as places_to_review
+    from ObserverUncertaintyLib.review.propagation import propagate as propagate
+    from ObserverUncertaintyLib.review.quality import expected_dice as expected_dice
+    from ObserverUncertaintyLib.review.slices import slices_to_edit as slices_to_edit
     from ObserverUncertaintyLib.scores.entropy import Uncertainty as Uncertainty
     from ObserverUncertaintyLib.scores.entropy import binary_entropy as binary_entropy
     from ObserverUncertaintyLib.scores.entropy import expert_entropy as expert_entropy
@@ -70,10 +77,13 @@ _HOMES = {
     "TrainingSettings": "model.settings",
     "UNetSettings": "model.settings",
     "Uncertainty": "scores.entropy",
+    "alternatives": "review.alternatives",
     "binary_entropy": "scores.entropy",
+    "cases_to_review": "review.cases",
     "dice": "scores.metrics",
     "evaluate": "evaluation.scoring",
     "expected_calibration_error": "scores.metrics",
+    "expected_dice": "review.quality",
     "expert_entropy": "scores.entropy",
     "fuse": "raters.fusion",
     "load_case": "cohort.loading",
@@ -81,11 +91,15 @@ _HOMES = {
     "load_raters": "cohort.rater_files",
     "mean_entropy": "scores.metrics",
     "pairwise_dice": "scores.metrics",
+    "places_to_review": "review.places",
     "predict": "prediction.inference",
     "predict_cases": "prediction.folder",
+    "propagate": "review.propagation",
     "read_description": "model.description",
+    "read_samples": "formats.prediction_samples",
     "score_case": "evaluation.scoring",
     "shipped_model": "model.shipped",
+    "slices_to_edit": "review.slices",
     "soft_dice": "scores.multi_rater_metrics",
     "staple": "raters.staple",
     "train": "training.train",
