@@ -22,6 +22,7 @@ APART = {
     "entropy_errors",
     "growing_steps",
     "random_networks",
+    "review_corrections",
     "review_places",
     "roofline",
     "run_all",
