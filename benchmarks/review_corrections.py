@@ -297,9 +297,7 @@ def measure(arguments: argparse.Namespace) -> Report:
     tables, series, targets = [], [], []
     for thickness in THICKNESSES_MM:
         curves: dict[str, list[list[float]]] = {name: [] for name in reviewers}
-        for case in reviewed_cases(
-            arguments.out / ("quick" if arguments.quick else "full"), thickness, cases, arguments.quick
-        ):
+        for case in reviewed_cases(folder, thickness, cases, arguments.quick):
             for name, reviewer in reviewers.items():
                 curves[name].append(reviewer(case))
         rows = []
