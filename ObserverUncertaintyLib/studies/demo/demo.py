@@ -88,7 +88,7 @@ def _stages(settings: DemoSettings) -> list[Stage]:
     stages = [Stage("one patient, and the shipped model", 8, tasks=2), Stage(f"simulating {patients} patients", 35)]
     for arm in ARMS:
         stages += [
-            Stage(f"training a model, {arm.title.lower()}", 162),
+            Stage(f"training a model, {arm.title.lower()}", 108),
             # Predicted and scored: a task for each case, and one for all.
             Stage(f"predicting {settings.test_cases} further patients with it", 18, tasks=settings.test_cases + 1),
         ]

@@ -34,7 +34,7 @@ class DemoSettings:
     in_plane_spacing_mm: float = 2.0
     slice_thickness_mm: float = 4.0
     network_spacing_mm: float = 3.0
-    epochs: int = 12
+    epochs: int = 8
     batch_size: int = 4
     learning_rate: float = 2e-3
     background_slices: float = 0.6
