@@ -86,13 +86,13 @@ CAVITY_CALL = $(BIN)/observer-uncertainty experiment cavity --simulate --preset 
 experiment-cavity: $(VENV)/.installed
 	$(CAVITY_CALL) >/dev/null & $(CAVITY_CALL); status=$$?; wait $$! && exit $$status
 
-# The small model that ships with the program; an hour on two cores at most, continued if interrupted.
+# The small model that ships with the program; two hours and 12 GB of memory, continued if interrupted.
 SAMPLE_MODEL := ObserverUncertaintyLib/model/shipped/SimulatedCavity
 sample-model: $(VENV)/.installed
-	$(BIN)/observer-uncertainty simulate cavities --out study-output/sample-model/cohort --cases 104 --seed 100 \
+	$(BIN)/observer-uncertainty simulate cavities --out study-output/sample-model/cohort --cases 244 --seed 100 \
 		--various-scanners --resume
 	$(BIN)/observer-uncertainty train study-output/sample-model/cohort/cohort.toml --fusion none \
-		--out study-output/sample-model/model --validation-cases case101,case102,case103,case104 --depth 4 --filters 12 \
+		--out study-output/sample-model/model --validation-cases case241,case242,case243,case244 --depth 4 --filters 12 \
 		--spacing 2,2 --background-slices 0.6 --prior-bias --epochs 50 --batch-size 8 --learning-rate 0.002 \
 		--schedule cosine --augmentation flip --may-be-missing T1,T2,FLAIR --seed 100 --device cpu --resume
 	mkdir -p $(SAMPLE_MODEL)
