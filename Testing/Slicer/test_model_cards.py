@@ -22,7 +22,7 @@ def test_the_shipped_model_says_that_it_is_simulated_and_is_small():
 def test_the_card_tells_what_a_user_must_know():
     card = dict(readCard(shipped_model()).lines())
     assert card["Structure"] == "resection cavity"
-    assert card["Expects"] == "in-plane 1.49 × 1.49 mm, slices 3.5 mm apart, brain only"
+    assert card["Expects"] == "in-plane 1.49 × 1.49 mm, slices 3.45 mm apart, brain only"
     assert "240 cases" in card["Training set"]
     assert "50 epochs" in card["Training set"]
     assert card["Fusion"].startswith("none")

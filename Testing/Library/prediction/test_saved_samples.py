@@ -169,7 +169,7 @@ def test_more_samples_than_are_drawn_cannot_be_saved(model: Path, tmp_path: Path
 
 def test_what_cannot_be_read_back_is_told(model: Path, tmp_path: Path) -> None:
     saved(model, tmp_path, 0)
-    with pytest.raises(InputError, match=r"without saved samples.*--save-samples"):
+    with pytest.raises(InputError, match=r"without saved samples.*have samples saved"):
         read_samples(tmp_path / "case09")
     saved(model, tmp_path, 2)
     sample = tmp_path / "case09" / "samples" / "sample002.nii.gz"
