@@ -150,7 +150,7 @@ def demo(
 ) -> None:
     """Look at one patient, then train without fusion and with majority vote on a simulated cohort, and compare.
 
-    The first picture is there within a minute, all of it within ten on two cores.
+    The first picture is there within a minute, all of it within five on two idle cores.
 
     \b
     Example:
