@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,11 +24,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import expit
+from shipped_model import fresh_patients
 
 from measuring import Machine, Report, Series, Table, Target, parser, run
-from ObserverUncertaintyLib.base.machine import processes_that_fit
 from ObserverUncertaintyLib.cohort.case import Case
-from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.evaluation.scoring import read_probability
 from ObserverUncertaintyLib.formats.prediction_files import PROBABILITY_FILE
 from ObserverUncertaintyLib.images.grid import Grid
@@ -45,8 +44,6 @@ from ObserverUncertaintyLib.review import propagation
 from ObserverUncertaintyLib.review.propagation import propagate
 from ObserverUncertaintyLib.review.slices import slices_to_edit
 from ObserverUncertaintyLib.scores.metrics import dice
-from ObserverUncertaintyLib.simulation.cavities import SIMULATION_BYTES, case_names, simulate_cavity_case
-from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
 from ObserverUncertaintyLib.simulation.settings import CavitySettings
 from ObserverUncertaintyLib.training.train import train
 
@@ -225,7 +222,7 @@ def reviewed_cases(out: Path, thickness: float, cases: int, quick: bool) -> Iter
     scanner = CavitySettings(in_plane_spacing_mm=1.0, slice_thickness_mm=thickness)
     if quick:
         scanner = replace(scanner, in_plane_spacing_mm=4.0, slice_thickness_mm=max(thickness, 4.0))
-    test = _cohort(out / f"{cases}-patients-{thickness:g}-mm", TEST_SEED, cases, scanner)
+    test = fresh_patients(out / f"{cases}-patients-{thickness:g}-mm", cases, TEST_SEED, scanner)
     known = test.manifest.raters
     for rater in known:
         model = _model_without(rater, out, quick)
@@ -237,27 +234,12 @@ def reviewed_cases(out: Path, thickness: float, cases: int, quick: bool) -> Iter
             yield Reviewed.of(case, read_probability(folder / name / PROBABILITY_FILE, case), rater)
 
 
-def _cohort(folder: Path, seed: int, cases: int, scanner: CavitySettings) -> Cohort:
-    write_cohort(
-        folder,
-        partial(simulate_cavity_case, seed=seed, settings=scanner),
-        case_names(cases),
-        {"seed": seed, **asdict(scanner)},
-        name="Simulated post-operative cavities",
-        label="resection cavity",
-        skull_stripped=True,
-        processes=processes_that_fit(SIMULATION_BYTES),
-        resume=True,
-    )
-    return Cohort.open(folder / "cohort.toml")
-
-
 def _model_without(rater: str, out: Path, quick: bool) -> Path:
     """Train on what the other raters drew."""
     folder = out / f"model-without-{rater}"
     if not (folder / "model.json").exists():
         scanner = CavitySettings(various_scanners=not quick)
-        cohort = _cohort(out / "training", TRAINING_SEED, 2 if quick else TRAINED_ON, scanner)
+        cohort = fresh_patients(out / "training", 2 if quick else TRAINED_ON, TRAINING_SEED, scanner)
         settings = replace(SETTINGS, epochs=1, network=UNetSettings(1, 4)) if quick else SETTINGS
         kept = [name for name in cohort.manifest.raters if name != rater]
         train(

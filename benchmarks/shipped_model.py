@@ -38,6 +38,7 @@ from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
 from ObserverUncertaintyLib.simulation.settings import CavitySettings
 
 SEED = 900
+SCANNER = CavitySettings()
 ALONE = ("T1c",)
 DRAWINGS = 20
 """Of each of the three raters, for what somebody says who knows them."""
@@ -57,13 +58,13 @@ HEADER = (
 DICE, DICE_ALONE, CALIBRATION, SHARE_OF_ENTROPY = 0.85, 0.75, 0.03, 0.5
 
 
-def fresh_patients(folder: Path, cases: int) -> Cohort:
+def fresh_patients(folder: Path, cases: int, seed: int = SEED, scanner: CavitySettings = SCANNER) -> Cohort:
     """The patients, made or taken up."""
     write_cohort(
         folder,
-        partial(simulate_cavity_case, seed=SEED, settings=CavitySettings()),
+        partial(simulate_cavity_case, seed=seed, settings=scanner),
         case_names(cases),
-        {"seed": SEED, **asdict(CavitySettings())},
+        {"seed": seed, **asdict(scanner)},
         name="Simulated post-operative cavities",
         label="resection cavity",
         skull_stripped=True,

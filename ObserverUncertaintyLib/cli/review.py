@@ -206,7 +206,7 @@ def propagate(
     slices: Annotated[
         str | None,
         typer.Option(
-            help="Slices that are right as a whole in it, numbered from 0, separated by commas. Without them what "
+            help="Slices that are right as a whole in it, numbered from 0, separated by commas. In the others what "
             "differs from the start counts as drawn."
         ),
     ] = None,
@@ -238,9 +238,7 @@ def propagate(
     axis = next(2 - n for n, letter in enumerate(maps.grid.orientation) if letter in _ACROSS[direction])
     edited = _slices(slices, maps.grid.shape[axis])
     drawn = contour != begun
-    if edited:
-        drawn = np.zeros(maps.grid.shape, bool)
-        np.moveaxis(drawn, axis, 0)[list(edited)] = True
+    np.moveaxis(drawn, axis, 0)[list(edited)] = True
     if not drawn.any():
         raise InputError(
             f"{corrected} does not differ from the start, so there is nothing to carry on. Name the slices that are "
@@ -253,7 +251,7 @@ def propagate(
         values = volume.array
     found = carry_on(maps.probability, begun, contour, {axis: drawn}, maps.grid, values)
     write_mask(out, found.contour, maps.grid)
-    seen = edited or np.flatnonzero(np.moveaxis(drawn, axis, 0).any(axis=(1, 2))).tolist()
+    seen = np.flatnonzero(np.moveaxis(drawn, axis, 0).any(axis=(1, 2))).tolist()
     result: dict[str, Any] = {
         "out": str(out),
         "volume_ml": _volume_ml(found.contour, maps.grid),

@@ -4,8 +4,8 @@ Two steps. How far the reviewer's contour lies from the model's, in logits, is c
 and less with the distance. A random walker then spreads this change among the voxels in doubt, with what was carried as
 its prior: also within the slice, and not across edges of the image. Where nothing changed nearby, nothing changes.
 
-Source: Grady, IEEE TPAMI 28(11), 2006 (random walker); Grady, CVPR 2005 (with priors). docs/results.md has what else
-was tried.
+Source: Grady, IEEE TPAMI 28(11), 2006 (random walker); Grady, CVPR 2005 (with priors). What else was tried stands
+beside it in `benchmarks/review_corrections.py`.
 """
 
 from __future__ import annotations

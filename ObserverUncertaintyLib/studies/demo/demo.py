@@ -85,11 +85,11 @@ def run_demo(
 def _stages(settings: DemoSettings) -> list[Stage]:
     """What the demo does, with the seconds that it took on two cores without AVX-512."""
     patients = settings.training_cases + settings.test_cases
-    stages = [Stage("one patient, and the shipped model", 8, tasks=2), Stage(f"simulating {patients} patients", 35)]
+    stages = [Stage("one patient, and the shipped model", 6, tasks=2), Stage(f"simulating {patients} patients", 24)]
     for arm in ARMS:
         stages += [
-            Stage(f"training a model, {arm.title.lower()}", 108),
+            Stage(f"training a model, {arm.title.lower()}", 75),
             # Predicted and scored: a task for each case, and one for all.
-            Stage(f"predicting {settings.test_cases} further patients with it", 18, tasks=settings.test_cases + 1),
+            Stage(f"predicting {settings.test_cases} further patients with it", 12, tasks=settings.test_cases + 1),
         ]
     return stages

@@ -106,6 +106,15 @@ def test_a_corrected_slice_is_carried_on(case: Path, tmp_path: Path) -> None:
     assert np.array_equal(read_mask(out).array[6], EXPERT[6])
 
 
+def test_what_was_drawn_in_other_slices_than_those_named_is_kept(case: Path, tmp_path: Path) -> None:
+    corrected, out = tmp_path / "mine.nii.gz", tmp_path / "out.nii.gz"
+    by_hand = expert_in(6)
+    by_hand[9, 2:5, 2:5] = True  # where the model is sure that there is nothing
+    write_mask(corrected, by_hand, GRID)
+    run("review", "propagate", case, "--corrected", corrected, "--slices", "6", "--out", out)
+    assert read_mask(out).array[9, 2:5, 2:5].all()
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
