@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ObserverUncertaintyLib.base.errors import InputError
-from ObserverUncertaintyLib.formats.images import read_image
-from ObserverUncertaintyLib.formats.prediction_files import EXPECTED_DICE, PROBABILITY_FILE, REPORT_FILE
+from ObserverUncertaintyLib.formats.prediction_files import EXPECTED_DICE, REPORT_FILE
+from ObserverUncertaintyLib.review.predicted import read_predicted_probability
 from ObserverUncertaintyLib.review.quality import expected_dice
 
 
@@ -119,7 +119,7 @@ def _case(folder: Path, name: str) -> CaseToReview:
 
 def _from_probability(folder: Path) -> tuple[float | None, float]:
     """The expected Dice and the volume of the segmentation in mL."""
-    volume = read_image(folder / PROBABILITY_FILE)
+    volume = read_predicted_probability(folder)
     dice = expected_dice(volume.array)
     segmented = int(np.count_nonzero(volume.array > 0.5)) * volume.grid.voxel_volume_ml
     return None if math.isnan(dice) else dice, segmented

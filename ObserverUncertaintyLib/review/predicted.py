@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.base.errors import InputError
-from ObserverUncertaintyLib.formats.images import read_image
+from ObserverUncertaintyLib.formats.images import Volume, read_image
 from ObserverUncertaintyLib.formats.prediction_files import PROBABILITY_FILE
 from ObserverUncertaintyLib.images.grid import Grid, require_same_grid
 from ObserverUncertaintyLib.review.checks import require_share
@@ -33,6 +33,19 @@ class PredictedMaps:
     expected_entropy: NDArray[np.float32] | None
 
 
+def read_predicted_probability(folder: str | Path) -> Volume:
+    """Read `probability.nii.gz` of one case; arguments and errors as for `read_predicted`."""
+    file = Path(folder) / PROBABILITY_FILE
+    if not file.is_file():
+        raise InputError(
+            f"{file} is not there; expected the folder of one predicted case. Of a folder of predictions give one of "
+            "the folders in it."
+        )
+    volume = read_image(file)
+    require_share(volume.array, volume.grid, str(file))
+    return volume
+
+
 def read_predicted(folder: str | Path) -> PredictedMaps:
     """Read `probability.nii.gz` of one case, and `expected_entropy.nii.gz` if it lies beside it.
 
@@ -42,19 +55,12 @@ def read_predicted(folder: str | Path) -> PredictedMaps:
     Raises:
         InputError: there is no probability, or a file holds something else or lies on another grid.
     """
-    file = Path(folder) / PROBABILITY_FILE
-    if not file.is_file():
-        raise InputError(
-            f"{file} is not there; expected the folder of one predicted case. Of a folder of predictions give one of "
-            "the folders in it."
-        )
-    volume = read_image(file)
-    require_share(volume.array, volume.grid, str(file))
-    beside, expected = file.with_name(_EXPECTED_ENTROPY_FILE), None
+    volume = read_predicted_probability(folder)
+    beside, expected = Path(folder) / _EXPECTED_ENTROPY_FILE, None
     if beside.is_file():
         found = read_image(beside)
         advice = "Maps of one prediction lie on one grid; predict the case again."
-        require_same_grid(volume.grid, str(file), found.grid, str(beside), advice)
+        require_same_grid(volume.grid, f"the probability in {folder}", found.grid, str(beside), advice)
         require_share(found.array, found.grid, str(beside))
         expected = found.array
     return PredictedMaps(volume.grid, volume.array, expected)
