@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from ObserverUncertaintyLib.raters.staple import staple as staple
     from ObserverUncertaintyLib.review.alternatives import alternatives as alternatives
     from ObserverUncertaintyLib.review.cases import cases_to_review as cases_to_review
+    from ObserverUncertaintyLib.review.drawing import Drawing as Drawing
     from ObserverUncertaintyLib.review.places import places_to_review as places_to_review
     from ObserverUncertaintyLib.review.propagation import propagate as propagate
     from ObserverUncertaintyLib.review.quality import expected_dice as expected_dice
@@ -66,6 +67,7 @@ _HOMES = {
     "Cancelled": "base.errors",
     "Case": "cohort.case",
     "Cohort": "cohort.cohort",
+    "Drawing": "review.drawing",
     "FusionMethod": "raters.fusion",
     "Grid": "images.grid",
     "InputError": "base.errors",

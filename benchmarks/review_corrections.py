@@ -7,7 +7,7 @@ effort or fatigue, exactly as the rater did, and sees in every slice what is wro
 
     python benchmarks/review_corrections.py
 
-A second call goes on. The models train on 60 simulated patients of various scanners with the other two raters, for 20
+A second call goes on. The models train on 60 simulated patients of various scanners with the other two raters, for 12
 epochs.
 """
 
@@ -50,7 +50,7 @@ from ObserverUncertaintyLib.training.train import train
 TRAINED_ON, TEST_SEED, TRAINING_SEED = 60, 950, 700
 THICKNESSES_MM = (4.0, 1.0)
 SETTINGS = TrainingSettings(
-    epochs=20,
+    epochs=12,
     batch_size=8,
     learning_rate=2e-3,
     schedule=Schedule.COSINE,
@@ -136,7 +136,8 @@ def _composed(case: Reviewed, contour: Mask, drawn: Edits, *, residual: bool, wa
     if walker:
         fixed = np.where(propagation._doubtful(case.probability), belief, start)
         fixed[decided] = contour[decided]
-        belief = propagation._spread(follows, fixed, belief, propagation._scaled(case.image))
+        # Conjugate gradients end a little beside the solution.
+        belief = propagation._spread(follows, fixed, belief, propagation._scaled(case.image)).clip(0.0, 1.0)
     result = np.where(follows, belief > 0.5, start)
     result[decided] = contour[decided]
     return result, belief
@@ -178,12 +179,16 @@ def as_ranked(case: Reviewed, belief: Belief, edited: list[int], axis: int) -> i
 
 
 def curve(case: Reviewed, order: Order, carry: Carry, axis: int = AXIAL, strokes: bool = False) -> list[float]:
-    """Dice with the rater at the start and after each edit, until it is 0.99 or nothing is left to edit."""
+    """Dice with the rater at the start and after each edit.
+
+    It ends at 0.99, where nothing is left to edit, or once half of the gap is closed and all of `SHOWN` is known.
+    """
     begun = case.probability > 0.5
     belief: Belief = (begun, case.probability)
     drawn, contour, edited = np.zeros(begun.shape, bool), begun.copy(), list[int]()
     found = [dice(begun, case.truth)]
-    while found[-1] < 0.99:
+    half = (1 + found[0]) / 2
+    while found[-1] < 0.99 and (len(found) <= SHOWN[-1] or max(found) < half):
         k = order(case, belief, edited, axis)
         if k is None:  # the rest, which the model is sure of, in slice order
             k = slice_order(case, belief, edited, axis)
@@ -304,7 +309,7 @@ def measure(arguments: argparse.Namespace) -> Report:
         alone = curves["as ranked"]
         worse = [
             n
-            for n in range(1, max(map(len, alone)))
+            for n in range(1, SHOWN[-1] + 1)
             if statistics.fmean(c[min(n, len(c) - 1)] for c in with_it)
             < statistics.fmean(c[min(n, len(c) - 1)] for c in alone)
         ]

@@ -32,6 +32,9 @@ class Role(StrEnum):
     RATER_OUTLINES = "RaterOutlines"
     WORKING_COPY = "WorkingCopy"
     CORRECTION = "Correction"
+    DRAWN = "Drawn"
+    PLACE = "Place"
+    CONFIDENCE = "Confidence"
     LOSS_PLOT = "LossPlot"
     WME_DICE_CHART = "WmeDiceChart"
 
@@ -150,6 +153,18 @@ AUTHOR = Attribute("Author")
 CORRECTED = Attribute("Corrected")
 COMMENT = Attribute("Comment")
 VOLUME_ML = Attribute("VolumeMl", float, "{:.4f}".format)
+CHANGED_VOXELS = Attribute("ChangedVoxels", int)
+CHANGED_ML = Attribute("ChangedMl", float, "{:.4f}".format)
+DRAWN = NodeReference(_PREFIX + "Drawn")
+"""From a working copy to the voxels that were drawn, a segment for each axis that they were drawn across."""
+LEVEL = Attribute("Level", float, repr)
+"""Probability whose contour a working copy starts from; none where it starts from another contour."""
+REVIEW_MODEL = Attribute("ReviewModel")
+"""Fingerprint of the model whose doubt was reviewed in a working copy, whatever contour that started from."""
+PLACES = _json("Places")
+"""The places to review, each a dict with position (RAS, mm), expected_error_ml, share and state."""
+SECONDS = Attribute("Seconds", float, "{:.1f}".format)
+"""Time spent on a working copy; pauses count up to a minute."""
 
 
 def keepTexts(node, notes: Iterable[str], warnings: Iterable[str]) -> None:

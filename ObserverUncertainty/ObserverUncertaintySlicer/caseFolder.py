@@ -57,7 +57,9 @@ _COMPUTED_WORDS = {
     *("entropy", "uncertainty", "disagreement", "variance", "mutual", "difference"),
 }
 # What the module calls its results in the scene, and thus their files.
-_COMPUTED_NAMES = re.compile(r"\b(of \d+ raters|segmentation model|working copy|at the start|corrected by)\b")
+_COMPUTED_NAMES = re.compile(
+    r"\b(of \d+ raters|segmentation model|working copy|at the start|corrected by|reviewed by)\b"
+)
 _BODY_MASK = re.compile(r"\b(brain|head|body|skull) ?mask\b")
 _SEQUENCE_WORDS = {
     **dict.fromkeys(("t1", "t1w", "t1n", "mprage"), "T1"),

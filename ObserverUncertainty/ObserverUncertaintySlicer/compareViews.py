@@ -20,9 +20,9 @@ from ObserverUncertaintySlicer.display import DEFAULT_THRESHOLD, LEGENDS, showAs
 from ObserverUncertaintySlicer.host import processEvents
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.outlines import hideSegmentations, showRaterOutlines, showSegmentations
+from ObserverUncertaintySlicer.places import mostUncertainPoint
 from ObserverUncertaintySlicer.raters import asRaters
 from ObserverUncertaintySlicer.sliceLinks import SliceLinks
-from ObserverUncertaintySlicer.sliceRanking import mostUncertainPoint
 from ObserverUncertaintySlicer.sliceViews import (
     centreOn,
     compositeNodeOf,

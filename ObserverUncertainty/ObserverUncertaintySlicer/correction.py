@@ -39,6 +39,13 @@ _MAKING: tuple[attributes.Attribute[Any], ...] = (
     attributes.TRAINED_ON_SIMULATION,
 )
 """What a model's segmentation says about its making; working copies and corrections of it say so too."""
+_REVIEW: tuple[attributes.Attribute[Any], ...] = (
+    attributes.REVIEW_MODEL,
+    attributes.LEVEL,
+    attributes.PLACES,
+    attributes.SECONDS,
+)
+"""What a working copy knows of its review; the corrections that are saved of it say so too."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +120,7 @@ def startCorrection(source, backgroundVolume, entropyVolume=None, name: str | No
     attributes.NOTE.set(node, note)
     attributes.SEGMENT.set(node, segmentID)
     attributes.START_VOLUME_ML.set(node, _volumeMl(mask, grid))
-    _keepMaking(node, rater.node)
+    _keep(_MAKING, node, rater.node)
     return WorkingCopy(node, segmentID, start, note or "")
 
 
@@ -126,8 +133,8 @@ def workingCopyOf(node) -> WorkingCopy | None:
 
 def correctionState(workingCopy: WorkingCopy) -> CorrectionState:
     """Volume of a working copy and how it differs from the start; raises InputError if its segment was deleted."""
-    grid, now, _note = _contents(workingCopy)
-    start = _maskOf(workingCopy.startNode, grid)
+    grid, now, _note = contentsOf(workingCopy)
+    start = startMask(workingCopy, grid)
     if start is None:
         startVolume = attributes.START_VOLUME_ML.of(workingCopy.node, math.nan)
         return CorrectionState(_volumeMl(now, grid), startVolume, math.nan, math.nan)
@@ -142,15 +149,15 @@ def correctionState(workingCopy: WorkingCopy) -> CorrectionState:
 def hasUnsavedChanges(workingCopy: WorkingCopy, saved=None) -> bool:
     """Whether a working copy holds work that neither its start nor the correction `saved` has; if unknown, it does."""
     try:
-        grid, now, _note = _contents(workingCopy)
+        grid, now, _note = contentsOf(workingCopy)
     except InputError:  # its segment was deleted: there is nothing left to lose
         return False
-    kept = (_maskOf(workingCopy.startNode, grid), _maskOf(saved, grid))
+    kept = (startMask(workingCopy, grid), _maskOf(saved, grid))
     return not any(mask is not None and np.array_equal(mask, now) for mask in kept)
 
 
-def saveAsCorrected(workingCopy: WorkingCopy, author: str, comment: str = ""):
-    """Keep the working copy as a correction: a new node that says who, when and from what.
+def saveAsReviewed(workingCopy: WorkingCopy, author: str, comment: str = ""):
+    """Keep the working copy as a correction: a new node that says who, when, from what, and what was reviewed.
 
     It is hidden, since it lies exactly under the working copy.
 
@@ -160,14 +167,14 @@ def saveAsCorrected(workingCopy: WorkingCopy, author: str, comment: str = ""):
     """
     author = author.strip()
     if not author:
-        raise InputError(_("The author is missing: a correction says who made it. Give a name."))
+        raise InputError(_("The author is missing: a review says who made it. Give a name."))
     node, now = workingCopy.node, _now()
-    grid, mask, note = _contents(workingCopy)
+    grid, mask, note = contentsOf(workingCopy)
     _requireNothingElseDrawn(workingCopy, grid)
     state = correctionState(workingCopy)
     contour = _contour(workingCopy)
     source = attributes.SOURCE.of(node, node.GetName())
-    name = _("{source} corrected by {author} {time}").format(
+    name = _("{source} reviewed by {author} {time}").format(
         source=source, author=author, time=now.strftime("%Y-%m-%d %H:%M")
     )
     saved = addSegmentation(
@@ -190,8 +197,11 @@ def saveAsCorrected(workingCopy: WorkingCopy, author: str, comment: str = ""):
     attributes.NOTE.set(saved, note)
     attributes.VOLUME_ML.set(saved, state.volumeMl)
     attributes.START_VOLUME_ML.set(saved, state.startVolumeMl)
+    if not math.isnan(state.changedMl):
+        attributes.CHANGED_ML.set(saved, state.changedMl)
+        attributes.CHANGED_VOXELS.set(saved, round(state.changedMl / grid.voxel_volume_ml))
     attributes.NOTICE.set(saved, _("Research use only. Not a medical device."))
-    _keepMaking(saved, node)
+    _keep(_MAKING + _REVIEW, saved, node)
     return saved
 
 
@@ -247,7 +257,7 @@ def _contour(workingCopy: WorkingCopy) -> Rater:
     return contour
 
 
-def _contents(workingCopy: WorkingCopy) -> tuple[Grid, NDArray[np.bool_], str | None]:
+def contentsOf(workingCopy: WorkingCopy) -> tuple[Grid, NDArray[np.bool_], str | None]:
     """The grid a working copy was started on, its mask there, and a note if that is not simply what is stored."""
     contour = _contour(workingCopy)
     # Not the image's present grid: an image that was moved since would cut the contour.
@@ -259,6 +269,11 @@ def _contents(workingCopy: WorkingCopy) -> tuple[Grid, NDArray[np.bool_], str | 
             )
         )
     return grid, *raterMask(contour, grid)
+
+
+def startMask(workingCopy: WorkingCopy, grid: Grid) -> NDArray[np.bool_] | None:
+    """What a working copy was at the start, bool, shape (k, j, i); None if the user deleted it."""
+    return _maskOf(workingCopy.startNode, grid)
 
 
 def _maskOf(node, grid: Grid) -> NDArray[np.bool_] | None:
@@ -282,8 +297,8 @@ def _volumeMl(mask: NDArray[np.bool_], grid: Grid) -> float:
     return float(np.count_nonzero(mask) * grid.voxel_volume_ml)
 
 
-def _keepMaking(node, source) -> None:
-    for attribute in _MAKING:
+def _keep(what: tuple[attributes.Attribute[Any], ...], node, source) -> None:
+    for attribute in what:
         attribute.set(node, attribute.of(source))
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 EXTENSIONS = (".seg.nrrd", ".nrrd", ".nii.gz")
 
 
-def exportCorrected(node, path: str | Path, overwrite: bool = False) -> Path:
+def exportReviewed(node, path: str | Path, overwrite: bool = False) -> Path:
     """Write a correction as .seg.nrrd, .nrrd or .nii.gz, and beside it a .json file with who, when and from what.
 
     The mask lies on the grid it was drawn on, in world coordinates: parent transforms of the node are folded in.

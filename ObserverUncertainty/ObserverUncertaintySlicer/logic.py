@@ -100,6 +100,7 @@ class LogicSteps:
     metrics = _Step("scores", "metricsTable")
     # Step 6: correct
     startCorrection = _Step("correction", "startCorrection")
-    rankedSlices = _Step("sliceRanking", "rankedSlices")
-    saveAsCorrected = _Step("correction", "saveAsCorrected")
-    exportCorrected = _Step("correctionExport", "exportCorrected")
+    placesToReview = _Step("places", "placesToReview")
+    propagateCorrection = _Step("contourReview", "propagateCorrection")
+    saveAsReviewed = _Step("correction", "saveAsReviewed")
+    exportReviewed = _Step("correctionExport", "exportReviewed")

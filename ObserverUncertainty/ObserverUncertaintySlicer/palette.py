@@ -39,6 +39,9 @@ FUSED_COLOR = _color("#00a4b2")
 SEGMENT_COLOR = _color("#0076bf")
 """Dark blue: the model's segmentation."""
 
+PLACE_COLOR = _color("#ffffff")
+"""White: the outline of the place that is being reviewed."""
+
 SWATCH_BORDER = _color("#808080")
 """Middle grey, which is told from the background of a light table and from that of a dark one."""
 

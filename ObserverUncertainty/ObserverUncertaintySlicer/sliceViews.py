@@ -140,6 +140,13 @@ def normalOf(sliceNode) -> tuple[float, float, float]:
     return tuple((normal / np.linalg.norm(normal)).tolist())
 
 
+def sliceCentre(sliceNode) -> tuple[float, float, float]:
+    """The point (RAS, mm) in the middle of a slice view."""
+    matrix = sliceNode.GetSliceToRAS()
+    right, anterior, superior = (matrix.GetElement(row, 3) for row in range(3))
+    return right, anterior, superior
+
+
 def centreOn(sliceNode, volume) -> tuple[float, float]:
     """Centre a view on a volume without leaving the slice; returns the volume's width and height there in mm."""
     offset = sliceNode.GetSliceOffset()

@@ -30,6 +30,17 @@ AXES_TOLERANCE = 1e-3
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
+def contentTime(volumeNode) -> int:
+    """Grows when a volume's voxels are changed; 0 for a volume without any, or None."""
+    image = None if volumeNode is None else volumeNode.GetImageData()
+    return 0 if image is None else image.GetMTime()
+
+
+def rasOf(position: tuple[float, float, float]) -> tuple[float, float, float]:
+    """A position of the library (LPS, mm) in the scene (RAS, mm)."""
+    return -position[0], -position[1], position[2]
+
+
 def gridOfVolume(volumeNode) -> Grid:
     """The voxel grid of a volume node in world coordinates, its parent transforms folded in.
 

@@ -14,6 +14,7 @@ from ObserverUncertaintySlicer.attributes import Attribute, NodeReference, Role,
 
 OTHERS = [path for path in sorted(MODULE_FILE.parent.rglob("*.py")) if path.name != "attributes.py"]
 SLICERS_OWN = {"Category"}
+_PLACES = '[{"position": [1.5, 2.0, 3.0], "state": "open"}]'
 IN_SCENES = [
     (attributes.ROLE, "ExpertEntropy", "Role", "ExpertEntropy"),
     (attributes.CASE, "case01", "Case", "case01"),
@@ -46,6 +47,12 @@ IN_SCENES = [
     (attributes.CORRECTED, "2026-11-30T02:05:39+00:00", "Corrected", "2026-11-30T02:05:39+00:00"),
     (attributes.COMMENT, "too large", "Comment", "too large"),
     (attributes.VOLUME_ML, 0.0, "VolumeMl", "0.0000"),
+    (attributes.CHANGED_ML, 0.61, "ChangedMl", "0.6100"),
+    (attributes.CHANGED_VOXELS, 91, "ChangedVoxels", "91"),
+    (attributes.LEVEL, 0.3, "Level", "0.3"),
+    (attributes.REVIEW_MODEL, "712422b2", "ReviewModel", "712422b2"),
+    (attributes.PLACES, [{"position": [1.5, 2.0, 3.0], "state": "open"}], "Places", _PLACES),
+    (attributes.SECONDS, 61.5, "Seconds", "61.5"),
 ]
 REFERENCES = [
     (attributes.REGISTERED_TO, "ObserverUncertainty.AlignedTo"),
@@ -53,6 +60,7 @@ REFERENCES = [
     (attributes.OUTLINES, "ObserverUncertainty.Outlines"),
     (attributes.START, "ObserverUncertainty.Start"),
     (attributes.ENTROPY, "ObserverUncertainty.Entropy"),
+    (attributes.DRAWN, "ObserverUncertainty.Drawn"),
 ]
 
 

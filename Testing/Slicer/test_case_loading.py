@@ -22,7 +22,7 @@ from ObserverUncertaintyLib.simulation.cavities import CavitySettings, simulate_
 from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
 from ObserverUncertaintySlicer.caseFolder import meantSequences
 from ObserverUncertaintySlicer.caseLoading import ManifestCase, loadCaseFolder, loadManifestCase, manifestCases
-from ObserverUncertaintySlicer.correctionExport import exportCorrected
+from ObserverUncertaintySlicer.correctionExport import exportReviewed
 from ObserverUncertaintySlicer.raterMasks import raterMasks
 from ObserverUncertaintySlicer.raters import RATER_COLORS
 from ObserverUncertaintySlicer.volumes import arrayOfVolume, gridOfVolume
@@ -194,8 +194,8 @@ def test_what_the_module_exported_or_predicted_is_left_out_whatever_it_is_called
     masks = scenes.threeRaters(scenes.OBLIQUE)
     correction = saveSegmentation(folder / "unused.seg.nrrd", masks[:1], ["Anna"])
     (folder / "unused.seg.nrrd").unlink()
-    exportCorrected(correction, folder / "rater3.seg.nrrd")
-    exportCorrected(correction, folder / "Anna again.nii.gz")
+    exportReviewed(correction, folder / "rater3.seg.nrrd")
+    exportReviewed(correction, folder / "Anna again.nii.gz")
     # A record of another program's beside an image does not make it a correction.
     (folder / "t1.nii.gz.json").write_text(json.dumps({"EchoTime": 0.01}), encoding="utf-8")
     write_mask(folder / "segmentation.nii.gz", masks[2], scenes.OBLIQUE)

@@ -13,7 +13,7 @@ from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintySlicer.compareViews import compare, presentViews, resume
 from ObserverUncertaintySlicer.comparisonLayout import ORIENTATIONS, ROWS, registerLayouts
 from ObserverUncertaintySlicer.layoutSwitch import previousLayout, shownRows
-from ObserverUncertaintySlicer.sliceRanking import mostUncertainPoint
+from ObserverUncertaintySlicer.places import mostUncertainPoint
 from ObserverUncertaintySlicer.sliceViews import normalOf
 from ObserverUncertaintySlicer.volumes import addVolume
 

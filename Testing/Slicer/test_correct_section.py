@@ -9,7 +9,6 @@ import slicer.util
 from correct_step import choose, edit, readyToCorrect, start
 from imitation.segment_editor import editorState
 from opened_panel import waitFor
-from rater_scenes import rotation
 from section_case import GRID, RATERS, VOXEL_ML, addRaters, box, segmentOf
 
 from ObserverUncertaintyLib.images.grid import Grid
@@ -17,9 +16,6 @@ from ObserverUncertaintySlicer.correction import workingCopyOf
 from ObserverUncertaintySlicer.parameters import RaterChoice
 from ObserverUncertaintySlicer.raters import ratersOfNode
 from ObserverUncertaintySlicer.segments import addSegment, addSegmentation
-from ObserverUncertaintySlicer.sliceRanking import rankedSlices
-from ObserverUncertaintySlicer.sliceViews import normalOf
-from ObserverUncertaintySlicer.volumes import addVolume
 
 
 @pytest.fixture
@@ -35,6 +31,10 @@ def section(panel):
 @pytest.fixture
 def ready(panel):
     return readyToCorrect(panel)
+
+
+def sliceView(name):
+    return slicer.util.getNode(f"vtkMRMLSliceNode{name}")
 
 
 def settleLive(application, section):
@@ -183,79 +183,6 @@ def test_what_was_done_to_the_source_stands_below_the_figures(ready, panel):
     panel.parameters.segmentation = addSegmentation(RATERS["anna"][:, ::2, ::2], coarser, "coarse", "c", (0, 0, 1))
     start(ready)
     assert "resampled" in ready.ui.liveLabel.text.splitlines()[1]
-
-
-def sliceView(name):
-    return slicer.util.getNode(f"vtkMRMLSliceNode{name}")
-
-
-def offsetAlong(view, ras):
-    """Where a place (RAS, mm) lies along a view's normal."""
-    return float(np.dot(normalOf(view), ras))
-
-
-def turnedViews(degrees):
-    """The application's three views, turned about the axis from right to left."""
-    turned = np.eye(4)
-    turned[:3, :3] = rotation(degrees, (1.0, 0.0, 0.0))
-    views = [sliceView(name) for name in ("Red", "Yellow", "Green")]
-    for view in views:
-        view.GetSliceToRAS().DeepCopy((turned @ slicer.util.arrayFromVTKMatrix(view.GetSliceToRAS())).ravel())
-        view.UpdateMatrices()
-    return views
-
-
-def test_next_and_previous_go_through_the_ranked_slices_in_every_view(ready):
-    red, yellow, green = (sliceView(name) for name in ("Red", "Yellow", "Green"))
-    expected = rankedSlices(ready.parameters.predictiveEntropy, "Axial")
-    assert len(expected) == 2
-    for button, number in (("next", 0), ("next", 1), ("next", 0), ("previous", 1)):
-        getattr(ready.ui, f"{button}Button").click()
-        place = expected[number].position
-        assert red.GetSliceOffset() == pytest.approx(expected[number].offset)
-        for view in (red, yellow, green):
-            assert view.GetSliceOffset() == pytest.approx(offsetAlong(view, place))
-            # Centred: the place lies in the middle of the view.
-            origin = [view.GetSliceToRAS().GetElement(row, 3) for row in range(3)]
-            np.testing.assert_allclose(origin, place, atol=1e-6)
-    assert ready.ui.sliceLabel.text == f"2 of 2 uncertain places, axial {expected[1].offset:.1f} mm"
-
-
-def test_the_steps_work_where_the_views_are_turned(ready):
-    views = turnedViews(8)
-    assert {view.GetOrientation() for view in views[::2]} == {"Reformat"}
-    expected = rankedSlices(ready.parameters.predictiveEntropy, normalOf(views[0]))
-    ready.ui.nextButton.click()
-    for view in views:
-        assert view.GetSliceOffset() == pytest.approx(offsetAlong(view, expected[0].position))
-    count, offset = len(expected), views[0].GetSliceOffset()
-    assert ready.ui.sliceLabel.text == f"1 of {count} uncertain places, axial {offset:.1f} mm"
-    # Turned otherwise meanwhile, the slices are ranked anew.
-    turnedViews(-20)
-    ready.ui.nextButton.click()
-    again = rankedSlices(ready.parameters.predictiveEntropy, normalOf(views[0]))
-    assert views[0].GetSliceOffset() == pytest.approx(offsetAlong(views[0], again[0].position))
-    assert ready.ui.sliceLabel.text.startswith("1 of ")
-
-
-def test_where_no_shown_view_has_the_orientation_it_says_so_and_moves_none(ready):
-    layout = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
-    layout.SetViewArrangement(layout.SlicerLayoutOneUpGreenSliceView)
-    before = sliceView("Green").GetSliceOffset()
-    ready.ui.nextButton.click()
-    assert ready.ui.sliceLabel.text.startswith("No view moved: the layout shows no axial slice view.")
-    assert sliceView("Green").GetSliceOffset() == before
-
-
-def test_the_ranking_can_be_of_another_direction_or_of_the_experts(ready, panel):
-    ready.ui.orientationCombo.currentIndex = 1
-    ready.ui.nextButton.click()
-    expected = rankedSlices(ready.parameters.predictiveEntropy, "Sagittal")[0].offset
-    assert sliceView("Yellow").GetSliceOffset() == pytest.approx(expected)
-    panel.parameters.expertEntropy = addVolume(np.zeros(GRID.shape, np.float32), GRID, "no disagreement")
-    ready.ui.rankCombo.currentIndex = 1
-    ready.ui.nextButton.click()
-    assert "No place is uncertain" in ready.ui.sliceLabel.text
 
 
 def test_saving_keeps_who_and_the_raters(ready):

@@ -10,8 +10,8 @@ from imitation.segment_editor import editorState
 from opened_panel import isOffered
 from section_case import GRID, RATERS
 
+from ObserverUncertaintySlicer.places import placesToReview
 from ObserverUncertaintySlicer.segments import addSegmentation
-from ObserverUncertaintySlicer.sliceRanking import rankedSlices
 from ObserverUncertaintySlicer.volumes import addVolume
 
 
@@ -76,11 +76,11 @@ def test_correcting_starts_at_the_most_uncertain_place_in_ordinary_views(ready, 
     assert panel.compare.views is not None
     ready.ui.startButton.click()
     assert panel.compare.views is None, "the comparison's views are small"
-    place = rankedSlices(panel.parameters.predictiveEntropy)[0].position
+    place = placesToReview(panel.parameters.probability).positions[0]
     for view in ("Red", "Yellow", "Green"):
         matrix = slicer.mrmlScene.GetSingletonNode(view, "vtkMRMLSliceNode").GetSliceToRAS()
         np.testing.assert_allclose([matrix.GetElement(row, 3) for row in range(3)], place, atol=0.1)
-    assert ready.ui.sliceLabel.text.startswith("1 of 2 uncertain places")
+    assert ready.ui.sliceLabel.text == "Place 1. Reviewed: 0 of 2 places, 0% of the expected error"
 
 
 def test_what_can_be_ranked_by_is_what_is_there_and_a_choice_stays(ready, panel):
@@ -106,21 +106,23 @@ def test_experts_that_come_first_do_not_keep_the_model_from_ranking(ready, panel
 
 
 def test_without_an_uncertainty_there_is_no_place_to_go_to(ready, panel):
-    panel.parameters.predictiveEntropy = None
+    panel.parameters.predictiveEntropy = panel.parameters.probability = None
     ready.ui.startButton.click()
     assert ready.ui.nextButton.isHidden()
     assert ready.ui.previousButton.isHidden()
     assert isOffered(ready.ui.saveButton)
 
 
-def test_n_and_p_go_through_the_places_while_one_corrects(ready, panel):
+def test_keys_go_through_the_places_while_one_corrects(ready, panel):
     assert shortcuts() == {}
     ready.ui.startButton.click()
-    assert set(shortcuts()) == {"N", "P"}
+    assert set(shortcuts()) == {"N", "P", "A", "S"}
     shortcuts()["N"].activated.emit()
-    assert ready.ui.sliceLabel.text.startswith("2 of 2")
+    assert ready.ui.sliceLabel.text.startswith("Place 2.")
     shortcuts()["P"].activated.emit()
-    assert ready.ui.sliceLabel.text.startswith("1 of 2")
+    assert ready.ui.sliceLabel.text.startswith("Place 1.")
+    shortcuts()["A"].activated.emit()
+    assert ready.ui.sliceLabel.text == "Place 2. Reviewed: 1 of 2 places, 57% of the expected error"
     slicer.util.selectModule("Data")
     slicer.app.processEvents()
     assert shortcuts() == {}
@@ -130,7 +132,7 @@ def test_n_and_p_go_through_the_places_while_one_corrects(ready, panel):
 def test_n_and_p_hold_on_the_steps_buttons_and_not_in_another_step(ready, panel):
     ready.ui.startButton.click()
     slicer.app.focusChanged.emit(None, ready.ui.saveButton)
-    assert set(shortcuts()) == {"N", "P"}
+    assert set(shortcuts()) == {"N", "P", "A", "S"}
     slicer.app.focusChanged.emit(ready.ui.saveButton, panel.case.ui.caseNameEdit)
     assert shortcuts() == {}
 
@@ -193,7 +195,7 @@ def foreground(view="Red"):
 
 
 def test_the_keys_without_an_uncertainty_say_so_and_raise_nothing(ready, panel, slicerApplication):
-    panel.parameters.predictiveEntropy = None
+    panel.parameters.predictiveEntropy = panel.parameters.probability = None
     ready.ui.startButton.click()
     shortcuts()["N"].activated.emit()
     assert "no uncertainty yet" in ready.ui.sliceLabel.text
@@ -226,7 +228,7 @@ def test_a_result_that_comes_while_one_corrects_is_shown_and_told_and_its_contou
     parameters.segmentation = addSegmentation(RATERS["ben"], GRID, "late model", "cavity", (0, 0, 1))
     parameters.predictiveEntropy = model
     assert foreground() == model.GetID()
-    assert "ranked anew" in ready.ui.sliceLabel.text
+    assert "found anew" in ready.ui.sliceLabel.text
     assert not isShown(parameters.segmentation)
     assert isShown(parameters.workingCopy)
 

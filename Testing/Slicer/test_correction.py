@@ -16,16 +16,15 @@ from ObserverUncertaintyLib.images.grid import Grid, same_grid
 from ObserverUncertaintySlicer.correction import (
     configureEditor,
     correctionState,
-    saveAsCorrected,
+    saveAsReviewed,
     startCorrection,
     workingCopyOf,
 )
-from ObserverUncertaintySlicer.correctionExport import exportCorrected
+from ObserverUncertaintySlicer.correctionExport import exportReviewed
 from ObserverUncertaintySlicer.palette import SAVED_COLOR, WORKING_COLOR
 from ObserverUncertaintySlicer.raterMasks import raterMask
 from ObserverUncertaintySlicer.raters import Rater, ratersOfNode
 from ObserverUncertaintySlicer.segments import addEmptySegmentation, addSegment, addSegmentation, setSegment
-from ObserverUncertaintySlicer.sliceRanking import rankedSlices
 from ObserverUncertaintySlicer.volumes import addVolume
 
 ANGLE = np.deg2rad(20)
@@ -93,7 +92,7 @@ def test_figures_follow_the_edit_in_closed_form(background, raters):
 def test_a_saved_correction_is_hidden_and_an_outline_in_a_colour_of_its_own_when_it_is_shown(background, raters):
     copy = startCorrection(raters[0], background)
     copy.node.GetSegmentation().GetSegment(copy.segmentID).SetColor(1.0, 0.0, 0.0)
-    saved = saveAsCorrected(copy, "Dr. A")
+    saved = saveAsReviewed(copy, "Dr. A")
     assert saved.GetSegmentation().GetNthSegment(0).GetColor() == pytest.approx(SAVED_COLOR)
     display = saved.GetDisplayNode()
     assert not display.GetVisibility()
@@ -106,7 +105,7 @@ def test_raters_stay_voxel_for_voxel_as_they_were(background, raters):
     before = [raterMask(rater, OBLIQUE)[0] for rater in raters]
     copy = startCorrection(raters[0], background)
     edit(copy.node, block(i=slice(0, 20)))
-    saveAsCorrected(copy, "Dr. A")
+    saveAsReviewed(copy, "Dr. A")
     for rater, mask in zip(raters, before, strict=True):
         np.testing.assert_array_equal(raterMask(rater, OBLIQUE)[0], mask)
 
@@ -114,9 +113,9 @@ def test_raters_stay_voxel_for_voxel_as_they_were(background, raters):
 def test_each_saving_is_a_node_of_its_own_that_says_who_when_and_from_what(background, raters):
     copy = startCorrection(raters[0], background)
     edit(copy.node, block(k=slice(3, 5)))
-    first = saveAsCorrected(copy, " Dr. Ä ", "too large")
+    first = saveAsReviewed(copy, " Dr. Ä ", "too large")
     edit(copy.node, block(k=slice(3, 6)))
-    second = saveAsCorrected(copy, "Dr. Ä")
+    second = saveAsReviewed(copy, "Dr. Ä")
     assert first is not second
     assert first.GetName() != second.GetName()
     np.testing.assert_array_equal(maskOf(first), block(k=slice(3, 5)))
@@ -131,14 +130,14 @@ def test_each_saving_is_a_node_of_its_own_that_says_who_when_and_from_what(backg
 def test_a_correction_without_author_is_refused(background, raters):
     copy = startCorrection(raters[0], background)
     with pytest.raises(InputError, match="author"):
-        saveAsCorrected(copy, "  ")
+        saveAsReviewed(copy, "  ")
 
 
 def test_what_a_model_says_about_itself_is_kept(background):
     source = addSegmentation(block(), OBLIQUE, "model", "cavity", (0, 0, 1))
     source.SetAttribute("ObserverUncertainty.Model", "abc")
     source.SetAttribute("ObserverUncertainty.Fusion", "none")
-    saved = saveAsCorrected(startCorrection(source, background), "B")
+    saved = saveAsReviewed(startCorrection(source, background), "B")
     assert saved.GetAttribute("ObserverUncertainty.Model") == "abc"
     assert saved.GetAttribute("ObserverUncertainty.Fusion") == "none"
 
@@ -158,7 +157,7 @@ def test_a_copy_whose_segment_was_deleted_says_so(background, raters):
 def test_copies_and_corrections_come_back_with_the_scene(background, raters, scene, tmp_path):
     copy = startCorrection(raters[0], background)
     edit(copy.node, block(k=slice(3, 5)))
-    saved = saveAsCorrected(copy, "Dr. Ä")
+    saved = saveAsReviewed(copy, "Dr. Ä")
     names = (copy.node.GetName(), saved.GetName())
     assert scene.WriteToMRB(str(tmp_path / "scene.mrb"))
     scene.Clear()
@@ -189,8 +188,8 @@ def test_the_editor_edits_the_copy_only_and_undo_brings_the_mask_back(background
 def test_exported_corrections_are_read_back_voxel_for_voxel(background, raters, tmp_path, extension):
     copy = startCorrection(raters[0], background)
     edit(copy.node, block(k=slice(2, 5)))
-    saved = saveAsCorrected(copy, "Dr. Ä")
-    path = exportCorrected(saved, tmp_path / f"Größe{extension}")
+    saved = saveAsReviewed(copy, "Dr. Ä")
+    path = exportReviewed(saved, tmp_path / f"Größe{extension}")
     (mask,) = read_masks(path)
     image = sitk.ReadImage(str(path))
     back = sitk.Resample(image, OBLIQUE.to_sitk(block().astype(np.uint8)), sitk.Transform(), sitk.sitkNearestNeighbor)
@@ -204,60 +203,24 @@ def test_exported_corrections_are_read_back_voxel_for_voxel(background, raters, 
 
 
 def test_files_are_overwritten_only_when_asked(background, raters, tmp_path):
-    saved = saveAsCorrected(startCorrection(raters[0], background), "A")
+    saved = saveAsReviewed(startCorrection(raters[0], background), "A")
     (tmp_path / "mine.nrrd").write_bytes(b"mine")
     with pytest.raises(InputError, match="exists already"):
-        exportCorrected(saved, tmp_path / "mine.nrrd")
+        exportReviewed(saved, tmp_path / "mine.nrrd")
     assert (tmp_path / "mine.nrrd").read_bytes() == b"mine"
-    exportCorrected(saved, tmp_path / "mine.nrrd", overwrite=True)
+    exportReviewed(saved, tmp_path / "mine.nrrd", overwrite=True)
     assert len(read_masks(tmp_path / "mine.nrrd")) == 1
     with pytest.raises(InputError, match=r"\.txt"):
-        exportCorrected(saved, tmp_path / "mine.txt")
+        exportReviewed(saved, tmp_path / "mine.txt")
 
 
 @pytest.mark.parametrize("extension", [".seg.nrrd", ".nrrd"])
 def test_a_folder_that_cannot_be_written_to_leaves_nothing_behind(background, raters, tmp_path, extension, vtkMessages):
-    saved = saveAsCorrected(startCorrection(raters[0], background), "A")
+    saved = saveAsReviewed(startCorrection(raters[0], background), "A")
     (tmp_path / "file").write_text("not a folder", encoding="utf-8")
     with pytest.raises(InputError):
-        exportCorrected(saved, tmp_path / "file" / f"x{extension}")
+        exportReviewed(saved, tmp_path / "file" / f"x{extension}")
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
-
-
-def test_slices_are_ranked_by_the_entropy_they_hold(scene):
-    entropy = np.zeros(STRAIGHT.shape, np.float32)
-    entropy[2, 4:6, 4:6] = 0.5  # 2.0 bits in all
-    entropy[7, 4:8, 4:8] = 0.9  # 14.4
-    entropy[8, 4:8, 4:8] = 0.3  # its neighbour, 4 mm away, shows the same place
-    entropy[4, :, :] = 0.01  # below the minimum
-    found = rankedSlices(addVolume(entropy, STRAIGHT, "entropy"), "Axial")
-    assert [ranked.index for ranked in found] == [7, 2]
-    assert [ranked.offset for ranked in found] == pytest.approx([30 + 7 * 4, 30 + 2 * 4])
-    assert found[0].score == pytest.approx(14.4 * VOXEL_ML, rel=1e-6)
-
-
-@pytest.mark.parametrize("orientation", ["Axial", "Sagittal", "Coronal"])
-def test_the_offset_is_where_a_slice_view_shows_the_place(scene, orientation):
-    entropy = np.zeros(OBLIQUE.shape, np.float32)
-    entropy[6, 11, 4] = 1.0
-    (ranked,) = rankedSlices(addVolume(entropy, OBLIQUE, "entropy"), orientation)
-    view = scene.AddNewNodeByClass("vtkMRMLSliceNode")
-    view.SetOrientation(orientation)
-    view.SetSliceOffset(ranked.offset)
-    lps = OBLIQUE.index_to_physical() @ [4, 11, 6, 1]
-    ras = [-lps[0], -lps[1], lps[2], 1]
-    toSlice = vtk.vtkMatrix4x4()
-    vtk.vtkMatrix4x4.Invert(view.GetSliceToRAS(), toSlice)
-    assert toSlice.MultiplyPoint(ras)[2] == pytest.approx(0, abs=1e-6)
-
-
-def test_no_uncertainty_means_no_slice_and_equal_ones_keep_their_order(scene):
-    entropy = np.zeros(STRAIGHT.shape, np.float32)
-    assert rankedSlices(addVolume(entropy, STRAIGHT, "empty")) == []
-    entropy[[1, 4, 8], 3, 3] = 0.7
-    assert [ranked.index for ranked in rankedSlices(addVolume(entropy, STRAIGHT, "even"))] == [1, 4, 8]
-    with pytest.raises(InputError, match="oblique"):
-        rankedSlices(addVolume(entropy, STRAIGHT, "even"), "oblique")
 
 
 def test_a_rater_under_a_transform_is_copied_where_it_is_seen(background, raters):

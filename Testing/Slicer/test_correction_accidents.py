@@ -15,9 +15,9 @@ from rater_scenes import OBLIQUE, PLAIN, addReference, addSegmentation, addTrans
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.formats import read_masks
 from ObserverUncertaintyLib.images.grid import Grid, same_grid
-from ObserverUncertaintySlicer.correction import correctionState, saveAsCorrected, startCorrection, workingCopyOf
+from ObserverUncertaintySlicer.correction import correctionState, saveAsReviewed, startCorrection, workingCopyOf
 from ObserverUncertaintySlicer.correctionEditor import CorrectionEditor
-from ObserverUncertaintySlicer.correctionExport import EXTENSIONS, exportCorrected
+from ObserverUncertaintySlicer.correctionExport import EXTENSIONS, exportReviewed
 from ObserverUncertaintySlicer.raters import Rater
 
 BLOCK = (slice(5, 15), slice(8, 20), slice(6, 21))
@@ -90,10 +90,10 @@ def test_moving_the_image_takes_nothing_from_the_contour(image, copy, grid, tmp_
     # The image goes a hundred millimetres away, by no whole number of voxels.
     image.SetAndObserveTransformNodeID(addTransform(affine(rotation(10), (3.3, 7.7, 100.4))).GetID())
     assert correctionState(copy) == before
-    saved = saveAsCorrected(copy, "A")
+    saved = saveAsReviewed(copy, "A")
     assert float(saved.GetAttribute(PREFIX + "VolumeMl")) == pytest.approx(before.volumeMl, abs=1e-4)
     for extension in EXTENSIONS:
-        array, found = readBack(exportCorrected(saved, tmp_path / f"moved{extension}"))
+        array, found = readBack(exportReviewed(saved, tmp_path / f"moved{extension}"))
         assert same_grid(found, grid)
         np.testing.assert_array_equal(array, expectedOn(grid))
     image.SetAndObserveTransformNodeID(None)
@@ -104,7 +104,7 @@ def test_without_the_image_the_contour_is_still_saved_and_exported(scene, image,
     before = correctionState(copy)
     scene.RemoveNode(image)
     assert correctionState(copy) == before
-    array, found = readBack(exportCorrected(saveAsCorrected(copy, "A"), tmp_path / "a.nii.gz"))
+    array, found = readBack(exportReviewed(saveAsReviewed(copy, "A"), tmp_path / "a.nii.gz"))
     assert same_grid(found, grid)
     np.testing.assert_array_equal(array, expectedOn(grid))
 
@@ -120,7 +120,7 @@ def test_without_the_start_the_work_is_still_saved(scene, image, copy, grid):
         assert state.startVolumeMl == pytest.approx(before.startVolumeMl, abs=1e-4)
         assert math.isnan(state.dice)
         assert math.isnan(state.changedMl)
-    saved = saveAsCorrected(again, "A")
+    saved = saveAsReviewed(again, "A")
     np.testing.assert_array_equal(segmentArray(saved, _only(saved), image), expectedOn(grid))
     assert float(saved.GetAttribute(PREFIX + "StartVolumeMl")) == pytest.approx(before.startVolumeMl, abs=1e-4)
 
@@ -128,7 +128,7 @@ def test_without_the_start_the_work_is_still_saved(scene, image, copy, grid):
 def test_a_deleted_copy_is_said_by_name(scene, copy):
     name = copy.node.GetName()
     scene.RemoveNode(copy.node)
-    for action in (lambda: correctionState(copy), lambda: saveAsCorrected(copy, "A")):
+    for action in (lambda: correctionState(copy), lambda: saveAsReviewed(copy, "A")):
         with pytest.raises(InputError, match="no longer in the scene") as error:
             action()
         assert name in str(error.value)
@@ -152,10 +152,10 @@ def test_nothing_is_made_where_the_entropy_is_gone(scene, image, copy):
 def test_what_is_drawn_in_another_segment_is_not_left_out_silently(image, copy, grid):
     segmentation = copy.node.GetSegmentation()
     other = segmentation.AddEmptySegment("", "Extra")
-    assert saveAsCorrected(copy, "A").GetSegmentation().GetNumberOfSegments() == 1
+    assert saveAsReviewed(copy, "A").GetSegmentation().GetNumberOfSegments() == 1
     slicer.util.updateSegmentBinaryLabelmapFromArray(masked(grid, EXTRA).astype(np.uint8), copy.node, other, image)
     with pytest.raises(InputError, match="Extra"):
-        saveAsCorrected(copy, "A")
+        saveAsReviewed(copy, "A")
     # The figures go on with the segment that is being corrected, also when it is not the first any more.
     segmentation.ReorderSegments([other, copy.segmentID])
     voxelMl = float(np.prod(grid.spacing)) / 1000
@@ -164,10 +164,10 @@ def test_what_is_drawn_in_another_segment_is_not_left_out_silently(image, copy, 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
 def test_files_hold_a_correction_where_the_scene_shows_it(copy, grid, tmp_path, extension):
-    saved = saveAsCorrected(copy, "A")
+    saved = saveAsReviewed(copy, "A")
     matrix = affine(rotation(33), (12.0, -5.5, 21.25))
     saved.SetAndObserveTransformNodeID(addTransform(matrix).GetID())
-    array, found = readBack(exportCorrected(saved, tmp_path / f"moved{extension}"))
+    array, found = readBack(exportReviewed(saved, tmp_path / f"moved{extension}"))
     assert same_grid(found, moved(grid, matrix))
     np.testing.assert_array_equal(array, expectedOn(grid))
 
@@ -177,14 +177,14 @@ def test_an_emptied_correction_is_an_empty_mask_on_its_grid(copy, grid, tmp_path
     with CorrectionEditor(copy) as editor:
         editor.remove(np.ones(grid.shape, bool))
     assert correctionState(copy).dice == 0
-    array, found = readBack(exportCorrected(saveAsCorrected(copy, "A"), tmp_path / f"empty{extension}"))
+    array, found = readBack(exportReviewed(saveAsReviewed(copy, "A"), tmp_path / f"empty{extension}"))
     assert same_grid(found, grid)
     assert not array.any()
 
 
 def test_slicer_reads_the_segmentation_file_with_name_and_colour(copy, grid, image, tmp_path):
-    saved = saveAsCorrected(copy, "A")
-    path = exportCorrected(saved, tmp_path / "Größe 1.seg.nrrd")
+    saved = saveAsReviewed(copy, "A")
+    path = exportReviewed(saved, tmp_path / "Größe 1.seg.nrrd")
     storage = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationStorageNode")
     storage.SetFileName(str(path))
     read = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
@@ -202,40 +202,40 @@ def test_a_full_disk_leaves_earlier_files_as_they_were(scene, tmp_path, extensio
     grid = Grid((64, 64, 64))
     noise = np.random.default_rng(5).random(grid.shape) < 0.5  # does not compress
     image = addReference(grid)
-    saved = saveAsCorrected(startCorrection(addSegmentation(image, [noise]), image), "A")
+    saved = saveAsReviewed(startCorrection(addSegmentation(image, [noise]), image), "A")
     path = tmp_path / f"x{extension}"
     record = tmp_path / f"x{extension}.json"
     path.write_bytes(b"earlier mask")
     record.write_bytes(b"earlier record")
     with fullDisk(limit), pytest.raises(InputError, match="cannot be written"):
-        exportCorrected(saved, path, overwrite=True)
+        exportReviewed(saved, path, overwrite=True)
     vtkMessages.clear()
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == {
         path.name: b"earlier mask",
         record.name: b"earlier record",
     }
-    exportCorrected(saved, path, overwrite=True)
+    exportReviewed(saved, path, overwrite=True)
     np.testing.assert_array_equal(readBack(path)[0], noise)
     assert json.loads(record.read_text(encoding="utf-8"))["Author"] == "A"
 
 
 @pytest.mark.parametrize("extension", EXTENSIONS)
 def test_an_earlier_record_is_not_overwritten_unasked(copy, tmp_path, extension):
-    saved = saveAsCorrected(copy, "A")
+    saved = saveAsReviewed(copy, "A")
     record = tmp_path / f"x{extension}.json"
     record.write_bytes(b"mine")
     with pytest.raises(InputError, match="exists already"):
-        exportCorrected(saved, tmp_path / f"x{extension}")
+        exportReviewed(saved, tmp_path / f"x{extension}")
     assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [(record.name, b"mine")]
     (tmp_path / f"folder{extension}").mkdir()
     with pytest.raises(InputError, match="is a folder"):
-        exportCorrected(saved, tmp_path / f"folder{extension}", overwrite=True)
+        exportReviewed(saved, tmp_path / f"folder{extension}", overwrite=True)
 
 
 def test_the_record_says_who_when_from_what_and_that_it_is_for_research(copy, grid, tmp_path):
     comment = 'too; large: "5 %" | ü\nsecond line'
-    saved = saveAsCorrected(copy, "Dr. Ö", comment)
-    path = exportCorrected(saved, tmp_path / "a.nrrd")
+    saved = saveAsReviewed(copy, "Dr. Ö", comment)
+    path = exportReviewed(saved, tmp_path / "a.nrrd")
     record = json.loads((tmp_path / "a.nrrd.json").read_text(encoding="utf-8"))
     assert (record["Author"], record["Comment"]) == ("Dr. Ö", comment)
     assert record["Source"] == "Raters: Ärztin"
@@ -249,7 +249,7 @@ def test_the_record_says_who_when_from_what_and_that_it_is_for_research(copy, gr
 
 def test_a_comment_of_any_characters_survives_the_scene_file(scene, copy, tmp_path):
     comment = 'too; large: "5 %" <&> | ü\nsecond line'
-    name = saveAsCorrected(copy, "Ö; B:C", comment).GetName()
+    name = saveAsReviewed(copy, "Ö; B:C", comment).GetName()
     assert scene.WriteToMRB(str(tmp_path / "scene.mrb"))
     scene.Clear(0)
     assert scene.ReadFromMRB(str(tmp_path / "scene.mrb"), True)

@@ -56,7 +56,7 @@ def test_the_proposed_file_name_is_one_that_every_system_allows(ready, slicerApp
     ready.ui.exportButton.click()
     proposed = Path(seen[0]).name
     assert not set(proposed) & set('<>:"/\\|?*')
-    assert "corrected by Dr. _A_B_" in proposed
+    assert "reviewed by Dr. _A_B_" in proposed
     assert ready.ui.savedLabel.text.startswith("Saved in the scene as")
 
 

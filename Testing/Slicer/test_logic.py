@@ -89,9 +89,10 @@ def test_the_agreed_names_come_first_in_the_agreed_order(moduleFile, method, par
         ("difference", "predictiveEntropy expertEntropy output"),
         ("metrics", "segmentation predictiveEntropy raters probability output"),
         ("startCorrection", "source backgroundVolume entropyVolume name"),
-        ("rankedSlices", "entropyVolume orientation"),
-        ("saveAsCorrected", "workingCopy author comment"),
-        ("exportCorrected", "node path overwrite"),
+        ("placesToReview", "probabilityVolume expectedEntropyVolume"),
+        ("propagateCorrection", "copy probabilityVolume imageVolume"),
+        ("saveAsReviewed", "workingCopy author comment"),
+        ("exportReviewed", "node path overwrite"),
     ],
 )
 def test_every_method_takes_what_scripts_pass_and_help_tells_of_it(moduleFile, method, names):
@@ -206,7 +207,7 @@ def test_a_correction_leaves_its_source_and_the_raters_alone(logic, case, sequen
     source = logic.fuseRaters(raters, "majority", sequences["T1"])
     copy = logic.startCorrection(source, sequences["T1"])
     setSegment(copy.node, copy.node.GetSegmentation().GetNthSegmentID(0), case.raters.any(axis=0), case.grid)
-    saved = logic.saveAsCorrected(copy, "Dr. Ärztin")
+    saved = logic.saveAsReviewed(copy, "Dr. Ärztin")
     np.testing.assert_array_equal(voxels(saved, sequences["T1"]), case.raters.any(axis=0))
     np.testing.assert_array_equal(voxels(source, sequences["T1"]), fuse(case.raters, "majority"))
     np.testing.assert_array_equal(voxels(raters[0][0], sequences["T1"]), before)

@@ -16,7 +16,7 @@ from ObserverUncertaintySlicer.attributes import Role, recorded, textsOf
 from ObserverUncertaintySlicer.caseLoading import loadManifestCase
 from ObserverUncertaintySlicer.compareViews import resume
 from ObserverUncertaintySlicer.comparisonLayout import registerLayouts
-from ObserverUncertaintySlicer.correction import correctionState, hasUnsavedChanges, saveAsCorrected, workingCopyOf
+from ObserverUncertaintySlicer.correction import correctionState, hasUnsavedChanges, saveAsReviewed, workingCopyOf
 from ObserverUncertaintySlicer.correctionEditor import CorrectionEditor
 from ObserverUncertaintySlicer.disagreement import differenceVolume, expertEntropy, fuseRaters
 from ObserverUncertaintySlicer.layoutSwitch import previousLayout, shownRows
@@ -137,7 +137,7 @@ def test_the_working_copy_is_gone_on_with(parameters):
     with CorrectionEditor(copy) as editor:
         editor.add(drawn)
     assert hasUnsavedChanges(copy, parameters.lastCorrection)
-    saved = saveAsCorrected(copy, "Ben")
+    saved = saveAsReviewed(copy, "Ben")
     assert attributes.MODEL.of(saved) == MODEL
     assert set(recorded(saved)) == set(recorded(parameters.lastCorrection))
 

@@ -10,9 +10,9 @@ from opened_panel import isOffered, openPanel, simulatedSequences, waitFor
 from section_case import addSequence, fill
 
 from ObserverUncertaintySlicer.parameters import RaterChoice
+from ObserverUncertaintySlicer.places import mostUncertainPoint
 from ObserverUncertaintySlicer.raters import ratersOfNode
 from ObserverUncertaintySlicer.segments import addSegmentation
-from ObserverUncertaintySlicer.sliceRanking import rankedSlices
 from ObserverUncertaintySlicer.volumes import gridOfVolume
 
 
@@ -92,7 +92,7 @@ def test_one_click_does_steps_2_4_and_5_and_leads_to_step_6(panel, ui):
     assert ui.showButton.text == "Show uncertainty"
     assert ui.showLabel.text == ""
     assert ui.showBar.isHidden()
-    place = rankedSlices(panel.parameters.predictiveEntropy)[0].position
+    place = mostUncertainPoint(panel.parameters.predictiveEntropy)
     np.testing.assert_allclose(panel.compare.views.place, place, atol=0.1)
 
 

@@ -17,9 +17,9 @@ from ObserverUncertaintySlicer.panel.context import Context
 from ObserverUncertaintySlicer.panel.pathField import PathField, whyNotFile
 from ObserverUncertaintySlicer.panel.section import Section, singleShot
 from ObserverUncertaintySlicer.panel.tables import setUpRows
+from ObserverUncertaintySlicer.places import mostUncertainPoint
 from ObserverUncertaintySlicer.raters import ratersOfNode
 from ObserverUncertaintySlicer.scores import EXPLANATION, MOST_TELLING, NAME_COLUMN, NOTE, VALUE, isAmongTheFirst
-from ObserverUncertaintySlicer.sliceRanking import mostUncertainPoint
 
 
 class CompareSection(Section):

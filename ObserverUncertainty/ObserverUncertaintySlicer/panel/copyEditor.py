@@ -9,6 +9,7 @@ import qt
 import slicer
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.review.expected_error import CERTAIN
 from ObserverUncertaintySlicer.correction import WorkingCopy, configureEditor
 
 EDITOR_TAG = "ObserverUncertaintyEditor"
@@ -71,6 +72,22 @@ class CopyEditor:
         widget.setupViewObservations()
         self.isOpen = True
         self._onFocusChanged(None, slicer.app.focusWidget())
+
+    def protect(self, probability, image) -> None:
+        """Let the tools change only what a model is unsure of; None lets them change everything.
+
+        The editor looks for what is protected in its source volume.
+        """
+        node = editorNode()
+        wanted = (probability is not None, image if probability is None else probability)
+        if self.isOpen and wanted != (node.GetSourceVolumeIntensityMask(), self._widget.sourceVolumeNode()):
+            node.SetSourceVolumeIntensityMask(wanted[0])
+            node.SetSourceVolumeIntensityMaskRange(CERTAIN, 1 - CERTAIN)
+            self._widget.setSourceVolumeNode(wanted[1])
+
+    def saveState(self) -> None:
+        """What the contour is now can be undone to."""
+        self._widget.saveStateForUndo()
 
     def leave(self) -> None:
         """No effect stays active, no key and no view observation is left."""

@@ -1,4 +1,4 @@
-"""Step 6: a working copy in the segment editor, with the entropy behind it and the places ranked by uncertainty."""
+"""Step 6: a working copy in the segment editor, over the entropy, and the places where it is worth a look."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import slicer
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintySlicer import correction
-from ObserverUncertaintySlicer.attributes import ROLE, Role
+from ObserverUncertaintySlicer.attributes import MODEL, REVIEW_MODEL, ROLE, Role
 from ObserverUncertaintySlicer.compareViews import presentViews
 from ObserverUncertaintySlicer.correction import WorkingCopy
 from ObserverUncertaintySlicer.entropyOverImage import isSomethingElseShown, showEntropyOverImage
@@ -20,17 +20,19 @@ from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.outlines import hideSegmentation
 from ObserverUncertaintySlicer.panel.contents import Key
 from ObserverUncertaintySlicer.panel.context import Context
+from ObserverUncertaintySlicer.panel.contourTools import ContourTools, startLevel
 from ObserverUncertaintySlicer.panel.copyEditor import CopyEditor
 from ObserverUncertaintySlicer.panel.fileDialogs import chosenExportFile
 from ObserverUncertaintySlicer.panel.leaving import mayLeaveWorkingCopy
+from ObserverUncertaintySlicer.panel.placesTable import PlacesTable
 from ObserverUncertaintySlicer.panel.resultTexts import lineSample
 from ObserverUncertaintySlicer.panel.section import Section, singleShot
+from ObserverUncertaintySlicer.places import ScenePlaces, placesOfRaters, placesToReview
 from ObserverUncertaintySlicer.raters import Rater, raterNames
-from ObserverUncertaintySlicer.sliceRanking import RankedSlice, normalOfOrientation
-from ObserverUncertaintySlicer.sliceViews import jumpAllViews, nearestView, normalOf
+from ObserverUncertaintySlicer.timeSpent import TimeSpent
+from ObserverUncertaintySlicer.volumes import contentTime, gridOfVolume
 
 LIVE_MILLISECONDS = 300
-_ORIENTATIONS = ("Axial", "Sagittal", "Coronal")
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class _Source:
 
 
 class CorrectSection(Section):
-    """Correct a copy, slice by slice, most uncertain first; keep it as a correction."""
+    """Correct a copy, place by place, the most uncertain first; keep it as reviewed."""
 
     uiName = "Correct"
 
@@ -56,28 +58,26 @@ class CorrectSection(Section):
         super().__init__(context)
         self._sources: list[_Source] = []
         self._chosenSource: Key | None = None
-        self._slices: list[RankedSlice] = []
-        self._position = -1
         self._observed: Any = None
-        self._rankedFor: tuple = ()
+        self._placesOf: tuple[Any, ...] = ()
+        self._time: TimeSpent | None = None
         ui = self.ui
         self._ranked: list[Any] = []
         self._shownWith: tuple[Any, Any] = (None, None)
         self._rankedByExperts = False
-        ui.orientationCombo.addItems(list(_ORIENTATIONS))
         ui.sourceCombo.connect("activated(int)", self.onSourceChosen)
         ui.startButton.connect("clicked()", self.onStart)
-        ui.nextButton.connect("clicked()", self.onNext)
-        ui.previousButton.connect("clicked()", self.onPrevious)
-        ui.orientationCombo.connect("currentIndexChanged(int)", self.onRankingChanged)
         ui.rankCombo.connect("currentIndexChanged(int)", self.onRankChosen)
         ui.advancedButton.connect("contentsCollapsed(bool)", lambda _collapsed: context.update())
         ui.authorEdit.connect("editingFinished()", self.onAuthorChanged)
         ui.saveButton.connect("clicked()", self.onSave)
         ui.exportButton.connect("clicked()", self.onExport)
-        self._editor = CopyEditor(ui.editor, self.widget, {"N": self.onNext, "P": self.onPrevious})
+        self.places = PlacesTable(self, self._onGone)
+        keys = {"N": self.places.onNext, "P": self.places.onPrevious, "A": self.places.onAccept, "S": self._onSliceKey}
+        self._editor = CopyEditor(ui.editor, self.widget, keys)
+        self.tools = ContourTools(self, self._editor)
         # Figures follow the brush, but not each of its moves.
-        self._live = singleShot(LIVE_MILLISECONDS, self.showFigures)
+        self._live = singleShot(LIVE_MILLISECONDS, self._takeUp)
 
     @property
     def workingCopy(self) -> WorkingCopy | None:
@@ -98,8 +98,6 @@ class CorrectSection(Section):
         ui.startBox.visible = canStart and not (hasCopy and ui.advancedButton.collapsed)
         ui.startButton.text = _("Start another copy") if hasCopy else _("Start correcting")
         ui.workplace.visible = ui.advancedButton.visible = hasCopy
-        canRank = bool(self._ranked)
-        ui.nextButton.visible = ui.previousButton.visible = canRank
         ui.exportButton.visible = parameters.lastCorrection is not None
         if parameters.lastCorrection is None:
             self.say(ui.savedLabel, "")
@@ -114,6 +112,8 @@ class CorrectSection(Section):
         if ui.authorEdit.text != author:
             ui.authorEdit.text = author
         self._follow(parameters.workingCopy)
+        self.tools.follow(self.workingCopy if hasCopy else None)
+        self._findPlaces()
         self._showNewUncertainty()
 
     def state(self) -> str:
@@ -138,35 +138,25 @@ class CorrectSection(Section):
             with waitCursor():
                 source = self._sources[self.ui.sourceCombo.currentIndex].contour
                 copy = self.logic.startCorrection(source, self.parameters.reference, self._entropy())
+                startLevel(copy, source is not None and source is self.parameters.segmentation)
+                if self.parameters.probability is not None:
+                    REVIEW_MODEL.set(copy.node, MODEL.of(self.parameters.probability))
                 self.parameters.workingCopy = copy.node
                 views = presentViews()
                 if views is not None:
                     views.restoreLayout()  # its views are small
                 self._makeRoom(copy.node)
                 self._openEditor()
-            if self._ranked:
-                self._step(1)
             self.context.update()
+            if not self.places.isEmpty:
+                self.places.goTo(0)
             if isByKeyboard:
                 self.ui.nextButton.setFocus()  # the button that had it is gone
-
-    def onNext(self) -> None:
-        """Go to the next of the ranked slices."""
-        self._step(1)
-
-    def onPrevious(self) -> None:
-        """Go back in the ranked slices."""
-        self._step(-1)
-
-    def onRankingChanged(self, _index: int) -> None:
-        """Another order of slices."""
-        self._rankedFor = ()
-        self.say(self.ui.sliceLabel, "")
 
     def onRankChosen(self, _index: int) -> None:
         """Another uncertainty decides the order, and lies behind the contour; the choice stays when others come."""
         self._rankedByExperts = self._entropy() is self.parameters.expertEntropy
-        self.onRankingChanged(0)
+        self._findPlaces()
         if self.parameters.workingCopy is not None:
             with self.context.errorsShown():
                 showEntropyOverImage(self._entropy(), self.parameters)
@@ -188,7 +178,9 @@ class CorrectSection(Section):
             copy = self.workingCopy
             if copy is None:
                 raise InputError(_("There is no working copy to save. Start one first."))
-            saved = self.logic.saveAsCorrected(copy, self.ui.authorEdit.text, self.ui.commentEdit.text)
+            self._takeUp()
+            self._noteTime()
+            saved = self.logic.saveAsReviewed(copy, self.ui.authorEdit.text, self.ui.commentEdit.text)
             self.parameters.lastCorrection = saved
             self.say(
                 self.ui.savedLabel,
@@ -203,7 +195,7 @@ class CorrectSection(Section):
         path = chosenExportFile(title, asFileName(node.GetName()), kinds)
         if path:
             with self.context.errorsShown():
-                written = self.logic.exportCorrected(node, path, overwrite=True)
+                written = self.logic.exportReviewed(node, path, overwrite=True)
                 self.say(self.ui.savedLabel, _("Written to {path}").format(path=written))
 
     def showFigures(self) -> None:
@@ -225,13 +217,17 @@ class CorrectSection(Section):
     def exit(self) -> None:
         """The user leaves the module: no effect stays active, no shortcut and no view observation is left."""
         self._editor.leave()
+        if self._time is not None:
+            self._time.pause()
 
     def letGo(self) -> None:
         """Let go of the working copy; no effect and no observation of it stays."""
         self._live.stop()
         self._editor.close()
         self._follow(None)
-        self._slices, self._rankedFor = [], ()
+        self.places.show(None, None)
+        self.tools.letGo()
+        self._placesOf, self._time = (), None
         self._ranked, self._shownWith = [], (None, None)
         for label in (self.ui.sliceLabel, self.ui.liveLabel, self.ui.savedLabel):
             self.say(label, "")
@@ -285,7 +281,7 @@ class CorrectSection(Section):
         if copy is not None and before[0] is copy and before[1] is not entropy and self.context.isEntered:
             with suppress(InputError):  # a click will tell why
                 self._makeRoom(copy)
-            self.say(self.ui.sliceLabel, _("Another uncertainty is there now; the places are ranked anew."))
+            self.say(self.ui.sliceLabel, _("Another uncertainty is there now; the places are found anew."))
 
     def _entropy(self):
         """What decides the order of the places; None where nothing is known of uncertainty."""
@@ -302,40 +298,58 @@ class CorrectSection(Section):
             for color, name in [*entries, *zip([rater.color for rater in raters], raterNames(raters), strict=True)]
         )
 
-    def _step(self, direction: int) -> None:
-        entropy, orientation = self._entropy(), self.ui.orientationCombo.currentText
-        if entropy is None:
-            self.say(self.ui.sliceLabel, _("There is no uncertainty yet to go by: click Show uncertainty in step 1."))
+    def _findPlaces(self) -> None:
+        """Find the places of the doubt that was chosen, if they are not those that are shown already."""
+        copy, parameters = self.workingCopy, self.parameters
+        isOfExperts = self._entropy() is not None and self._entropy() is parameters.expertEntropy
+        probability = None if isOfExperts else parameters.probability
+        doubt = tuple(parameters.raters) if isOfExperts else (probability, contentTime(probability))
+        wanted = () if copy is None else (copy.node, *doubt)
+        if wanted == self._placesOf:
             return
-        with self.context.errorsShown():
-            if isSomethingElseShown(self.parameters, but=entropy):
-                showEntropyOverImage(entropy, self.parameters)
-            view = nearestView(tuple(normalOfOrientation(orientation)))
-            normal = normalOf(view) if view is not None else tuple(normalOfOrientation(orientation))
-            ranking = (entropy.GetID(), entropy.GetImageData().GetMTime(), normal)
-            if ranking != self._rankedFor:
-                with waitCursor():
-                    self._slices = self.logic.rankedSlices(entropy, normal)
-                self._rankedFor, self._position = ranking, -1 if direction > 0 else 0
-            if not self._slices:
-                self.say(self.ui.sliceLabel, _("No place is uncertain: the uncertainty is low everywhere."))
-                return
-            if view is None:
-                text = _("No view moved: the layout shows no {orientation} slice view. Choose one that does (Four-Up).")
-                self.say(self.ui.sliceLabel, text.format(orientation=orientation.lower()))
-                return
-            self._position = (self._position + direction) % len(self._slices)
-            jumpAllViews(self._slices[self._position].position)
-            text = _("{number} of {count} uncertain places, {orientation} {offset:.1f} mm")
-            self.say(
-                self.ui.sliceLabel,
-                text.format(
-                    number=self._position + 1,
-                    count=len(self._slices),
-                    orientation=orientation.lower(),
-                    offset=view.GetSliceOffset(),
-                ),
-            )
+        self._placesOf = wanted
+        found = None
+        try:
+            with waitCursor():
+                found = self._found(isOfExperts) if copy is not None else None
+        except InputError as error:
+            self.say(self.ui.sliceLabel, str(error))
+        self.places.show(None if copy is None else copy.node, found)
+        if self.tools.review is not None:
+            self.places.follow(self.tools.review.editedVoxels())
+
+    def _found(self, isOfExperts: bool) -> ScenePlaces | None:
+        parameters = self.parameters
+        if isOfExperts:
+            return placesOfRaters(parameters.raters, gridOfVolume(parameters.reference))
+        if parameters.probability is None:
+            return None
+        return placesToReview(parameters.probability, parameters.expectedEntropy)
+
+    def _onGone(self) -> None:
+        """The user went to a place: the uncertainty is there to see, and the time counts."""
+        entropy = self._entropy()
+        if entropy is not None and isSomethingElseShown(self.parameters, but=entropy):
+            showEntropyOverImage(entropy, self.parameters)
+        self._noteTime()
+
+    def _onSliceKey(self) -> None:
+        if not self.ui.carryBox.isHidden():
+            self.tools.onSliceRight()
+
+    def _noteTime(self) -> None:
+        copy = self.parameters.workingCopy
+        if copy is not None and self._time is not None:
+            self._time.somethingWasDone()
+
+    def _takeUp(self) -> None:
+        """Take up what was drawn, and show what came of it."""
+        with suppress(InputError):  # the figures tell of it: this follows by a timer, while the user may be painting
+            self.tools.takeUp()
+            if self.tools.review is not None:
+                self.places.follow(self.tools.review.editedVoxels())
+                self._noteTime()
+        self.showFigures()
 
     def _openEditor(self) -> None:
         copy = self.workingCopy
@@ -368,6 +382,8 @@ class CorrectSection(Section):
             for event in events:
                 self.removeObserver(self._observed, event, self._onEdited)
         self._observed = segmentation
+        self._time = None if node is None else TimeSpent(node)
+        self._noteTime()
         if segmentation is not None:
             for event in events:
                 self.addObserver(segmentation, event, self._onEdited)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
 from ObserverUncertaintySlicer.entropyOverImage import showEntropyOverImage
 from ObserverUncertaintySlicer.host import tr as _
@@ -15,7 +17,7 @@ from ObserverUncertaintySlicer.panel.correct import CorrectSection
 from ObserverUncertaintySlicer.panel.disagreement import DisagreementSection
 from ObserverUncertaintySlicer.panel.modelInUse import ModelInUse
 from ObserverUncertaintySlicer.panel.uncertainty import UncertaintySection
-from ObserverUncertaintySlicer.sliceRanking import rankedSlices
+from ObserverUncertaintySlicer.places import mostUncertainPoint
 from ObserverUncertaintySlicer.sliceViews import jumpAllViews
 
 
@@ -106,7 +108,6 @@ class ShowUncertainty:
                 showEntropyOverImage(model, parameters)
             else:
                 showEntropyOverImage(experts, parameters)
-            places = rankedSlices(experts if model is None else model)
-            if places:
-                jumpAllViews(places[0].position, centred=False)
+            with suppress(InputError):  # it is 0 everywhere, which the picture shows
+                jumpAllViews(mostUncertainPoint(experts if model is None else model), centred=False)
         self._correct.open()

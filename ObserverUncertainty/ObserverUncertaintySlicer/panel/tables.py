@@ -43,9 +43,10 @@ def setHeaders(table, headers: list[str], toolTips: list[str] | None = None) -> 
         table.horizontalHeaderItem(column).setToolTip(toolTip)
 
 
-def fitHeight(table) -> None:
-    """Make a table as high as its rows, so that it needs no scrolling of its own."""
-    rows = sum(table.rowHeight(row) for row in range(table.rowCount))
+def fitHeight(table, most: int | None = None) -> None:
+    """Make a table as high as its rows, or as so many of them at most, so that it scrolls only beyond these."""
+    shown = table.rowCount if most is None else min(table.rowCount, most)
+    rows = sum(table.rowHeight(row) for row in range(shown))
     header = table.horizontalHeader()
     table.setFixedHeight(rows + header.sizeHint.height() + 2 * table.frameWidth)
 

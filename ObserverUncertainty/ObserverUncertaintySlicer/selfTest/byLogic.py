@@ -12,9 +12,9 @@ from ObserverUncertaintyLib.model.shipped import shipped_model
 from ObserverUncertaintySlicer.backgroundJobs import startSceneJob
 from ObserverUncertaintySlicer.compareViews import presentViews
 from ObserverUncertaintySlicer.correctionEditor import CorrectionEditor
+from ObserverUncertaintySlicer.places import mostUncertainPoint
 from ObserverUncertaintySlicer.sceneCases import sceneCases
 from ObserverUncertaintySlicer.segments import keptGrid
-from ObserverUncertaintySlicer.sliceRanking import mostUncertainPoint
 
 SAMPLES = 2
 ANOTHER_SEED = 7
@@ -98,7 +98,7 @@ class ByLogic:
     def save(self, author: str):
         """Keep the working copy as a correction; returns its node."""
         self._editor.close()
-        return self.logic.saveAsCorrected(self._copy, author)
+        return self.logic.saveAsReviewed(self._copy, author)
 
     def saveScene(self, file: Path) -> bool:
         """Save the scene; whether that worked."""

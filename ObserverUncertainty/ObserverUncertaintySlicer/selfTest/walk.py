@@ -126,7 +126,7 @@ class _Walk:
         self._check(saved is not copy and np.array_equal(self._mask(saved), self._mask(copy)), "the correction is kept")
         now = [raterMask(rater, self._grid())[0] for rater in hands.raters]
         self._check(all(map(np.array_equal, raters, now)), "no rater's voxel changed")
-        written = self.logic.exportCorrected(saved, folder / "correction.nii.gz")
+        written = self.logic.exportReviewed(saved, folder / "correction.nii.gz")
         self._check(np.array_equal(read_mask(written).array, self._mask(saved)), "the exported file holds it")
         hands.picture("7 saved")
 
