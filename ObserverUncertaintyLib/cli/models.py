@@ -111,7 +111,10 @@ def train(
     slice_axis: Annotated[SliceAxis, typer.Option(help="Anatomical direction of the slices.")] = _DEFAULTS.slice_axis,
     spacing: Annotated[
         str | None,
-        typer.Option(help="In-plane spacing ROW,COLUMN in mm of the network's input; the cases' median by default."),
+        typer.Option(
+            help="In-plane spacing ROW,COLUMN in mm of the network's input; by default the cases' median, or that of "
+            "the model that training starts from."
+        ),
     ] = None,
     crop: Annotated[Crop, typer.Option(help="Crop slices to the brain or body.")] = _DEFAULTS.crop,
     intensity_norm: Annotated[
@@ -120,6 +123,13 @@ def train(
     precision: Annotated[
         Precision, typer.Option(help="auto takes bfloat16 where the device computes in it natively.")
     ] = _DEFAULTS.precision,
+    start_from: Annotated[
+        Path | None,
+        typer.Option(
+            parser=path,
+            help="Start from the weights of this model, which must have the same sequences, network and preprocessing.",
+        ),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, data and device give the same model.")] = _DEFAULTS.seed,
     device: Device = "auto",
     resample: Resample = False,
@@ -184,6 +194,7 @@ def train(
             skull_stripped=cohort.manifest.skull_stripped,
             simulated=cohort.manifest.simulated,
             validation=validation.load_all(options, progress) if validation else (),
+            start_from=start_from,
             device=chosen,
             resume=resume,
             overwrite=overwrite,

@@ -72,6 +72,7 @@ class TrainRequest:
         resume: go on from the last checkpoint in `model`.
         overwrite: begin again in a `model` folder that holds files.
         resample: bring files that lie on another grid onto the case's instead of refusing them.
+        start_from: folder of a model whose weights training starts from; random ones if None.
     """
 
     kind: ClassVar[str] = "train"
@@ -83,10 +84,13 @@ class TrainRequest:
     resume: bool = False
     overwrite: bool = False
     resample: bool = False
+    start_from: str | None = None
 
     def resolved(self) -> TrainRequest:
         """The same request with absolute paths: a worker runs in another folder."""
-        return replace(self, manifest=str(Path(self.manifest).absolute()), model=str(Path(self.model).absolute()))
+        start_from = None if self.start_from is None else str(Path(self.start_from).absolute())
+        manifest, model = str(Path(self.manifest).absolute()), str(Path(self.model).absolute())
+        return replace(self, manifest=manifest, model=model, start_from=start_from)
 
 
 @dataclass(frozen=True)

@@ -132,6 +132,7 @@ def _train(request: TrainRequest, reporter: Reporter) -> None:
                 label=cohort.manifest.label,
                 skull_stripped=cohort.manifest.skull_stripped,
                 simulated=cohort.manifest.simulated,
+                start_from=request.start_from,
                 device=device,
                 resume=resume,
                 overwrite=begun,

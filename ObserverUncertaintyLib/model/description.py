@@ -53,7 +53,8 @@ class Expectations:
         in_plane_spacing: median (row, column) spacing in mm of the training cases.
         slice_distance: median distance between slices in mm; None for 2-D images.
         skull_stripped: whether the images show the brain only; None if the cohort did not say.
-        looks: what they look like; None for 2-D images, for few cases, and in models of earlier versions.
+        looks: what they look like, or those of the model that training started from, if the cases are too few to say;
+            None for 2-D images, for few cases, and in models of earlier versions.
     """
 
     dimension: int
@@ -79,7 +80,8 @@ class ModelDescription:
         architecture: the U-Net's shape.
         preprocessing: what happens to a case before the network sees it.
         expects: what the training images were like.
-        training: how it was trained (cohort, raters, fusion, seed, epochs, loss per epoch, ...), for the record.
+        training: how it was trained (cohort, raters, fusion, seed, epochs, loss per epoch, fingerprint of the weights
+            that it started from, ...), for the record.
         library_version: version of this library that trained it.
         created: date of training, ISO 8601.
         may_be_missing: those of the sequences that a case may lack; training did without them at times.

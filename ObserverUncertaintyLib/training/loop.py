@@ -32,6 +32,7 @@ from ObserverUncertaintyLib.network.unet import set_monte_carlo_mode
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintyLib.training.checkpoint import Checkpoint
 from ObserverUncertaintyLib.training.slices import SliceSet, prepare_slices
+from ObserverUncertaintyLib.training.start import Start
 from ObserverUncertaintyLib.training.step import (
     TrainingSteps,
     make_optimiser,
@@ -74,8 +75,9 @@ class TrainingRun:
         validation: Sequence[Case],
         preprocessing: Preprocessing,
         record: dict[str, Any],
+        start: Start | None = None,
     ) -> None:
-        """Load the data, make the network, and take up the last checkpoint if there is one."""
+        """Load the data, make the network, or begin with that of a model, and take up the last checkpoint if any."""
         settings, self.sequences = self.settings, cases[0].sequences
         self.slices, self.preprocessing = prepare_slices(
             cases, preprocessing, settings.network.depth, settings.fusion, settings.tie
@@ -89,7 +91,9 @@ class TrainingRun:
             )
         torch.manual_seed(settings.seed)
         self.network = unet_for_training(len(cases[0].sequences), settings.network, self.device)
-        if settings.prior_bias:
+        if start is not None:
+            self.network.load_state_dict(start.network.state_dict())
+        elif settings.prior_bias:
             self._begin_at_prior(self.network.classifier)
         self.optimiser = make_optimiser(self.network, settings.learning_rate)
         self.steps = TrainingSteps(self.network, self.optimiser, settings.loss, self.precision)

@@ -100,7 +100,7 @@ def prepare_slices(
     are left out: there is nothing to learn from them.
 
     Returns:
-        The slices, and the preprocessing with that size as its `minimum_size` if it had none.
+        The slices, and the preprocessing with that size as its `minimum_size`; one that it had may have grown.
 
     Raises:
         InputError: a case has no rater.
@@ -125,7 +125,7 @@ def prepare_slices(
         warnings=tuple(warnings),
         looks=TrainingLooks.of([Looks.of(case, seen.inside) for case, seen in zip(cases, prepared, strict=True)]),
     )
-    return slices, replace(preprocessing, minimum_size=preprocessing.minimum_size or size)
+    return slices, replace(preprocessing, minimum_size=size)
 
 
 def _warn_of_vanished(case: Case, seen: PreparedCase, offered: NDArray[Any], on_model_grid: NDArray[Any]) -> list[str]:

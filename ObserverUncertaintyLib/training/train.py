@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ObserverUncertaintyLib.base.errors import InputError
-from ObserverUncertaintyLib.base.output_files import prepare_output_folder
+from ObserverUncertaintyLib.base.output_files import prepare_output_folder, refuse_inputs_as_outputs
 from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.base.records import to_json
 from ObserverUncertaintyLib.base.version import VERSION
@@ -41,6 +41,7 @@ from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintyLib.training.checkpoint import Checkpoint, refuse_other_training
 from ObserverUncertaintyLib.training.loop import TrainingRun
 from ObserverUncertaintyLib.training.slices import expectations
+from ObserverUncertaintyLib.training.start import Start
 
 _MEMORY_ADVICE = "Choose a smaller batch size, fewer filters, or another device."
 
@@ -72,6 +73,7 @@ def train(
     skull_stripped: bool | None = None,
     simulated: bool = False,
     validation: Sequence[Case] = (),
+    start_from: str | Path | None = None,
     device: str | torch.device = "auto",
     resume: bool = False,
     overwrite: bool = False,
@@ -88,13 +90,16 @@ def train(
         skull_stripped: whether the images show the brain only, if known.
         simulated: whether the cases are made up; kept in the model's description.
         validation: cases whose loss against the raters' mean is recorded after each epoch; they decide nothing.
+        start_from: folder of a model whose weights training starts from, instead of random ones; it is only read. Its
+            network, sequences and preprocessing must be those asked for; a spacing that is None is the model's.
         device: "auto", "cpu", "cuda:N", "mps", or one that was chosen already.
         resume: go on from the last checkpoint of a run with the same settings and data.
         overwrite: begin again in a folder that holds files.
         progress: is told of every step, and can cancel.
 
     Raises:
-        InputError: the cases cannot be trained on, the folder is not empty, or a resumed run has other settings.
+        InputError: the cases cannot be trained on, the folder is not empty, a resumed run has other settings, or the
+            model to start from is no such.
         DeviceError: the device is absent or ran out of memory.
         Cancelled: `progress` asked to stop; the last epoch's checkpoint is kept.
     """
@@ -102,8 +107,11 @@ def train(
     folder, progress = Path(folder), progress or Progress()
     _check(cases, settings)
     chosen = choose_device(device)
+    start = None if start_from is None else Start.read(start_from, cases[0].sequences, settings)
+    if start_from is not None:
+        refuse_inputs_as_outputs([folder], {"the model that training starts from": start_from})
     prepare_output_folder(folder, resume=resume, overwrite=overwrite)
-    record = _record(cases, validation, settings, cohort_name, label, skull_stripped, chosen)
+    record = _record(cases, validation, settings, cohort_name, label, skull_stripped, chosen, start)
     if overwrite:
         _remove_model(folder)
     _refuse_other_cases(folder, cases, record)
@@ -122,9 +130,17 @@ def train(
     preprocessing = Preprocessing(
         settings.slice_axis, settings.spacing or expects.in_plane_spacing, settings.crop, settings.intensity_norm
     )
-    run.prepare(cases, validation, preprocessing, record)
+    if start is not None:
+        # With what the settings do not decide: the least size of a slice, and what stands for padding.
+        preprocessing = start.description.preprocessing
+        simulated = simulated or bool(start.description.training.get("simulated"))
+    run.prepare(cases, validation, preprocessing, record, start)
     with out_of_memory_advice(chosen, _MEMORY_ADVICE):
         run.train()
+    looks = run.slices.looks
+    if looks is None and start is not None:
+        looks = start.description.expects.looks
+    expects = replace(expects, looks=looks)
     description = _describe(cases[0].sequences, label, expects, run, {**record, "simulated": simulated})
     description = save_model(folder, run.network, description)
     run.checkpoint.remove()
@@ -165,8 +181,13 @@ def _record(
     label: str,
     skull_stripped: bool | None,
     device: torch.device,
+    start: Start | None,
 ) -> dict[str, Any]:
     """What decides the weights: a resumed run must agree with it in everything. Names of cases are left out."""
+    images = [case.image_digest for case in cases]
+    if start is not None:
+        # So that a prediction knows these too for cases that the weights learned from.
+        images += [image for image in start.description.training["case_images"] if image not in images]
     raters = dict.fromkeys(rater for case in cases for rater in case.rater_names)
     return {
         **to_json(settings),
@@ -174,12 +195,13 @@ def _record(
         "label": label,
         "raters": list(raters),
         "cases": [case_digest(case) for case in cases],
-        "case_images": [case.image_digest for case in cases],
+        "case_images": images,
         "validation_cases": [case_digest(case) for case in validation],
         "grids": [grid_digest(case.grid) for case in (*cases, *validation)],
         "sequences": list(cases[0].sequences),
         "skull_stripped": skull_stripped,
         "device_type": device.type,
+        "start_from": start.fingerprint if start else None,
     }
 
 
@@ -213,7 +235,7 @@ def _describe(
         label=label,
         architecture=run.settings.network,
         preprocessing=run.preprocessing,
-        expects=replace(expects, looks=run.slices.looks),
+        expects=expects,
         training={
             **record,
             "slices": len(run.slices),
