@@ -1,0 +1,154 @@
+"""A cohort with reviewers as further raters: a new manifest, while the old one and its raters stay as they are."""
+
+from __future__ import annotations
+
+import glob
+import json
+import re
+import shutil
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ObserverUncertaintyLib.base.errors import InputError, in_work
+from ObserverUncertaintyLib.base.output_files import prepare_output_folder, write_text, writing
+from ObserverUncertaintyLib.base.progress import Progress
+from ObserverUncertaintyLib.cohort.cohort import Cohort
+from ObserverUncertaintyLib.cohort.reviews import Review, Reviews, read_reviews
+from ObserverUncertaintyLib.formats import read_image, read_mask, write_mask
+from ObserverUncertaintyLib.images.grid import require_same_grid
+
+MANIFEST_FILE = "cohort.toml"
+
+MASKS_FOLDER = "reviewed"
+
+_LONGEST = 60
+"""Characters of a reviewer's name in a file's name."""
+
+
+@dataclass(frozen=True)
+class JoinedCohort:
+    """A cohort that reviewers joined.
+
+    Attributes:
+        manifest: its manifest file.
+        corrected: the reviewed cases, each with the names that its reviewers have as raters.
+        reviews: what was read.
+    """
+
+    manifest: Path
+    corrected: Mapping[str, tuple[str, ...]]
+    reviews: Reviews
+
+
+def join_reviews(
+    manifest: str | Path,
+    reviews: str | Path,
+    folder: str | Path,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> JoinedCohort:
+    """Write a cohort in which each reviewer is a further rater, "reviewed by NAME", in the cases that they reviewed.
+
+    The new manifest refers to images and raters where they lie; only the reviewed masks are copied. Neither the old
+    manifest nor any file that it names is changed.
+
+    Args:
+        manifest: the cohort's manifest.
+        reviews: the folder of reviews; see `read_reviews`.
+        folder: where the new manifest and the masks go, `cohort.toml` and `reviewed/<case>/`.
+        resume: write again what an earlier call wrote there.
+        progress: is told of every case, and can cancel.
+
+    Raises:
+        InputError: a review is of a case that the cohort does not have, lies on another grid than the case, or is by
+            somebody who is a rater already; the folder is not empty; or a file cannot be used.
+    """
+    folder, progress = Path(folder).absolute(), progress or Progress()
+    found, cohort = read_reviews(reviews), Cohort.open(manifest)
+    raters = list(dict.fromkeys(review.rater for review in found.latest))
+    _refuse(cohort, found, raters, Path(reviews))
+    if Path(reviews).resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"{reviews} lies in {folder}, which would be written into. Give another folder.")
+    if "#" in str(folder) or "{case}" in str(folder):
+        raise InputError(f"{folder}: a folder with # or {{case}} in its path cannot stand in a manifest. Give another.")
+    prepare_output_folder(folder, resume=resume, overwrite=None)
+    with writing(folder / MASKS_FOLDER):
+        shutil.rmtree(folder / MASKS_FOLDER, ignore_errors=True)
+    files = {rater: f"{number}-{_plain(rater)}.nrrd" for number, rater in enumerate(raters, 1)}
+    progress.start("join reviews", len(found.latest))
+    for note in found.notes:
+        progress.message(note)
+    corrected: dict[str, tuple[str, ...]] = {}
+    for review in found.latest:
+        progress.check_cancelled()
+        with in_work(review.mask):
+            _copy(review, cohort, folder / MASKS_FOLDER / review.case / files[review.rater])
+        corrected[review.case] = (*corrected.get(review.case, ()), review.rater)
+        progress.advance(1, review.case)
+    masks = glob.escape(f"{(folder / MASKS_FOLDER).as_posix()}/")
+    patterns = {rater: f"{masks}{{case}}/{glob.escape(file)}" for rater, file in files.items()}
+    write_text(folder / MANIFEST_FILE, _manifest_text(cohort, patterns))
+    return JoinedCohort(folder / MANIFEST_FILE, corrected, found)
+
+
+def _refuse(cohort: Cohort, found: Reviews, raters: list[str], folder: Path) -> None:
+    manifest = cohort.manifest.path
+    unknown = list(dict.fromkeys(review.case for review in found.latest if review.case not in cohort.case_names))
+    if unknown:
+        raise InputError(
+            f"{folder} has reviews of {', '.join(unknown)}, which {manifest} does not have; its cases are "
+            f"{', '.join(cohort.case_names)}. A case's folder of reviews is called like the case: rename it, add the "
+            "case to the manifest, or take the folder away."
+        )
+    known = {unicodedata.normalize("NFC", rater): rater for rater in cohort.manifest.raters}
+    there = [known[rater] for rater in raters if rater in known]
+    if there:
+        raise InputError(
+            f'{manifest} has the rater "{there[0]}" already, and a rater is never written over. Give the manifest that '
+            "the reviews did not join yet, and all reviews in one folder."
+        )
+
+
+def _copy(review: Review, cohort: Cohort, file: Path) -> None:
+    """Write a reviewed mask beside the new manifest, if it lies on its case's grid."""
+    files, mask = cohort.files(review.case), read_mask(review.mask)
+    reference = cohort.manifest.reference or cohort.sequences[0]
+    grid = read_image(files.images[reference]).grid
+    advice = "A review lies on the grid of the case's image: export it from the case that was reviewed."
+    require_same_grid(grid, f"{review.case}: {reference}", mask.grid, str(review.mask), advice)
+    write_mask(file, mask.array, grid)
+
+
+def _plain(name: str) -> str:
+    """A name for files that every system takes."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "_", name)[:_LONGEST]
+
+
+def _manifest_text(cohort: Cohort, reviewers: Mapping[str, str]) -> str:
+    manifest = cohort.manifest
+    head: dict[str, Any] = {
+        "name": manifest.name,
+        "root": manifest.root.as_posix(),
+        # By name: a pattern may find other cases another day.
+        "cases": list(cohort.case_names),
+        "label": manifest.label,
+        "truth": manifest.truth,
+        "reference": manifest.reference,
+        "skull_stripped": manifest.skull_stripped,
+        "simulated": manifest.simulated,
+    }
+    tables = {"cohort": head, "images": manifest.images, "raters": {**manifest.raters, **reviewers}}
+    lines = []
+    for table, content in tables.items():
+        # JSON writes texts, lists of texts, true and false as TOML does.
+        known = {key: json.dumps(value, ensure_ascii=False) for key, value in content.items() if value is not None}
+        lines += [
+            f"[{table}]",
+            *(f"{json.dumps(key, ensure_ascii=False)} = {value}" for key, value in known.items()),
+            "",
+        ]
+    return "\n".join(lines)
