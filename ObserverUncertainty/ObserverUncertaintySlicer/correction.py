@@ -156,6 +156,16 @@ def hasUnsavedChanges(workingCopy: WorkingCopy, saved=None) -> bool:
     return not any(mask is not None and np.array_equal(mask, now) for mask in kept)
 
 
+def isSavedAs(workingCopy: WorkingCopy, saved) -> bool:
+    """Whether the correction `saved` holds the contour that a working copy has now."""
+    try:
+        grid, now, _note = contentsOf(workingCopy)
+    except InputError:
+        return False
+    mask = _maskOf(saved, grid)
+    return mask is not None and np.array_equal(mask, now)
+
+
 def saveAsReviewed(workingCopy: WorkingCopy, author: str, comment: str = ""):
     """Keep the working copy as a correction: a new node that says who, when, from what, and what was reviewed.
 

@@ -109,7 +109,7 @@ def test_without_an_uncertainty_there_is_no_place_to_go_to(ready, panel):
     panel.parameters.predictiveEntropy = panel.parameters.probability = None
     ready.ui.startButton.click()
     assert ready.ui.nextButton.isHidden()
-    assert ready.ui.previousButton.isHidden()
+    assert ready.ui.acceptButton.isHidden()
     assert isOffered(ready.ui.saveButton)
 
 
@@ -140,7 +140,7 @@ def test_n_and_p_hold_on_the_steps_buttons_and_not_in_another_step(ready, panel)
 def test_a_click_of_the_mouse_leaves_the_keyboard_to_the_view(ready):
     import qt
 
-    for name in ("startButton", "nextButton", "previousButton", "saveButton", "exportButton"):
+    for name in ("startButton", "nextButton", "acceptButton", "saveButton", "exportButton"):
         assert getattr(ready.ui, name).focusPolicy == qt.Qt.TabFocus, name
 
 

@@ -120,10 +120,10 @@ class ContourTools:
             self._showAlternative()
 
     def onAlternative(self, index: int) -> None:
-        """Take one of the alternatives as the contour."""
-        if 0 <= index < len(self._levels):
+        """Take one of the alternatives as the contour; the first entry says how many there are."""
+        if index > 0:
             self._isOneMove.stop()
-            self._ui.levelSlider.value = self._levels[index]
+            self._ui.levelSlider.value = self._levels[index - 1]
 
     def showLevel(self) -> None:
         """Show the level that the contour has now, such as after an undo."""
@@ -161,14 +161,14 @@ class ContourTools:
             return
         found = alternatives(self.review.probability, self.review.grid)
         self._levels = [round(each.level, 2) for each in found.contours]
-        combo.placeholderText = _("choose one of {count}").format(count=len(self._levels))
-        combo.addItems([each.meaning for each in found.contours])
+        title = _("choose one of {count}").format(count=len(self._levels))
+        combo.addItems([title, *(each.meaning for each in found.contours)])
         combo.toolTip = found.why_few or combo.toolTip
         self._showAlternative()
 
     def _showAlternative(self) -> None:
         level = None if self.review is None else self.review.level
-        index = self._levels.index(level) if level in self._levels else -1
+        index = self._levels.index(level) + 1 if level in self._levels else 0
         if self._ui.alternativeCombo.currentIndex != index:
             self._ui.alternativeCombo.currentIndex = index
 

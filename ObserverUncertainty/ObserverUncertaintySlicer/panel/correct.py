@@ -61,6 +61,7 @@ class CorrectSection(Section):
         self._observed: Any = None
         self._placesOf: tuple[Any, ...] = ()
         self._time: TimeSpent | None = None
+        self._hasChanges = True
         ui = self.ui
         self._ranked: list[Any] = []
         self._shownWith: tuple[Any, Any] = (None, None)
@@ -70,9 +71,11 @@ class CorrectSection(Section):
         ui.rankCombo.connect("currentIndexChanged(int)", self.onRankChosen)
         ui.advancedButton.connect("contentsCollapsed(bool)", lambda _collapsed: context.update())
         ui.authorEdit.connect("editingFinished()", self.onAuthorChanged)
+        ui.authorEdit.connect("textEdited(QString)", self._onRecordEdited)
+        ui.commentEdit.connect("textEdited(QString)", self._onRecordEdited)
         ui.saveButton.connect("clicked()", self.onSave)
         ui.exportButton.connect("clicked()", self.onExport)
-        self.places = PlacesTable(self, self._onGone)
+        self.places = PlacesTable(self, self._onGoing)
         keys = {"N": self.places.onNext, "P": self.places.onPrevious, "A": self.places.onAccept, "S": self._onSliceKey}
         self._editor = CopyEditor(ui.editor, self.widget, keys)
         self.tools = ContourTools(self, self._editor)
@@ -98,7 +101,7 @@ class CorrectSection(Section):
         ui.startBox.visible = canStart and not (hasCopy and ui.advancedButton.collapsed)
         ui.startButton.text = _("Start another copy") if hasCopy else _("Start correcting")
         ui.workplace.visible = ui.advancedButton.visible = hasCopy
-        ui.exportButton.visible = parameters.lastCorrection is not None
+        self._offerSaving()
         if parameters.lastCorrection is None:
             self.say(ui.savedLabel, "")
         self.say(ui.legendLabel, self._legend() if hasCopy else "")
@@ -181,6 +184,7 @@ class CorrectSection(Section):
             self._takeUp()
             self._noteTime()
             saved = self.logic.saveAsReviewed(copy, self.ui.authorEdit.text, self.ui.commentEdit.text)
+            self._hasChanges = False
             self.parameters.lastCorrection = saved
             self.say(
                 self.ui.savedLabel,
@@ -326,8 +330,8 @@ class CorrectSection(Section):
             return None
         return placesToReview(parameters.probability, parameters.expectedEntropy)
 
-    def _onGone(self) -> None:
-        """The user went to a place: the uncertainty is there to see, and the time counts."""
+    def _onGoing(self) -> None:
+        """The user goes to a place: the uncertainty is there to see, and the time counts."""
         entropy = self._entropy()
         if entropy is not None and isSomethingElseShown(self.parameters, but=entropy):
             showEntropyOverImage(entropy, self.parameters)
@@ -336,6 +340,16 @@ class CorrectSection(Section):
     def _onSliceKey(self) -> None:
         if not self.ui.carryBox.isHidden():
             self.tools.onSliceRight()
+
+    def _offerSaving(self) -> None:
+        """What is saved can be exported; what has changes since, or another comment, can be saved."""
+        isSaved = self.parameters.lastCorrection is not None and not self._hasChanges
+        self.ui.saveButton.visible = not isSaved
+        self.ui.exportButton.visible = isSaved
+
+    def _onRecordEdited(self, _text: str) -> None:
+        self._hasChanges = True
+        self._offerSaving()
 
     def _noteTime(self) -> None:
         copy = self.parameters.workingCopy
@@ -349,6 +363,10 @@ class CorrectSection(Section):
             if self.tools.review is not None:
                 self.places.follow(self.tools.review.editedVoxels())
                 self._noteTime()
+        copy = self.workingCopy
+        if copy is not None:
+            self._hasChanges = not correction.isSavedAs(copy, self.parameters.lastCorrection)
+            self._offerSaving()
         self.showFigures()
 
     def _openEditor(self) -> None:
@@ -382,6 +400,7 @@ class CorrectSection(Section):
             for event in events:
                 self.removeObserver(self._observed, event, self._onEdited)
         self._observed = segmentation
+        self._hasChanges = True
         self._time = None if node is None else TimeSpent(node)
         self._noteTime()
         if segmentation is not None:

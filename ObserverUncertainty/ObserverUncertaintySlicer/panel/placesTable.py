@@ -21,11 +21,11 @@ class PlacesTable:
 
     Args:
         section: the step's, with the widgets.
-        gone: is called when the user goes to a place or says what was found there.
+        going: is called before a place is shown.
     """
 
-    def __init__(self, section: Section, gone: Callable[[], None]) -> None:
-        self._section, self._gone, ui = section, gone, section.ui
+    def __init__(self, section: Section, going: Callable[[], None]) -> None:
+        self._section, self._going, ui = section, going, section.ui
         self._ui = ui
         self._places: ScenePlaces | None = None
         self._states: PlaceStates | None = None
@@ -42,7 +42,6 @@ class PlacesTable:
         setHeaders(ui.placesTable, list(headers), list(headers.values()))
         ui.placesTable.connect("currentCellChanged(int,int,int,int)", self._onRow)
         ui.nextButton.connect("clicked()", self.onNext)
-        ui.previousButton.connect("clicked()", self.onPrevious)
         ui.acceptButton.connect("clicked()", self.onAccept)
 
     @property
@@ -71,7 +70,7 @@ class PlacesTable:
     def fill(self) -> None:
         """Write the table and the line below it."""
         ui, table = self._ui, self._ui.placesTable
-        for widget in (table, ui.nextButton, ui.previousButton, ui.acceptButton):
+        for widget in (table, ui.nextButton, ui.acceptButton):
             widget.visible = not self.isEmpty
         if self._places is None or self._states is None:
             return
@@ -102,11 +101,11 @@ class PlacesTable:
         if self._places is None:
             return
         self._index = index
+        self._going()
         showPlaceOutline(self._places, index)
         jumpAllViews(self._places.positions[index])
         self.fill()
         self.tell()
-        self._gone()
 
     def tell(self) -> None:
         """Say how many places are done, and what share of the expected error."""

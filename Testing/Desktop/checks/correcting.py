@@ -63,6 +63,7 @@ def check_next_moves_every_view_also_on_a_tilted_image(desktop):
             _tilt(desktop, degrees)
         desktop.panel.disagreement.ui.expertEntropyButton.click()
         entropy = desktop.panel.parameters.expertEntropy
+        desktop.panel.correct.ui.startButton.click()
         for rotate in (False, True):
             if rotate:
                 for node in slicer.util.getNodesByClass("vtkMRMLSliceNode"):
@@ -78,16 +79,16 @@ def check_n_and_p_go_through_the_places_while_the_hand_is_on_the_brush(desktop):
     correct.ui.startButton.click()
     correct.ui.editor.setActiveEffectByName("Paint")
     label = correct.ui.sliceLabel
-    assert str(label.text).startswith("1 of"), label.text
+    assert str(label.text).startswith("Place 1."), label.text
     desktop.mouse("Red", [(0.5, 0.5)])
     for letter, number in (("n", 2), ("n", 3), ("p", 2)):
         _type(desktop, letter)
-        desktop.wait(lambda number=number: str(label.text).startswith(f"{number} of"), f"place {number}")
+        desktop.wait(lambda number=number: str(label.text).startswith(f"Place {number}."), f"place {number}")
     correct.ui.authorEdit.text = ""
     _focus(desktop, correct.ui.authorEdit)
     _type(desktop, "n")
     assert str(correct.ui.authorEdit.text) == "n", "a letter that is typed is a letter"
-    assert str(label.text).startswith("2 of")
+    assert str(label.text).startswith("Place 2.")
 
 
 def check_next_says_so_where_no_view_can_move(desktop):
@@ -160,7 +161,7 @@ def _requireStepping(desktop, entropy, when):
         places.append(tuple(middles[0]))
     assert len(set(places)) == 3, f"{places}, {when}"
     text = str(desktop.panel.correct.ui.sliceLabel.text)
-    assert "uncertain places" in text, text
+    assert "of the expected error" in text, text
 
 
 def _middle(sliceNode):
