@@ -37,6 +37,7 @@ from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.review.contours import contour_at, volume_interval, with_margin
 from ObserverUncertaintyLib.review.expected_error import review_order
 from ObserverUncertaintyLib.review.places import places_to_review
+from ObserverUncertaintyLib.review.propagation import propagate
 from ObserverUncertaintyLib.review.slices import slices_to_edit
 from ObserverUncertaintyLib.simulation.random_fields import smooth_field
 
@@ -47,6 +48,8 @@ VOLUMES = (0.05, 0.1, 0.2)
 WANTED, WANTED_IN = 0.6, 0.2
 SHAPES = ((64, 64, 64), (128, 128, 128), (182, 218, 182))
 RANKING_SECONDS, CONTOUR_SECONDS = 1.0, 0.1
+PROPAGATION_SECONDS, MANY_UNSURE = (0.5, 1.0), 75_000
+"""Up to so many voxels in doubt, and beyond."""
 
 
 def shares_found(order: NDArray[np.intp], wrong: NDArray[np.bool_]) -> list[float]:
@@ -191,12 +194,22 @@ def growing_case(shape: tuple[int, int, int]) -> tuple[NDArray[np.float32], Grid
     return (1 / (1 + np.exp(-logit))).astype(np.float32), grid
 
 
+def edited_slice(probability: NDArray[np.float32]) -> tuple[NDArray[np.bool_], dict[int, NDArray[np.bool_]]]:
+    """The segmentation with its middle slice as a generous expert draws it, and that slice as drawn."""
+    contour, drawn = contour_at(probability, 0.5), np.zeros(probability.shape, bool)
+    middle = len(probability) // 2
+    drawn[middle] = True
+    contour[middle] = probability[middle] > 0.2
+    return contour, {0: drawn}
+
+
 def times(quick: bool) -> tuple[Table, list[Series], list[Target]]:
     """Seconds of this process for images of several sizes."""
     rows, series, targets = [], [], []
     for shape in SHAPES[:1] if quick else SHAPES:
         probability, grid = growing_case(shape)
         mask = contour_at(probability, 0.5)
+        edited = edited_slice(probability)
         work: dict[str, Callable[[], Any]] = {
             "places": partial(places_to_review, probability, grid),
             "order of voxels": partial(review_order, probability, grid),
@@ -205,6 +218,7 @@ def times(quick: bool) -> tuple[Table, list[Series], list[Target]]:
             "margin of 5 mm": partial(with_margin, mask, grid, 5.0),
             "margin of -5 mm": partial(with_margin, mask, grid, -5.0),
             "volume and bounds": partial(volume_interval, probability, grid),
+            "propagation of a slice": partial(propagate, probability, mask, *edited, grid, probability),
         }
         size = "x".join(map(str, shape))
         found = interleaved(work, 1 if quick else 5, clock=time.process_time)
@@ -212,7 +226,9 @@ def times(quick: bool) -> tuple[Table, list[Series], list[Target]]:
         rows.append((size, f"{unsure}", *(f"{each.median:.3f}" for each in found)))
         series += [Series(f"{each.name}, {size} (s)", each.values) for each in found]
         seconds = {each.name: each.median for each in found}
-        for name, limit in (("places", RANKING_SECONDS), ("contour at a level", CONTOUR_SECONDS)):
+        limits = {"places": RANKING_SECONDS, "contour at a level": CONTOUR_SECONDS}
+        limits["propagation of a slice"] = PROPAGATION_SECONDS[0 if unsure <= MANY_UNSURE else 1]
+        for name, limit in limits.items():
             targets.append(
                 Target(f"{name} at {size} within {limit:g} s", f"{seconds[name]:.3f} s", seconds[name] <= limit)
             )
