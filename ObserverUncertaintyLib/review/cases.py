@@ -45,7 +45,8 @@ class CaseList:
     """The cases of a folder of predictions.
 
     Attributes:
-        cases: the worst first: those where nothing is segmented, then by expected Dice.
+        cases: the worst first: those unlike the training images, of which the expected Dice says little; then those
+            where nothing is segmented, then by expected Dice.
         left_out: why a case has no place in the list, by its name.
     """
 
@@ -78,10 +79,12 @@ def cases_to_review(folder: str | Path, case_names: Sequence[str] | None = None)
             f"{folder} holds no prediction that can be listed; expected {REPORT_FILE} in a folder for each case, as "
             f"predict writes it. Predict the cases, or give the folder that holds them.{reasons}"
         )
-    worst_first = sorted(
-        cases, key=lambda case: (-1.0 if case.expected_dice is None else case.expected_dice, case.case)
-    )
-    return CaseList(tuple(worst_first), left_out)
+    return CaseList(tuple(sorted(cases, key=_goodness)), left_out)
+
+
+def _goodness(case: CaseToReview) -> tuple[bool, float, str]:
+    dice = -1.0 if case.expected_dice is None else case.expected_dice
+    return case.unlike_training is None, dice, case.case
 
 
 def _names(folder: Path) -> list[str]:

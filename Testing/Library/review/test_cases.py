@@ -81,6 +81,12 @@ def test_warnings_and_unlikeness_are_told(folder: Path) -> None:
     assert rows(folder)["case04"].unlike_training is None
 
 
+def test_a_case_unlike_the_training_comes_first_whatever_dice_is_expected(folder: Path) -> None:
+    best = cases_to_review(folder).cases[-1].case
+    change(folder, best, lambda report: report.update(unlike_training="its extent"))
+    assert cases_to_review(folder).cases[0].case == best
+
+
 @pytest.mark.parametrize("several_models", [False, True])
 def test_a_report_without_an_expected_dice_is_completed_from_the_probability(
     folder: Path, several_models: bool
