@@ -24,6 +24,7 @@ _LEADING = (
     ("compare", "metricsButton"),
     ("correct", "startButton"),
     ("correct", "nextButton"),
+    ("correct", "acceptButton"),
     ("correct", "saveButton"),
 )
 _EFFECTS = ("Paint", "Paint", "Paint", "Erase", "Erase", "as it is", "none")

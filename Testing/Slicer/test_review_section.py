@@ -251,6 +251,10 @@ def test_inner_and_outer_contour_are_shown_and_go_with_the_copy(ready):
 
     np.testing.assert_array_equal(raterMask(inner, GRID)[0], modelsProbability() > 0.9)
     np.testing.assert_array_equal(raterMask(outer, GRID)[0], modelsProbability() > 0.1)
+    assert "inner contour 8.00 mL, outer contour 12.00 mL" in ready.ui.liveLabel.text
+    ready.ui.confidenceCheck.checked = False
+    assert "inner contour" not in ready.ui.liveLabel.text
+    ready.ui.confidenceCheck.checked = True
     ready.parameters.workingCopy = None
     assert shown() == []
 
@@ -285,6 +289,7 @@ def test_the_record_says_who_which_model_how_long_and_what_was_seen(ready, tmp_p
     clock = iter([100.0, 130.0, 400.0, 410.0, 410.0, 410.0])
     ready._time._clock = lambda: next(clock, 410.0)
     ready._time._last = None
+    attributes.SECONDS.set(copy, None)
     ready._noteTime()
     ready.ui.acceptButton.click()  # 30 s later
     draw(ready, with_stroke(where=np.s_[15, 0, 0]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from ObserverUncertaintyLib.base.errors import InputError
@@ -27,13 +28,15 @@ class ContourTools:
     Args:
         section: the step's, with the widgets.
         editor: knows the undo.
+        boundsChanged: is called when `boundsText` is another one.
 
     Attributes:
         review: of the working copy; None where there is none, or its segment was deleted.
     """
 
-    def __init__(self, section: Section, editor: CopyEditor) -> None:
+    def __init__(self, section: Section, editor: CopyEditor, boundsChanged: Callable[[], None]) -> None:
         self._section, self._editor, ui = section, editor, section.ui
+        self._boundsChanged = boundsChanged
         self._ui = ui
         self.review: ContourReview | None = None
         self._reviewOf: tuple[Any, ...] = ()
@@ -135,6 +138,16 @@ class ContourTools:
             slider.blockSignals(wasBlocked)
         self._showAlternative()
 
+    @property
+    def boundsText(self) -> str:
+        """What the inner and the outer contour hold, where they are shown; else ""."""
+        if self.review is None or self._confidenceOf is None:
+            return ""
+        bounds = self.review.interval()
+        return _("inner contour {low:.2f} mL, outer contour {high:.2f} mL").format(
+            low=bounds.low_ml, high=bounds.high_ml
+        )
+
     def letGo(self) -> None:
         """Let go of the working copy."""
         self.review, self._reviewOf, self._levels = None, (), []
@@ -176,6 +189,7 @@ class ContourTools:
         if probability is not self._confidenceOf:
             self._confidenceOf = probability
             showConfidence(probability)
+            self._boundsChanged()
 
     def _tellFollowed(self, changedMl: float) -> None:
         text = _("{volume:.2f} mL followed what you drew.").format(volume=changedMl)
