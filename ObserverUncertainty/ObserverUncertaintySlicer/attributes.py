@@ -6,7 +6,7 @@ Scenes that were saved with these names are read, so a name or a way of writing 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
 
@@ -35,6 +35,7 @@ class Role(StrEnum):
     DRAWN = "Drawn"
     PLACE = "Place"
     CONFIDENCE = "Confidence"
+    RATER = "Rater"
     LOSS_PLOT = "LossPlot"
     WME_DICE_CHART = "WmeDiceChart"
 
@@ -102,6 +103,10 @@ CASE = Attribute("Case")
 SEQUENCE = Attribute("Sequence")
 SIMULATED = _flag("Simulated")
 """On the nodes of a case that is made up, so that models trained on it say so."""
+LISTED_CASE = Attribute("ListedCase")
+"""On what is in the scene for a case of the list of cases: its name there. The next case takes it out again."""
+LISTED_CONTENT = Attribute("ListedContent")
+"""Changes with the content of a node that the list brought: what was changed since is not taken out."""
 COLOR = _numbers("Color", ".4f")
 """Red, green and blue in 0..1 of a rater that is a labelmap volume."""
 REGISTRATION = _json("Alignment")
@@ -135,6 +140,10 @@ THRESHOLD = Attribute("Threshold", float, repr)
 """Of the colour table of differences, in bits."""
 OUTLINES = NodeReference(_PREFIX + "Outlines")
 """From a labelmap volume to the hidden segmentation that outlines it."""
+WAS_SHOWN = _flag("WasShown")
+"""On a display node that is hidden while a further rater draws."""
+EARLIER_OVERLAY = NodeReference(_PREFIX + "EarlierOverlay")
+"""From what a slice view shows to the map that is taken out of it while a further rater draws."""
 EARLIER_VIEWS = Attribute("EarlierViews", str.split, " ".join, mayBeEmpty=True)
 """The IDs of the views in which a segmentation was shown before a comparison; none of them: in all."""
 PREVIOUS_LAYOUT = Attribute("PreviousLayout", int)
@@ -165,6 +174,13 @@ PLACES = _json("Places")
 """The places to review, each a dict with position (RAS, mm), expected_error_ml, share and state."""
 SECONDS = Attribute("Seconds", float, "{:.1f}".format)
 """Time spent on a working copy; pauses count up to a minute."""
+UNSAVED_AS = Attribute("UnsavedAs")
+"""Name of the folder that keeps the unsaved work of a working copy."""
+FURTHER_RATER = Attribute("FurtherRater")
+"""Name of the rater who draws a working copy from nothing; none where it is a correction."""
+FINISHED = Attribute("Finished")
+DRAWN_BLIND = _flag("DrawnBlind")
+"""On a further rater's contour: whenever something was drawn, the other contours and the maps were hidden."""
 
 
 def keepTexts(node, notes: Iterable[str], warnings: Iterable[str]) -> None:
@@ -185,3 +201,9 @@ def recorded(node) -> dict[str, str]:
         for name in node.GetAttributeNames()
         if name.startswith(_PREFIX)
     }
+
+
+def setRecorded(node, texts: Mapping[str, str]) -> None:
+    """Keep again in a node's attributes what `recorded` gave; what else the module keeps there stays."""
+    for name, text in texts.items():
+        node.SetAttribute(_PREFIX + name, text)

@@ -18,7 +18,7 @@ from ObserverUncertaintyLib.scores.metrics import dice
 from ObserverUncertaintySlicer import attributes
 from ObserverUncertaintySlicer.attributes import Role
 from ObserverUncertaintySlicer.host import tr as _
-from ObserverUncertaintySlicer.outlines import showAsOutline
+from ObserverUncertaintySlicer.outlines import removeSegmentation, showAsOutline
 from ObserverUncertaintySlicer.palette import SAVED_COLOR, WORKING_COLOR
 from ObserverUncertaintySlicer.raterMasks import raterMask
 from ObserverUncertaintySlicer.raters import Rater, asRaters, raterNames, ratersOfNode
@@ -104,24 +104,59 @@ def startCorrection(source, backgroundVolume, entropyVolume=None, name: str | No
     origin = rater.node.GetName()
     if rater.segmentID and shown != origin:
         origin = f"{origin}: {shown}"
-    unique = slicer.mrmlScene.GenerateUniqueName(name or _("{source} (working copy)").format(source=origin))
-    node = addSegmentation(mask, grid, unique, rater.name, WORKING_COLOR, backgroundVolume)
+    name = name or _("{source} (working copy)").format(source=origin)
+    copy = addWorkingCopy(mask, mask, grid, backgroundVolume, name, rater.name, note)
+    attributes.ENTROPY.set(copy.node, entropyVolume)
+    attributes.SOURCE.set(copy.node, origin)
+    _keep(_MAKING, copy.node, rater.node)
+    return copy
+
+
+def addWorkingCopy(
+    mask: NDArray[np.bool_],
+    start: NDArray[np.bool_] | None,
+    grid: Grid,
+    backgroundVolume,
+    name: str,
+    segmentName: str,
+    note: str | None = None,
+) -> WorkingCopy:
+    """Add a working copy to the scene, outlined, and hidden beside it what it was at the start.
+
+    Args:
+        mask: bool, shape (k, j, i) on `grid`.
+        start: the same at the start; None where that is not known.
+        grid: the background volume's, in world coordinates.
+        backgroundVolume: the image to draw on.
+        name: of the node; a number is added where the scene has the name.
+        segmentName: of the segment.
+        note: what was done to the source to bring it onto this grid.
+    """
+    unique = slicer.mrmlScene.GenerateUniqueName(name)
+    node = addSegmentation(mask, grid, unique, segmentName, WORKING_COLOR, backgroundVolume)
     setReferenceGrid(node, grid, backgroundVolume)
     showAsOutline(node, WORKING_OUTLINE)
-    start = addSegmentation(mask, grid, _("{name} at the start").format(name=unique), rater.name, WORKING_COLOR)
-    start.SetHideFromEditors(True)
-    start.GetDisplayNode().SetVisibility(False)
-    attributes.START.set(node, start)
-    attributes.ENTROPY.set(node, entropyVolume)
+    startNode = None
+    if start is not None:
+        startName = _("{name} at the start").format(name=unique)
+        startNode = addSegmentation(start, grid, startName, segmentName, WORKING_COLOR)
+        startNode.SetHideFromEditors(True)
+        startNode.GetDisplayNode().SetVisibility(False)
+        attributes.START_VOLUME_ML.set(node, _volumeMl(start, grid))
     segmentID = node.GetSegmentation().GetNthSegmentID(0)
+    attributes.START.set(node, startNode)
     attributes.ROLE.set(node, Role.WORKING_COPY)
-    attributes.SOURCE.set(node, origin)
     attributes.STARTED.set(node, _now().isoformat(timespec="seconds"))
     attributes.NOTE.set(node, note)
     attributes.SEGMENT.set(node, segmentID)
-    attributes.START_VOLUME_ML.set(node, _volumeMl(mask, grid))
-    _keep(_MAKING, node, rater.node)
-    return WorkingCopy(node, segmentID, start, note or "")
+    return WorkingCopy(node, segmentID, startNode, note or "")
+
+
+def removeWorkingCopy(workingCopy: WorkingCopy) -> None:
+    """Take a working copy out of the scene, with its start and what was drawn."""
+    for node in (workingCopy.node, workingCopy.startNode, attributes.DRAWN.of(workingCopy.node)):
+        if node is not None and slicer.mrmlScene.IsNodePresent(node):
+            removeSegmentation(node)
 
 
 def workingCopyOf(node) -> WorkingCopy | None:
@@ -180,7 +215,7 @@ def saveAsReviewed(workingCopy: WorkingCopy, author: str, comment: str = ""):
         raise InputError(_("The author is missing: a review says who made it. Give a name."))
     node, now = workingCopy.node, _now()
     grid, mask, note = contentsOf(workingCopy)
-    _requireNothingElseDrawn(workingCopy, grid)
+    requireNothingElseDrawn(workingCopy, grid)
     state = correctionState(workingCopy)
     contour = _contour(workingCopy)
     source = attributes.SOURCE.of(node, node.GetName())
@@ -281,6 +316,18 @@ def contentsOf(workingCopy: WorkingCopy) -> tuple[Grid, NDArray[np.bool_], str |
     return grid, *raterMask(contour, grid)
 
 
+def requireNothingElseDrawn(workingCopy: WorkingCopy, grid: Grid) -> None:
+    """Raise InputError if something is drawn in another segment of a working copy, which would be left out."""
+    for other in ratersOfNode(workingCopy.node):
+        if other.segmentID != workingCopy.segmentID and segmentVoxels(other.node, other.segmentID, grid)[0].any():
+            raise InputError(
+                _(
+                    "{node}: something is drawn in the segment {other} too, but a correction keeps one segment, {own}. "
+                    "Join them (effect Logical operators, Add), or delete {other}."
+                ).format(node=other.node.GetName(), other=other.name, own=_contour(workingCopy).name)
+            )
+
+
 def startMask(workingCopy: WorkingCopy, grid: Grid) -> NDArray[np.bool_] | None:
     """What a working copy was at the start, bool, shape (k, j, i); None if the user deleted it."""
     return _maskOf(workingCopy.startNode, grid)
@@ -290,17 +337,6 @@ def _maskOf(node, grid: Grid) -> NDArray[np.bool_] | None:
     """The mask of a start or a correction; None if there is none, or the user deleted it."""
     contours = ratersOfNode(node) if node is not None and slicer.mrmlScene.IsNodePresent(node) else []
     return raterMask(contours[0], grid)[0] if contours else None
-
-
-def _requireNothingElseDrawn(workingCopy: WorkingCopy, grid: Grid) -> None:
-    for other in ratersOfNode(workingCopy.node):
-        if other.segmentID != workingCopy.segmentID and segmentVoxels(other.node, other.segmentID, grid)[0].any():
-            raise InputError(
-                _(
-                    "{node}: something is drawn in the segment {other} too, but a correction keeps one segment, {own}. "
-                    "Join them (effect Logical operators, Add), or delete {other}."
-                ).format(node=other.node.GetName(), other=other.name, own=_contour(workingCopy).name)
-            )
 
 
 def _volumeMl(mask: NDArray[np.bool_], grid: Grid) -> float:

@@ -109,7 +109,7 @@ def showSegmentations() -> None:
         display.SetVisibility(False)
     for copy in _outlinedCopies():
         if not copy.GetDisplayNode().GetVisibility():
-            _removeCopy(copy)
+            removeSegmentation(copy)
 
 
 def hideAllSegmentations(but: Sequence[Any] = ()) -> list[str]:
@@ -130,6 +130,13 @@ def hideSegmentation(node) -> bool:
     for display in visible:
         display.SetVisibility(False)
     return bool(visible)
+
+
+def removeSegmentation(segmentationNode) -> None:
+    """Take a segmentation out of the scene, with its display nodes."""
+    displays = [segmentationNode.GetNthDisplayNode(n) for n in range(segmentationNode.GetNumberOfDisplayNodes())]
+    for node in (segmentationNode, *displays):  # the segmentation first
+        slicer.mrmlScene.RemoveNode(node)
 
 
 def _showEverywhere(node, segmentIDs: list[str]):
@@ -199,14 +206,8 @@ def _outlinedCopies() -> list:
     copies = [node for node in _nodes("vtkMRMLSegmentationNode") if ROLE.of(node) == Role.RATER_OUTLINES]
     for copy in copies:
         if copy not in wanted:
-            _removeCopy(copy)
+            removeSegmentation(copy)
     return [copy for copy in copies if slicer.mrmlScene.IsNodePresent(copy)]
-
-
-def _removeCopy(copy) -> None:
-    displays = [copy.GetNthDisplayNode(n) for n in range(copy.GetNumberOfDisplayNodes())]
-    for node in (copy, *displays):  # the segmentation first
-        slicer.mrmlScene.RemoveNode(node)
 
 
 def _binaryLabelmap(volumeNode):

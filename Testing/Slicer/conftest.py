@@ -97,9 +97,11 @@ def withPackaging():
 
 
 @pytest.fixture
-def slicerApplication(scene, mrml, tmp_path_factory, withPackaging):
+def slicerApplication(scene, mrml, tmp_path_factory, withPackaging, monkeypatch):
     """The imitated application (see `imitation`); the test fails if a slot raised, or an answer was never asked for."""
-    with application(mrml, tmp_path_factory.mktemp("slicer"), withPackaging) as running:
+    folder = tmp_path_factory.mktemp("slicer")
+    monkeypatch.setenv("OBSERVER_UNCERTAINTY_JOBS", str(folder / "jobs"))  # and beside it unsaved work
+    with application(mrml, folder, withPackaging) as running:
         yield running
     assert not running.slotErrors, f"slots raised {running.slotErrors}"
     unused = {kind: list(answers) for kind, answers in running.dialogs.answers.items() if answers}

@@ -10,7 +10,7 @@ import slicer
 from conftest import MODULE_FILE
 
 from ObserverUncertaintySlicer import attributes
-from ObserverUncertaintySlicer.attributes import Attribute, NodeReference, Role, recorded
+from ObserverUncertaintySlicer.attributes import Attribute, NodeReference, Role, recorded, setRecorded
 
 OTHERS = [path for path in sorted(MODULE_FILE.parent.rglob("*.py")) if path.name != "attributes.py"]
 SLICERS_OWN = {"Category"}
@@ -20,6 +20,8 @@ IN_SCENES = [
     (attributes.CASE, "case01", "Case", "case01"),
     (attributes.SEQUENCE, "T1", "Sequence", "T1"),
     (attributes.SIMULATED, True, "Simulated", "true"),
+    (attributes.LISTED_CASE, "case01", "ListedCase", "case01"),
+    (attributes.LISTED_CONTENT, "712422b2", "ListedContent", "712422b2"),
     (attributes.COLOR, (0.34, 0.86, 1.0), "Color", "0.3400 0.8600 1.0000"),
     (attributes.REGISTRATION, {"moved": True}, "Alignment", '{"moved": true}'),
     (attributes.NOTES, ["Ö"], "Notes", '["\\u00d6"]'),
@@ -53,6 +55,11 @@ IN_SCENES = [
     (attributes.REVIEW_MODEL, "712422b2", "ReviewModel", "712422b2"),
     (attributes.PLACES, [{"position": [1.5, 2.0, 3.0], "state": "open"}], "Places", _PLACES),
     (attributes.SECONDS, 61.5, "Seconds", "61.5"),
+    (attributes.WAS_SHOWN, True, "WasShown", "true"),
+    (attributes.UNSAVED_AS, "2026-11-30-140211-ab12cd", "UnsavedAs", "2026-11-30-140211-ab12cd"),
+    (attributes.FURTHER_RATER, "Dora Ö.", "FurtherRater", "Dora Ö."),
+    (attributes.FINISHED, "2026-11-30T02:05:39+00:00", "Finished", "2026-11-30T02:05:39+00:00"),
+    (attributes.DRAWN_BLIND, True, "DrawnBlind", "true"),
 ]
 REFERENCES = [
     (attributes.REGISTERED_TO, "ObserverUncertainty.AlignedTo"),
@@ -61,6 +68,7 @@ REFERENCES = [
     (attributes.START, "ObserverUncertainty.Start"),
     (attributes.ENTROPY, "ObserverUncertainty.Entropy"),
     (attributes.DRAWN, "ObserverUncertainty.Drawn"),
+    (attributes.EARLIER_OVERLAY, "ObserverUncertainty.EarlierOverlay"),
 ]
 
 
@@ -103,6 +111,9 @@ def test_a_value_is_written_and_read_as_in_scenes(scene, attribute, value, name,
     assert node.GetAttribute(f"ObserverUncertainty.{name}") == text
     assert attribute.of(node) == value
     assert recorded(node) == {name: text}
+    again = scene.AddNewNodeByClass("vtkMRMLTextNode")
+    setRecorded(again, recorded(node))
+    assert attribute.of(again) == value
     attribute.set(node, None)
     assert list(node.GetAttributeNames()) == []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import slicer
 
+from ObserverUncertaintySlicer.attributes import FURTHER_RATER
 from ObserverUncertaintySlicer.correction import hasUnsavedChanges, workingCopyOf
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.parameters import Parameters
@@ -21,4 +22,6 @@ def mayLeaveWorkingCopy(parameters: Parameters) -> bool:
     if not hasUnsavedWork(parameters):
         return True
     question = _("{name} has changes that were not saved as reviewed. Go on without it? It stays in the scene.")
+    if FURTHER_RATER.of(parameters.workingCopy):
+        question = _("{name} is not finished. Go on without it? It stays in the scene.")
     return bool(slicer.util.confirmOkCancelDisplay(question.format(name=parameters.workingCopy.GetName())))

@@ -78,6 +78,7 @@ class Application(StandIn, QtCore.QObject):
     standsFor = "qSlicerApplication"
     startupCompleted = QtCore.Signal()
     focusChanged = QtCore.Signal(object, object)
+    aboutToQuit = QtCore.Signal()
     standInSignals = {"focusChanged(QWidget*,QWidget*)": "focusChanged"}  # noqa: RUF012
 
     applicationName = Modelled(str, "Slicer")
