@@ -124,6 +124,12 @@ class Application(StandIn, QtCore.QObject):
         """False, so that messages are shown, which is to say recorded."""
         return False
 
+    def pauseRender(self):
+        """No view is drawn until `resumeRender`; here none is drawn at all."""
+
+    def resumeRender(self):
+        """The views are drawn again."""
+
     def topLevelWidgets(self):
         """The main window alone: PySide6 can crash where it wraps windows that earlier tests left to be deleted."""
         return [self._mainWindow] if self._mainWindow is not None else []
