@@ -23,14 +23,19 @@ if TYPE_CHECKING:
     from ObserverUncertaintyLib.base.progress import Progress as Progress
     from ObserverUncertaintyLib.cohort.case import Case as Case
     from ObserverUncertaintyLib.cohort.cohort import Cohort as Cohort
+    from ObserverUncertaintyLib.cohort.joining import join_reviews as join_reviews
     from ObserverUncertaintyLib.cohort.loading import LoadOptions as LoadOptions
     from ObserverUncertaintyLib.cohort.loading import load_case as load_case
     from ObserverUncertaintyLib.cohort.rater_files import load_raters as load_raters
+    from ObserverUncertaintyLib.cohort.reviews import read_reviews as read_reviews
+    from ObserverUncertaintyLib.evaluation.learning import learn_from_reviews as learn_from_reviews
     from ObserverUncertaintyLib.evaluation.scoring import evaluate as evaluate
     from ObserverUncertaintyLib.evaluation.scoring import score_case as score_case
+    from ObserverUncertaintyLib.evaluation.two_models import compare_models as compare_models
     from ObserverUncertaintyLib.formats.prediction_samples import read_samples as read_samples
     from ObserverUncertaintyLib.images.grid import Grid as Grid
     from ObserverUncertaintyLib.model.description import read_description as read_description
+    from ObserverUncertaintyLib.model.settings import LearningSettings as LearningSettings
     from ObserverUncertaintyLib.model.settings import PredictionSettings as PredictionSettings
     from ObserverUncertaintyLib.model.settings import TrainingSettings as TrainingSettings
     from ObserverUncertaintyLib.model.settings import UNetSettings as UNetSettings
@@ -71,6 +76,7 @@ _HOMES = {
     "FusionMethod": "raters.fusion",
     "Grid": "images.grid",
     "InputError": "base.errors",
+    "LearningSettings": "model.settings",
     "LoadOptions": "cohort.loading",
     "ObserverUncertaintyError": "base.errors",
     "Prediction": "prediction.inference",
@@ -82,12 +88,15 @@ _HOMES = {
     "alternatives": "review.alternatives",
     "binary_entropy": "scores.entropy",
     "cases_to_review": "review.cases",
+    "compare_models": "evaluation.two_models",
     "dice": "scores.metrics",
     "evaluate": "evaluation.scoring",
     "expected_calibration_error": "scores.metrics",
     "expected_dice": "review.quality",
     "expert_entropy": "scores.entropy",
     "fuse": "raters.fusion",
+    "join_reviews": "cohort.joining",
+    "learn_from_reviews": "evaluation.learning",
     "load_case": "cohort.loading",
     "load_model": "network.stored",
     "load_raters": "cohort.rater_files",
@@ -98,6 +107,7 @@ _HOMES = {
     "predict_cases": "prediction.folder",
     "propagate": "review.propagation",
     "read_description": "model.description",
+    "read_reviews": "cohort.reviews",
     "read_samples": "formats.prediction_samples",
     "score_case": "evaluation.scoring",
     "shipped_model": "model.shipped",

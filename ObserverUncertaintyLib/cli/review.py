@@ -1,4 +1,4 @@
-"""The command `review`: which cases and places deserve a look, which contours are plausible, corrections carried on."""
+"""The command `review`: cases and places that deserve a look, plausible contours, what follows from corrections."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.output_files import prepare_output_file, prepare_output_folder
 from ObserverUncertaintyLib.base.tables import aligned, number
 from ObserverUncertaintyLib.cli.console import print_result
+from ObserverUncertaintyLib.cli.learning import learn
 from ObserverUncertaintyLib.cli.options import Cases, Json, Overwrite, case_list, path
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.formats import read_image, read_mask, write_image, write_mask
@@ -37,12 +38,14 @@ Predicted = Annotated[
     typer.Argument(parser=path, metavar="CASE", help="Folder of one predicted case, with its probability.nii.gz."),
 ]
 
-review = typer.Typer(help="Review predictions, and correct them.", no_args_is_help=True, rich_markup_mode=None)
+review = typer.Typer(
+    help="Review predictions, correct them, and learn from that.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @review.callback()
 def _review() -> None:
-    """Review predictions, and correct them."""
+    """Review predictions, correct them, and learn from that."""
 
 
 @review.command("cases")
@@ -264,6 +267,9 @@ def propagate(
         f"{result['volume_ml']:.2f} mL, written to {out}\n{_said(result['next_slices'])}"
     )
     print_result(result, text, as_json)
+
+
+review.command()(learn)
 
 
 def _counted(warnings: Sequence[str]) -> str:

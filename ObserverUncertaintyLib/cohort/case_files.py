@@ -10,6 +10,9 @@ from pathlib import Path
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.formats.references import Source
 
+REVIEWED_BY = "reviewed by "
+"""Before a reviewer's name among the raters. Reviewers draw in the cases that they corrected, and in no other."""
+
 
 @dataclass(frozen=True)
 class CaseFiles:

@@ -11,7 +11,7 @@ from pathlib import Path
 from ObserverUncertaintyLib.base.errors import in_work
 from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.cohort.case import Case
-from ObserverUncertaintyLib.cohort.case_files import CaseFiles
+from ObserverUncertaintyLib.cohort.case_files import REVIEWED_BY, CaseFiles
 from ObserverUncertaintyLib.cohort.loading import LoadOptions, load_case
 from ObserverUncertaintyLib.cohort.manifest import Manifest, ManifestError, read_manifest
 from ObserverUncertaintyLib.formats.references import Source
@@ -116,7 +116,11 @@ class Cohort:
                 reference=self.manifest.reference,
                 options=options,
             )
-        missing = tuple(f"{case}: rater {rater} has no file for this case" for rater in files.missing_raters)
+        missing = tuple(
+            f"{case}: rater {rater} has no file for this case"
+            for rater in files.missing_raters
+            if not rater.startswith(REVIEWED_BY)
+        )
         if self.manifest.truth and files.truth is None:
             missing += (f"{case}: the truth has no file for this case",)
         return replace(loaded, warnings=missing + loaded.warnings)

@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ObserverUncertaintyLib.base.errors import InputError, in_work
-from ObserverUncertaintyLib.base.output_files import prepare_output_folder, write_text, writing
+from ObserverUncertaintyLib.base.output_files import prepare_output_folder, write_text
 from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.cohort.reviews import Review, Reviews, read_reviews
 from ObserverUncertaintyLib.formats import read_image, read_mask, write_mask
-from ObserverUncertaintyLib.images.grid import require_same_grid
+from ObserverUncertaintyLib.images.grid import Grid, require_same_grid
 
 MANIFEST_FILE = "cohort.toml"
 
@@ -75,20 +78,23 @@ def join_reviews(
         raise InputError(f"{reviews} lies in {folder}, which would be written into. Give another folder.")
     if "#" in str(folder) or "{case}" in str(folder):
         raise InputError(f"{folder}: a folder with # or {{case}} in its path cannot stand in a manifest. Give another.")
-    prepare_output_folder(folder, resume=resume, overwrite=None)
-    with writing(folder / MASKS_FOLDER):
-        shutil.rmtree(folder / MASKS_FOLDER, ignore_errors=True)
-    files = {rater: f"{number}-{_plain(rater)}.nrrd" for number, rater in enumerate(raters, 1)}
-    progress.start("join reviews", len(found.latest))
     for note in found.notes:
         progress.message(note)
+    files = {rater: f"{number}-{_plain(rater)}.nrrd" for number, rater in enumerate(raters, 1)}
     corrected: dict[str, tuple[str, ...]] = {}
-    for review in found.latest:
-        progress.check_cancelled()
-        with in_work(review.mask):
-            _copy(review, cohort, folder / MASKS_FOLDER / review.case / files[review.rater])
-        corrected[review.case] = (*corrected.get(review.case, ()), review.rater)
-        progress.advance(1, review.case)
+    progress.start("join reviews", 2 * len(found.latest))
+    # Twice, so that nothing is written before every review was looked at.
+    for is_checked in (False, True):
+        if is_checked:
+            prepare_output_folder(folder, resume=resume, overwrite=None)
+            shutil.rmtree(folder / MASKS_FOLDER, ignore_errors=True)
+        for review in found.latest:
+            progress.check_cancelled()
+            mask, grid = _read(review, cohort)
+            if is_checked:
+                write_mask(folder / MASKS_FOLDER / review.case / files[review.rater], mask, grid)
+                corrected[review.case] = (*corrected.get(review.case, ()), review.rater)
+            progress.advance(1, review.case)
     masks = glob.escape(f"{(folder / MASKS_FOLDER).as_posix()}/")
     patterns = {rater: f"{masks}{{case}}/{glob.escape(file)}" for rater, file in files.items()}
     write_text(folder / MANIFEST_FILE, _manifest_text(cohort, patterns))
@@ -113,14 +119,14 @@ def _refuse(cohort: Cohort, found: Reviews, raters: list[str], folder: Path) -> 
         )
 
 
-def _copy(review: Review, cohort: Cohort, file: Path) -> None:
-    """Write a reviewed mask beside the new manifest, if it lies on its case's grid."""
-    files, mask = cohort.files(review.case), read_mask(review.mask)
+def _read(review: Review, cohort: Cohort) -> tuple[NDArray[np.bool_], Grid]:
+    """A reviewed mask and its case's grid; refuses one that lies on another."""
     reference = cohort.manifest.reference or cohort.sequences[0]
-    grid = read_image(files.images[reference]).grid
+    with in_work(review.mask):
+        mask, grid = read_mask(review.mask), read_image(cohort.files(review.case).images[reference]).grid
     advice = "A review lies on the grid of the case's image: export it from the case that was reviewed."
     require_same_grid(grid, f"{review.case}: {reference}", mask.grid, str(review.mask), advice)
-    write_mask(file, mask.array, grid)
+    return mask.array, grid
 
 
 def _plain(name: str) -> str:

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.cohort.case_files import REVIEWED_BY
 
 MASKS = (".nrrd", ".nii.gz")
 """How a mask's file ends; that of a segmentation, `.seg.nrrd`, ends so too."""
@@ -44,7 +45,7 @@ class Review:
     @property
     def rater(self) -> str:
         """The name that the reviewer has among a cohort's raters."""
-        return f"reviewed by {self.reviewer}"
+        return f"{REVIEWED_BY}{self.reviewer}"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from ObserverUncertaintyLib.jobs.folder import INPUTS_FOLDER
 from ObserverUncertaintyLib.jobs.history import find_jobs, remove_job
 from ObserverUncertaintyLib.jobs.job import Job
 from ObserverUncertaintyLib.jobs.requests import (
+    LearnRequest,
     PredictRequest,
     ProbeRequest,
     RegisterRequest,
@@ -30,6 +31,7 @@ __all__ = [
     "JobFailure",
     "JobProgress",
     "JobState",
+    "LearnRequest",
     "PredictRequest",
     "ProbeRequest",
     "Progress",

@@ -9,7 +9,13 @@ from typing import Any, ClassVar
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.records import from_json, to_json
-from ObserverUncertaintyLib.model.settings import DEFAULT_SAMPLES, DropoutMasks, TrainingSettings
+from ObserverUncertaintyLib.model.settings import (
+    DEFAULT_LEARNING,
+    DEFAULT_SAMPLES,
+    DropoutMasks,
+    LearningSettings,
+    TrainingSettings,
+)
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,42 @@ class TrainRequest:
 
 
 @dataclass(frozen=True)
+class LearnRequest:
+    """Train a model on, on its cohort with the reviews that correct it, and compare both models.
+
+    The job's artifacts are `model`, the new model's folder, and `comparison` (JSON; see `Comparison.to_json`). The old
+    model is only read.
+
+    Attributes:
+        manifest: the cohort's manifest file.
+        reviews: folder of the reviews; see `read_reviews`.
+        model: folder of the old model.
+        out: folder for all that is made, outside or inside the job's folder; it must be new or empty unless resumed.
+        settings: what decides the learning, besides the settings of the old model's training.
+        device: "auto", "cpu", "cuda:N" or "mps".
+        resume: go on in `out`, where the same was begun.
+        resample: bring files that lie on another grid onto the case's instead of refusing them.
+    """
+
+    kind: ClassVar[str] = "learn"
+    manifest: str
+    reviews: str
+    model: str
+    out: str
+    settings: LearningSettings = DEFAULT_LEARNING
+    device: str = "auto"
+    resume: bool = False
+    resample: bool = False
+
+    def resolved(self) -> LearnRequest:
+        """The same request with absolute paths: a worker runs in another folder."""
+        manifest, reviews, model, out = (
+            str(Path(path).absolute()) for path in (self.manifest, self.reviews, self.model, self.out)
+        )
+        return replace(self, manifest=manifest, reviews=reviews, model=model, out=out)
+
+
+@dataclass(frozen=True)
 class RegisterRequest:
     """Bring every other image rigidly onto the reference's grid.
 
@@ -156,9 +198,10 @@ class ProbeRequest:
         return self
 
 
-Request = PredictRequest | TrainRequest | RegisterRequest | SimulateRequest | ProbeRequest
+Request = PredictRequest | TrainRequest | LearnRequest | RegisterRequest | SimulateRequest | ProbeRequest
 _REQUESTS: dict[str, type[Request]] = {
-    request.kind: request for request in (PredictRequest, TrainRequest, RegisterRequest, SimulateRequest, ProbeRequest)
+    request.kind: request
+    for request in (PredictRequest, TrainRequest, LearnRequest, RegisterRequest, SimulateRequest, ProbeRequest)
 }
 
 

@@ -19,6 +19,7 @@ from ObserverUncertaintyLib.jobs.failures import DEVICE, OUT_OF_MEMORY, WorkErro
 from ObserverUncertaintyLib.jobs.folder import RESULT_FOLDER
 from ObserverUncertaintyLib.jobs.packages import lacking
 from ObserverUncertaintyLib.jobs.requests import (
+    LearnRequest,
     PredictRequest,
     RegisterRequest,
     Request,
@@ -45,12 +46,17 @@ class Reporter(Progress):
 def do(request: Request, folder: Path, reporter: Reporter) -> None:
     """Do what is asked for; results go below `folder`, and each is told of when it is complete."""
     result = folder / RESULT_FOLDER
-    if isinstance(request, PredictRequest | TrainRequest) and (threads := leave_busy_cores()) is not None:
+    if (
+        isinstance(request, PredictRequest | TrainRequest | LearnRequest)
+        and (threads := leave_busy_cores()) is not None
+    ):
         reporter.message(told(threads))
     if isinstance(request, PredictRequest):
         _predict(request, result, reporter)
     elif isinstance(request, TrainRequest):
         _train(request, reporter)
+    elif isinstance(request, LearnRequest):
+        _learn(request, reporter)
     elif isinstance(request, RegisterRequest):
         _register(request, result, reporter)
     elif isinstance(request, SimulateRequest):
@@ -149,6 +155,25 @@ def _train(request: TrainRequest, reporter: Reporter) -> None:
 
     _with_less_memory(train_with, request.settings.batch_size, reporter)
     reporter.artifact("model", folder)
+
+
+def _learn(request: LearnRequest, reporter: Reporter) -> None:
+    from ObserverUncertaintyLib.cohort.loading import LoadOptions
+    from ObserverUncertaintyLib.evaluation.learning import learn_from_reviews
+
+    learned = learn_from_reviews(
+        request.manifest,
+        request.reviews,
+        request.model,
+        request.out,
+        request.settings,
+        options=LoadOptions(resample=request.resample),
+        device=_device(request.device),
+        resume=request.resume,
+        progress=reporter,
+    )
+    reporter.artifact("model", learned.model)
+    reporter.artifact("comparison", learned.comparison_file)
 
 
 def _register(request: RegisterRequest, result: Path, reporter: Reporter) -> None:

@@ -5,11 +5,13 @@ Nothing here loads torch, so that a program which only describes the work (a com
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.records import inline
 from ObserverUncertaintyLib.model.preprocessing import Crop, IntensityNorm, SliceAxis
 from ObserverUncertaintyLib.raters.fusion import FusionMethod, Tie
@@ -166,6 +168,43 @@ class PredictionSettings:
     batch_size: int | None = None
     precision: Precision = Precision.AUTO
     dropout_masks: DropoutMasks = DropoutMasks.INDEPENDENT
+
+
+@dataclass(frozen=True)
+class LearningSettings:
+    """What decides how a model learns on from corrections; all else is as in its own training.
+
+    Attributes:
+        epochs: passes over all slices of the corrected cases and of the others that are trained on.
+        learning_rate: of Adam, the same in every step.
+        batch_size: slices in a step; None takes that of the model's training.
+        seed: of the order of slices, the raters drawn, the dropout masks, and the cases that are held out.
+        held_out: cases without correction that are not trained on, by which the other cases are judged. None takes a
+            quarter of them, at least one if there are two, and first those that the model was not trained on either;
+            an empty list holds none out.
+        samples: T of the predictions that are compared, with balanced masks.
+    """
+
+    epochs: int = 5
+    learning_rate: float = 3e-4
+    batch_size: int | None = None
+    seed: int = 0
+    held_out: tuple[str, ...] | None = None
+    samples: int = 10
+
+    def __post_init__(self) -> None:
+        """Refuse values that nothing can be learned with."""
+        numbers = {"epochs": self.epochs, "samples": self.samples, "a batch size of": self.batch_size}
+        wrong = [f"{name} {n}, expected 1 or more" for name, n in numbers.items() if n is not None and n < 1]
+        if not 0 < self.learning_rate < math.inf:
+            wrong.append(f"the learning rate {self.learning_rate}, expected a number above 0")
+        if self.seed < 0:
+            wrong.append(f"the seed {self.seed}, expected 0 or more")
+        if wrong:
+            raise InputError(f"Nothing can be learned with {'; '.join(wrong)}.")
+
+
+DEFAULT_LEARNING = LearningSettings()
 
 
 def without_empty_economy(note: Mapping[str, Any]) -> dict[str, Any]:

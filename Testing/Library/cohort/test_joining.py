@@ -63,6 +63,12 @@ def test_each_reviewer_is_a_further_rater_of_the_cases_that_were_reviewed(
     assert (contents(manifest.parent), contents(reviews)) == before
 
 
+def test_a_reviewer_is_missed_in_no_other_case_and_a_rater_is(manifest: Path, reviews: Path, tmp_path: Path) -> None:
+    cohort = Cohort.open(join_reviews(manifest, reviews, tmp_path / "new").manifest)
+    assert cohort.load("p2").warnings == ()
+    assert cohort.load("p3").warnings == ("p3: rater ben has no file for this case",)
+
+
 def test_the_new_manifest_says_what_the_old_one_says_and_copies_no_image(
     manifest: Path, reviews: Path, tmp_path: Path
 ) -> None:
@@ -144,7 +150,7 @@ def test_a_review_on_another_grid_is_refused_by_name(manifest: Path, reviews: Pa
     with pytest.raises(InputError, match="lies on another voxel grid than p2: T1") as error:
         join_reviews(manifest, reviews, tmp_path / "new")
     assert str(file) in str(error.value)
-    assert not (tmp_path / "new" / "cohort.toml").exists()
+    assert not (tmp_path / "new").exists()
 
 
 def test_what_is_no_mask_is_refused_by_name(manifest: Path, reviews: Path, tmp_path: Path) -> None:
