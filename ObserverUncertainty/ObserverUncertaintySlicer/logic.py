@@ -104,3 +104,9 @@ class LogicSteps:
     propagateCorrection = _Step("contourReview", "propagateCorrection")
     saveAsReviewed = _Step("correction", "saveAsReviewed")
     exportReviewed = _Step("correctionExport", "exportReviewed")
+    startFurtherRater = _Step("furtherRater", "startFurtherRater")
+    finishFurtherRater = _Step("furtherRater", "finishFurtherRater")
+    # Step 6, case by case
+    listCases = _Step("caseList", "listCases")
+    openListedCase = _Step("caseList", "openListedCase")
+    keepReview = _Step("caseList", "keepReview")

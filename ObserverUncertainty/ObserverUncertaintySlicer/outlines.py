@@ -136,7 +136,8 @@ def removeSegmentation(segmentationNode) -> None:
     """Take a segmentation out of the scene, with its display nodes."""
     displays = [segmentationNode.GetNthDisplayNode(n) for n in range(segmentationNode.GetNumberOfDisplayNodes())]
     for node in (segmentationNode, *displays):  # the segmentation first
-        slicer.mrmlScene.RemoveNode(node)
+        if slicer.mrmlScene.IsNodePresent(node):  # the application may have taken its display nodes out with it
+            slicer.mrmlScene.RemoveNode(node)
 
 
 def _showEverywhere(node, segmentIDs: list[str]):

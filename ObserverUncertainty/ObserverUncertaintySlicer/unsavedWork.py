@@ -33,10 +33,10 @@ from ObserverUncertaintySlicer.correction import (
     WorkingCopy,
     addWorkingCopy,
     contentsOf,
-    hasUnsavedChanges,
+    isSavedAs,
     startMask,
 )
-from ObserverUncertaintySlicer.host import jobsFolder
+from ObserverUncertaintySlicer.host import dataFolder, jobsFolder
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.volumes import gridOfVolume
 
@@ -120,8 +120,12 @@ class UnsavedWork:
 
 
 def unsavedFolder() -> Path:
-    """The folder of all unsaved work, beside that of the jobs, which holds patient data too."""
-    return jobsFolder().parent / "Unsaved"
+    """The folder of all unsaved work: where the jobs are, which hold patient data too.
+
+    Beside the jobs' usual folder, and in one that was chosen: what lies beside that may be another user's.
+    """
+    jobs, usual = jobsFolder(), dataFolder()
+    return (usual if jobs.parent == usual else jobs) / "Unsaved"
 
 
 def keepUnsaved(copy: WorkingCopy, case: str, saved=None, comment: str = "") -> None:
@@ -140,10 +144,13 @@ def keepUnsaved(copy: WorkingCopy, case: str, saved=None, comment: str = "") -> 
         grid, mask, _note = contentsOf(copy)
     except InputError:  # the user may undo the deletion
         return
-    if not _isUnsaved(copy, saved):
+    node, start = copy.node, startMask(copy, grid)
+    isChanged = start is None or not np.array_equal(mask, start)
+    states = _placesSeen(node)
+    hasNews = (isChanged and not isSavedAs(copy, saved)) or (states and states != _placesSeen(saved))
+    if not hasNews:
         dropUnsaved(copy)
         return
-    node, start = copy.node, startMask(copy, grid)
     folder = _ownFolder(copy)
     if start is not None and not (folder / _START).exists():
         write_mask(folder / _START, start, grid)
@@ -151,7 +158,7 @@ def keepUnsaved(copy: WorkingCopy, case: str, saved=None, comment: str = "") -> 
     record = Record(
         case=case,
         grid=grid,
-        written=datetime.now().astimezone().isoformat(timespec="seconds"),
+        written=datetime.now().astimezone().isoformat(timespec="milliseconds"),
         changedMl=None if start is None else int(np.count_nonzero(mask ^ start)) * grid.voxel_volume_ml,
         name=node.GetName(),
         segment=node.GetSegmentation().GetSegment(copy.segmentID).GetName(),
@@ -166,20 +173,23 @@ def keepUnsaved(copy: WorkingCopy, case: str, saved=None, comment: str = "") -> 
 def dropUnsaved(copy: WorkingCopy) -> None:
     """Delete what was written of a working copy: it is saved, or not wanted any more."""
     name = attributes.UNSAVED_AS.of(copy.node)
-    if name is not None:
+    if name is not None and _isOwn(unsavedFolder() / name):
         _delete(unsavedFolder() / name)
-        attributes.UNSAVED_AS.set(copy.node, None)
 
 
 def takeUpUnsaved(copy: WorkingCopy) -> None:
-    """Let a working copy, such as of a loaded scene, go on with its folder where that holds just the same contour.
+    """Give a working copy the name of its folder; one that has a name, as in a loaded scene, goes on with its folder.
 
-    Otherwise what lies in the folder is another state of the work, or another Slicer's: the copy gets a new folder.
+    Where that folder holds another contour than the copy, which may be newer, or is another Slicer's, the copy gets
+    another folder.
     """
     name = attributes.UNSAVED_AS.of(copy.node)
     if name is None:
+        _nameFolder(copy)
         return
     folder = unsavedFolder() / name
+    if not folder.exists():
+        return
     try:
         record = _requireFree(folder)
         _grid, mask, _note = contentsOf(copy)
@@ -189,7 +199,7 @@ def takeUpUnsaved(copy: WorkingCopy) -> None:
     if isSame:
         _write(folder, replace(record, process=Process.own()))
     else:
-        attributes.UNSAVED_AS.set(copy.node, None)
+        _nameFolder(copy)
 
 
 def unsavedWork(case: str, grid: Grid, but: WorkingCopy | None = None) -> tuple[list[UnsavedWork], list[str]]:
@@ -261,26 +271,35 @@ def discardUnsaved(work: UnsavedWork) -> None:
     _delete(work.folder)
 
 
-def _isUnsaved(copy: WorkingCopy, saved) -> bool:
-    """Whether a contour, or what was found at the places, is neither as at the start nor as it was saved."""
-    states = _placesSeen(copy.node)
-    return hasUnsavedChanges(copy, saved) or bool(states and states != _placesSeen(saved))
-
-
 def _placesSeen(node) -> list[tuple[int, str]]:
+    """The places where something was found, and what; of a working copy, or of the correction that was saved of it."""
     entries = [] if node is None else attributes.PLACES.of(node, [])
     return [(number, entry["state"]) for number, entry in enumerate(entries) if entry["state"] != "open"]
 
 
+def _nameFolder(copy: WorkingCopy) -> str:
+    name = f"{datetime.now():%Y-%m-%d-%H%M%S}-{secrets.token_hex(3)}"
+    attributes.UNSAVED_AS.set(copy.node, name)
+    return name
+
+
 def _ownFolder(copy: WorkingCopy) -> Path:
+    """The folder to write to; another one than before where another Slicer has written there, with the same scene."""
+    folder = unsavedFolder()
+    with writing(folder):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     name = attributes.UNSAVED_AS.of(copy.node)
-    if name is None:
-        folder = unsavedFolder()
-        with writing(folder):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        name = f"{datetime.now():%Y-%m-%d-%H%M%S}-{secrets.token_hex(3)}"
-        attributes.UNSAVED_AS.set(copy.node, name)
-    return unsavedFolder() / name
+    if name is None or not _isOwn(folder / name):
+        name = _nameFolder(copy)
+    return folder / name
+
+
+def _isOwn(folder: Path) -> bool:
+    """Whether a folder is new, or was written last by this process."""
+    try:
+        return not (folder / _RECORD).exists() or _read(folder).record.process.isOwn
+    except InputError:
+        return False
 
 
 def _write(folder: Path, record: Record) -> None:

@@ -108,6 +108,13 @@ def test_only_the_contour_that_is_drawn_is_seen(ready, panel):
     assert ui.sliceLabel.text == ""
 
 
+def test_at_first_too_there_are_no_places_and_the_line_above_says_what_is_next(ready, panel):
+    start(ready)
+    assert ready.ui.placesTable.isHidden()
+    assert ready.ui.acceptButton.isHidden()
+    assert panel.guide.ui.nextLabel.text.endswith("Next: draw the contour, then finish.")
+
+
 def test_nothing_comes_back_by_itself(ready, panel):
     panel.disagreement.ui.expertEntropyButton.click()
     copy = start(ready)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
@@ -12,21 +13,25 @@ import slicer
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintySlicer import correction
 from ObserverUncertaintySlicer.attributes import MODEL, REVIEW_MODEL, ROLE, Role
+from ObserverUncertaintySlicer.caseLoading import LoadedCase
 from ObserverUncertaintySlicer.compareViews import presentViews
 from ObserverUncertaintySlicer.correction import WorkingCopy
 from ObserverUncertaintySlicer.entropyOverImage import isSomethingElseShown, showEntropyOverImage
 from ObserverUncertaintySlicer.host import asFileName, saveSetting, setting, waitCursor
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.outlines import hideSegmentation
+from ObserverUncertaintySlicer.panel.caseList import CaseListControls
 from ObserverUncertaintySlicer.panel.contents import Key
 from ObserverUncertaintySlicer.panel.context import Context
 from ObserverUncertaintySlicer.panel.contourTools import ContourTools, startLevel
 from ObserverUncertaintySlicer.panel.copyEditor import CopyEditor
 from ObserverUncertaintySlicer.panel.fileDialogs import chosenExportFile
+from ObserverUncertaintySlicer.panel.furtherRater import FurtherRaterPart
 from ObserverUncertaintySlicer.panel.leaving import mayLeaveWorkingCopy
 from ObserverUncertaintySlicer.panel.placesTable import PlacesTable
 from ObserverUncertaintySlicer.panel.resultTexts import lineSample
 from ObserverUncertaintySlicer.panel.section import Section, singleShot
+from ObserverUncertaintySlicer.panel.unsavedWork import UnsavedWorkPart
 from ObserverUncertaintySlicer.places import ScenePlaces, placesOfRaters, placesToReview
 from ObserverUncertaintySlicer.raters import Rater, raterNames
 from ObserverUncertaintySlicer.timeSpent import TimeSpent
@@ -50,16 +55,21 @@ class _Source:
 
 
 class CorrectSection(Section):
-    """Correct a copy, place by place, the most uncertain first; keep it as reviewed."""
+    """Correct a copy, place by place, the most uncertain first; keep it as reviewed.
+
+    Args:
+        context: the panel's.
+        applyCase: makes a loaded case the panel's.
+    """
 
     uiName = "Correct"
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, applyCase: Callable[[LoadedCase], None]) -> None:
         super().__init__(context)
         self._sources: list[_Source] = []
         self._chosenSource: Key | None = None
         self._observed: Any = None
-        self._placesOf: tuple[Any, ...] = ()
+        self._placesOf: tuple[Any, ...] | None = None
         self._time: TimeSpent | None = None
         self._hasChanges = True
         ui = self.ui
@@ -75,10 +85,19 @@ class CorrectSection(Section):
         ui.commentEdit.connect("textEdited(QString)", self._onRecordEdited)
         ui.saveButton.connect("clicked()", self.onSave)
         ui.exportButton.connect("clicked()", self.onExport)
+        ui.furtherExportButton.connect("clicked()", lambda: self._export(ui.furtherSavedLabel))
         self.places = PlacesTable(self, self._onGoing)
-        keys = {"N": self.places.onNext, "P": self.places.onPrevious, "A": self.places.onAccept, "S": self._onSliceKey}
+        keys = {
+            "N": self._unlessDrawing(self.places.onNext),
+            "P": self._unlessDrawing(self.places.onPrevious),
+            "A": self._unlessDrawing(self.places.onAccept),
+            "S": self._onSliceKey,
+        }
         self._editor = CopyEditor(ui.editor, self.widget, keys)
-        self.tools = ContourTools(self, self._editor)
+        self.tools = ContourTools(self, self._editor, self.showFigures)
+        self.cases = CaseListControls(self, applyCase, self._start)
+        self.unsaved = UnsavedWorkPart(self, self._beginRestored)
+        self.further = FurtherRaterPart(self, self._takeUp, self.unsaved.forget)
         # Figures follow the brush, but not each of its moves.
         self._live = singleShot(LIVE_MILLISECONDS, self._takeUp)
 
@@ -93,14 +112,19 @@ class CorrectSection(Section):
         ui, parameters = self.ui, self.parameters
         self._updateSources()
         self._updateRanking()
-        hasCopy = parameters.workingCopy is not None
+        self.further.update()
+        hasCopy, isDrawing = parameters.workingCopy is not None, bool(self.further.name)
         canStart = bool(self._sources) and parameters.reference is not None
         missing = _("Needs an image, and a rater or the model's segmentation: load a case in step 1.")
         self.say(ui.missingLabel, "" if canStart or hasCopy else missing)
         # With a copy there it is seldom wanted.
-        ui.startBox.visible = canStart and not (hasCopy and ui.advancedButton.collapsed)
+        ui.startBox.visible = canStart and not isDrawing and not (hasCopy and ui.advancedButton.collapsed)
         ui.startButton.text = _("Start another copy") if hasCopy else _("Start correcting")
-        ui.workplace.visible = ui.advancedButton.visible = hasCopy
+        ui.workplace.visible = hasCopy
+        ui.advancedButton.visible = hasCopy and not isDrawing
+        ui.authorEdit.visible = not isDrawing
+        if isDrawing:
+            self.say(ui.sliceLabel, "")
         self._offerSaving()
         if parameters.lastCorrection is None:
             self.say(ui.savedLabel, "")
@@ -114,14 +138,19 @@ class CorrectSection(Section):
         author = parameters.correctionAuthor or setting("Author")
         if ui.authorEdit.text != author:
             ui.authorEdit.text = author
+        self.unsaved.update(self.workingCopy)
         self._follow(parameters.workingCopy)
-        self.tools.follow(self.workingCopy if hasCopy else None)
+        # Places and levels would tell a further rater what others drew.
+        self.tools.follow(None if isDrawing else self.workingCopy)
         self._findPlaces()
         self._showNewUncertainty()
+        self.cases.update()
 
     def state(self) -> str:
         """Whether a copy is being corrected."""
         parameters = self.parameters
+        if self.further.name:
+            return _("{rater} draws").format(rater=self.further.name)
         if parameters.workingCopy is not None:
             return _("correcting {name}").format(name=parameters.workingCopy.GetName())
         if parameters.lastCorrection is not None:
@@ -138,23 +167,18 @@ class CorrectSection(Section):
         with self.context.errorsShown():
             if not mayLeaveWorkingCopy(self.parameters):
                 return
-            with waitCursor():
-                source = self._sources[self.ui.sourceCombo.currentIndex].contour
-                copy = self.logic.startCorrection(source, self.parameters.reference, self._entropy())
-                startLevel(copy, source is not None and source is self.parameters.segmentation)
-                if self.parameters.probability is not None:
-                    REVIEW_MODEL.set(copy.node, MODEL.of(self.parameters.probability))
-                self.parameters.workingCopy = copy.node
-                views = presentViews()
-                if views is not None:
-                    views.restoreLayout()  # its views are small
-                self._makeRoom(copy.node)
-                self._openEditor()
-            self.context.update()
-            if not self.places.isEmpty:
-                self.places.goTo(0)
+            self._start(self._sources[self.ui.sourceCombo.currentIndex].contour)
             if isByKeyboard:
                 self.ui.nextButton.setFocus()  # the button that had it is gone
+
+    def _start(self, source: Any) -> None:
+        """Start a working copy of a contour, and show its first place."""
+        with waitCursor():
+            copy = self.logic.startCorrection(source, self.parameters.reference, self._entropy())
+            startLevel(copy, source is not None and source is self.parameters.segmentation)
+            if self.parameters.probability is not None:
+                REVIEW_MODEL.set(copy.node, MODEL.of(self.parameters.probability))
+            self._begin(copy)
 
     def onRankChosen(self, _index: int) -> None:
         """Another uncertainty decides the order, and lies behind the contour; the choice stays when others come."""
@@ -184,15 +208,24 @@ class CorrectSection(Section):
             self._takeUp()
             self._noteTime()
             saved = self.logic.saveAsReviewed(copy, self.ui.authorEdit.text, self.ui.commentEdit.text)
-            self._hasChanges = False
             self.parameters.lastCorrection = saved
-            self.say(
-                self.ui.savedLabel,
-                _("Saved in the scene as {name}. Export… writes a file.").format(name=saved.GetName()),
-            )
+            written = self.cases.keep(copy, saved)
+            self.unsaved.forget(copy)
+            self._hasChanges = False
+            self._offerSaving()
+            text = _("Saved in the scene as {name}. Export… writes a file.").format(name=saved.GetName())
+            if written is not None:
+                text = _("Saved in the scene as {name}, and in the folder {folder} beside the predictions.").format(
+                    name=saved.GetName(), folder=self.cases.reviews.name
+                )
+            self.say(self.ui.savedLabel, text)
+            self.ui.savedLabel.toolTip = "" if written is None else str(written)
 
     def onExport(self) -> None:
         """Write the last correction to a file."""
+        self._export(self.ui.savedLabel)
+
+    def _export(self, label: Any) -> None:
         node = self.parameters.lastCorrection
         title = _("Export {name}").format(name=node.GetName())
         kinds = {_("Segmentation"): ".seg.nrrd", _("NRRD"): ".nrrd", _("NIfTI"): ".nii.gz"}
@@ -200,7 +233,7 @@ class CorrectSection(Section):
         if path:
             with self.context.errorsShown():
                 written = self.logic.exportReviewed(node, path, overwrite=True)
-                self.say(self.ui.savedLabel, _("Written to {path}").format(path=written))
+                self.say(label, _("Written to {path}").format(path=written))
 
     def showFigures(self) -> None:
         """Volume and Dice against the start."""
@@ -213,24 +246,31 @@ class CorrectSection(Section):
         except InputError as error:  # beside the figures: they follow by a timer, while the user may be painting
             self.say(self.ui.liveLabel, str(error))
         else:
-            figures = _("{volume:.2f} mL (start {start:.2f}), {changed:.2f} mL changed, Dice {dice:.3f}").format(
+            figures = _("{volume:.2f} mL (start {start:.2f}), {changed:.2f} mL changed, Dice {dice:.3f}")
+            if self.further.name:
+                figures = _("{volume:.2f} mL drawn")
+            figures = figures.format(
                 volume=state.volumeMl, start=state.startVolumeMl, changed=state.changedMl, dice=state.dice
             )
-            self.say(self.ui.liveLabel, f"{figures}\n{copy.note}" if copy.note else figures)
+            self.say(self.ui.liveLabel, "\n".join(filter(None, (figures, self.tools.boundsText, copy.note))))
 
     def exit(self) -> None:
         """The user leaves the module: no effect stays active, no shortcut and no view observation is left."""
         self._editor.leave()
+        self.unsaved.keepNow()
         if self._time is not None:
             self._time.pause()
 
     def letGo(self) -> None:
         """Let go of the working copy; no effect and no observation of it stays."""
+        self.unsaved.letGo()
+        self.further.letGo()
         self._live.stop()
         self._editor.close()
         self._follow(None)
         self.places.show(None, None)
         self.tools.letGo()
+        self.cases.letGo()
         self._placesOf, self._time = (), None
         self._ranked, self._shownWith = [], (None, None)
         for label in (self.ui.sliceLabel, self.ui.liveLabel, self.ui.savedLabel):
@@ -240,6 +280,7 @@ class CorrectSection(Section):
         """Let go of the editor too."""
         super().cleanup()
         self._editor.cleanup()
+        self.unsaved.cleanup()
 
     def _updateSources(self) -> None:
         parameters, sources = self.parameters, []
@@ -282,6 +323,8 @@ class CorrectSection(Section):
         """Show another uncertainty that came while one corrects, by which the places are ranked from now on."""
         copy, entropy = self.parameters.workingCopy, self._entropy()
         before, self._shownWith = self._shownWith, (copy, entropy)
+        if self.further.name:
+            return
         if copy is not None and before[0] is copy and before[1] is not entropy and self.context.isEntered:
             with suppress(InputError):  # a click will tell why
                 self._makeRoom(copy)
@@ -294,9 +337,9 @@ class CorrectSection(Section):
 
     def _legend(self) -> str:
         """Which colour in the slice views is what; on black, as there."""
-        copy, raters = self.workingCopy, self.parameters.raters
+        copy, raters = self.workingCopy, [] if self.further.name else self.parameters.raters
         segment = None if copy is None else copy.node.GetSegmentation().GetSegment(copy.segmentID)
-        entries = [] if segment is None else [(segment.GetColor(), _("working copy"))]
+        entries = [] if segment is None else [(segment.GetColor(), self.further.name or _("working copy"))]
         return " ".join(
             lineSample(color) + "&nbsp;" + escape(name).replace(" ", "&nbsp;")
             for color, name in [*entries, *zip([rater.color for rater in raters], raterNames(raters), strict=True)]
@@ -304,7 +347,7 @@ class CorrectSection(Section):
 
     def _findPlaces(self) -> None:
         """Find the places of the doubt that was chosen, if they are not those that are shown already."""
-        copy, parameters = self.workingCopy, self.parameters
+        copy, parameters = None if self.further.name else self.workingCopy, self.parameters
         isOfExperts = self._entropy() is not None and self._entropy() is parameters.expertEntropy
         probability = None if isOfExperts else parameters.probability
         doubt = tuple(parameters.raters) if isOfExperts else (probability, contentTime(probability))
@@ -344,17 +387,19 @@ class CorrectSection(Section):
     def _offerSaving(self) -> None:
         """What is saved can be exported; what has changes since, or another comment, can be saved."""
         isSaved = self.parameters.lastCorrection is not None and not self._hasChanges
-        self.ui.saveButton.visible = not isSaved
-        self.ui.exportButton.visible = isSaved
+        self.ui.saveButton.visible = not isSaved and not self.further.name
+        self.ui.exportButton.visible = isSaved and not self.further.name
 
     def _onRecordEdited(self, _text: str) -> None:
         self._hasChanges = True
+        self._keepUnsaved()
         self._offerSaving()
 
     def _noteTime(self) -> None:
         copy = self.parameters.workingCopy
         if copy is not None and self._time is not None:
             self._time.somethingWasDone()
+        self._keepUnsaved()
 
     def _takeUp(self) -> None:
         """Take up what was drawn, and show what came of it."""
@@ -362,7 +407,9 @@ class CorrectSection(Section):
             self.tools.takeUp()
             if self.tools.review is not None:
                 self.places.follow(self.tools.review.editedVoxels())
+            if self.tools.review is not None or self.further.name:
                 self._noteTime()
+        self.further.tell()
         copy = self.workingCopy
         if copy is not None:
             self._hasChanges = not correction.isSavedAs(copy, self.parameters.lastCorrection)
@@ -373,6 +420,28 @@ class CorrectSection(Section):
         copy = self.workingCopy
         if copy is not None and not self._editor.isOn(copy.node):
             self._editor.open(copy, self.parameters.reference)
+
+    def _begin(self, copy: WorkingCopy) -> None:
+        """Make a working copy the panel's, show it with its doubt, and go to its first place."""
+        self.parameters.workingCopy = copy.node
+        views = presentViews()
+        if views is not None:
+            views.restoreLayout()  # its views are small
+        if not self.further.name:
+            self._makeRoom(copy.node)
+        self._openEditor()
+        self.context.update()
+        if not self.places.isEmpty:
+            self.places.goTo(0)
+
+    def _beginRestored(self, copy: WorkingCopy) -> None:
+        """The same with one that was kept from an earlier session: what differs from its start was drawn."""
+        self._begin(copy)
+        review = self.tools.review
+        if review is not None:
+            with suppress(InputError):  # without its start that is not known, as Propagate would say
+                review.drawnSinceStart()
+            self.places.follow(review.editedVoxels())
 
     def _makeRoom(self, copy) -> None:
         """Show the copy and the raters over the entropy, and nothing that hides either of them."""
@@ -409,4 +478,15 @@ class CorrectSection(Section):
         self.showFigures()
 
     def _onEdited(self, caller=None, event=None) -> None:
+        self.further.edited()
         self._live.start()
+        self._keepUnsaved()
+
+    def _keepUnsaved(self) -> None:
+        copy = self.workingCopy
+        if copy is not None:
+            self.unsaved.changed(copy)
+
+    def _unlessDrawing(self, call: Callable[[], None]) -> Callable[[], None]:
+        """What a key does, but not while a further rater draws, who sees no places."""
+        return lambda: None if self.further.name else call()

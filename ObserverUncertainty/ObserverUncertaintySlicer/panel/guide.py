@@ -9,7 +9,7 @@ from typing import NamedTuple
 import qt
 import slicer
 
-from ObserverUncertaintySlicer.attributes import UNLIKE_TRAINING
+from ObserverUncertaintySlicer.attributes import FURTHER_RATER, UNLIKE_TRAINING
 from ObserverUncertaintySlicer.compareViews import presentViews
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.panel.context import Context
@@ -97,6 +97,8 @@ def nextStep(parameters: Parameters, isComputing: bool = False, canShow: bool = 
     if isComputing:
         return Next(CASE, _("wait for the model, or look around meanwhile."))
     if parameters.workingCopy is not None:
+        if FURTHER_RATER.of(parameters.workingCopy):
+            return Next(CORRECT, _("draw the contour, then finish."))
         if parameters.lastCorrection is None:
             return Next(CORRECT, _("correct the contour, then save."))
         return Next(CORRECT, _("export the correction, or load the next case in step 1."))

@@ -62,7 +62,7 @@ class Panel(VTKObservationMixin):
         self.model = ModelSection(self.context, self.modelInUse, probe)
         self.uncertainty = UncertaintySection(self.context, self.modelInUse, probe)
         self.compare = CompareSection(self.context)
-        self.correct = CorrectSection(self.context)
+        self.correct = CorrectSection(self.context, self.case.loading.apply)
         self.showing = ShowUncertainty(
             self.context, self.case.ui, self.modelInUse, self.disagreement, self.uncertainty, self.compare, self.correct
         )
