@@ -48,7 +48,7 @@ class CaseListControls:
         self._listOf: tuple[str, str] = ("", "")
         self._problem = ""
         self._said = ""
-        self._shown = ""
+        self._shown: tuple[CaseList | None, str] = (None, "")
         self._title = ui.casesButton.text
         setUpTable(ui.caseTable, ["", "", "", "", ""], stretched=4)
         ui.caseTable.horizontalHeader().setMaximumSectionSize(_WIDEST)
@@ -153,6 +153,7 @@ class CaseListControls:
     def letGo(self) -> None:
         """Let go of the list: another scene names its own."""
         self._list, self._listOf, self._problem, self._said = None, ("", ""), "", ""
+        self._shown = (None, "")
 
     def _open(self, name: str) -> None:
         """Bring a case into the scene and the panel, and take the one before out."""
@@ -234,20 +235,25 @@ class CaseListControls:
             title=self._title, done=found.reviewed, count=len(found.cases)
         )
         present = listedCase(section.parameters)
+        if self._shown != (found, present):  # the panel shows its state often, and a list may be long
+            self._shown = (found, present)
+            self._fillTable(found, present)
+        self._showLines(found)
+
+    def _fillTable(self, found: CaseList, present: str) -> None:
+        """Write the table, the present case in bold and selected."""
+        table = self._ui.caseTable
         table.setRowCount(len(found.cases))
         for row, case in enumerate(found.cases):
-            toolTip = _toolTip(case)
+            toolTip, isPresent = _toolTip(case), case.name == present
             for column, text in enumerate(_cells(case)):
                 item = setCell(table, row, column, text, toolTip)
                 font = item.font()
-                if font.bold() != (case.name == present):
-                    font.setBold(case.name == present)
-                    item.setFont(font)
-            if case.name == present and present != self._shown:
+                font.setBold(isPresent)
+                item.setFont(font)
+            if isPresent:
                 table.setCurrentCell(row, 0)
-        self._shown = present
         fitHeight(table, ROWS)
-        self._showLines(found)
 
     def _showLines(self, found: CaseList) -> None:
         lines, toolTips = [self._said] if self._said else [], []
