@@ -88,7 +88,7 @@ def test_only_the_contour_that_is_drawn_is_seen(ready, panel):
     assert {"case raters", "place to review", "where the model is confident"} <= shownContours()
     assert overlays()
     assert shownLegends()
-    ready.ui.advancedButton.collapsed = False  # with a copy there, starting another one is seldom wanted
+    assert isOffered(ready.ui.furtherRaterButton)
     copy = start(ready)
     assert copy.GetName() == "Dora on case T1 (drawing)"
     assert not segmentOf(copy).any()

@@ -60,9 +60,9 @@ class FurtherRaterPart:
         ui.drawingBox.visible = copy is not None
         ui.casesButton.visible = copy is None  # it tells the model's volumes
         hasCopy = parameters.workingCopy is not None
-        ui.furtherRaterButton.visible = parameters.reference is not None and not (
-            copy is not None or (hasCopy and ui.advancedButton.collapsed)
-        )
+        # Not beside all that Advanced has.
+        isRoom = not hasCopy or ui.advancedButton.collapsed
+        ui.furtherRaterButton.visible = parameters.reference is not None and copy is None and isRoom
         isFinished = parameters.lastCorrection is not None and ROLE.of(parameters.lastCorrection) == Role.RATER
         ui.furtherExportButton.visible = isFinished
         if not isFinished:
