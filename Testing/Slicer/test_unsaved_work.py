@@ -185,6 +185,24 @@ def test_another_case_does_not_take_the_name_or_the_last_strokes(ready, panel):
     assert json.loads((folder / "record.json").read_text(encoding="utf-8"))["case"] == "case01"
 
 
+def test_no_offer_leads_a_further_rater_away_or_stands_beside_advanced(ready, panel):
+    correctAnna(ready)
+    kept(ready)
+    loadAgain(panel)
+    assert isOffered(ready.ui.restoreButton)
+    ready.ui.furtherNameEdit.text = "Dora"
+    ready.ui.furtherStartButton.click()
+    assert ready.ui.unsavedBox.isHidden()
+    panel.parameters.workingCopy = None
+    assert isOffered(ready.ui.discardButton)
+    image = panel.parameters.reference
+    rater = ratersOfNode(slicer.util.getNode("case raters"))[1]
+    panel.parameters.workingCopy = startCorrection(rater, image).node
+    assert isOffered(ready.ui.restoreButton)
+    ready.ui.advancedButton.collapsed = False
+    assert ready.ui.unsavedBox.isHidden()
+
+
 def test_who_draws_without_a_pause_has_it_written_all_the_same(ready):
     copy = start(ready, "rater anna")
     ready.unsaved._latest.stop()

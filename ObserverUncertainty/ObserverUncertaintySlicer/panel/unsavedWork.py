@@ -71,7 +71,10 @@ class UnsavedWorkPart:
         if key != self._key:
             self._key = key
             self._look(copy)
-        self._show(canRestore=copy is None or FURTHER_RATER.of(copy.node) is None)
+        # A further rater is not to be led away, and beside Advanced there is no room.
+        isDrawing = copy is not None and FURTHER_RATER.of(copy.node) is not None
+        isRoom = copy is None or self._ui.advancedButton.collapsed
+        self._show(canRestore=isRoom and not isDrawing)
 
     def changed(self, copy: WorkingCopy) -> None:
         """Something was drawn or found in a working copy: it is written once the user pauses."""
