@@ -2,7 +2,8 @@
 
 The truth is one rater, whom the model was not trained on, each of the three in turn. The reviewer replaces whole slices
 by what that rater drew, or draws in each slice only the largest piece that is wrong. Which slice comes next is decided
-by slice order, by area, by expected error, or as `slices_to_edit` says. A simulated reviewer flatters: it draws without
+by slice order, by area, by expected error, or as `slices_to_edit` says, given the model's probability or what is
+believed after a propagation. A simulated reviewer flatters: it draws without
 effort or fatigue, exactly as the rater did, and sees in every slice what is wrong there.
 
     python benchmarks/review_corrections.py
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -42,7 +43,7 @@ from ObserverUncertaintyLib.model.settings import (
 from ObserverUncertaintyLib.prediction.folder import predict_cases
 from ObserverUncertaintyLib.review import propagation
 from ObserverUncertaintyLib.review.propagation import propagate
-from ObserverUncertaintyLib.review.slices import slices_to_edit
+from ObserverUncertaintyLib.review.slices import SliceToEdit, slices_to_edit
 from ObserverUncertaintyLib.scores.metrics import dice
 from ObserverUncertaintyLib.simulation.settings import CavitySettings
 from ObserverUncertaintyLib.training.train import train
@@ -66,6 +67,9 @@ SHOWN = (1, 2, 3, 4, 6, 8, 12, 16)
 """Numbers of edited slices."""
 AXIAL, CORONAL = 0, 1
 SLICES_SAVED = 0.4
+LIBRARY = "change in logits, spread (the library)"
+COMPARED = {4.0: 10, 1.0: 3}
+"""Patients, by thickness in mm, with whom the other ways and the coronal plane are tried: that takes long."""
 
 Mask = NDArray[np.bool_]
 Edits = dict[int, Mask]
@@ -147,7 +151,7 @@ WAYS: dict[str, Carry] = {
     "residual along the slices": partial(_composed, residual=True, walker=False),
     "random walker": partial(_composed, residual=False, walker=True),
     "random walker, residual as its prior": partial(_composed, residual=True, walker=True),
-    "change in logits, spread (the library)": ours,
+    LIBRARY: ours,
 }
 
 Order = Callable[[Reviewed, Belief, list[int], int], int | None]
@@ -172,23 +176,31 @@ def own_expected_error(_case: Reviewed, belief: Belief, edited: list[int], axis:
     return next((int(k) for k in np.argsort(-errors, kind="stable") if k not in edited and errors[k]), None)
 
 
-def as_ranked(case: Reviewed, belief: Belief, edited: list[int], axis: int) -> int | None:
-    """As the library ranks them."""
-    ranked = slices_to_edit(belief[1], case.grid, edited, axis)
+def as_ranked(case: Reviewed, _belief: Belief, edited: list[int], axis: int) -> int | None:
+    """As the library ranks them, by the model's probability."""
+    return _first(slices_to_edit(case.probability, case.grid, edited, axis))
+
+
+def as_believed(case: Reviewed, belief: Belief, edited: list[int], axis: int) -> int | None:
+    """By what is believed after the propagation."""
+    return _first(slices_to_edit(belief[1], case.grid, edited, axis))
+
+
+def _first(ranked: Sequence[SliceToEdit]) -> int | None:
     return ranked[0].index if ranked else None
 
 
 def curve(case: Reviewed, order: Order, carry: Carry, axis: int = AXIAL, strokes: bool = False) -> list[float]:
     """Dice with the rater at the start and after each edit.
 
-    It ends at 0.99, where nothing is left to edit, or once half of the gap is closed and all of `SHOWN` is known.
+    It ends where nothing is left to edit, or once half of the gap is closed and all of `SHOWN` is known.
     """
     begun = case.probability > 0.5
     belief: Belief = (begun, case.probability)
     drawn, contour, edited = np.zeros(begun.shape, bool), begun.copy(), list[int]()
     found = [dice(begun, case.truth)]
     half = (1 + found[0]) / 2
-    while found[-1] < 0.99 and (len(found) <= SHOWN[-1] or max(found) < half):
+    while found[-1] < 1 and (len(found) <= SHOWN[-1] or max(found) < half):
         k = order(case, belief, edited, axis)
         if k is None:  # the rest, which the model is sure of, in slice order
             k = slice_order(case, belief, edited, axis)
@@ -274,30 +286,37 @@ def measure(arguments: argparse.Namespace) -> Report:
         "expected error first": partial(curve, order=own_expected_error, carry=nothing),
         "as ranked": partial(curve, order=as_ranked, carry=nothing),
         **{f"as ranked, {name}": partial(curve, order=as_ranked, carry=way) for name, way in WAYS.items()},
+        **{f"as believed, {name}": partial(curve, order=as_believed, carry=way) for name, way in WAYS.items()},
         "coronal: slice order": partial(curve, order=slice_order, carry=nothing, axis=CORONAL),
         "coronal: as ranked, the library": partial(curve, order=as_ranked, carry=ours, axis=CORONAL),
         "strokes: slice order": partial(curve, order=slice_order, carry=nothing, strokes=True),
         "strokes: as ranked": partial(curve, order=as_ranked, carry=nothing, strokes=True),
         "strokes: as ranked, the library": partial(curve, order=as_ranked, carry=ours, strokes=True),
     }
+    used = ("slice order", "largest area first", "expected error first", "as ranked", f"as ranked, {LIBRARY}")
+    compared = [name for name in reviewers if name not in used and not name.startswith("strokes")]
     folder = arguments.out / ("quick" if arguments.quick else "full")
     tables, series, targets = [], [], []
-    for thickness in THICKNESSES_MM:
+    for thickness in arguments.thickness:
         curves: dict[str, list[list[float]]] = {name: [] for name in reviewers}
-        for case in reviewed_cases(folder, thickness, cases, arguments.quick):
+        for number, case in enumerate(reviewed_cases(folder, thickness, cases, arguments.quick)):
             for name, reviewer in reviewers.items():
-                curves[name].append(reviewer(case))
+                is_compared = number % cases < COMPARED.get(thickness, 30)
+                if is_compared or name not in compared:
+                    curves[name].append(reviewer(case))
+                if is_compared and COMPARED.get(thickness, 30) < cases and name in used:
+                    curves.setdefault(f"{name}, on these", []).append(curves[name][-1])
         rows = []
         base = [edits_for_half(found) for found in curves["slice order"]]
         for name, each in curves.items():
             half = [edits_for_half(found) for found in each]
             means = [statistics.fmean(found[min(n, len(found) - 1)] for found in each) for n in SHOWN]
-            rows.append((name, *(f"{value:.3f}" for value in means), f"{statistics.fmean(half):.1f}"))
+            rows.append((name, f"{len(each)}", *(f"{value:.3f}" for value in means), f"{statistics.fmean(half):.1f}"))
             series.append(Series(f"{thickness:g} mm, {name}: edits for half of the gap", tuple(half)))
         start = statistics.fmean(found[0] for found in curves["slice order"])
-        header = (f"{thickness:g} mm (start {start:.3f})", *map(str, SHOWN), "edits for half of the gap")
+        header = (f"{thickness:g} mm (start {start:.3f})", "reviews", *map(str, SHOWN), "edits for half of the gap")
         tables.append(Table(header, tuple(rows)))
-        with_it = curves["as ranked, change in logits, spread (the library)"]
+        with_it = curves[f"as ranked, {LIBRARY}"]
         share = statistics.fmean(map(edits_for_half, with_it)) / statistics.fmean(base)
         targets.append(
             Target(
@@ -330,5 +349,8 @@ def measure(arguments: argparse.Namespace) -> Report:
 if __name__ == "__main__":
     options = parser(__doc__)
     options.add_argument("--patients", type=int, default=30, help="how many, at each thickness")
+    options.add_argument(
+        "--thickness", type=float, nargs="+", default=THICKNESSES_MM, metavar="MM", help="of the slices"
+    )
     options.add_argument("--out", type=Path, default=Path("study-output/review-corrections"), help="for what is made")
     run(options, measure)

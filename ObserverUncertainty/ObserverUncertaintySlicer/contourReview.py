@@ -29,7 +29,6 @@ from ObserverUncertaintySlicer.volumes import arrayOfVolume, gridOfVolume, rasOf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from numpy.typing import NDArray
 
@@ -76,7 +75,6 @@ class ContourReview:
             image = arrayOfVolume(imageVolume)
             self._image = image if image.shape == self.grid.shape else None
         self._drawing = Drawing(contour, self.grid, _keptDrawn(copy, self.grid), attributes.LEVEL.of(copy.node))
-        self._believed = self._decided()
 
     @property
     def probability(self) -> NDArray[np.float32]:
@@ -108,7 +106,6 @@ class ContourReview:
         isDrawn = self._drawing.follow(contour)
         if isDrawn:
             self.lastAxis = self._drawing.strokes[-1].axis
-        self._believed = self._decided()
         self._keep()
         return isDrawn
 
@@ -117,7 +114,6 @@ class ContourReview:
         contour = self.contour
         self._drawing = Drawing(self._base(), self.grid, level=self.level)
         self._drawing.follow(contour)
-        self._believed = self._decided()
         self._keep()
 
     def editedVoxels(self) -> NDArray[np.bool_]:
@@ -135,9 +131,7 @@ class ContourReview:
             The volume in mL that changed by this.
         """
         found = propagate(self.probability, self._base(), self.contour, self.drawn, self.grid, self._image)
-        changedMl = self._replace(found.contour, saveState)
-        self._believed = found.probability
-        return changedMl
+        return self._replace(found.contour, saveState)
 
     def decideSlice(self, position: tuple[float, float, float], axis: int) -> None:
         """Find a whole slice right as it is.
@@ -170,7 +164,7 @@ class ContourReview:
         """
         mask = self.drawn.get(axis)
         edited = [] if mask is None else np.flatnonzero(np.moveaxis(mask, axis, 0).any(axis=(1, 2))).tolist()
-        ranked = slices_to_edit(self._believed, self.grid, edited, axis)
+        ranked = slices_to_edit(self.probability, self.grid, edited, axis)
         return rasOf(ranked[0].position) if ranked else None
 
     def normalOf(self, axis: int) -> tuple[float, float, float]:
@@ -205,16 +199,11 @@ class ContourReview:
             saveState()
             setSegment(self.copy.node, self.copy.segmentID, contour, self.grid)
         self._drawing.follow_without_drawing(contour)
-        self._believed = self._decided()
         self._keep()
         return changed * self.grid.voxel_volume_ml
 
     def _isDrawn(self) -> NDArray[np.bool_]:
         return np.logical_or.reduce([np.zeros(self.grid.shape, bool), *self.drawn.values()])
-
-    def _decided(self) -> NDArray[Any]:
-        """What is believed before a propagation: the probability, which is certain where something was drawn."""
-        return self.contour if self._probability is None else np.where(self._isDrawn(), self.contour, self._probability)
 
     def _keep(self) -> None:
         """Keep level and strokes with the copy, and so with the scene."""

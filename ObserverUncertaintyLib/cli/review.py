@@ -260,7 +260,7 @@ def propagate(
         "volume_ml": _volume_ml(found.contour, maps.grid),
         "drawn_ml": _volume_ml(drawn & (contour != begun), maps.grid),
         "followed_ml": _volume_ml(found.followed, maps.grid),
-        "next_slices": _next_slices(found.probability, maps.grid, seen, axis),
+        "next_slices": _next_slices(maps.probability, maps.grid, seen, axis),
     }
     text = (
         f"{result['drawn_ml']:.2f} mL were changed by hand, {result['followed_ml']:.2f} mL followed: "

@@ -36,10 +36,11 @@ def slices_to_edit(
 ) -> tuple[SliceToEdit, ...]:
     """Rank the slices that were not edited yet, the one to edit next first.
 
-    Ask again after each correction, with the probability as it is after that was carried on to other slices.
+    Ask again after each correction, with the model's own probability. What a propagation believes is surer than it is
+    right: slices ranked by it come in an order that leaves more errors (benchmarks/review_corrections.py).
 
     Args:
-        probability: foreground probability, shape (k, j, i), in [0, 1].
+        probability: the model's foreground probability, shape (k, j, i), in [0, 1].
         grid: its grid.
         edited: indices of the slices edited so far.
         axis: across which axis of the array slices are numbered: 0 for k, 1 for j, 2 for i.
