@@ -52,6 +52,11 @@ def ready(panel):
     return section
 
 
+def exported(section):
+    """A file holds what was saved, and the step knows it."""
+    section.unsaved.forget(section.workingCopy, section.parameters.lastCorrection)
+
+
 def folders():
     """The folders of unsaved work that are whole."""
     return sorted(path.parent for path in unsavedFolder().glob("*/record.json"))
@@ -142,18 +147,19 @@ def test_a_place_that_was_accepted_is_work_too(ready, panel):
     ready.ui.acceptButton.click()
     ready.unsaved.keepNow()
     assert len(folders()) == 1
-    ready.ui.authorEdit.text = "Anna"
-    ready.ui.saveButton.click()
-    assert folders() == []
-    ready.unsaved.keepNow()
-    assert folders() == []
 
 
-def test_saved_as_reviewed_it_is_deleted_and_written_again_with_the_next_change(ready):
+def test_a_review_that_a_file_holds_is_not_kept_any_more_until_the_next_change(ready, slicerApplication, tmp_path):
     copy = correctAnna(ready)
     kept(ready)
     ready.ui.authorEdit.text = "Anna"
     ready.ui.saveButton.click()
+    ready.unsaved.keepNow()
+    assert len(folders()) == 1, "the scene alone has the review, and a crash would take it"
+    slicerApplication.dialogs.answer("dialog", lambda dialog: dialog.selectFile(str(tmp_path / "a.nrrd")) or 1)
+    ready.ui.exportButton.click()
+    assert (tmp_path / "a.nrrd").is_file()
+    assert folders() == []
     ready.unsaved.keepNow()
     assert folders() == []
     edit(copy, box(10, 14))
@@ -242,9 +248,10 @@ def test_restored_it_goes_on_where_it_was(ready, panel):
         np.testing.assert_array_equal(ready.tools.review.drawn[axis], mask)
     assert "0.50 mL changed" in ready.ui.liveLabel.text
     assert ready.ui.unsavedBox.isHidden()
-    assert len(folders()) == 1, "until it is saved"
+    assert len(folders()) == 1, "until a file holds it"
     ready.ui.authorEdit.text = "Anna"
     ready.ui.saveButton.click()
+    exported(ready)
     assert folders() == []
     assert attributes.CHANGED_VOXELS.of(panel.parameters.lastCorrection) == 50
 
@@ -396,6 +403,7 @@ def test_a_scene_that_was_saved_before_the_work_was_written_goes_on_with_it_too(
     assert ready.ui.unsavedBox.isHidden()
     ready.ui.authorEdit.text = "Anna"
     ready.ui.saveButton.click()
+    exported(ready)
     assert folders() == []
 
 
@@ -409,6 +417,7 @@ def test_two_slicers_with_one_scene_write_to_two_folders(ready, anotherAlive):
     np.testing.assert_array_equal(read_mask(folder / "contour.nrrd").array, CHANGED)
     ready.ui.authorEdit.text = "Anna"
     ready.ui.saveButton.click()
+    exported(ready)
     assert folders() == [folder]
 
 

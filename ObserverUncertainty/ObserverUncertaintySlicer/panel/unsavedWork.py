@@ -47,6 +47,7 @@ class UnsavedWorkPart:
         self._ui = ui
         self._node: Any = None
         self._pending: tuple[WorkingCopy, str, Any, str] | None = None
+        self._onDisk: Any = None
         self._timer = singleShot(KEEP_MILLISECONDS, self.keepNow)
         self._latest = singleShot(LONGEST_MILLISECONDS, self.keepNow)
         self._key: Key = ()
@@ -81,7 +82,7 @@ class UnsavedWorkPart:
         if self._pending is not None and self._pending[0].node is not copy.node:
             self.keepNow()
         parameters = self._section.parameters
-        self._pending = (copy, parameters.caseName, parameters.lastCorrection, self._ui.commentEdit.text)
+        self._pending = (copy, parameters.caseName, self._onDisk, self._ui.commentEdit.text)
         self._timer.start()
         if not self._latest.isActive():
             self._latest.start()
@@ -95,8 +96,9 @@ class UnsavedWorkPart:
             return
         self._try(lambda: keepUnsaved(*pending))
 
-    def forget(self, copy: WorkingCopy) -> None:
-        """A working copy was saved, or is not wanted any more."""
+    def forget(self, copy: WorkingCopy, saved: Any = None) -> None:
+        """A working copy is on the disk otherwise, or not wanted any more; `saved`: the correction that a file holds."""
+        self._onDisk = saved
         if self._pending is not None and self._pending[0].node is copy.node:
             self._pending = None
         self._try(lambda: dropUnsaved(copy))
@@ -129,6 +131,7 @@ class UnsavedWorkPart:
         """The scene is about to be closed, or the panel goes away."""
         self.keepNow()
         self._node, self._key, self._found, self._problems, self._problem = None, (), [], [], ""
+        self._onDisk = None
 
     def cleanup(self) -> None:
         """The panel goes away."""
