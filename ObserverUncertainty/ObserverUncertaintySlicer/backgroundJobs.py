@@ -16,6 +16,7 @@ from ObserverUncertaintyLib.jobs import (
     JobFailure,
     JobProgress,
     JobState,
+    LearnRequest,
     Request,
     TrainRequest,
     find_jobs,
@@ -82,6 +83,8 @@ class SceneJob:
     def keptIn(self) -> Path | None:
         """Where a training that was cancelled leaves what can be gone on with; None for another job."""
         request = self.job.request
+        if isinstance(request, LearnRequest):
+            return Path(request.out)
         return Path(request.model) if isinstance(request, TrainRequest) else None
 
     def cancel(self) -> None:

@@ -7,25 +7,28 @@ from pathlib import Path
 from typing import Any
 
 from ObserverUncertaintyLib.base.errors import InputError
-from ObserverUncertaintyLib.jobs import Job, TrainRequest
+from ObserverUncertaintyLib.jobs import Job, LearnRequest, TrainRequest
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
+from ObserverUncertaintySlicer.learning import learned
 from ObserverUncertaintySlicer.modelCards import readCard
 from ObserverUncertaintySlicer.prediction import loadPrediction
 
 
 def takeUp(job: Job) -> SceneJob:
-    """A prediction or training of another session as a job of this one.
+    """A prediction, training or learning of another session as a job of this one.
 
     Args:
         job: of `knownJobs`; the results of other kinds mean nothing without the scene they were started from.
 
     Returns:
-        A job whose result is the prediction's nodes, or the trained model's folder.
+        A job whose result is the prediction's nodes, the trained model's folder, or what was learned.
     """
 
     def load(artifacts: Mapping[str, Path]) -> Any:
         if isinstance(job.request, TrainRequest):
             return artifacts["model"]
+        if isinstance(job.request, LearnRequest):
+            return learned(artifacts)
         return loadPrediction(artifacts, job.request.case_name, isSimulated=_isSimulated(job.request.model))
 
     return SceneJob(job, load)

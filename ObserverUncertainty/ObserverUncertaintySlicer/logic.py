@@ -110,3 +110,4 @@ class LogicSteps:
     listCases = _Step("caseList", "listCases")
     openListedCase = _Step("caseList", "openListedCase")
     keepReview = _Step("caseList", "keepReview")
+    learnFromReviews = _Step("learning", "learnFromReviews", isJob=True)

@@ -27,7 +27,9 @@ from ObserverUncertaintySlicer.panel.contourTools import ContourTools, startLeve
 from ObserverUncertaintySlicer.panel.copyEditor import CopyEditor
 from ObserverUncertaintySlicer.panel.fileDialogs import chosenExportFile
 from ObserverUncertaintySlicer.panel.furtherRater import FurtherRaterPart
+from ObserverUncertaintySlicer.panel.learning import Learning
 from ObserverUncertaintySlicer.panel.leaving import mayLeaveWorkingCopy
+from ObserverUncertaintySlicer.panel.modelInUse import ModelInUse
 from ObserverUncertaintySlicer.panel.placesTable import PlacesTable
 from ObserverUncertaintySlicer.panel.resultTexts import lineSample
 from ObserverUncertaintySlicer.panel.section import Section, singleShot
@@ -60,11 +62,12 @@ class CorrectSection(Section):
     Args:
         context: the panel's.
         applyCase: makes a loaded case the panel's.
+        model: the model in use.
     """
 
     uiName = "Correct"
 
-    def __init__(self, context: Context, applyCase: Callable[[LoadedCase], None]) -> None:
+    def __init__(self, context: Context, applyCase: Callable[[LoadedCase], None], model: ModelInUse) -> None:
         super().__init__(context)
         self._sources: list[_Source] = []
         self._chosenSource: Key | None = None
@@ -96,6 +99,7 @@ class CorrectSection(Section):
         self._editor = CopyEditor(ui.editor, self.widget, keys)
         self.tools = ContourTools(self, self._editor, self.showFigures)
         self.cases = CaseListControls(self, applyCase, self._start)
+        self.learning = Learning(self, model, lambda: self.cases.cases)
         self.unsaved = UnsavedWorkPart(self, self._beginRestored)
         self.further = FurtherRaterPart(self, self._takeUp, self.unsaved.forget)
         # Figures follow the brush, but not each of its moves.
@@ -145,6 +149,7 @@ class CorrectSection(Section):
         self._findPlaces()
         self._showNewUncertainty()
         self.cases.update()
+        self.learning.update()
 
     def state(self) -> str:
         """Whether a copy is being corrected."""
@@ -210,7 +215,11 @@ class CorrectSection(Section):
             saved = self.logic.saveAsReviewed(copy, self.ui.authorEdit.text, self.ui.commentEdit.text)
             self.parameters.lastCorrection = saved
             written = self.cases.keep(copy, saved)
-            self.unsaved.forget(copy)
+            if written is not None:
+                self.unsaved.forget(copy, saved)
+            else:  # so far the scene alone has it
+                self.unsaved.changed(copy)
+                self.unsaved.keepNow()
             self._hasChanges = False
             self._offerSaving()
             text = _("Saved in the scene as {name}. Export… writes a file.").format(name=saved.GetName())
@@ -234,6 +243,8 @@ class CorrectSection(Section):
             with self.context.errorsShown():
                 written = self.logic.exportReviewed(node, path, overwrite=True)
                 self.say(label, _("Written to {path}").format(path=written))
+                if (copy := self.workingCopy) is not None and correction.isSavedAs(copy, node):
+                    self.unsaved.forget(copy, node)
 
     def showFigures(self) -> None:
         """Volume and Dice against the start."""

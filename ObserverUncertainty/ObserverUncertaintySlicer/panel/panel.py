@@ -9,7 +9,7 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from ObserverUncertaintyLib.jobs import PredictRequest, TrainRequest
+from ObserverUncertaintyLib.jobs import LearnRequest, PredictRequest, TrainRequest
 from ObserverUncertaintySlicer.panel.case import CaseSection
 from ObserverUncertaintySlicer.panel.compare import CompareSection
 from ObserverUncertaintySlicer.panel.context import Context
@@ -62,12 +62,17 @@ class Panel(VTKObservationMixin):
         self.model = ModelSection(self.context, self.modelInUse, probe)
         self.uncertainty = UncertaintySection(self.context, self.modelInUse, probe)
         self.compare = CompareSection(self.context)
-        self.correct = CorrectSection(self.context, self.case.loading.apply)
+        self.correct = CorrectSection(self.context, self.case.loading.apply, self.modelInUse)
         self.showing = ShowUncertainty(
             self.context, self.case.ui, self.modelInUse, self.disagreement, self.uncertainty, self.compare, self.correct
         )
         self.jobList = JobListSection(
-            self.context, {PredictRequest: self.uncertainty, TrainRequest: self.model.training}
+            self.context,
+            {
+                PredictRequest: self.uncertainty,
+                TrainRequest: self.model.training,
+                LearnRequest: self.correct.learning,
+            },
         )
         self.sections = [
             self.case,
