@@ -7,9 +7,9 @@ import slicer
 from ObserverUncertaintyLib.review.contours import inner_contour, outer_contour
 from ObserverUncertaintySlicer.attributes import ROLE, Role
 from ObserverUncertaintySlicer.host import tr as _
-from ObserverUncertaintySlicer.outlines import showAsOutline
+from ObserverUncertaintySlicer.outlines import removeSegmentation, showAsOutline
 from ObserverUncertaintySlicer.palette import SEGMENT_COLOR
-from ObserverUncertaintySlicer.segments import addEmptySegmentation, addSegment, setSegment
+from ObserverUncertaintySlicer.segments import addEmptySegmentation, addSegment, setReferenceGrid, setSegment
 from ObserverUncertaintySlicer.volumes import arrayOfVolume, gridOfVolume
 
 
@@ -22,17 +22,21 @@ def showConfidence(probabilityVolume):
     Returns:
         The segmentation node that is shown; None if there is none.
     """
-    for node in _nodes():
-        slicer.mrmlScene.RemoveNode(node)
+    found = _nodes()
     if probabilityVolume is None:
+        for node in found:
+            removeSegmentation(node)
         return None
     probability, grid = arrayOfVolume(probabilityVolume), gridOfVolume(probabilityVolume)
-    node = addEmptySegmentation(grid, _("where the model is confident"))
-    ROLE.set(node, Role.CONFIDENCE)
-    node.SetHideFromEditors(True)
-    node.SetSaveWithScene(False)
-    node.GetDisplayNode().SetSaveWithScene(False)
-    node.GetDisplayNode().SetVisibility3D(False)
+    if found:  # such as in a scene that is being loaded, of which no node can be removed
+        node = found[0]
+        node.GetSegmentation().RemoveAllSegments()
+        setReferenceGrid(node, grid)
+    else:
+        node = addEmptySegmentation(grid, _("where the model is confident"))
+        ROLE.set(node, Role.CONFIDENCE)
+        node.SetHideFromEditors(True)
+        node.GetDisplayNode().SetVisibility3D(False)
     contours = {_("inner contour"): inner_contour(probability), _("outer contour"): outer_contour(probability)}
     for name, mask in contours.items():
         setSegment(node, addSegment(node, name, SEGMENT_COLOR), mask, grid)

@@ -79,12 +79,10 @@ def listedNodes() -> list[Any]:
     return [node for node in slicer.util.getNodesByClass("vtkMRMLStorableNode") if LISTED_CASE.of(node)]
 
 
-def hideListed(nodes: Collection[Any]) -> None:
-    """Hide contours among these nodes, and take the outline of a place away."""
-    for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
-        if ROLE.of(node) == Role.PLACE:
-            removeNode(node, "")
-        elif node in nodes:
+def hideContours(nodes: Iterable[Any]) -> None:
+    """Hide the segmentations among nodes."""
+    for node in nodes:
+        if node.IsA("vtkMRMLSegmentationNode"):
             hideSegmentation(node)
 
 

@@ -15,7 +15,7 @@ from ObserverUncertaintyLib.images.grid import require_same_grid
 from ObserverUncertaintyLib.review.places import Place, Places, places_to_review
 from ObserverUncertaintySlicer.attributes import ROLE, Role
 from ObserverUncertaintySlicer.host import tr as _
-from ObserverUncertaintySlicer.outlines import showAsOutline
+from ObserverUncertaintySlicer.outlines import removeSegmentation, showAsOutline
 from ObserverUncertaintySlicer.palette import PLACE_COLOR
 from ObserverUncertaintySlicer.raterMasks import raterMasks
 from ObserverUncertaintySlicer.segments import addSegmentation, setReferenceGrid, setSegment
@@ -87,7 +87,11 @@ def placesOfRaters(raters: Sequence, grid: Grid) -> ScenePlaces:
 
 
 def showPlaceOutline(places: ScenePlaces | None, index: int = 0) -> None:
-    """Outline one place in the views, in place of the one that was outlined before; None takes the outline away."""
+    """Outline one place in the views, in place of the one that was outlined before; None hides the outline.
+
+    It is saved with the scene: Slicer saves its items of the subject hierarchy in any case, and logs errors for items
+    without a node.
+    """
     node = _outlineNode()
     if places is None:
         if node is not None:
@@ -99,13 +103,18 @@ def showPlaceOutline(places: ScenePlaces | None, index: int = 0) -> None:
         node = addSegmentation(voxels, places.grid, name, name, PLACE_COLOR)
         ROLE.set(node, Role.PLACE)
         node.SetHideFromEditors(True)
-        node.SetSaveWithScene(False)
-        node.GetDisplayNode().SetSaveWithScene(False)
         node.GetDisplayNode().SetVisibility3D(False)
     else:
         setReferenceGrid(node, places.grid)
         setSegment(node, node.GetSegmentation().GetNthSegmentID(0), voxels, places.grid)
     showAsOutline(node, 1)
+
+
+def removePlaceOutline() -> None:
+    """Take the outline out of the scene."""
+    node = _outlineNode()
+    if node is not None:
+        removeSegmentation(node)
 
 
 def mostUncertainPoint(entropyVolume) -> tuple[float, float, float]:

@@ -12,7 +12,13 @@ from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.scores.entropy import binary_entropy
 from ObserverUncertaintySlicer.attributes import ROLE, Role
-from ObserverUncertaintySlicer.places import mostUncertainPoint, placesOfRaters, placesToReview, showPlaceOutline
+from ObserverUncertaintySlicer.places import (
+    mostUncertainPoint,
+    placesOfRaters,
+    placesToReview,
+    removePlaceOutline,
+    showPlaceOutline,
+)
 from ObserverUncertaintySlicer.raterMasks import raterMask
 from ObserverUncertaintySlicer.raters import ratersOfNode
 from ObserverUncertaintySlicer.segments import addEmptySegmentation, addSegment, setSegment
@@ -84,7 +90,7 @@ def test_where_raters_differ_there_is_a_place_with_the_share_of_those_who_drew(s
     assert place.epistemic_share is None
 
 
-def test_one_place_is_outlined_at_a_time_and_not_saved_nor_offered(scene):
+def test_one_place_is_outlined_at_a_time_and_not_offered(scene):
     grid = Grid((30, 40, 50), (2.0, 2.0, 2.5), (11.0, -7.0, 60.0), TURNED)
     found = placesToReview(volumeWith(grid, [(SMALL, 0.5), (LARGE, 0.3)]))
     for number in (0, 1):
@@ -95,10 +101,13 @@ def test_one_place_is_outlined_at_a_time_and_not_saved_nor_offered(scene):
         np.testing.assert_array_equal(raterMask(rater, grid)[0], found.voxels(number))
         assert node.GetDisplayNode().GetVisibility()
         assert not node.GetDisplayNode().GetVisibility2DFill()
-        assert not node.GetSaveWithScene()
         assert node.GetHideFromEditors()
     showPlaceOutline(None)
     assert not node.GetDisplayNode().GetVisibility()
+    removePlaceOutline()
+    removePlaceOutline()
+    assert not scene.IsNodePresent(node)
+    assert not slicer.util.getNodesByClass("vtkMRMLSegmentationDisplayNode")
 
 
 def shownView(scene, name, orientation="Axial"):

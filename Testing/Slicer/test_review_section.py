@@ -121,10 +121,11 @@ def test_what_was_found_and_drawn_comes_back_with_the_scene(ready, panel, tmp_pa
     assert found(panel.correct) == ["accepted", "edited"]
     for axis, mask in before.items():
         np.testing.assert_array_equal(panel.correct.tools.review.drawn[axis], mask)
-    left = [
+    (outline,) = [
         node for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode") if node.GetName() == "place to review"
     ]
-    assert not left, "the outline of a place is no data"
+    assert outline.GetHideFromEditors()
+    assert not outline.GetDisplayNode().GetVisibility(), "the user has not gone to a place yet"
 
 
 def test_propagate_gives_what_the_library_gives_and_undo_and_redo_are_exact(ready):

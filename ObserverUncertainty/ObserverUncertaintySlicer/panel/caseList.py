@@ -16,11 +16,12 @@ from ObserverUncertaintySlicer.caseLoading import LoadedCase
 from ObserverUncertaintySlicer.correction import WorkingCopy
 from ObserverUncertaintySlicer.host import saveSetting, setting, waitCursor
 from ObserverUncertaintySlicer.host import tr as _
-from ObserverUncertaintySlicer.listedNodes import hideListed, listedCase, listedNodes, markDerived, takeOut
+from ObserverUncertaintySlicer.listedNodes import hideContours, listedCase, listedNodes, markDerived, takeOut
 from ObserverUncertaintySlicer.panel.fileDialogs import chosenManifest
 from ObserverUncertaintySlicer.panel.leaving import hasUnsavedWork, mayLeaveWorkingCopy
 from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.panel.tables import fitHeight, setCell, setHeaders, setUpTable
+from ObserverUncertaintySlicer.places import removePlaceOutline
 from ObserverUncertaintySlicer.placeStates import PlaceState
 
 ROWS = 6
@@ -165,8 +166,9 @@ class CaseListControls:
             markDerived(parameters)
             before = listedNodes()
             opened = section.logic.openListedCase(parameters.listManifest, parameters.listPredictions, name)
-            hideListed([*before, opened.results["segmentation"]])  # which a working copy takes the place of
+            hideContours([*before, opened.results["segmentation"]])  # which a working copy takes the place of
             self._apply(opened.case)
+            removePlaceOutline()
             wasModifying = parameters.node.StartModify()
             try:
                 parameters.listedCase = name
