@@ -200,6 +200,21 @@ def test_from_case_to_case_until_none_is_left_and_each_review_is_on_the_disk(lis
     assert slicerApplication.dialogs.messages == []
 
 
+def test_after_a_case_of_the_list_the_next_one_of_it_comes(listed, panel):
+    activate(listed, 0)
+    assert panel.guide.ui.nextLabel.text == "case02. Next: correct the contour, then save."
+    save(listed)
+    assert panel.guide.ui.nextLabel.text == "case02. Next: go on with the next case of the list."
+
+
+def test_a_further_rater_is_not_told_what_the_model_found(listed, panel):
+    activate(listed, 0)
+    listed.ui.furtherNameEdit.text = "Dora"
+    listed.ui.furtherStartButton.click()
+    assert listed.further.name == "Dora"
+    assert listed.ui.casesButton.isHidden()
+
+
 def test_a_case_that_is_no_longer_the_lists_is_saved_in_the_scene_alone(listed, panel, cohort):
     activate(listed, 0)
     other = LoadedCase("Ben", {"T1": addVolume(image(0, 0), GRID, "Ben T1")}, panel.parameters.raters)

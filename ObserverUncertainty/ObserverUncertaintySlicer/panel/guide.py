@@ -12,6 +12,7 @@ import slicer
 from ObserverUncertaintySlicer.attributes import FURTHER_RATER, UNLIKE_TRAINING
 from ObserverUncertaintySlicer.compareViews import presentViews
 from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.listedNodes import listedCase
 from ObserverUncertaintySlicer.panel.context import Context
 from ObserverUncertaintySlicer.panel.section import uiPath
 from ObserverUncertaintySlicer.panel.widths import letShrink
@@ -101,6 +102,8 @@ def nextStep(parameters: Parameters, isComputing: bool = False, canShow: bool = 
             return Next(CORRECT, _("draw the contour, then finish."))
         if parameters.lastCorrection is None:
             return Next(CORRECT, _("correct the contour, then save."))
+        if listedCase(parameters):
+            return Next(CORRECT, _("go on with the next case of the list."))
         return Next(CORRECT, _("export the correction, or load the next case in step 1."))
     model, experts = parameters.predictiveEntropy is not None, parameters.expertEntropy is not None
     if not model and not experts and not canShow:
