@@ -26,7 +26,9 @@ def test_the_application_has_only_what_its_headers_declare():
     assert modelled["properties"] - {"applicationName"} <= members("qSlicerApplication", "properties") | members(
         "qSlicerCoreApplication", "properties"
     )
-    assert modelled["signals"] - {"focusChanged(QWidget*,QWidget*)"} <= members("qSlicerApplication", "signals")
+    assert modelled["signals"] - {"focusChanged(QWidget*,QWidget*)", "aboutToQuit()"} <= members(
+        "qSlicerApplication", "signals"
+    )
     assert modelled["methods"] - {"close", "runWithoutMainWindow", "testingEnabled", "topLevelWidgets"} <= members(
         "qSlicerApplication", "methods"
     )
