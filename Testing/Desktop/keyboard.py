@@ -7,7 +7,7 @@ import subprocess
 
 import qt
 import slicer
-from controls import controls, isHeader, nameOf, panelWidget
+from controls import controls, isHeader, nameOf, panelWidget, scrollArea
 from desktop import Desktop
 
 _MOST_TABS = 150
@@ -91,6 +91,7 @@ def _focus(desktop: Desktop, widget) -> None:
     def hasFocus() -> bool:
         slicer.app.setActiveWindow(desktop.window)
         widget.setFocus(qt.Qt.TabFocusReason)
+        scrollArea().ensureWidgetVisible(widget)  # as Tab itself does
         slicer.app.processEvents()
         return slicer.app.focusWidget() == widget
 

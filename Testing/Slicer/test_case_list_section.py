@@ -208,7 +208,11 @@ def test_after_a_case_of_the_list_the_next_one_of_it_comes(listed, panel):
 
 
 def test_a_further_rater_is_not_told_what_the_model_found(listed, panel):
+    listed.ui.casesButton.collapsed = False
     activate(listed, 0)
+    assert listed.ui.furtherRaterButton.isHidden(), "there is no room for both"
+    listed.ui.casesButton.collapsed = True
+    assert isOffered(listed.ui.furtherRaterButton)
     listed.ui.furtherNameEdit.text = "Dora"
     listed.ui.furtherStartButton.click()
     assert listed.further.name == "Dora"

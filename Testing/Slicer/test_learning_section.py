@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 
@@ -10,7 +11,6 @@ import numpy as np
 import pytest
 from first_step import theMessage
 from opened_panel import DISCS, discImage, isOffered, openPanel, waitFor, writeDiscs
-from section_case import cells
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.cohort.manifest import read_manifest
@@ -105,11 +105,12 @@ def test_a_model_learns_and_the_user_chooses(reviewed, panel, slicerApplication,
     text = ui.learnLabel.text
     assert text.startswith("Corrected cases (1): Dice ")
     assert "Other cases (1, not trained on): Dice " in text
-    table = cells(ui.comparisonTable)
-    assert [row[1] for row in table] == ["review", "majority"]
-    assert table[0][0] == case
-    for row in table:
+    table = [re.findall(r"<t[hd][^>]*>([^<]*)", row) for row in ui.comparisonLabel.text.split("<tr>")[1:]]
+    assert table[0] == ["Case", "Dice with", "Old", "New", "Change"]
+    assert {row[1]: row[0] == case for row in table[1:]} == {"review": True, "majority": False}
+    for row in table[1:]:
         assert float(row[4]) == pytest.approx(float(row[3]) - float(row[2]), abs=0.0011)
+    assert ui.learnButton.isHidden(), "first comes the choice"
     assert panel.modelInUse.folder == old, "nothing is replaced unasked"
     assert {file: file.read_bytes() for file in before} == before
     raters = read_manifest(tmp_path / "learnt" / "cohort" / "cohort.toml").raters

@@ -61,6 +61,7 @@ class CaseListControls:
             _("Reviewed by"): _("Whose reviews of the case are on the disk"),
         }
         setHeaders(ui.caseTable, list(headers), list(headers.values()))
+        ui.casesButton.connect("contentsCollapsed(bool)", lambda _collapsed: section.context.update())
         ui.openListButton.connect("clicked()", self.onOpenList)
         ui.nextCaseButton.connect("clicked()", self.onNext)
         ui.caseTable.connect("cellActivated(int,int)", self.onActivated)  # a double click, or Enter
@@ -87,6 +88,8 @@ class CaseListControls:
             self._listOf, self._list, self._said = key, None, ""
             self._read()
         self._fill()
+        if self._list is not None and not self._ui.casesButton.collapsed:
+            self._ui.furtherRaterButton.visible = False  # the step has no room for both
 
     def onOpenList(self) -> None:
         """Choose a cohort's manifest and the folder of its predictions; the case in the panel stays there."""

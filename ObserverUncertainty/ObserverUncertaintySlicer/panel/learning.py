@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,9 @@ from ObserverUncertaintySlicer.learning import Learned, isBegunIn
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
 from ObserverUncertaintySlicer.panel.modelInUse import ModelInUse
 from ObserverUncertaintySlicer.panel.section import Section
-from ObserverUncertaintySlicer.panel.tables import fitHeight, setCell, setHeaders, setUpTable
 
-ROWS = 5
-"""Rows of compared cases that are seen at a time."""
+ROWS = 8
+"""Compared cases that are shown."""
 _LEARNING_FOLDER = "LearningFolder"
 
 
@@ -39,15 +39,6 @@ class Learning:
         self._section, self._model, self._cases = section, model, cases
         self._ui = ui = section.ui
         self._learned: Learned | None = None
-        setUpTable(ui.comparisonTable, ["", "", "", "", ""], stretched=0)
-        headers = {
-            _("Case"): _("The corrected cases come first"),
-            _("Dice with"): _("What both models are compared with: the reviewed contour, or the raters' majority"),
-            _("Old"): _("Dice of the model that was trained on"),
-            _("New"): _("Dice of the new model"),
-            _("Change"): _("By how much the Dice rose"),
-        }
-        setHeaders(ui.comparisonTable, list(headers), list(headers.values()))
         self.bar = JobBar(
             section.context, ui.learnButton, ui.learnBar, ui.learnLabel, self.start, self.finished, endsWithScene=False
         )
@@ -58,13 +49,16 @@ class Learning:
         """Offer to learn where there are reviews."""
         ui, found = self._ui, self._cases()
         count = 0 if found is None else len(found.reviews)
-        ui.learnButton.visible = bool(count) or self.bar.isRunning
+        # The step has no room for all at once: first comes what is to be decided.
+        isRoom = self._ui.restoreButton.isHidden()
+        isDecided = self._learned is None
+        ui.learnButton.visible = (bool(count) and isRoom and isDecided) or self.bar.isRunning
         if not self.bar.isRunning:
             ui.learnButton.text = (
                 _("Learn from 1 review…") if count == 1 else _("Learn from {count} reviews…").format(count=count)
             )
             self._section.enable(ui.learnButton, self._model.missing())
-        ui.learnedBox.visible = self._learned is not None
+        ui.learnedBox.visible = isRoom and not isDecided
 
     def start(self) -> SceneJob | None:
         """Say what will happen and start it; None if the user does not want it."""
@@ -95,7 +89,8 @@ class Learning:
         """Show what was gained and lost; which model is used is the user's choice."""
         self._learned = learned
         self._section.say(self._ui.chosenLabel, "")
-        self._fill(learned)
+        self._ui.comparisonLabel.text = _table(learned.comparison)
+        self._ui.comparisonLabel.toolTip = learned.comparison["sentence"]
         self._ui.casesButton.collapsed = False
         return _gainAndLoss(learned.comparison)
 
@@ -131,22 +126,26 @@ class Learning:
         self.bar.clear()
         self._section.context.update()
 
-    def _fill(self, learned: Learned) -> None:
-        table, cases = self._ui.comparisonTable, learned.comparison["cases"]
-        table.setRowCount(len(cases))
-        for row, case in enumerate(cases):
-            toolTip = "\n".join([case["case"], *_circumstances(case)])
-            texts = [
-                case["case"],
-                _("review") if case["corrected"] else _("majority"),
-                _number(case["before"]["dice"]),
-                _number(case["after"]["dice"]),
-                _number(case["change"], "+.3f"),
-            ]
-            for column, text in enumerate(texts):
-                setCell(table, row, column, text, toolTip)
-        fitHeight(table, ROWS)
-        self._ui.comparisonTable.toolTip = learned.comparison["sentence"]
+
+def _table(comparison: Mapping[str, Any]) -> str:
+    """Rich text: both models on the cases, those first that lost most."""
+    cases = sorted(comparison["cases"], key=lambda case: case["change"])
+    header = [_("Case"), _("Dice with"), _("Old"), _("New"), _("Change")]
+    rows = [
+        [
+            escape(case["case"]),
+            _("review") if case["corrected"] else _("majority"),
+            _number(case["before"]["dice"]),
+            _number(case["after"]["dice"]),
+            format(case["change"], "+.3f"),
+        ]
+        for case in cases[:ROWS]
+    ]
+    cells = [f"<th align='left'>{'</th><th align=left>'.join(header)}</th>"]
+    cells += [f"<td>{'</td><td>'.join(row)}</td>" for row in rows]
+    table = f"<table cellspacing='6'>{''.join(f'<tr>{row}</tr>' for row in cells)}</table>"
+    more = len(cases) - len(rows)
+    return table + (_("{count} more in comparison.json").format(count=more) if more else "")
 
 
 def _gainAndLoss(comparison: Mapping[str, Any]) -> str:
@@ -177,14 +176,6 @@ def _change(group: Mapping[str, Any]) -> str:
         text = _("Dice {before} to {after}, a loss of {change}")
     change = None if before is None or after is None else abs(after - before)
     return text.format(before=_number(before), after=_number(after), change=_number(change))
-
-
-def _circumstances(case: Mapping[str, Any]) -> list[str]:
-    new = _("The new model was trained on it.") if case["trained_on"] else _("The new model was not trained on it.")
-    old = (
-        _("The old model was trained on it.") if case["in_old_training"] else _("The old model was not trained on it.")
-    )
-    return [new, old]
 
 
 def _number(value: float | None, form: str = ".3f") -> str:

@@ -13,9 +13,11 @@ import qt
 import slicer
 import slicer.util
 import vtk
+from controls import measure
 
 SCREEN = (1920, 1080)
 VIEWS = ("Red", "Green", "Yellow")
+MOST_IN_A_STEP, WIDEST = 25, 420
 
 
 def check_the_worst_case_comes_first_and_a_double_click_opens_a_row(desktop):
@@ -31,6 +33,10 @@ def check_the_worst_case_comes_first_and_a_double_click_opens_a_row(desktop):
     assert str(correct.ui.sliceLabel.text).startswith("Place 1."), correct.ui.sliceLabel.text
     assert correct.ui.editor.segmentationNode() is desktop.panel.parameters.workingCopy
     desktop.shot("opened")
+    size = measure(desktop)
+    desktop.tell(str(size))
+    assert len(size.controls) <= MOST_IN_A_STEP, size.controls
+    assert size.narrowest <= WIDEST
 
 
 def check_nothing_of_the_last_case_is_left_in_views_and_scene(desktop):
@@ -176,6 +182,10 @@ def check_a_model_learns_in_the_background_and_is_used_only_if_one_says_so(deskt
     assert not correct.learning.bar.hasFailed, correct.ui.learnLabel.text
     desktop.tell(f"learnt in {time.monotonic() - began:.0f} s: {correct.ui.learnLabel.text}")
     desktop.shot("learnt")
+    size = measure(desktop)
+    desktop.tell(str(size))
+    assert len(size.controls) <= MOST_IN_A_STEP, size.controls
+    assert size.narrowest <= WIDEST
     assert str(correct.ui.learnLabel.text).startswith("Corrected cases (2)")
     assert desktop.panel.modelInUse.folder == old
     correct.ui.useModelButton.click()
