@@ -97,7 +97,7 @@ class UnsavedWorkPart:
         self._try(lambda: keepUnsaved(*pending))
 
     def forget(self, copy: WorkingCopy, saved: Any = None) -> None:
-        """A working copy is on the disk otherwise, or not wanted any more; `saved`: the correction that a file holds."""
+        """A working copy is in a file, as the correction `saved`, or not wanted any more."""
         self._onDisk = saved
         if self._pending is not None and self._pending[0].node is copy.node:
             self._pending = None
