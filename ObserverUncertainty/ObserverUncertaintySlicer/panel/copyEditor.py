@@ -78,12 +78,14 @@ class CopyEditor:
 
         The editor looks for what is protected in its source volume.
         """
-        node = editorNode()
-        wanted = (probability is not None, image if probability is None else probability)
-        if self.isOpen and wanted != (node.GetSourceVolumeIntensityMask(), self._widget.sourceVolumeNode()):
-            node.SetSourceVolumeIntensityMask(wanted[0])
+        node, volume = editorNode(), image if probability is None else probability
+        # Where its segmentation or the image was deleted, the editor takes no volume.
+        if not self.isOpen or volume is None or self._widget.segmentationNode() is None:
+            return
+        if (node.GetSourceVolumeIntensityMask(), self._widget.sourceVolumeNode()) != (probability is not None, volume):
+            node.SetSourceVolumeIntensityMask(probability is not None)
             node.SetSourceVolumeIntensityMaskRange(CERTAIN, 1 - CERTAIN)
-            self._widget.setSourceVolumeNode(wanted[1])
+            self._widget.setSourceVolumeNode(volume)
 
     def saveState(self) -> None:
         """What the contour is now can be undone to."""
