@@ -80,7 +80,8 @@ class CopyEditor:
         """
         node, volume = editorNode(), image if probability is None else probability
         # Where its segmentation or the image was deleted, the editor takes no volume.
-        if not self.isOpen or volume is None or self._widget.segmentationNode() is None:
+        segmentation = self._widget.segmentationNode()
+        if volume is None or segmentation is None or not self.isOn(segmentation):
             return
         if (node.GetSourceVolumeIntensityMask(), self._widget.sourceVolumeNode()) != (probability is not None, volume):
             node.SetSourceVolumeIntensityMask(probability is not None)

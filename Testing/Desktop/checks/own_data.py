@@ -86,7 +86,7 @@ def _requireClear(desktop, nodes) -> None:
             assert np.linalg.norm(np.subtract(color, other)) > 0.2, colors
     desktop.wait(lambda: parameters.fusedSegmentation is not None, "the live fusion")
     desktop.panel.disagreement.ui.expertEntropyButton.click()
-    desktop.panel.correct.ui.nextButton.click()
+    _lookAtMostDisputed(parameters)
     desktop.settle()
     _requireOutlines(desktop)
     picture = desktop.pixels("Red").astype(int)
@@ -94,6 +94,16 @@ def _requireClear(desktop, nodes) -> None:
     entropy = (picture[..., 0] > 150) & (picture[..., 2] < 110) & (picture[..., 0] - picture[..., 2] > 80)
     assert entropy.sum() > 30, f"only {entropy.sum()} pixels show the entropy"
     desktop.shot("raters_and_entropy")
+
+
+def _lookAtMostDisputed(parameters) -> None:
+    """Show the experts' entropy over the image, at its most uncertain place in every view."""
+    from ObserverUncertaintySlicer.entropyOverImage import showEntropyOverImage
+    from ObserverUncertaintySlicer.places import mostUncertainPoint
+    from ObserverUncertaintySlicer.sliceViews import jumpAllViews
+
+    showEntropyOverImage(parameters.expertEntropy, parameters)
+    jumpAllViews(mostUncertainPoint(parameters.expertEntropy))
 
 
 def _requireOutlines(desktop) -> None:
