@@ -20,6 +20,9 @@ EXCUSED = {
     "GetReferenceImageGeometryString: Invalid segmentation": "loading a scene while the effect Smoothing is active",
     "Minimum 2 visible segments (or specification": "Slicer's effect Grow from seeds refuses one segment by an error",
     "Auto-complete operation skipped: at least": "the same, in the log",
+    "SetSourceVolumeNode: need to set segment editor": (
+        "deleting the volume that a segment editor had chosen before its segmentation was taken away"
+    ),
     "ModuleWidget::enter() : Invalid subject hierarchy": "Slicer's Models module after a hierarchy was built anew",
     "ModuleWidget::exit() : Invalid subject hierarchy": "the same",
     "setDataNodeFromSubjectHierarchyItem(vtkIdType) : Invalid subject hierarchy": "the same in Slicer's Data module",

@@ -102,6 +102,9 @@ class CopyEditor:
     def close(self) -> None:
         """Let go of the working copy too."""
         self.leave()
+        if editorNode().GetSegmentationNode() is not None:
+            # First: its list of volumes would choose another one, for no segmentation, when the image is deleted.
+            self._widget.setSourceVolumeNode(None)
         self._widget.setSegmentationNode(None)
 
     def cleanup(self) -> None:
