@@ -123,7 +123,7 @@ def ctk(slicerApplication):
     return ctk
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def workerPython():
     """A Python with torch for workers; tests that need it are skipped without OBSERVER_UNCERTAINTY_PYTHON."""
     python = os.environ.get("OBSERVER_UNCERTAINTY_PYTHON")

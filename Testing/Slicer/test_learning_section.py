@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -32,11 +31,8 @@ def panel(workerPython, slicerApplication, moduleFile, monkeypatch, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def predicted(tmp_path_factory):
+def predicted(tmp_path_factory, workerPython):
     """A folder with a cohort of four discs, a tiny model that was trained on it, and the model's predictions."""
-    python = os.environ.get(host.PYTHON_VARIABLE)
-    if not python:
-        pytest.skip(f"no Python with torch (set {host.PYTHON_VARIABLE})")
     folder = tmp_path_factory.mktemp("predicted")
     manifest = writeDiscs(folder / "cohort")
     for number in (3, 4):
@@ -48,7 +44,7 @@ def predicted(tmp_path_factory):
         ["train", str(manifest), "--out", str(folder / "model"), *small],
         ["predict", str(folder / "model"), str(manifest), "--out", str(folder / "predictions"), "--samples", "2"],
     ):
-        whole = [python, "-m", "ObserverUncertaintyLib.cli", *command, "--device", "cpu"]
+        whole = [str(workerPython), "-m", "ObserverUncertaintyLib.cli", *command, "--device", "cpu"]
         subprocess.run(whole, check=True, capture_output=True)
     return folder
 

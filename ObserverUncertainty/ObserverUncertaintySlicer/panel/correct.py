@@ -17,27 +17,26 @@ from ObserverUncertaintySlicer.caseLoading import LoadedCase
 from ObserverUncertaintySlicer.compareViews import presentViews
 from ObserverUncertaintySlicer.correction import WorkingCopy
 from ObserverUncertaintySlicer.entropyOverImage import isSomethingElseShown, showEntropyOverImage
-from ObserverUncertaintySlicer.host import asFileName, saveSetting, setting, waitCursor
 from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.host import waitCursor
 from ObserverUncertaintySlicer.outlines import hideSegmentation
 from ObserverUncertaintySlicer.panel.caseList import CaseListControls
 from ObserverUncertaintySlicer.panel.contents import Key
 from ObserverUncertaintySlicer.panel.context import Context
 from ObserverUncertaintySlicer.panel.contourTools import ContourTools, startLevel
 from ObserverUncertaintySlicer.panel.copyEditor import CopyEditor
-from ObserverUncertaintySlicer.panel.fileDialogs import chosenExportFile
+from ObserverUncertaintySlicer.panel.doubtChoice import DoubtChoice
 from ObserverUncertaintySlicer.panel.furtherRater import FurtherRaterPart
 from ObserverUncertaintySlicer.panel.learning import Learning
 from ObserverUncertaintySlicer.panel.leaving import mayLeaveWorkingCopy
 from ObserverUncertaintySlicer.panel.modelInUse import ModelInUse
 from ObserverUncertaintySlicer.panel.placesTable import PlacesTable
 from ObserverUncertaintySlicer.panel.resultTexts import lineSample
+from ObserverUncertaintySlicer.panel.saving import Saving
 from ObserverUncertaintySlicer.panel.section import Section, singleShot
 from ObserverUncertaintySlicer.panel.unsavedWork import UnsavedWorkPart
-from ObserverUncertaintySlicer.places import ScenePlaces, placesOfRaters, placesToReview
 from ObserverUncertaintySlicer.raters import Rater, raterNames
 from ObserverUncertaintySlicer.timeSpent import TimeSpent
-from ObserverUncertaintySlicer.volumes import contentTime, gridOfVolume
 
 LIVE_MILLISECONDS = 300
 
@@ -74,21 +73,12 @@ class CorrectSection(Section):
         self._observed: Any = None
         self._placesOf: tuple[Any, ...] | None = None
         self._time: TimeSpent | None = None
-        self._hasChanges = True
-        ui = self.ui
-        self._ranked: list[Any] = []
         self._shownWith: tuple[Any, Any] = (None, None)
-        self._rankedByExperts = False
+        ui = self.ui
         ui.sourceCombo.connect("activated(int)", self.onSourceChosen)
         ui.startButton.connect("clicked()", self.onStart)
-        ui.rankCombo.connect("currentIndexChanged(int)", self.onRankChosen)
         ui.advancedButton.connect("contentsCollapsed(bool)", lambda _collapsed: context.update())
-        ui.authorEdit.connect("editingFinished()", self.onAuthorChanged)
-        ui.authorEdit.connect("textEdited(QString)", self._onRecordEdited)
-        ui.commentEdit.connect("textEdited(QString)", self._onRecordEdited)
-        ui.saveButton.connect("clicked()", self.onSave)
-        ui.exportButton.connect("clicked()", self.onExport)
-        ui.furtherExportButton.connect("clicked()", lambda: self._export(ui.furtherSavedLabel))
+        self.doubt = DoubtChoice(self, self._onDoubtChosen)
         self.places = PlacesTable(self, self._onGoing)
         keys = {
             "N": self._unlessDrawing(self.places.onNext),
@@ -102,6 +92,7 @@ class CorrectSection(Section):
         self.learning = Learning(self, model, lambda: self.cases.cases)
         self.unsaved = UnsavedWorkPart(self, self._beginRestored)
         self.further = FurtherRaterPart(self, self._takeUp, self.unsaved.forget)
+        self.saving = Saving(self, lambda: self.workingCopy, self._takeUp, self.cases, self.unsaved)
         # Figures follow the brush, but not each of its moves.
         self._live = singleShot(LIVE_MILLISECONDS, self._takeUp)
 
@@ -115,7 +106,7 @@ class CorrectSection(Section):
         """Show what can be corrected, and follow the working copy."""
         ui, parameters = self.ui, self.parameters
         self._updateSources()
-        self._updateRanking()
+        self.doubt.update()
         self.further.update()
         hasCopy, isDrawing = parameters.workingCopy is not None, bool(self.further.name)
         canStart = bool(self._sources) and parameters.reference is not None
@@ -126,12 +117,9 @@ class CorrectSection(Section):
         ui.startButton.text = _("Start another copy") if hasCopy else _("Start correcting")
         ui.workplace.visible = hasCopy
         ui.advancedButton.visible = hasCopy and not isDrawing
-        ui.authorEdit.visible = not isDrawing
         if isDrawing:
             self.say(ui.sliceLabel, "")
-        self._offerSaving()
-        if parameters.lastCorrection is None:
-            self.say(ui.savedLabel, "")
+        self.saving.update(isDrawing)
         self.say(ui.legendLabel, self._legend() if hasCopy else "")
         if not hasCopy and self._editor.isOpen:
             # Disabled it would go on drawing into a copy that was let go of.
@@ -139,9 +127,6 @@ class CorrectSection(Section):
         elif hasCopy and self.context.isEntered:
             self._openEditor()
         ui.editor.enabled = hasCopy and self._editor.isOn(parameters.workingCopy)
-        author = parameters.correctionAuthor or setting("Author")
-        if ui.authorEdit.text != author:
-            ui.authorEdit.text = author
         self.unsaved.update(self.workingCopy)
         self._follow(parameters.workingCopy)
         # Places and levels would tell a further rater what others drew.
@@ -179,72 +164,18 @@ class CorrectSection(Section):
     def _start(self, source: Any) -> None:
         """Start a working copy of a contour, and show its first place."""
         with waitCursor():
-            copy = self.logic.startCorrection(source, self.parameters.reference, self._entropy())
+            copy = self.logic.startCorrection(source, self.parameters.reference, self.doubt.entropy)
             startLevel(copy, source is not None and source is self.parameters.segmentation)
             if self.parameters.probability is not None:
                 REVIEW_MODEL.set(copy.node, MODEL.of(self.parameters.probability))
             self._begin(copy)
 
-    def onRankChosen(self, _index: int) -> None:
-        """Another uncertainty decides the order, and lies behind the contour; the choice stays when others come."""
-        self._rankedByExperts = self._entropy() is self.parameters.expertEntropy
+    def _onDoubtChosen(self) -> None:
+        """Another uncertainty has other places, and lies behind the contour."""
         self._findPlaces()
         if self.parameters.workingCopy is not None:
             with self.context.errorsShown():
-                showEntropyOverImage(self._entropy(), self.parameters)
-
-    def onAuthorChanged(self) -> None:
-        """Remember the author, in the scene and for the next one."""
-        name = self.ui.authorEdit.text.strip()
-        self.parameters.correctionAuthor = name
-        saveSetting("Author", name)
-
-    def onSave(self) -> None:
-        """Keep the working copy as a correction."""
-        if not self.ui.authorEdit.text.strip():
-            self.say(self.ui.savedLabel, _("Give your name first: a correction says who made it."))
-            self.ui.authorEdit.setFocus()
-            return
-        with self.context.errorsShown(), waitCursor():
-            self.onAuthorChanged()
-            copy = self.workingCopy
-            if copy is None:
-                raise InputError(_("There is no working copy to save. Start one first."))
-            self._takeUp()
-            self._noteTime()
-            saved = self.logic.saveAsReviewed(copy, self.ui.authorEdit.text, self.ui.commentEdit.text)
-            self.parameters.lastCorrection = saved
-            written = self.cases.keep(copy, saved)
-            if written is not None:
-                self.unsaved.forget(copy, saved)
-            else:  # so far the scene alone has it
-                self.unsaved.changed(copy)
-                self.unsaved.keepNow()
-            self._hasChanges = False
-            self._offerSaving()
-            text = _("Saved in the scene as {name}. Export… writes a file.").format(name=saved.GetName())
-            if written is not None:
-                text = _("Saved in the scene as {name}, and in the folder {folder} beside the predictions.").format(
-                    name=saved.GetName(), folder=self.cases.reviews.name
-                )
-            self.say(self.ui.savedLabel, text)
-            self.ui.savedLabel.toolTip = "" if written is None else str(written)
-
-    def onExport(self) -> None:
-        """Write the last correction to a file."""
-        self._export(self.ui.savedLabel)
-
-    def _export(self, label: Any) -> None:
-        node = self.parameters.lastCorrection
-        title = _("Export {name}").format(name=node.GetName())
-        kinds = {_("Segmentation"): ".seg.nrrd", _("NRRD"): ".nrrd", _("NIfTI"): ".nii.gz"}
-        path = chosenExportFile(title, asFileName(node.GetName()), kinds)
-        if path:
-            with self.context.errorsShown():
-                written = self.logic.exportReviewed(node, path, overwrite=True)
-                self.say(label, _("Written to {path}").format(path=written))
-                if (copy := self.workingCopy) is not None and correction.isSavedAs(copy, node):
-                    self.unsaved.forget(copy, node)
+                showEntropyOverImage(self.doubt.entropy, self.parameters)
 
     def showFigures(self) -> None:
         """Volume and Dice against the start."""
@@ -283,7 +214,8 @@ class CorrectSection(Section):
         self.tools.letGo()
         self.cases.letGo()
         self._placesOf, self._time = (), None
-        self._ranked, self._shownWith = [], (None, None)
+        self.doubt.letGo()
+        self._shownWith = (None, None)
         for label in (self.ui.sliceLabel, self.ui.liveLabel, self.ui.savedLabel):
             self.say(label, "")
 
@@ -312,27 +244,9 @@ class CorrectSection(Section):
             if sources:
                 self.ui.sourceCombo.currentIndex = keys.index(self._chosenSource) if self._chosenSource in keys else 0
 
-    def _updateRanking(self) -> None:
-        """Offer the uncertainties that are there, the model's first."""
-        parameters, combo = self.parameters, self.ui.rankCombo
-        found = [
-            (_("model uncertainty"), parameters.predictiveEntropy),
-            (_("expert disagreement"), parameters.expertEntropy),
-        ]
-        there = [(title, node) for title, node in found if node is not None]
-        nodes = [node for _title, node in there]
-        if nodes != self._ranked:
-            self._ranked = nodes
-            wasBlocked = combo.blockSignals(True)
-            combo.clear()
-            combo.addItems([title for title, _node in there])
-            if self._rankedByExperts and parameters.expertEntropy is not None:
-                combo.currentIndex = nodes.index(parameters.expertEntropy)
-            combo.blockSignals(wasBlocked)
-
     def _showNewUncertainty(self) -> None:
         """Show another uncertainty that came while one corrects, by which the places are ranked from now on."""
-        copy, entropy = self.parameters.workingCopy, self._entropy()
+        copy, entropy = self.parameters.workingCopy, self.doubt.entropy
         before, self._shownWith = self._shownWith, (copy, entropy)
         if self.further.name:
             return
@@ -340,11 +254,6 @@ class CorrectSection(Section):
             with suppress(InputError):  # a click will tell why
                 self._makeRoom(copy)
             self.say(self.ui.sliceLabel, _("Another uncertainty is there now; the places are found anew."))
-
-    def _entropy(self):
-        """What decides the order of the places; None where nothing is known of uncertainty."""
-        index = self.ui.rankCombo.currentIndex
-        return self._ranked[index] if 0 <= index < len(self._ranked) else None
 
     def _legend(self) -> str:
         """Which colour in the slice views is what; on black, as there."""
@@ -358,35 +267,24 @@ class CorrectSection(Section):
 
     def _findPlaces(self) -> None:
         """Find the places of the doubt that was chosen, if they are not those that are shown already."""
-        copy, parameters = None if self.further.name else self.workingCopy, self.parameters
-        isOfExperts = self._entropy() is not None and self._entropy() is parameters.expertEntropy
-        probability = None if isOfExperts else parameters.probability
-        doubt = tuple(parameters.raters) if isOfExperts else (probability, contentTime(probability))
-        wanted = () if copy is None else (copy.node, *doubt)
+        copy = None if self.further.name else self.workingCopy
+        wanted = () if copy is None else (copy.node, *self.doubt.key)
         if wanted == self._placesOf:
             return
         self._placesOf = wanted
         found = None
         try:
             with waitCursor():
-                found = self._found(isOfExperts) if copy is not None else None
+                found = self.doubt.places() if copy is not None else None
         except InputError as error:
             self.say(self.ui.sliceLabel, str(error))
         self.places.show(None if copy is None else copy.node, found)
         if self.tools.review is not None:
             self.places.follow(self.tools.review.editedVoxels())
 
-    def _found(self, isOfExperts: bool) -> ScenePlaces | None:
-        parameters = self.parameters
-        if isOfExperts:
-            return placesOfRaters(parameters.raters, gridOfVolume(parameters.reference))
-        if parameters.probability is None:
-            return None
-        return placesToReview(parameters.probability, parameters.expectedEntropy)
-
     def _onGoing(self) -> None:
         """The user goes to a place: the uncertainty is there to see, and the time counts."""
-        entropy = self._entropy()
+        entropy = self.doubt.entropy
         if entropy is not None and isSomethingElseShown(self.parameters, but=entropy):
             showEntropyOverImage(entropy, self.parameters)
         self._noteTime()
@@ -394,17 +292,6 @@ class CorrectSection(Section):
     def _onSliceKey(self) -> None:
         if not self.ui.carryBox.isHidden():
             self.tools.onSliceRight()
-
-    def _offerSaving(self) -> None:
-        """What is saved can be exported; what has changes since, or another comment, can be saved."""
-        isSaved = self.parameters.lastCorrection is not None and not self._hasChanges
-        self.ui.saveButton.visible = not isSaved and not self.further.name
-        self.ui.exportButton.visible = isSaved and not self.further.name
-
-    def _onRecordEdited(self, _text: str) -> None:
-        self._hasChanges = True
-        self._keepUnsaved()
-        self._offerSaving()
 
     def _noteTime(self) -> None:
         copy = self.parameters.workingCopy
@@ -423,8 +310,8 @@ class CorrectSection(Section):
         self.further.tell()
         copy = self.workingCopy
         if copy is not None:
-            self._hasChanges = not correction.isSavedAs(copy, self.parameters.lastCorrection)
-            self._offerSaving()
+            self.saving.follow(copy)
+            self.saving.update(bool(self.further.name))
         self.showFigures()
 
     def _openEditor(self) -> None:
@@ -461,7 +348,7 @@ class CorrectSection(Section):
             isOther = ROLE.of(node) in (Role.WORKING_COPY, Role.CORRECTION) and node is not copy
             if isOther or node in (parameters.segmentation, parameters.fusedSegmentation):
                 hideSegmentation(node)
-        entropy = self._entropy()
+        entropy = self.doubt.entropy
         if entropy is not None:
             showEntropyOverImage(entropy, parameters)
 
@@ -470,7 +357,7 @@ class CorrectSection(Section):
         segmentation = None if node is None else node.GetSegmentation()
         if segmentation is self._observed:
             return
-        self.ui.commentEdit.text = ""  # it was on the contour before, which may be another patient's
+        self.saving.begin()
         events = (
             slicer.vtkSegmentation.SourceRepresentationModified,
             slicer.vtkSegmentation.SegmentModified,
@@ -480,7 +367,6 @@ class CorrectSection(Section):
             for event in events:
                 self.removeObserver(self._observed, event, self._onEdited)
         self._observed = segmentation
-        self._hasChanges = True
         self._time = None if node is None else TimeSpent(node)
         self._noteTime()
         if segmentation is not None:

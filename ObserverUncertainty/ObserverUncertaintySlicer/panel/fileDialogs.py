@@ -17,16 +17,23 @@ MANY_CASES = 10
 """From here on the list of cases can be filtered."""
 
 _PROBLEM_HEIGHT = 110
-_CASES_FOLDER, _EXPORT_FOLDER = "CasesFolder", "ExportFolder"
+_CASES_FOLDER, _EXPORT_FOLDER, _LEARNING_FOLDER = "CasesFolder", "ExportFolder", "LearningFolder"
 
 
 def chosenCaseFolder() -> str:
     """The folder of a case; "" if none is chosen."""
-    title = _("Folder with the images and masks of a case")
-    folder = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title, setting(_CASES_FOLDER))
+    return _chosenFolder(_("Folder with the images and masks of a case"), _CASES_FOLDER)
+
+
+def chosenLearningFolder() -> str:
+    """The folder for a model that learns; "" if none is chosen."""
+    return _chosenFolder(_("New folder for the model that learns, and its cohort"), _LEARNING_FOLDER)
+
+
+def _chosenFolder(title: str, beside: str) -> str:
+    folder = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title, setting(beside))
     if folder:
-        # The next case probably lies beside this one.
-        saveSetting(_CASES_FOLDER, str(Path(folder).parent))
+        saveSetting(beside, str(Path(folder).parent))  # the next one probably lies beside it
     return folder
 
 

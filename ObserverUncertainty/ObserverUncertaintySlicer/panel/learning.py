@@ -7,23 +7,22 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-import qt
 import slicer
 
 from ObserverUncertaintyLib.cohort.reviews import Review
 from ObserverUncertaintyLib.jobs import Job
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
 from ObserverUncertaintySlicer.caseList import CaseList, reviewsFolder
-from ObserverUncertaintySlicer.host import saveSetting, setting, waitCursor
 from ObserverUncertaintySlicer.host import tr as _
+from ObserverUncertaintySlicer.host import waitCursor
 from ObserverUncertaintySlicer.learning import Learned, isBegunIn
+from ObserverUncertaintySlicer.panel.fileDialogs import chosenLearningFolder
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
 from ObserverUncertaintySlicer.panel.modelInUse import ModelInUse
 from ObserverUncertaintySlicer.panel.section import Section
 
 ROWS = 8
 """Compared cases that are shown."""
-_LEARNING_FOLDER = "LearningFolder"
 
 
 class Learning:
@@ -65,7 +64,7 @@ class Learning:
         section, parameters, found = self._section, self._section.parameters, self._cases()
         if found is None:
             return None
-        folder = _chosenFolder()
+        folder = chosenLearningFolder()
         if not folder:
             return None
         isBegun = isBegunIn(folder)
@@ -205,12 +204,3 @@ def _question(reviews: tuple[Review, ...], model: ModelInUse, folder: Path, isBe
     if isBegun:
         lines.append(_("A learning was begun in this folder; it is gone on with."))
     return "\n\n".join([*lines, _("Start?")])
-
-
-def _chosenFolder() -> str:
-    """The folder for what is learned; "" if none is chosen."""
-    title = _("New folder for the model that learns, and its cohort")
-    folder = qt.QFileDialog.getExistingDirectory(slicer.util.mainWindow(), title, setting(_LEARNING_FOLDER))
-    if folder:
-        saveSetting(_LEARNING_FOLDER, str(Path(folder).parent))
-    return folder

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cancelling import CancelAfter
@@ -81,9 +82,9 @@ def reviews(manifest: Path, model: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def learn(manifest: Path, model: Path, reviews: Path, tmp_path: Path) -> Learn:
-    def call(settings: LearningSettings = BRIEF, out: str = "out", **more: object) -> Learned:
-        given = {"manifest": manifest, "reviews": reviews, "model": model, "folder": tmp_path / out, **more}
-        return learn_from_reviews(settings=settings, device="cpu", **given)  # type: ignore[arg-type]
+    def call(settings: LearningSettings = BRIEF, out: str = "out", **more: Any) -> Learned:
+        given: dict[str, Any] = {"manifest": manifest, "reviews": reviews, "model": model, "folder": tmp_path / out}
+        return learn_from_reviews(settings=settings, device="cpu", **(given | more))
 
     return call
 
@@ -280,6 +281,6 @@ def test_a_model_that_does_not_say_how_it_was_trained_is_refused(learn: Learn, m
         ({"seed": -1}, "the seed -1"),
     ],
 )
-def test_settings_that_nothing_can_be_learned_with_are_refused(values: dict[str, float], text: str) -> None:
+def test_settings_that_nothing_can_be_learned_with_are_refused(values: dict[str, Any], text: str) -> None:
     with pytest.raises(InputError, match=text):
-        LearningSettings(**values)  # type: ignore[arg-type]
+        LearningSettings(**values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,9 +48,9 @@ CASES = {
 }
 
 
-def compare(folders: tuple[Path, Path], **more: object) -> Comparison:
+def compare(folders: tuple[Path, Path], **more: Any) -> Comparison:
     before, after = folders
-    return compare_models(before, after, CASES.__getitem__, {"p1": [REVIEW]}, ["p2", "p3"], **more)  # type: ignore[arg-type]
+    return compare_models(before, after, CASES.__getitem__, {"p1": [REVIEW]}, ["p2", "p3"], **more)
 
 
 def predict_all(folders: tuple[Path, Path]) -> None:
