@@ -12,9 +12,11 @@ from correct_step import LOWER, UPPER, edit, modelsProbability, readyToCorrect, 
 from opened_panel import waitFor
 from section_case import GRID, VOXEL_ML, cells, segmentOf
 
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.review.propagation import propagate
 from ObserverUncertaintySlicer import attributes
 from ObserverUncertaintySlicer.attributes import Role
+from ObserverUncertaintySlicer.correction import workingCopyOf
 from ObserverUncertaintySlicer.places import placesToReview
 from ObserverUncertaintySlicer.raters import ratersOfNode
 from ObserverUncertaintySlicer.volumes import addVolume
@@ -325,3 +327,20 @@ def test_what_is_saved_can_be_exported_and_what_changed_since_can_be_saved(ready
     assert (ui.saveButton.isHidden(), ui.exportButton.isHidden()) == (True, False)
     ui.commentEdit.textEdited.emit("too large")
     assert (ui.saveButton.isHidden(), ui.exportButton.isHidden()) == (False, True)
+
+
+def test_a_script_propagates_what_it_drew_since_the_start(ready):
+    parameters, drawn = ready.parameters, with_stroke()
+    copy = ready.logic.startCorrection(parameters.segmentation, parameters.reference)
+    edit(copy.node, drawn)
+    changedMl = ready.logic.propagateCorrection(copy, parameters.probability, parameters.reference)
+    image = slicer.util.arrayFromVolume(parameters.reference)
+    stroke = {0: drawn ^ segmented()}
+    expected = propagate(modelsProbability(), segmented(), drawn, stroke, GRID, image)
+    np.testing.assert_array_equal(segmentOf(copy.node), expected.contour)
+    assert changedMl == pytest.approx(np.count_nonzero(expected.followed) * VOXEL_ML)
+    slicer.mrmlScene.RemoveNode(copy.startNode)
+    again = ready.logic.startCorrection(parameters.segmentation, parameters.reference)
+    slicer.mrmlScene.RemoveNode(again.startNode)
+    with pytest.raises(InputError, match="has no start any more"):
+        ready.logic.propagateCorrection(workingCopyOf(again.node), parameters.probability)

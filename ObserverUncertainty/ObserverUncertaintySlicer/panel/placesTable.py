@@ -49,11 +49,6 @@ class PlacesTable:
         """Whether there is no place to go to."""
         return self._places is None or not self._places.places
 
-    @property
-    def places(self) -> ScenePlaces | None:
-        """What is shown."""
-        return self._places
-
     def show(self, node: Any, places: ScenePlaces | None) -> None:
         """Show other places, those of a working copy's node; None shows none."""
         self._places, self._index = places, -1
