@@ -1,7 +1,7 @@
 """What was drawn in a working copy and not saved yet, on the disk: it survives a crash and the end of Slicer.
 
 Each working copy has a folder of its own with the contour, the contour at the start, and a record of the rest. It is
-deleted once the work is saved, or nobody wants it any more. A folder whose Slicer still runs is that Slicer's alone.
+deleted once the work is in a file, or nobody wants it any more. A folder whose Slicer still runs is that Slicer's alone.
 """
 
 from __future__ import annotations
@@ -149,7 +149,7 @@ def keepUnsaved(copy: WorkingCopy, case: str, saved=None, comment: str = "") -> 
     states = _placesSeen(node)
     hasNews = (isChanged and not isSavedAs(copy, saved)) or (states and states != _placesSeen(saved))
     if not hasNews:
-        dropUnsaved(copy)
+        dropUnsaved(node)
         return
     folder = _ownFolder(copy)
     if start is not None and not (folder / _START).exists():
@@ -170,9 +170,9 @@ def keepUnsaved(copy: WorkingCopy, case: str, saved=None, comment: str = "") -> 
     _write(folder, record)
 
 
-def dropUnsaved(copy: WorkingCopy) -> None:
-    """Delete what was written of a working copy: it is saved, or not wanted any more."""
-    name = attributes.UNSAVED_AS.of(copy.node)
+def dropUnsaved(node) -> None:
+    """Delete what was written of a working copy or a further rater: it is in a file, or not wanted any more."""
+    name = attributes.UNSAVED_AS.of(node)
     if name is not None and _isOwn(unsavedFolder() / name):
         _delete(unsavedFolder() / name)
 
@@ -202,8 +202,15 @@ def takeUpUnsaved(copy: WorkingCopy) -> None:
         _nameFolder(copy)
 
 
+def handOver(copy: WorkingCopy, rater) -> None:
+    """A further rater's node has from now on what was written of the contour, until it is in a file."""
+    attributes.UNSAVED_AS.set(rater, attributes.UNSAVED_AS.of(copy.node))
+
+
 def unsavedWork(case: str, grid: Grid, but: WorkingCopy | None = None) -> tuple[list[UnsavedWork], list[str]]:
     """The unsaved work on a case, the newest first, without that of other Slicers that still run.
+
+    What belongs to a further rater who is in the scene is left out.
 
     Args:
         case: the name of the case.
@@ -213,7 +220,10 @@ def unsavedWork(case: str, grid: Grid, but: WorkingCopy | None = None) -> tuple[
     Returns:
         The work, and a text for each folder that cannot be read.
     """
-    own = None if but is None else attributes.UNSAVED_AS.of(but.node)
+    own = set() if but is None else {attributes.UNSAVED_AS.of(but.node)}
+    for node in slicer.util.getNodesByClass("vtkMRMLSegmentationNode"):
+        if attributes.ROLE.of(node) == Role.RATER:
+            own.add(attributes.UNSAVED_AS.of(node))
     found: list[UnsavedWork] = []
     problems: list[str] = []
     folder = unsavedFolder()
@@ -222,7 +232,7 @@ def unsavedWork(case: str, grid: Grid, but: WorkingCopy | None = None) -> tuple[
     except OSError as error:
         return [], [_("{folder} cannot be looked into: {error}.").format(folder=folder, error=error)]
     for record in records:
-        if record.parent.name == own:
+        if record.parent.name in own:
             continue
         try:
             work = _read(record.parent)

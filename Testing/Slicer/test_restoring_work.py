@@ -104,12 +104,42 @@ def test_a_further_raters_contour_comes_back_blind(ready, panel):
     slicer.mrmlScene.Clear(0)
     readyToCorrect(panel)
     panel.parameters.caseName = "case01"
-    assert ready.ui.unsavedLabel.text.startswith("Unfinished contour of rater Dora on case01 of ")
+    assert ready.ui.unsavedLabel.text.startswith("Unsaved contour of rater Dora on case01 of ")
     ready.ui.restoreButton.click()
     assert ready.state() == "Dora draws"
     assert ready.ui.placesTable.isHidden()
     ready.ui.finishButton.click()
     np.testing.assert_array_equal(segmentOf(panel.parameters.raters[-1].node), CHANGED)
+
+
+def test_a_finished_contour_that_only_the_scene_has_comes_back_until_it_is_exported(
+    ready, panel, slicerApplication, tmp_path
+):
+    ready.ui.furtherNameEdit.text = "Dora"
+    ready.ui.furtherStartButton.click()
+    edit(panel.parameters.workingCopy, CHANGED)
+    waitFor(lambda: not ready._live.active)
+    ready.ui.finishButton.click()
+    (folder,) = folders()
+    loadAgain(panel, "another")
+    loadAgain(panel)
+    assert ready.ui.restoreButton.isHidden(), "Dora is there already"
+    slicer.mrmlScene.Clear(0)  # or Slicer crashed
+    readyToCorrect(panel)
+    panel.parameters.caseName = "case01"
+    assert ready.ui.unsavedLabel.text.startswith("Unsaved contour of rater Dora on case01 of ")
+    ready.ui.restoreButton.click()
+    ready.ui.finishButton.click()
+    np.testing.assert_array_equal(segmentOf(panel.parameters.raters[-1].node), CHANGED)
+    assert folders() == [folder]
+
+    def choose(dialog):
+        dialog.selectFile(str(tmp_path / "dora.nrrd"))
+        return dialog.DialogCode.Accepted
+
+    slicerApplication.dialogs.answer("dialog", choose)
+    ready.ui.furtherExportButton.click()
+    assert (tmp_path / "dora.nrrd").exists()
     assert folders() == []
 
 

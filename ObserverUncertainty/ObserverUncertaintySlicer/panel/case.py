@@ -25,6 +25,7 @@ from ObserverUncertaintySlicer.panel.leaving import mayLeaveWorkingCopy
 from ObserverUncertaintySlicer.panel.raterTable import RaterTable
 from ObserverUncertaintySlicer.panel.section import Section, singleShot
 from ObserverUncertaintySlicer.panel.sequenceTable import SequenceTable, guessedSequenceName
+from ObserverUncertaintySlicer.panel.textField import TextField
 from ObserverUncertaintySlicer.parameters import RaterChoice
 from ObserverUncertaintySlicer.raterMasks import raterMask
 from ObserverUncertaintySlicer.raters import Rater, giveOwnColors, ratersOfNode
@@ -56,7 +57,7 @@ class CaseSection(Section):
         self._align = JobBar(
             context, ui.alignButton, ui.alignBar, ui.alignProgressLabel, self._startAlignment, self._useAligned
         )
-        ui.caseNameEdit.connect("editingFinished()", self.onCaseNameEdited)
+        self._name = TextField(ui.caseNameEdit, self.onCaseNameEdited)
         ui.sequencesTable.connect("itemChanged(QTableWidgetItem*)", self.onSequenceItemChanged)
         ui.sequencesTable.connect("itemSelectionChanged()", context.update)
         ui.volumeSelector.connect("currentNodeChanged(vtkMRMLNode*)", self.onVolumeChosen)
@@ -78,7 +79,7 @@ class CaseSection(Section):
         sequences, choices = parameters.sequences, parameters.raterChoices
         self._watch.follow(choice.rater.node for choice in choices)
         # Typed or loaded; else the reference's name shows, greyed.
-        ui.caseNameEdit.text = parameters.givenCaseName
+        self._name.show(parameters.givenCaseName)
         ui.caseNameEdit.placeholderText = parameters.caseName
         self.say(ui.loadedLabel, self.loading.text)
         self.say(ui.hintLabel, self._hint(sequences, choices))
@@ -107,10 +108,10 @@ class CaseSection(Section):
         volumes = _("1 volume") if len(sequences) == 1 else _("{count} volumes").format(count=len(sequences))
         return f"{volumes}, {raters}"
 
-    def onCaseNameEdited(self) -> None:
+    def onCaseNameEdited(self, name: str) -> None:
         """Keep the name that results are called after."""
         if not self.context.isUpdating:
-            self.parameters.caseName = self.ui.caseNameEdit.text.strip()
+            self.parameters.caseName = name
             self.context.update()
 
     def onVolumeChosen(self, node) -> None:

@@ -91,7 +91,7 @@ class CorrectSection(Section):
         self.cases = CaseListControls(self, applyCase, self._start)
         self.learning = Learning(self, model, lambda: self.cases.cases)
         self.unsaved = UnsavedWorkPart(self, self._beginRestored)
-        self.further = FurtherRaterPart(self, self._takeUp, self.unsaved.forget)
+        self.further = FurtherRaterPart(self, self._takeUp, self.unsaved)
         self.saving = Saving(self, lambda: self.workingCopy, self._takeUp, self.cases, self.unsaved)
         # Figures follow the brush, but not each of its moves.
         self._live = singleShot(LIVE_MILLISECONDS, self._takeUp)

@@ -16,6 +16,7 @@ from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.outlines import showRaterOutlines
 from ObserverUncertaintySlicer.panel.leaving import mayLeaveWorkingCopy
 from ObserverUncertaintySlicer.panel.section import Section
+from ObserverUncertaintySlicer.panel.unsavedWork import UnsavedWorkPart
 from ObserverUncertaintySlicer.parameters import RaterChoice
 from ObserverUncertaintySlicer.raters import Rater
 from ObserverUncertaintySlicer.segments import keptGrid, segmentVoxels
@@ -27,11 +28,11 @@ class FurtherRaterPart:
     Args:
         section: the step's, with the widgets.
         takeUp: takes up what was drawn last, and the time.
-        forget: is called with a working copy that is not needed any more, before it leaves the scene.
+        unsaved: keeps what no file holds yet.
     """
 
-    def __init__(self, section: Section, takeUp: Callable[[], None], forget: Callable[[WorkingCopy], None]) -> None:
-        self._section, self._takeUp, self._forget, ui = section, takeUp, forget, section.ui
+    def __init__(self, section: Section, takeUp: Callable[[], None], unsaved: UnsavedWorkPart) -> None:
+        self._section, self._takeUp, self._unsaved, ui = section, takeUp, unsaved, section.ui
         self._ui = ui
         self._reference: Any = None
         self._drawnIn: Any = None
@@ -117,6 +118,7 @@ class FurtherRaterPart:
                 rater = section.logic.finishFurtherRater(
                     copy, parameters.reference, [choice.rater for choice in choices]
                 )
+                self._unsaved.handOver(copy, rater.node)
                 wasModifying = parameters.node.StartModify()
                 try:
                     parameters.raterChoices = [*choices, RaterChoice(rater)]
@@ -124,7 +126,7 @@ class FurtherRaterPart:
                     parameters.workingCopy = None
                 finally:
                     parameters.node.EndModify(wasModifying)
-                self._remove(copy)
+                removeWorkingCopy(copy)
                 showRaterOutlines([rater])
             section.say(
                 self._ui.furtherSavedLabel,
@@ -142,7 +144,8 @@ class FurtherRaterPart:
             question = _("Throw away what {rater} drew?").format(rater=self.name)
             if slicer.util.confirmOkCancelDisplay(question):
                 self._section.parameters.workingCopy = None
-                self._remove(copy)
+                self._unsaved.forget(copy)
+                removeWorkingCopy(copy)
                 self._section.context.update()
 
     def letGo(self) -> None:
@@ -159,10 +162,6 @@ class FurtherRaterPart:
         if copy is None:
             raise InputError(_("There is no drawing to finish. Start one first."))
         return copy
-
-    def _remove(self, copy: WorkingCopy) -> None:
-        self._forget(copy)
-        removeWorkingCopy(copy)
 
 
 def _isAnythingDrawn(copy: WorkingCopy) -> bool:

@@ -13,6 +13,7 @@ from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.panel.caseList import CaseListControls
 from ObserverUncertaintySlicer.panel.fileDialogs import chosenExportFile
 from ObserverUncertaintySlicer.panel.section import Section
+from ObserverUncertaintySlicer.panel.textField import TextField
 from ObserverUncertaintySlicer.panel.unsavedWork import UnsavedWorkPart
 
 
@@ -38,7 +39,7 @@ class Saving:
         self._section, self._copy, self._takeUp, ui = section, copy, takeUp, section.ui
         self._cases, self._unsaved, self._ui = cases, unsaved, ui
         self._hasChanges = True
-        ui.authorEdit.connect("editingFinished()", self.onAuthorChanged)
+        self._author = TextField(ui.authorEdit, self.onAuthorChanged)
         ui.authorEdit.connect("textEdited(QString)", self._onRecordEdited)
         ui.commentEdit.connect("textEdited(QString)", self._onRecordEdited)
         ui.saveButton.connect("clicked()", self.onSave)
@@ -58,9 +59,7 @@ class Saving:
         ui.authorEdit.visible = not isDrawing
         if parameters.lastCorrection is None:
             self._section.say(ui.savedLabel, "")
-        author = parameters.correctionAuthor or setting("Author")
-        if ui.authorEdit.text != author:
-            ui.authorEdit.text = author
+        self._author.show(parameters.correctionAuthor or setting("Author"))
 
     def begin(self) -> None:
         """Another working copy is there, or none: what was typed for the one before is not said of it."""
@@ -71,26 +70,25 @@ class Saving:
         """The contour may have changed."""
         self._hasChanges = not correction.isSavedAs(copy, self._section.parameters.lastCorrection)
 
-    def onAuthorChanged(self) -> None:
+    def onAuthorChanged(self, name: str) -> None:
         """Remember the author, in the scene and for the next one."""
-        name = self._ui.authorEdit.text.strip()
         self._section.parameters.correctionAuthor = name
         saveSetting("Author", name)
 
     def onSave(self) -> None:
         """Keep the working copy as reviewed."""
         ui, section = self._ui, self._section
-        if not ui.authorEdit.text.strip():
+        if not self._author.text:
             section.say(ui.savedLabel, _("Give your name first: a review says who made it."))
             ui.authorEdit.setFocus()
             return
         with section.context.errorsShown(), waitCursor():
-            self.onAuthorChanged()
+            self._author.take()
             copy = self._copy()
             if copy is None:
                 raise InputError(_("There is no working copy to save. Start one first."))
             self._takeUp()
-            saved = section.logic.saveAsReviewed(copy, ui.authorEdit.text, ui.commentEdit.text)
+            saved = section.logic.saveAsReviewed(copy, self._author.text, ui.commentEdit.text)
             section.parameters.lastCorrection = saved
             written = self._cases.keep(copy, saved)
             if written is not None:
@@ -118,6 +116,7 @@ class Saving:
             with self._section.context.errorsShown():
                 written = self._section.logic.exportReviewed(node, path, overwrite=True)
                 self._section.say(label, _("Written to {path}").format(path=written))
+                self._unsaved.isExported(node)
                 if (copy := self._copy()) is not None and correction.isSavedAs(copy, node):
                     self._unsaved.forget(copy, node)
 

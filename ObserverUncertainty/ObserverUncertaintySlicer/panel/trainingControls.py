@@ -22,6 +22,7 @@ from ObserverUncertaintySlicer.panel.modelInUse import ModelInUse, missingPackag
 from ObserverUncertaintySlicer.panel.pathField import PathField, whyNotFile, whyNotNewFolder
 from ObserverUncertaintySlicer.panel.resultTexts import asRichText, textParagraphs
 from ObserverUncertaintySlicer.panel.section import Section
+from ObserverUncertaintySlicer.panel.textField import TextField
 from ObserverUncertaintySlicer.parameters import Parameters
 from ObserverUncertaintySlicer.sceneCases import SceneCase, requireCohort, sceneCases
 from ObserverUncertaintySlicer.training import PRESETS, trainOnScene
@@ -47,7 +48,7 @@ class TrainingControls:
         for number, name in enumerate(self._presets):
             ui.presetCombo.setItemData(number, _presetToolTip(name), qt.Qt.ToolTipRole)
         ui.sourceCombo.connect("currentIndexChanged(int)", context.keep("trainingSource", _SOURCES.__getitem__))
-        ui.labelEdit.connect("editingFinished()", self.onLabelChanged)
+        self._label = TextField(ui.labelEdit, self.onLabelChanged)
         # Asked for anew at every training, so that it is not kept.
         ui.existingCombo.connect("currentIndexChanged(int)", lambda _index: context.update())
         ui.fusionCombo.connect("currentIndexChanged(int)", context.keep("trainingFusion", self._fusions.__getitem__))
@@ -88,8 +89,7 @@ class TrainingControls:
             widget.visible = fromScene
         self._manifest.show(parameters.trainingManifest)
         self._folder.show(parameters.trainingFolder)
-        if ui.labelEdit.text != parameters.trainingLabel:
-            ui.labelEdit.text = parameters.trainingLabel
+        self._label.show(parameters.trainingLabel)
         filled = self._folderIsFilled()
         ui.existingCaption.visible = ui.existingCombo.visible = filled
         ui.fusionCombo.setCurrentIndex(self._fusions.index(parameters.trainingFusion))
@@ -128,7 +128,7 @@ class TrainingControls:
 
     def startTraining(self) -> SceneJob | None:
         """Start what the widgets show; None if the user does not want the folder's model replaced."""
-        for field in (self._manifest, self._folder):
+        for field in (self._manifest, self._folder, self._label):
             field.take()
         missing = self.missing()
         if missing:
@@ -185,9 +185,9 @@ class TrainingControls:
         self._model.choose(folder)
         return _("Trained: {folder}. It is the model in use now.").format(folder=folder)
 
-    def onLabelChanged(self) -> None:
+    def onLabelChanged(self, label: str) -> None:
         """Another name of the structure."""
-        self.parameters.trainingLabel = self.ui.labelEdit.text.strip() or "structure"
+        self.parameters.trainingLabel = label or "structure"
 
     def onFolderChanged(self, path: str) -> None:
         """Another folder for the model."""

@@ -21,6 +21,7 @@ from ObserverUncertaintySlicer.unsavedWork import (
     UnsavedWork,
     discardUnsaved,
     dropUnsaved,
+    handOver,
     keepUnsaved,
     restoreUnsaved,
     takeUpUnsaved,
@@ -101,7 +102,17 @@ class UnsavedWorkPart:
         self._onDisk = saved
         if self._pending is not None and self._pending[0].node is copy.node:
             self._pending = None
-        self._try(lambda: dropUnsaved(copy))
+        self._try(lambda: dropUnsaved(copy.node))
+
+    def handOver(self, copy: WorkingCopy, rater: Any) -> None:
+        """A further rater's node takes the working copy's place, and only the scene has it so far."""
+        self.changed(copy)
+        self.keepNow()
+        handOver(copy, rater)
+
+    def isExported(self, rater: Any) -> None:
+        """A further rater's contour is in a file."""
+        self._try(lambda: dropUnsaved(rater))
 
     def onRestore(self) -> None:
         """Make the unsaved work that is offered the working copy."""
@@ -170,7 +181,7 @@ def _described(work: UnsavedWork) -> str:
     record, written = work.record, work.written
     text = _("Unsaved work on {case} of {time}, {volume} changed")
     if record.furtherRater:
-        text = _("Unfinished contour of rater {rater} on {case} of {time}, {volume} drawn")
+        text = _("Unsaved contour of rater {rater} on {case} of {time}, {volume} drawn")
     if not record.process.isHere:
         text += _(", by Slicer on {host}")
     isToday = written.date() == datetime.now().date()

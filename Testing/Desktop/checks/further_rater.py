@@ -42,6 +42,8 @@ def check_a_further_rater_sees_the_image_alone_until_it_is_finished(desktop):
     assert panel.parameters.raters[0].node.GetDisplayNode().GetVisibility()
     desktop.wait(lambda: "of 4 raters" in panel.parameters.fusedSegmentation.GetName(), "the fusion of four raters")
     desktop.shot("finished")
+    _export(desktop, panel.correct.ui.furtherExportButton)
+    assert not _folders(), "a file has the contour"
 
 
 def check_a_drawing_goes_on_blind_in_a_loaded_scene(desktop):
@@ -105,6 +107,8 @@ def check_slicer_is_killed_while_one_corrects(desktop):
     assert not correct.ui.restoreButton.visible
     correct.ui.authorEdit.text = "Anna"
     correct.ui.saveButton.click()
+    assert len(_folders()) == 1, "the scene alone has the review"
+    _export(desktop, correct.ui.exportButton)
     assert not _folders()
 
 
@@ -126,7 +130,7 @@ def check_what_was_drawn_last_is_there_in_the_next_slicer(desktop):
     desktop.loadCase("case01")
     correct = desktop.panel.correct
     correct.open()
-    assert str(correct.ui.unsavedLabel.text).startswith("Unfinished contour of rater Dora on case01 of ")
+    assert str(correct.ui.unsavedLabel.text).startswith("Unsaved contour of rater Dora on case01 of ")
     correct.ui.restoreButton.click()
     desktop.settle()
     copy = desktop.panel.parameters.workingCopy
@@ -139,6 +143,8 @@ def check_what_was_drawn_last_is_there_in_the_next_slicer(desktop):
     correct.ui.finishButton.click()
     desktop.settle()
     assert [rater.name for rater in desktop.panel.parameters.raters][-1] == "Dora"
+    assert len(_folders()) == 1, "the scene alone has the contour"
+    _export(desktop, correct.ui.furtherExportButton)
     assert not _folders()
 
 
@@ -212,6 +218,11 @@ def _folders():
     from ObserverUncertaintySlicer.unsavedWork import unsavedFolder
 
     return list(unsavedFolder().glob("*/record.json"))
+
+
+def _export(desktop, button):
+    desktop.fileDialogs((desktop.shared / str(button.objectName), "NRRD"))
+    button.click()
 
 
 def _startDrawing(desktop):
