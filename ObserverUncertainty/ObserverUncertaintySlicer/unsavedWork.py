@@ -1,7 +1,7 @@
 """What was drawn in a working copy and not saved yet, on the disk: it survives a crash and the end of Slicer.
 
 Each working copy has a folder of its own with the contour, the contour at the start, and a record of the rest. It is
-deleted once the work is in a file, or nobody wants it any more. A folder whose Slicer still runs is that Slicer's alone.
+deleted once a file has the work, or nobody wants it any more. A folder whose Slicer still runs is that Slicer's alone.
 """
 
 from __future__ import annotations
