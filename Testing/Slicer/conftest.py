@@ -110,6 +110,12 @@ def slicerApplication(scene, mrml, tmp_path_factory, withPackaging, monkeypatch)
 
 
 @pytest.fixture
+def panel(slicerApplication, moduleFile):
+    """The module's panel, open on an empty scene."""
+    return slicerApplication.openModule(moduleFile).panel
+
+
+@pytest.fixture
 def qt(slicerApplication):
     import qt
 

@@ -23,11 +23,6 @@ PREDICTIVE = (EXPERT * 0.5).astype(np.float32)
 
 
 @pytest.fixture
-def panel(slicerApplication, moduleFile):
-    return slicerApplication.openModule(moduleFile).panel
-
-
-@pytest.fixture
 def section(panel):
     return panel.compare
 

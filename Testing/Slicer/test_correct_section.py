@@ -19,11 +19,6 @@ from ObserverUncertaintySlicer.segments import addSegment, addSegmentation
 
 
 @pytest.fixture
-def panel(slicerApplication, moduleFile):
-    return slicerApplication.openModule(moduleFile).panel
-
-
-@pytest.fixture
 def section(panel):
     return panel.correct
 

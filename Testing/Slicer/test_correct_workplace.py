@@ -16,11 +16,6 @@ from ObserverUncertaintySlicer.volumes import addVolume
 
 
 @pytest.fixture
-def panel(slicerApplication, moduleFile):
-    return slicerApplication.openModule(moduleFile).panel
-
-
-@pytest.fixture
 def ready(panel):
     """With the raters' fusion too, and the step open."""
     section = readyToCorrect(panel)

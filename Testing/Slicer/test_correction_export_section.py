@@ -16,11 +16,6 @@ from ObserverUncertaintySlicer import host
 
 
 @pytest.fixture
-def panel(slicerApplication, moduleFile):
-    return slicerApplication.openModule(moduleFile).panel
-
-
-@pytest.fixture
 def ready(panel):
     return readyToCorrect(panel)
 

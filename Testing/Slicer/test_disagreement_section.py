@@ -27,11 +27,6 @@ EXPECTED = {
 
 
 @pytest.fixture
-def panel(slicerApplication, moduleFile):
-    return slicerApplication.openModule(moduleFile).panel
-
-
-@pytest.fixture
 def section(panel):
     return panel.disagreement
 

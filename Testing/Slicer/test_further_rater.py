@@ -31,11 +31,6 @@ DRAWN = box(11, 19)
 
 
 @pytest.fixture
-def panel(slicerApplication, moduleFile):
-    return slicerApplication.openModule(moduleFile).panel
-
-
-@pytest.fixture
 def ready(panel):
     """The raters, their fused contour and the model's segmentation are on the screen."""
     section = readyToCorrect(panel)

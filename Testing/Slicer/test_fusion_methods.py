@@ -9,18 +9,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 from section_case import RATERS, fill, segmentOf
 
 from ObserverUncertaintyLib.raters import fusion
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
 
 NAMES = os.environ.get("FUSION_METHODS", "none majority staple union intersection mean").split()
-
-
-@pytest.fixture
-def panel(slicerApplication, moduleFile):
-    return slicerApplication.openModule(moduleFile).panel
 
 
 def test_both_lists_hold_every_method_and_each_can_be_chosen(slicerApplication, panel):

@@ -15,11 +15,6 @@ from ObserverUncertaintySlicer.volumes import addVolume
 
 
 @pytest.fixture
-def panel(slicerApplication, moduleFile):
-    return slicerApplication.openModule(moduleFile).panel
-
-
-@pytest.fixture
 def ready(panel):
     return readyToCorrect(panel)
 

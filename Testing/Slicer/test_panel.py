@@ -13,11 +13,6 @@ from ObserverUncertaintySlicer.segments import addSegmentation, setSegment
 
 
 @pytest.fixture
-def panel(slicerApplication, moduleFile):
-    return slicerApplication.openModule(moduleFile).panel
-
-
-@pytest.fixture
 def correcting(panel):
     """A case with a working copy that was changed, and the file of its scene."""
     fill(panel)

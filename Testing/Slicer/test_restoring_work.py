@@ -13,7 +13,7 @@ import slicer.util
 from correct_step import edit, readyToCorrect, start
 from opened_panel import isOffered, waitFor
 from section_case import GRID, box, cells, segmentOf
-from unsaved_step import CHANGED, ENDED, correctAnna, exported, folders, kept, loadAgain, writtenBy
+from unsaved_step import CHANGED, ENDED, correctAnna, exported, folders, kept, loadAgain, openCase01, writtenBy
 
 from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintySlicer import attributes
@@ -28,16 +28,8 @@ from ObserverUncertaintySlicer.volumes import addVolume
 
 
 @pytest.fixture
-def panel(slicerApplication, moduleFile):
-    return slicerApplication.openModule(moduleFile).panel
-
-
-@pytest.fixture
 def ready(panel):
-    section = readyToCorrect(panel)
-    panel.parameters.caseName = "case01"
-    section.open()
-    return section
+    return openCase01(panel)
 
 
 def test_no_offer_leads_a_further_rater_away_or_stands_beside_advanced(ready, panel):

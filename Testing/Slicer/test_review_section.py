@@ -23,11 +23,6 @@ from ObserverUncertaintySlicer.volumes import addVolume
 
 
 @pytest.fixture
-def panel(slicerApplication, moduleFile):
-    return slicerApplication.openModule(moduleFile).panel
-
-
-@pytest.fixture
 def ready(panel):
     section = readyToCorrect(panel)
     section.open()

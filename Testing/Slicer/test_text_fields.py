@@ -8,11 +8,6 @@ from section_case import fill
 FIELDS = {"case": "caseNameEdit", "model": "labelEdit", "correct": "authorEdit"}
 
 
-@pytest.fixture
-def panel(slicerApplication, moduleFile):
-    return slicerApplication.openModule(moduleFile).panel
-
-
 @pytest.fixture(params=FIELDS)
 def field(request, panel):
     fill(panel)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import slicer
 import slicer.util
-from correct_step import edit, readyToCorrect, start
+from correct_step import edit, start
 from opened_panel import waitFor
 from section_case import GRID, VOXEL_ML, box
-from unsaved_step import CHANGED, correctAnna, folders, kept, loadAgain
+from unsaved_step import CHANGED, correctAnna, folders, kept, loadAgain, openCase01
 
 from ObserverUncertaintyLib.formats import read_mask
 from ObserverUncertaintySlicer import attributes, host
@@ -23,16 +23,8 @@ from ObserverUncertaintySlicer.unsavedWork import (
 
 
 @pytest.fixture
-def panel(slicerApplication, moduleFile):
-    return slicerApplication.openModule(moduleFile).panel
-
-
-@pytest.fixture
 def ready(panel):
-    section = readyToCorrect(panel)
-    panel.parameters.caseName = "case01"
-    section.open()
-    return section
+    return openCase01(panel)
 
 
 def test_a_change_is_written_with_all_that_is_needed_to_go_on(ready):

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import slicer
 import slicer.util
-from correct_step import edit, readyToCorrect, start
+from correct_step import edit, start
 from section_case import GRID, box
-from unsaved_step import CHANGED, ENDED, correctAnna, exported, folders, kept, loadAgain, writtenBy
+from unsaved_step import CHANGED, ENDED, correctAnna, exported, folders, kept, loadAgain, openCase01, writtenBy
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.formats import read_mask
@@ -30,16 +30,8 @@ from ObserverUncertaintySlicer.unsavedWork import (
 
 
 @pytest.fixture
-def panel(slicerApplication, moduleFile):
-    return slicerApplication.openModule(moduleFile).panel
-
-
-@pytest.fixture
 def ready(panel):
-    section = readyToCorrect(panel)
-    panel.parameters.caseName = "case01"
-    section.open()
-    return section
+    return openCase01(panel)
 
 
 @pytest.fixture

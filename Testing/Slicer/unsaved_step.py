@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import numpy as np
-from correct_step import edit, start
+from correct_step import edit, readyToCorrect, start
 from opened_panel import waitFor
 from section_case import GRID, box
 
@@ -19,6 +19,14 @@ CHANGED = box(10, 15)
 
 ENDED = {"pid": 2**22 + 1, "identity": "ended"}
 """A process of this computer that is no more."""
+
+
+def openCase01(panel):
+    """Step 6, open on a case that can be corrected."""
+    section = readyToCorrect(panel)
+    panel.parameters.caseName = "case01"
+    section.open()
+    return section
 
 
 def exported(section):
