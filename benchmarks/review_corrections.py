@@ -3,8 +3,8 @@
 The truth is one rater, whom the model was not trained on, each of the three in turn. The reviewer replaces whole slices
 by what that rater drew, or draws in each slice only the largest piece that is wrong. Which slice comes next is decided
 by slice order, by area, by expected error, or as `slices_to_edit` says, given the model's probability or what is
-believed after a propagation. A simulated reviewer flatters: it draws without
-effort or fatigue, exactly as the rater did, and sees in every slice what is wrong there.
+believed after a propagation; an oracle takes the slice whose edit and propagation help most. A simulated reviewer
+flatters: it draws without effort or fatigue, exactly as the rater did, and sees in every slice what is wrong there.
 
     python benchmarks/review_corrections.py
 
@@ -68,6 +68,9 @@ SHOWN = (1, 2, 3, 4, 6, 8, 12, 16)
 AXIAL, CORONAL = 0, 1
 SLICES_SAVED = 0.4
 LIBRARY = "change in logits, spread (the library)"
+ORACLE = "oracle, the library"
+ORACLE_FROM_MM = 3.0
+"""With thinner slices the oracle has too many to try."""
 COMPARED = {4.0: 10, 1.0: 3}
 """Patients, by thickness in mm, with whom the other ways and the coronal plane are tried: that takes long."""
 
@@ -186,6 +189,18 @@ def as_believed(case: Reviewed, belief: Belief, edited: list[int], axis: int) ->
     return _first(slices_to_edit(belief[1], case.grid, edited, axis))
 
 
+def oracle(case: Reviewed, belief: Belief, edited: list[int], axis: int) -> int | None:
+    """The slice whose edit, carried on, gives the best Dice at once: what an order that knows the truth would gain."""
+    marked = np.moveaxis((case.probability > 0.5) | case.truth, axis, 0).any(axis=(1, 2))
+
+    def gained(k: int) -> float:
+        drawn = np.zeros(case.truth.shape, bool)
+        np.moveaxis(drawn, axis, 0)[[*edited, k]] = True
+        return dice(ours(case, np.where(drawn, case.truth, belief[0]), {axis: drawn})[0], case.truth)
+
+    return max((int(k) for k in np.flatnonzero(marked) if k not in edited), key=gained, default=None)
+
+
 def _first(ranked: Sequence[SliceToEdit]) -> int | None:
     return ranked[0].index if ranked else None
 
@@ -287,6 +302,7 @@ def measure(arguments: argparse.Namespace) -> Report:
         "as ranked": partial(curve, order=as_ranked, carry=nothing),
         **{f"as ranked, {name}": partial(curve, order=as_ranked, carry=way) for name, way in WAYS.items()},
         **{f"as believed, {name}": partial(curve, order=as_believed, carry=way) for name, way in WAYS.items()},
+        ORACLE: partial(curve, order=oracle, carry=ours),
         "coronal: slice order": partial(curve, order=slice_order, carry=nothing, axis=CORONAL),
         "coronal: as ranked, the library": partial(curve, order=as_ranked, carry=ours, axis=CORONAL),
         "strokes: slice order": partial(curve, order=slice_order, carry=nothing, strokes=True),
@@ -301,6 +317,8 @@ def measure(arguments: argparse.Namespace) -> Report:
         curves: dict[str, list[list[float]]] = {name: [] for name in reviewers}
         for number, case in enumerate(reviewed_cases(folder, thickness, cases, arguments.quick)):
             for name, reviewer in reviewers.items():
+                if name == ORACLE and thickness < ORACLE_FROM_MM:
+                    continue
                 is_compared = number % cases < COMPARED.get(thickness, 30)
                 if is_compared or name not in compared:
                     curves[name].append(reviewer(case))
@@ -309,6 +327,8 @@ def measure(arguments: argparse.Namespace) -> Report:
         rows = []
         base = [edits_for_half(found) for found in curves["slice order"]]
         for name, each in curves.items():
+            if not each:
+                continue
             half = [edits_for_half(found) for found in each]
             means = [statistics.fmean(found[min(n, len(found) - 1)] for found in each) for n in SHOWN]
             rows.append((name, f"{len(each)}", *(f"{value:.3f}" for value in means), f"{statistics.fmean(half):.1f}"))
