@@ -21,7 +21,7 @@ from ObserverUncertaintyLib.cohort.manifest import read_manifest
 from ObserverUncertaintyLib.cohort.reviews import Review, read_reviews
 from ObserverUncertaintyLib.formats.prediction_files import MADE_FROM, PREDICTED_MAPS, REPORT_FILE
 from ObserverUncertaintyLib.images.grid import require_same_grid, same_grid
-from ObserverUncertaintyLib.review.cases import CaseToReview, cases_to_review
+from ObserverUncertaintyLib.review.cases import NO_REPORT, CaseToReview, cases_to_review
 from ObserverUncertaintySlicer.attributes import AUTHOR, CORRECTED
 from ObserverUncertaintySlicer.caseLoading import LoadedCase, loadManifestCase
 from ObserverUncertaintySlicer.correctionExport import exportReviewed
@@ -123,12 +123,17 @@ def listCases(manifestPath: str | Path, predictionsFolder: str | Path) -> CaseLi
         InputError: the manifest cannot be read, or the folder has no prediction of one of its cases.
     """
     found = cases_to_review(predictionsFolder, read_manifest(manifestPath).case_names())
+    # The maps alone cannot be opened here: the report says which they are, and of which images.
+    listed = [case for case in found.cases if NO_REPORT not in case.warnings]
+    leftOut = found.left_out | {case.case: NO_REPORT for case in found.cases if NO_REPORT in case.warnings}
+    if not listed:
+        raise InputError(_("{folder}: {reason}.").format(folder=predictionsFolder, reason=NO_REPORT))
     reviews, problem = _reviews(reviewsFolder(predictionsFolder))
     reviewers: dict[str, list[str]] = {}
     for review in reviews:
         reviewers.setdefault(review.case, []).append(review.reviewer)
-    cases = tuple(ListedCase(case, tuple(reviewers.get(case.case, ()))) for case in found.cases)
-    return CaseList(cases, found.left_out, reviews, problem)
+    cases = tuple(ListedCase(case, tuple(reviewers.get(case.case, ()))) for case in listed)
+    return CaseList(cases, leftOut, reviews, problem)
 
 
 def openListedCase(manifestPath: str | Path, predictionsFolder: str | Path, caseName: str) -> OpenedCase:

@@ -32,6 +32,8 @@ def written_atomically(path: Path) -> Iterator[Path]:
     with in_work(path), writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            # Here the system itself says why it refuses; the writers of images do not.
+            temporary.touch()
             yield temporary
             temporary.replace(path)
         finally:
@@ -80,12 +82,12 @@ def prepare_output_file(path: Path, *, overwrite: bool, inputs: Mapping[str, str
             raise InputError(f"{path} exists already. Give another name, or overwrite it.")
 
 
-def prepare_output_folder(path: Path, *, resume: bool, overwrite: bool | None) -> None:
+def prepare_output_folder(path: Path, *, resume: bool | None, overwrite: bool | None) -> None:
     """Make a folder; refuse one that holds files unless they may be continued or overwritten.
 
     Args:
         path: the folder.
-        resume: its files may be continued.
+        resume: its files may be continued; None where there is no such option.
         overwrite: they may be overwritten; None where there is no such option.
     """
     if resume and overwrite:
@@ -95,12 +97,15 @@ def prepare_output_folder(path: Path, *, resume: bool, overwrite: bool | None) -
         if path.exists() and not path.is_dir():
             raise InputError(f"{path} is a file; give the name of a folder.")
         if path.is_dir() and any(path.iterdir()) and not (resume or overwrite):
-            ways = "or resume" if overwrite is None else "resume, or overwrite"
-            raise InputError(f"{path} is not empty. Give another folder, {ways}.")
+            options = {"resume": resume, "overwrite": overwrite}
+            *others, last = ["Give another folder", *(way for way, given in options.items() if given is not None)]
+            raise InputError(f"{path} is not empty. {', '.join([*others, f'or {last}'] if others else [last])}.")
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{path}: the folder cannot be made ({error.strerror or error}). Give another one.") from error
+    if not os.access(path, os.W_OK):
+        raise InputError(f"{path}: nothing can be written into this folder (permission denied). Give another one.")
 
 
 def refuse_inputs_as_outputs(outputs: Iterable[Path], inputs: Mapping[str, str | Path]) -> None:

@@ -240,8 +240,8 @@ def predict(
         int,
         typer.Option(
             min=0,
-            help="Keep the first N samples of each case beside its maps, for what needs single ones, such as "
-            "alternatives. Rounded to 255ths a brain takes about 0.05 MB and 0.02 s a sample at 1.5 x 1.5 x 3 mm, "
+            help="Keep the first N samples of each case beside its maps, for whoever needs single ones. "
+            "Rounded to 255ths a brain takes about 0.05 MB and 0.02 s a sample at 1.5 x 1.5 x 3 mm, "
             "0.35 MB and 0.15 s at 1 mm. Of balanced masks keep whole groups, five for p = 0.2.",
         ),
     ] = 0,

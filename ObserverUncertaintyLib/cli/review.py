@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,13 +20,15 @@ from ObserverUncertaintyLib.cli.options import Cases, Json, Overwrite, case_list
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.formats import read_image, read_mask, write_image, write_mask
 from ObserverUncertaintyLib.formats.marks import ResultKind
+from ObserverUncertaintyLib.formats.prediction_files import predicted_files
+from ObserverUncertaintyLib.formats.references import split_reference
 from ObserverUncertaintyLib.images.grid import Grid, require_same_grid
 from ObserverUncertaintyLib.model.preprocessing import SliceAxis
 from ObserverUncertaintyLib.review import contours
 from ObserverUncertaintyLib.review.alternatives import alternatives as find_alternatives
 from ObserverUncertaintyLib.review.cases import cases_to_review
 from ObserverUncertaintyLib.review.places import places_to_review
-from ObserverUncertaintyLib.review.predicted import read_predicted
+from ObserverUncertaintyLib.review.predicted import PredictedMaps, read_predicted
 from ObserverUncertaintyLib.review.propagation import propagate as carry_on
 from ObserverUncertaintyLib.review.slices import slices_to_edit
 
@@ -91,7 +94,7 @@ def places(
 ) -> None:
     """List the places of a case where the segmentation could flip, and slices to edit, those that matter most first.
 
-    Positions are LPS in mm; slices are numbered from 0 along the file's last axis.
+    Positions are LPS in mm; slices are numbered from 0 as they lie in the file, along its last axis.
 
     \b
     Example:
@@ -99,8 +102,11 @@ def places(
     """  # noqa: D301
     if out:
         prepare_output_file(out, overwrite=overwrite, inputs=_inputs(case))
-    maps = read_predicted(case)
-    found = places_to_review(maps.probability, maps.grid, maps.expected_entropy)
+    maps = _read(case)
+    try:
+        found = places_to_review(maps.probability, maps.grid, maps.expected_entropy)
+    except InputError as error:
+        raise InputError(f"{case}: {error}") from error
     if out:
         write_image(out, found.labels.astype(np.float32), maps.grid, kind=ResultKind.PREDICTED)
     rows, so_far = [], 0.0
@@ -123,13 +129,15 @@ def places(
     if found.specks:
         text += f"\n{found.specks} specks are left out, with {found.specks_share:.1%} of the expected error."
     upcoming = _next_slices(maps.probability, maps.grid)
-    text += f"\n{_said(upcoming)}"
+    text += f"\n{_said(upcoming, maps.grid)}"
     result = {
         "places": [asdict(place) for place in found.places],
         "expected_error_ml": found.expected_error_ml,
         "specks": found.specks,
         "specks_share": found.specks_share,
         "next_slices": upcoming,
+        "slices": _direction(maps.grid),
+        "warnings": list(maps.warnings),
         "out": None if out is None else str(out),
     }
     print_result(result, text, as_json)
@@ -154,7 +162,7 @@ def contour(
       observer-uncertainty review contour predictions/case07 --level 0.1 --margin 5 --out target.nii.gz
     """  # noqa: D301
     prepare_output_file(out, overwrite=overwrite, inputs=_inputs(case))
-    maps = read_predicted(case)
+    maps = _read(case)
     mask = contours.contour_at(maps.probability, level)
     if margin:
         mask = contours.with_margin(mask, maps.grid, margin)
@@ -166,6 +174,7 @@ def contour(
         f"{bounds.high_ml:.2f}."
     )
     result = {"out": str(out), "level": level, "margin_mm": margin, "volume_ml": volume}
+    result |= {"warnings": list(maps.warnings)}
     print_result(
         result | {"segmentation_ml": bounds.volume_ml, "inner_ml": bounds.low_ml, "outer_ml": bounds.high_ml},
         text,
@@ -186,9 +195,12 @@ def alternatives(
     Example:
       observer-uncertainty review alternatives predictions/case07 --out alternatives
     """  # noqa: D301
-    prepare_output_folder(out, resume=False, overwrite=overwrite)
-    maps = read_predicted(case)
+    maps = _read(case)
     found = find_alternatives(maps.probability, maps.grid)
+    prepare_output_folder(out, resume=None, overwrite=overwrite)
+    for file in out.iterdir():  # of another set, maybe with more
+        if re.fullmatch(r"alternative\d+\.nii\.gz", file.name):
+            file.unlink()
     rows, listed = [], []
     for place, each in enumerate(found.contours, start=1):
         file = out / f"alternative{place}.nii.gz"
@@ -198,7 +210,8 @@ def alternatives(
     text = aligned(["file", "what it is", "weight"], rows)
     if found.why_few:
         text += f"\n{found.why_few}"
-    print_result({"alternatives": listed, "why_few": found.why_few}, text, as_json)
+    result = {"alternatives": listed, "why_few": found.why_few, "warnings": list(maps.warnings)}
+    print_result(result, text, as_json)
 
 
 @review.command()
@@ -209,11 +222,13 @@ def propagate(
     slices: Annotated[
         str | None,
         typer.Option(
-            help="Slices that are right as a whole in it, numbered from 0, separated by commas. In the others what "
+            help="Slices that are right as a whole in it, numbered from 0, such as 31,40-42. In the others what "
             "differs from the start counts as drawn."
         ),
     ] = None,
-    direction: Annotated[SliceAxis, typer.Option(help="The slices that were drawn on.")] = SliceAxis.AXIAL,
+    direction: Annotated[
+        SliceAxis | None, typer.Option(help="The slices that were drawn on. [as they lie in the file]")
+    ] = None,
     start: Annotated[
         Path | None, typer.Option(parser=path, help="What the correction began with. [the segmentation]")
     ] = None,
@@ -233,12 +248,12 @@ def propagate(
       observer-uncertainty review propagate predictions/case07 --corrected mine.nii.gz --slices 31,40 --out out.nii.gz
     """  # noqa: D301
     given = {"the corrected mask": corrected, "the start": start, "the image": image}
-    inputs = {role: file for role, file in given.items() if file is not None}
+    inputs = {role: split_reference(str(file))[0] for role, file in given.items() if file is not None}
     prepare_output_file(out, overwrite=overwrite, inputs=_inputs(case) | inputs)
-    maps = read_predicted(case)
+    maps = _read(case)
     contour = _mask_on(maps.grid, case, corrected)
     begun = contours.contour_at(maps.probability, 0.5) if start is None else _mask_on(maps.grid, case, start)
-    axis = next(2 - n for n, letter in enumerate(maps.grid.orientation) if letter in _ACROSS[direction])
+    axis = _axis(maps.grid, direction)
     edited = _slices(slices, maps.grid.shape[axis])
     drawn = contour != begun
     np.moveaxis(drawn, axis, 0)[list(edited)] = True
@@ -261,10 +276,12 @@ def propagate(
         "drawn_ml": _volume_ml(drawn & (contour != begun), maps.grid),
         "followed_ml": _volume_ml(found.followed, maps.grid),
         "next_slices": _next_slices(maps.probability, maps.grid, seen, axis),
+        "slices": _direction(maps.grid, axis),
+        "warnings": list(maps.warnings),
     }
     text = (
         f"{result['drawn_ml']:.2f} mL were changed by hand, {result['followed_ml']:.2f} mL followed: "
-        f"{result['volume_ml']:.2f} mL, written to {out}\n{_said(result['next_slices'])}"
+        f"{result['volume_ml']:.2f} mL, written to {out}\n{_said(result['next_slices'], maps.grid, axis)}"
     )
     print_result(result, text, as_json)
 
@@ -277,25 +294,49 @@ def _counted(warnings: Sequence[str]) -> str:
 
 
 def _inputs(case: Path) -> dict[str, Path]:
-    return {f"{file.name} of the case": file for file in case.glob("*.nii.gz")}
+    """What a review reads or may read, with the samples: none of it is written over."""
+    return {f"{file.name} of the case": file for file in predicted_files(case)}
+
+
+def _read(case: Path) -> PredictedMaps:
+    maps = read_predicted(case)
+    _warn(maps.warnings)
+    return maps
 
 
 def _mask_on(grid: Grid, case: Path, file: Path) -> np.ndarray[Any, np.dtype[np.bool_]]:
     mask = read_mask(file)
     require_same_grid(grid, str(case), mask.grid, str(file), "Give a mask on the grid of the prediction.")
+    _warn([f"{file}: {warning}" for warning in mask.warnings])
+    if not mask.array.any():
+        _warn([f"{file} is empty"])
     return mask.array
 
 
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        typer.echo(f"warning: {warning}", err=True)
+
+
+def _axis(grid: Grid, direction: SliceAxis | None) -> int:
+    """The axis of the array across which slices lie; without a direction the file's own, its first."""
+    if direction is None:
+        return 0
+    return next(2 - n for n, letter in enumerate(grid.orientation) if letter in _ACROSS[direction])
+
+
 def _slices(text: str | None, count: int) -> tuple[int, ...]:
-    if text is None:
-        return ()
-    try:
-        found = tuple(dict.fromkeys(int(part) for part in text.split(",")))
-    except ValueError as error:
-        raise InputError(f'--slices "{text}" holds no numbers; expected such as 31,40.') from error
-    if wrong := [index for index in found if not 0 <= index < count]:
-        raise InputError(f"--slices names slice {wrong[0]}; the case's are numbered from 0 to {count - 1}.")
-    return found
+    """Numbers and ranges such as 31,40-42."""
+    found: dict[int, None] = {}
+    for part in [] if text is None else text.split(","):
+        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
+        if match is None:
+            raise InputError(f'--slices "{text}": "{part}" is no slice or range of slices; expected such as 31,40-42.')
+        first, last = int(match[1]), int(match[2] or match[1])
+        if not first <= last < count:
+            raise InputError(f'--slices names "{part}"; the slices are numbered from 0 to {count - 1}, upwards.')
+        found |= dict.fromkeys(range(first, last + 1))
+    return tuple(found)
 
 
 def _next_slices(probability: np.ndarray[Any, Any], grid: Grid, edited: Sequence[int] = (), axis: int = 0) -> list[int]:
@@ -306,10 +347,16 @@ def _next_slices(probability: np.ndarray[Any, Any], grid: Grid, edited: Sequence
     return found
 
 
-def _said(slices: Sequence[int]) -> str:
+def _direction(grid: Grid, axis: int = 0) -> str:
+    """What slices across an axis are called."""
+    letter = grid.orientation[2 - axis]
+    return next(direction.value for direction, letters in _ACROSS.items() if letter in letters)
+
+
+def _said(slices: Sequence[int], grid: Grid, axis: int = 0) -> str:
     if not slices:
         return "No further slice is unsure."
-    return f"Slices to edit next, numbered from 0: {', '.join(map(str, slices))}."
+    return f"Slices to edit next, {_direction(grid, axis)}, numbered from 0: {', '.join(map(str, slices))}."
 
 
 def _volume_ml(mask: np.ndarray[Any, np.dtype[np.bool_]], grid: Grid) -> float:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import json
 import re
-import shutil
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,13 +45,47 @@ class JoinedCohort:
     reviews: Reviews
 
 
+@dataclass(frozen=True)
+class Joining:
+    """Reviews that were looked at and can join a cohort; nothing is written yet.
+
+    Attributes:
+        cohort: the cohort.
+        reviews: what was read.
+        folder: where the new manifest and the masks will go.
+    """
+
+    cohort: Cohort
+    reviews: Reviews
+    folder: Path
+
+    @property
+    def corrected(self) -> dict[str, tuple[str, ...]]:
+        """The reviewed cases, each with the names that its reviewers have as raters."""
+        found: dict[str, tuple[str, ...]] = {}
+        for review in self.reviews.latest:
+            found[review.case] = (*found.get(review.case, ()), review.rater)
+        return found
+
+    def write(self, progress: Progress) -> JoinedCohort:
+        """Write masks and manifest; raises InputError if the folder is not empty."""
+        raters = dict.fromkeys(review.rater for review in self.reviews.latest)
+        files = {rater: f"{number}-{_plain(rater)}.nrrd" for number, rater in enumerate(raters, 1)}
+        prepare_output_folder(self.folder, resume=None, overwrite=None)
+        progress.start("join reviews", len(self.reviews.latest))
+        for review in self.reviews.latest:
+            progress.check_cancelled()
+            mask, grid = _read(review, self.cohort)
+            write_mask(self.folder / MASKS_FOLDER / review.case / files[review.rater], mask, grid)
+            progress.advance(1, review.case)
+        masks = glob.escape(f"{(self.folder / MASKS_FOLDER).as_posix()}/")
+        patterns = {rater: f"{masks}{{case}}/{glob.escape(file)}" for rater, file in files.items()}
+        write_text(self.folder / MANIFEST_FILE, _manifest_text(self.cohort, patterns))
+        return JoinedCohort(self.folder / MANIFEST_FILE, self.corrected, self.reviews)
+
+
 def join_reviews(
-    manifest: str | Path,
-    reviews: str | Path,
-    folder: str | Path,
-    *,
-    resume: bool = False,
-    progress: Progress | None = None,
+    manifest: str | Path, reviews: str | Path, folder: str | Path, progress: Progress | None = None
 ) -> JoinedCohort:
     """Write a cohort in which each reviewer is a further rater, "reviewed by NAME", in the cases that they reviewed.
 
@@ -63,42 +96,35 @@ def join_reviews(
         manifest: the cohort's manifest.
         reviews: the folder of reviews; see `read_reviews`.
         folder: where the new manifest and the masks go, `cohort.toml` and `reviewed/<case>/`.
-        resume: write again what an earlier call wrote there.
         progress: is told of every case, and can cancel.
 
     Raises:
         InputError: a review is of a case that the cohort does not have, lies on another grid than the case, or is by
-            somebody who is a rater already; the folder is not empty; or a file cannot be used.
+            somebody who is a rater already; the folder is not empty; or a file cannot be used. Nothing is written
+            before every review was looked at.
     """
-    folder, progress = Path(folder).absolute(), progress or Progress()
-    found, cohort = read_reviews(reviews), Cohort.open(manifest)
-    raters = list(dict.fromkeys(review.rater for review in found.latest))
-    _refuse(cohort, found, raters, Path(reviews))
+    progress = progress or Progress()
+    return check_reviews(manifest, reviews, folder, progress).write(progress)
+
+
+def check_reviews(manifest: str | Path, reviews: str | Path, folder: str | Path, progress: Progress) -> Joining:
+    """Look at every review before anything is written; arguments and errors as for `join_reviews`."""
+    folder = Path(folder).absolute()
+    joining = Joining(Cohort.open(manifest), read_reviews(reviews), folder)
+    found = joining.reviews
+    _refuse(joining.cohort, found, list(dict.fromkeys(review.rater for review in found.latest)), Path(reviews))
     if Path(reviews).resolve().is_relative_to(folder.resolve()):
         raise InputError(f"{reviews} lies in {folder}, which would be written into. Give another folder.")
     if "#" in str(folder) or "{case}" in str(folder):
         raise InputError(f"{folder}: a folder with # or {{case}} in its path cannot stand in a manifest. Give another.")
     for note in found.notes:
         progress.message(note)
-    files = {rater: f"{number}-{_plain(rater)}.nrrd" for number, rater in enumerate(raters, 1)}
-    corrected: dict[str, tuple[str, ...]] = {}
-    progress.start("join reviews", 2 * len(found.latest))
-    # Twice, so that nothing is written before every review was looked at.
-    for is_checked in (False, True):
-        if is_checked:
-            prepare_output_folder(folder, resume=resume, overwrite=None)
-            shutil.rmtree(folder / MASKS_FOLDER, ignore_errors=True)
-        for review in found.latest:
-            progress.check_cancelled()
-            mask, grid = _read(review, cohort)
-            if is_checked:
-                write_mask(folder / MASKS_FOLDER / review.case / files[review.rater], mask, grid)
-                corrected[review.case] = (*corrected.get(review.case, ()), review.rater)
-            progress.advance(1, review.case)
-    masks = glob.escape(f"{(folder / MASKS_FOLDER).as_posix()}/")
-    patterns = {rater: f"{masks}{{case}}/{glob.escape(file)}" for rater, file in files.items()}
-    write_text(folder / MANIFEST_FILE, _manifest_text(cohort, patterns))
-    return JoinedCohort(folder / MANIFEST_FILE, corrected, found)
+    progress.start("check reviews", len(found.latest))
+    for review in found.latest:
+        progress.check_cancelled()
+        _read(review, joining.cohort)
+        progress.advance(1, review.case)
+    return joining
 
 
 def _refuse(cohort: Cohort, found: Reviews, raters: list[str], folder: Path) -> None:

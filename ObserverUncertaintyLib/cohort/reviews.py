@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.base.paths import identity, why_absent
 from ObserverUncertaintyLib.cohort.case_files import REVIEWED_BY
 
 MASKS = (".nrrd", ".nii.gz")
@@ -66,18 +68,28 @@ def read_reviews(folder: str | Path) -> Reviews:
 
     The record is a dictionary with "Author", "Corrected" (ISO 8601; without a time zone it is this machine's) and, if a
     model's segmentation was reviewed, "ReviewModel" or "Model", the fingerprint of its weights. The masks are not read.
+    Links are followed; a file that is neither mask nor record is noted, but for hidden ones.
 
     Raises:
-        InputError: there is no such folder or no review in it, a record cannot be read or lacks who or when, or two
-            reviews of one reviewer and case were made at the same time.
+        InputError: there is no such folder or no review in it, a folder cannot be looked into, a record cannot be read
+            or lacks who or when, or two reviews of one reviewer and case were made at the same time.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder of reviews. {_LAYOUT}.")
     notes: list[str] = []
     latest: dict[tuple[str, str], Review] = {}
-    for mask in _masks(folder):
+    for mask in _files(folder):
         name = mask.relative_to(folder).as_posix()
+        if not mask.name.lower().endswith(MASKS):
+            if not _is_record(mask):
+                notes.append(
+                    f"{name} is left out: it is no mask that ends in {' or '.join(MASKS)}, nor the record of one"
+                )
+            continue
+        if not mask.is_file():
+            notes.append(f"{name} is left out: {why_absent(mask) or 'it is no file'}")
+            continue
         if mask.parent == folder:
             notes.append(f"{name} is left out: it lies in no case's folder")
             continue
@@ -106,18 +118,35 @@ def read_reviews(folder: str | Path) -> Reviews:
     return Reviews(tuple(latest[key] for key in sorted(latest)), tuple(notes))
 
 
-def _masks(folder: Path) -> Iterator[Path]:
-    """The masks at any depth, sorted; hidden ones are of the system or of an interrupted copy."""
-    for file in sorted(folder.rglob("*")):
-        is_hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-        if file.name.lower().endswith(MASKS) and not is_hidden and file.is_file():
-            yield file
+def _files(folder: Path) -> Iterator[Path]:
+    """The files at any depth, sorted; hidden ones are of the system or of an interrupted copy."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(
+            f"{error.filename}: this folder cannot be looked into ({error.strerror}). Check who may read it."
+        )
+
+    entered: set[tuple[object, ...]] = set()
+    for parent, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        own = identity(parent)
+        # A link may lead back up.
+        folders[:] = [] if own in entered else sorted(name for name in folders if not name.startswith("."))
+        if own not in entered:
+            yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+        entered.add(own)
+
+
+def _is_record(file: Path) -> bool:
+    """Whether a file is the record of a mask beside it."""
+    return file.name.lower().endswith(tuple(mask + RECORD for mask in MASKS)) and os.path.lexists(file.with_suffix(""))
 
 
 def _read(mask: Path, record: Path, case: str) -> Review:
     try:
         content = dict(json.loads(record.read_text(encoding="utf-8")))
-    except (OSError, TypeError, ValueError) as error:
+    except OSError as error:
+        raise InputError(f"{record} cannot be read: {error.strerror or error}. Check who may read it.") from error
+    except (TypeError, ValueError) as error:
         raise InputError(
             f"{record} cannot be read: {error}. Expected what 3D Slicer's module writes beside a correction; export it "
             "again, or remove the file and its mask."

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from ObserverUncertaintyLib.base.errors import InputError
-from ObserverUncertaintyLib.base.output_files import prepare_output_folder, refuse_inputs_as_outputs, write_json
+from ObserverUncertaintyLib.base.output_files import prepare_output_folder, write_json
 from ObserverUncertaintyLib.base.progress import Progress
-from ObserverUncertaintyLib.base.records import field_names, from_json
-from ObserverUncertaintyLib.cohort.case import Case
+from ObserverUncertaintyLib.base.records import field_names, from_json, to_json
 from ObserverUncertaintyLib.cohort.cohort import Cohort
-from ObserverUncertaintyLib.cohort.joining import JoinedCohort, join_reviews
+from ObserverUncertaintyLib.cohort.fingerprints import file_digest
+from ObserverUncertaintyLib.cohort.joining import JoinedCohort, Joining, check_reviews
 from ObserverUncertaintyLib.cohort.loading import LoadOptions
 from ObserverUncertaintyLib.evaluation.two_models import Comparison, compare_models
 from ObserverUncertaintyLib.model.description import (
@@ -36,11 +39,14 @@ from ObserverUncertaintyLib.model.settings import (
 )
 from ObserverUncertaintyLib.prediction.folder import predict_cases
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
+from ObserverUncertaintyLib.training.start import Start
 from ObserverUncertaintyLib.training.train import train
 
 COHORT_FOLDER, MODEL_FOLDER, PREDICTIONS_FOLDER = "cohort", "model", "predictions"
 
 COMPARISON_FILE = "comparison.json"
+BEGUN_FILE = "learning.json"
+"""What a learning began with, which is written first."""
 
 _HELD_OUT = 4
 """One of so many cases without correction is held out."""
@@ -81,8 +87,8 @@ def learn_from_reviews(
         manifest: the cohort's manifest.
         reviews: the folder of reviews; see `read_reviews`.
         model: folder of the old model.
-        folder: gets `cohort` (the joined one; see `join_reviews`), `model`, `predictions/before`, `predictions/after`
-            and `comparison.json`.
+        folder: gets `learning.json` (what it began with), `cohort` (the joined one; see `join_reviews`), `model`,
+            `predictions/before`, `predictions/after` and `comparison.json`.
         settings: what decides the learning, besides the settings of the old model's training.
         options: what may be done to files that do not lie on their case's grid.
         device: "auto", "cpu", "cuda:N", "mps", or one that was chosen already.
@@ -90,7 +96,8 @@ def learn_from_reviews(
         progress: is told of every step, and can cancel.
 
     Raises:
-        InputError: a review, a case, the model or a folder cannot be used, or another learning was begun there.
+        InputError: a review, a case, the model or a folder cannot be used, or another learning was begun there. What
+            reviews, manifest, model and settings are wrong with is told before anything is written.
         DeviceError: the device is absent or ran out of memory.
         Cancelled: `progress` asked to stop; what is complete is kept.
     """
@@ -98,20 +105,23 @@ def learn_from_reviews(
     chosen = choose_device(device)
     old = read_description(model)
     training = _training_settings(Path(model), old, settings)
-    outputs = [folder, folder / MODEL_FOLDER]
-    refuse_inputs_as_outputs(outputs, {"the model that learns": model, "the reviews": reviews})
-    prepare_output_folder(folder, resume=resume, overwrite=None)
-    joined = join_reviews(manifest, reviews, folder / COHORT_FOLDER, resume=resume, progress=progress)
+    Start.read(model, old.sequences, training)  # a damaged model is told before anything is written
+    _refuse_inputs_inside(folder, {"the manifest": manifest, "the reviews": reviews, "the model that learns": model})
+    joining = check_reviews(manifest, reviews, folder / COHORT_FOLDER, progress)
+    _require_sequences(old, Path(model), joining.cohort)
+    _require_others(settings.held_out or (), joining)
+    digest = weights_digest(model, old)
+    _begin(folder, _decisive(joining, digest, settings, options), resume)
+    joined = joining.write(progress)
     whole = Cohort.open(joined.manifest)
     drawn = [name for name in whole.case_names if whole.files(name).raters]
     cohort = Cohort(whole.manifest, drawn)
     others = [name for name in drawn if name not in joined.corrected]
-    _require_others(settings.held_out or (), whole, others, joined)
-    cases = [_as_the_model_sees(case, old) for case in cohort.load_all(options, progress)]
+    cases = [case.with_sequences(old.sequences) for case in cohort.load_all(options, progress)]
     known = [case.name for case in cases if case.image_digest in old.training["case_images"]]
     held_out = _held_out(others, known, settings)
     cases = [case for case in cases if case.name not in held_out]
-    warnings = _warnings(old, weights_digest(model, old), training, joined, whole, drawn)
+    warnings = _warnings(old, digest, training, joined, whole, drawn)
     for warning in warnings:
         progress.warning(warning)
     if held_out:
@@ -179,19 +189,71 @@ def _training_settings(model: Path, old: ModelDescription, settings: LearningSet
     )
 
 
-def _require_others(held_out: Sequence[str], whole: Cohort, others: Sequence[str], joined: JoinedCohort) -> None:
+def _refuse_inputs_inside(folder: Path, inputs: Mapping[str, str | Path]) -> None:
+    for what, path in inputs.items():
+        if Path(path).resolve().is_relative_to(folder.resolve()):
+            raise InputError(
+                f"{path} ({what}) lies in {folder}, which is to be written into. An input is never written over. Give "
+                "another folder."
+            )
+
+
+def _require_sequences(old: ModelDescription, model: Path, cohort: Cohort) -> None:
+    if missing := [name for name in old.sequences if name not in cohort.sequences]:
+        raise InputError(
+            f"{cohort.manifest.path} has the sequences {', '.join(cohort.sequences)}, and {model} was trained on "
+            f"{', '.join(old.sequences)}: {', '.join(missing)} is missing. Name the files in [images], under the "
+            "model's names."
+        )
+
+
+def _require_others(held_out: Sequence[str], joining: Joining) -> None:
     """Refuse to hold out what cannot be judged by, or is to be learned from."""
-    Cohort(whole.manifest, held_out)  # refuses unknown names
+    Cohort(joining.cohort.manifest, held_out)  # refuses unknown names
     for name in held_out:
-        if name in joined.corrected:
+        if name in joining.corrected:
             raise InputError(f"{name} was corrected, so it is learned from; it cannot be held out. Name other cases.")
-        if name not in others:
+        if not joining.cohort.files(name).raters:
             raise InputError(f"{name} has no rater, so no model can be judged by it. Hold out cases that have one.")
 
 
-def _as_the_model_sees(case: Case, old: ModelDescription) -> Case:
-    """The case with the model's sequences in their order, if it has them all; else training refuses it by name."""
-    return case.with_sequences(old.sequences) if set(old.sequences) <= set(case.sequences) else case
+def _decisive(joining: Joining, digest: str, settings: LearningSettings, options: LoadOptions) -> dict[str, Any]:
+    """What a learning that goes on must have begun with."""
+    reviews = {f"{each.case} {each.rater}": file_digest(each.mask) for each in joining.reviews.latest}
+    return {
+        "manifest": str(joining.cohort.manifest.path.absolute()),
+        "model": digest,
+        **to_json(settings),
+        **to_json(options),
+        **reviews,
+    }
+
+
+def _begin(folder: Path, decisive: Mapping[str, Any], resume: bool) -> None:
+    """Make the folder, or see that the same was begun there; then what was joined there is joined again."""
+    prepare_output_folder(folder, resume=resume, overwrite=None)
+    record = folder / BEGUN_FILE
+    if any(folder.iterdir()):
+        try:
+            before = dict(json.loads(record.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(
+                f"{folder} holds no learning that can go on: {record} is not there, or cannot be read. Give another "
+                "folder."
+            ) from error
+        different = [
+            f"  {name}: it began with {before.get(name, 'none')}, now {decisive.get(name, 'none')}"
+            for name in dict.fromkeys([*before, *decisive])
+            if before.get(name) != decisive.get(name)
+        ]
+        if different:
+            raise InputError(
+                f"{folder} cannot be resumed, since another learning was begun there:\n"
+                + "\n".join(different)
+                + "\nGive what it began with, or another folder."
+            )
+        shutil.rmtree(folder / COHORT_FOLDER, ignore_errors=True)  # may be half a cohort
+    write_json(record, decisive)
 
 
 def _held_out(others: Sequence[str], known: Sequence[str], settings: LearningSettings) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,15 @@ from typing import Any
 import numpy as np
 
 from ObserverUncertaintyLib.base.errors import InputError
-from ObserverUncertaintyLib.formats.prediction_files import EXPECTED_DICE, REPORT_FILE
+from ObserverUncertaintyLib.formats.prediction_files import EXPECTED_DICE, PROBABILITY_FILE, REPORT_FILE
 from ObserverUncertaintyLib.review.predicted import read_predicted_probability
 from ObserverUncertaintyLib.review.quality import expected_dice
+
+NO_REPORT = (
+    f"no {REPORT_FILE} lies beside it, so that nobody knows whether the case is unlike the training images: another "
+    "program predicted it, or this was interrupted"
+)
+"""The warning of a case of which the probability alone is there."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +35,8 @@ class CaseToReview:
         warnings: what the user should know.
         unlike_training: in what the case is unlike the training images, so that its expected Dice says little; None if
             in nothing, or if nothing is known.
-        is_computed_now: the report lacks the expected Dice or the volume, since an earlier version or several models
-            wrote it, and they were computed from the probability.
+        is_computed_now: no report has the expected Dice and the volume, such as one that an earlier version or several
+            models wrote, and they were computed from the probability.
     """
 
     case: str
@@ -58,15 +65,20 @@ def cases_to_review(folder: str | Path, case_names: Sequence[str] | None = None)
     """List the cases of a folder of predictions, the worst first.
 
     Args:
-        folder: with `<case>/prediction.json` of every case, as `predict` writes it.
+        folder: with `<case>/probability.nii.gz` of every case, and the report `prediction.json` that `predict` writes.
         case_names: only these cases, such as those of a manifest; None takes all that lie there.
 
     Raises:
-        InputError: the folder is not there, or no case of it can be listed.
+        InputError: the folder is not there or is that of one case, a case is named twice, or no case of it can be
+            listed.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder} is no folder; expected the one that predictions were written to. Check the name.")
+    if any((folder / name).is_file() for name in (REPORT_FILE, PROBABILITY_FILE)):
+        raise InputError(f"{folder} is the folder of one predicted case; give {folder.absolute().parent}, that of all.")
+    if twice := [name for name, count in Counter(case_names or ()).items() if count > 1]:
+        raise InputError(f"{twice[0]} is named twice. Name each case once.")
     cases, left_out = [], {}
     for name in _names(folder) if case_names is None else case_names:
         try:
@@ -76,8 +88,8 @@ def cases_to_review(folder: str | Path, case_names: Sequence[str] | None = None)
     if not cases:
         reasons = "".join(f"\n  {name}: {reason}" for name, reason in left_out.items())
         raise InputError(
-            f"{folder} holds no prediction that can be listed; expected {REPORT_FILE} in a folder for each case, as "
-            f"predict writes it. Predict the cases, or give the folder that holds them.{reasons}"
+            f"{folder} holds no prediction that can be listed; expected {PROBABILITY_FILE} in a folder for each case. "
+            f"Predict the cases, or give the folder that holds them.{reasons}"
         )
     return CaseList(tuple(sorted(cases, key=_goodness)), left_out)
 
@@ -88,17 +100,30 @@ def _goodness(case: CaseToReview) -> tuple[bool, float, str]:
 
 
 def _names(folder: Path) -> list[str]:
-    """The folders with a report, however deep, and those beside them that hold none, which were interrupted."""
-    reported = {file.parent.relative_to(folder).as_posix() for file in folder.rglob(REPORT_FILE)}
+    """The folders with a prediction, however deep, and those beside them that hold none, which were interrupted."""
+    files = (file for name in (REPORT_FILE, PROBABILITY_FILE) for file in folder.rglob(name))
+    reported = {file.parent.relative_to(folder).as_posix() for file in files}
     outermost = {name.partition("/")[0] for name in reported}
     return sorted(reported | {each.name for each in folder.iterdir() if each.is_dir() and each.name not in outermost})
 
 
 def _case(folder: Path, name: str) -> CaseToReview:
-    """Read a case's report; raises InputError if there is none, or it or a map that it needs cannot be read."""
+    """Read a case's report, or its map where there is none; raises InputError if what it needs cannot be read."""
     file = folder / REPORT_FILE
+    if not (folder / PROBABILITY_FILE).is_file():
+        raise InputError(
+            f"{folder / PROBABILITY_FILE} is not there: the case was not predicted, or this was interrupted. "
+            "Predict it."
+        )
     try:
-        content = dict(json.loads(file.read_text(encoding="utf-8")))
+        text = file.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        dice, volume = _from_probability(folder)
+        return CaseToReview(name, dice, volume, (NO_REPORT,), None, is_computed_now=True)
+    except OSError as error:
+        raise InputError(f"{file} cannot be read: {error.strerror or error}. Check who may read it.") from error
+    try:
+        content = json.loads(text)
         reports = [dict(report) for report in content.get("models", [content])]
         is_told = EXPECTED_DICE in content and "volume_ml" in content
         dice, volume = (content[EXPECTED_DICE], content["volume_ml"]) if is_told else _from_probability(folder)
@@ -107,14 +132,10 @@ def _case(folder: Path, name: str) -> CaseToReview:
             None if dice is None else _number(dice, 1.0),
             _number(volume),
             tuple(str(warning) for report in reports for warning in report["warnings"]),
-            next((str(text) for report in reports if (text := report.get("unlike_training"))), None),
+            next((str(unlike) for report in reports if (unlike := report.get("unlike_training"))), None),
             not is_told,
         )
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{file} is not there: the case was not predicted, or this was interrupted. Predict it."
-        ) from error
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{file} cannot be read ({error!r}); expected a whole report. Predict the case again."
         ) from error

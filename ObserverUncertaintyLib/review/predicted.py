@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.base.paths import why_absent
 from ObserverUncertaintyLib.formats.images import Volume, read_image
 from ObserverUncertaintyLib.formats.prediction_files import PROBABILITY_FILE
 from ObserverUncertaintyLib.images.grid import Grid, require_same_grid
@@ -26,17 +27,21 @@ class PredictedMaps:
         probability: foreground probability, float32, shape (k, j, i), in [0, 1].
         expected_entropy: mean entropy of the samples in bits, same shape; None where no such map lies there, as of a
             model that draws no samples.
+        warnings: what the user should know about the place and the size of the voxels.
     """
 
     grid: Grid
     probability: NDArray[np.float32]
     expected_entropy: NDArray[np.float32] | None
+    warnings: tuple[str, ...] = ()
 
 
 def read_predicted_probability(folder: str | Path) -> Volume:
     """Read `probability.nii.gz` of one case; arguments and errors as for `read_predicted`."""
     file = Path(folder) / PROBABILITY_FILE
     if not file.is_file():
+        if reason := why_absent(file):
+            raise InputError(f"{file} cannot be read: {reason}.")
         raise InputError(
             f"{file} is not there; expected the folder of one predicted case. Of a folder of predictions give one of "
             "the folders in it."
@@ -63,4 +68,5 @@ def read_predicted(folder: str | Path) -> PredictedMaps:
         require_same_grid(volume.grid, f"the probability in {folder}", found.grid, str(beside), advice)
         require_share(found.array, found.grid, str(beside))
         expected = found.array
-    return PredictedMaps(volume.grid, volume.array, expected)
+    warnings = tuple(f"{Path(folder) / PROBABILITY_FILE}: {warning}" for warning in volume.warnings)
+    return PredictedMaps(volume.grid, volume.array, expected, warnings)

@@ -78,9 +78,14 @@ def test_worst_first_and_before_them_what_is_unlike_the_training(cohort):
 
 def test_a_case_without_a_prediction_is_left_out_with_the_reason_and_without_any_it_is_an_error(cohort, tmp_path):
     (cohort[1] / "case03" / "prediction.json").unlink()
+    (cohort[1] / "case02" / "probability.nii.gz").unlink()
     found = listCases(*cohort)
-    assert "case03" not in found
-    assert "was not predicted" in found.leftOut["case03"]
+    assert [case.name for case in found.cases] == ["case01"]
+    assert "no prediction.json lies beside it" in found.leftOut["case03"]
+    assert "was not predicted" in found.leftOut["case02"]
+    (cohort[1] / "case01" / "prediction.json").unlink()
+    with pytest.raises(InputError, match=r"no prediction\.json lies beside it"):
+        listCases(*cohort)
     with pytest.raises(InputError, match="no prediction that can be listed"):
         listCases(cohort[0], cohort[0].parent)
     with pytest.raises(InputError, match="no such manifest"):

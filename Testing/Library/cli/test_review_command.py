@@ -48,7 +48,7 @@ def test_cases_are_listed_the_worst_first_and_what_is_left_out_is_told(case: Pat
     assert [each["case"] for each in content["cases"]] == ["case02", "case01"]
     assert content["cases"][0]["expected_dice"] < content["cases"][1]["expected_dice"] - 0.1
     assert "case03 is left out" in done.stderr
-    assert "prediction.json is not there" in content["left_out"]["case03"]
+    assert "probability.nii.gz is not there" in content["left_out"]["case03"]
     assert run("review", "cases", folder, "--cases", "case01").stdout.splitlines()[2].split()[0] == "case01"
 
 
@@ -63,7 +63,7 @@ def test_places_and_slices_are_listed_and_written(case: Path, tmp_path: Path) ->
     # The middle of a ball that is as unsure on all sides: of two slices the first.
     assert content["next_slices"][0] in (6, 7)
     text = run("review", "places", case).stdout
-    assert f"Slices to edit next, numbered from 0: {content['next_slices'][0]}," in text
+    assert f"Slices to edit next, axial, numbered from 0: {content['next_slices'][0]}," in text
 
 
 def test_a_contour_with_a_margin_is_that_of_simpleitk(case: Path, tmp_path: Path) -> None:
@@ -88,6 +88,16 @@ def test_alternatives_are_written_from_the_narrowest_to_the_widest(case: Path, t
     assert sum(each["weight"] for each in content["alternatives"]) == pytest.approx(1)
 
 
+def test_alternatives_that_are_written_over_leave_none_of_the_former(case: Path, tmp_path: Path) -> None:
+    out = tmp_path / "alternatives"
+    run("review", "alternatives", case, "--out", out)
+    (out / "alternative.txt").write_text("mine", encoding="utf-8")
+    write_image(case / "probability.nii.gz", np.round(PROBABILITY), GRID)
+    assert "Give another folder, or overwrite." in run("review", "alternatives", case, "--out", out, code=2).stderr
+    run("review", "alternatives", case, "--out", out, "--overwrite")
+    assert sorted(file.name for file in out.iterdir()) == ["alternative.txt", "alternative1.nii.gz"]
+
+
 def test_a_corrected_slice_is_carried_on(case: Path, tmp_path: Path) -> None:
     corrected, out = tmp_path / "mine.nii.gz", tmp_path / "out.nii.gz"
     write_mask(corrected, expert_in(6), GRID)
@@ -104,6 +114,32 @@ def test_a_corrected_slice_is_carried_on(case: Path, tmp_path: Path) -> None:
     # Without slices what was added counts as drawn, and no more.
     run(*arguments, "--overwrite")
     assert np.array_equal(read_mask(out).array[6], EXPERT[6])
+
+
+def test_slices_are_counted_as_they_lie_in_the_file_and_ranges_are_too(tmp_path: Path) -> None:
+    """Of sagittal slices: what `places` names can be given to `propagate`."""
+    sagittal = Grid(GRID.size, GRID.spacing, direction=(0, 0, 1, 1, 0, 0, 0, 1, 0))
+    case, corrected, out = tmp_path / "case", tmp_path / "mine.nii.gz", tmp_path / "out.nii.gz"
+    write_image(case / "probability.nii.gz", PROBABILITY, sagittal)
+    write_mask(corrected, expert_in(5, 6, 7), sagittal)
+    assert "Slices to edit next, sagittal, numbered from 0: " in run("review", "places", case).stdout
+    done = run("review", "propagate", case, "--corrected", corrected, "--slices", "5-7", "--out", out)
+    assert "Slices to edit next, sagittal" in done.stdout
+    assert np.array_equal(read_mask(out).array[5:8], EXPERT[5:8])
+    run("review", "propagate", case, "--corrected", corrected, "--direction", "sagittal", "--out", out, "--overwrite")
+    assert read_mask(out).array.any()
+
+
+def test_a_doubtful_header_and_an_empty_mask_are_told(tmp_path: Path) -> None:
+    metres = Grid(GRID.size, tuple(each / 1000 for each in GRID.spacing))
+    case, corrected = tmp_path / "case", tmp_path / "mine.nii.gz"
+    write_image(case / "probability.nii.gz", PROBABILITY, metres)
+    write_mask(corrected, np.zeros_like(EXPERT), metres)
+    done = run("review", "contour", case, "--out", tmp_path / "contour.nii.gz", "--json")
+    assert f"warning: {case / 'probability.nii.gz'}: " in done.stderr
+    assert result(done)["warnings"]
+    done = run("review", "propagate", case, "--corrected", corrected, "--slices", "6", "--out", tmp_path / "out.nii.gz")
+    assert f"warning: {corrected} is empty" in done.stderr
 
 
 def test_what_was_drawn_in_other_slices_than_those_named_is_kept(case: Path, tmp_path: Path) -> None:
@@ -124,7 +160,15 @@ def test_what_was_drawn_in_other_slices_than_those_named_is_kept(case: Path, tmp
         (("propagate", "{case}", "--corrected", "{same}", "--slices", "14", "--out", "{out}"), "from 0 to 13"),
         (("propagate", "{case}", "--corrected", "{same}", "--slices", "all", "--out", "{out}"), "such as 31,40"),
         (("propagate", "{case}", "--corrected", "{other}", "--slices", "3", "--out", "{out}"), "on the grid"),
+        (("propagate", "{case}", "--corrected", "{same}", "--slices", "8-6", "--out", "{out}"), 'names "8-6"'),
         (("propagate", "{case}", "--corrected", "{same}", "--slices", "3", "--out", "{same}"), "same.nii.gz"),
+        (
+            ("propagate", "{case}", "--corrected", "{same}#x", "--slices", "3", "--overwrite", "--out", "{same}"),
+            "An input is never written over",
+        ),
+        (("contour", "{case}", "--overwrite", "--out", "{case}/probability.nii.gz"), "An input is never written over"),
+        (("contour", "{case}", "--overwrite", "--out", "{sample}"), "An input is never written over"),
+        (("alternatives", "{predictions}", "--out", "{out}"), "expected the folder of one predicted case"),
         (("cases", "{out}"), "is no folder"),
     ],
 )
@@ -137,7 +181,9 @@ def test_what_cannot_be_used_is_named_and_nothing_is_written(
         "same": tmp_path / "same.nii.gz",
         "other": tmp_path / "other.nii.gz",
         "out": tmp_path / "out.nii.gz",
+        "sample": case / "samples" / "sample001.nii.gz",
     }
+    write_image(files["sample"], PROBABILITY, GRID)
     write_mask(files["same"], expert_in(), GRID)
     write_mask(files["other"], expert_in(), Grid(GRID.size, GRID.spacing))
     before = {file: file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()}

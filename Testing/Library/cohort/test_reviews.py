@@ -106,8 +106,24 @@ def test_what_is_no_review_is_left_out_and_told(tmp_path: Path) -> None:
     assert [each.mask.name for each in found.latest] == ["a.nrrd"]
     assert found.notes == (
         "loose.nrrd is left out: it lies in no case's folder",
+        "p1/gone.nrrd.json is left out: it is no mask that ends in .nrrd or .nii.gz, nor the record of one",
+        "p1/notes.txt is left out: it is no mask that ends in .nrrd or .nii.gz, nor the record of one",
         "p1/unsigned.nrrd is left out: no unsigned.nrrd.json beside it says who reviewed the case, and when",
     )
+
+
+def test_links_are_followed_and_a_broken_one_is_told(tmp_path: Path) -> None:
+    reviews, elsewhere = tmp_path / "reviews", tmp_path / "elsewhere"
+    review(elsewhere / "a.nrrd")
+    reviews.mkdir()
+    (reviews / "p1").symlink_to(elsewhere)
+    (elsewhere / "up").symlink_to(reviews)
+    (elsewhere / "lost.nrrd").symlink_to(tmp_path / "nowhere.nrrd")
+    found = read_reviews(reviews)
+    assert [(each.case, each.mask.name) for each in found.latest] == [("p1", "a.nrrd")]
+    (note,) = found.notes
+    assert note.startswith("p1/lost.nrrd is left out: ")
+    assert "broken link" in note
 
 
 def test_a_folder_without_any_review_is_refused(tmp_path: Path) -> None:

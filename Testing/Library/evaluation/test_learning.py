@@ -232,14 +232,61 @@ def test_a_learning_that_was_stopped_goes_on_to_the_same_model(learn: Learn, man
         assert resumed.comparison == whole.comparison
 
 
-def test_going_on_with_other_reviews_or_settings_is_refused(learn: Learn, manifest: Path, reviews: Path) -> None:
+def contents(folder: Path) -> dict[str, bytes]:
+    """All files of a folder."""
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_going_on_with_other_reviews_or_settings_is_refused_before_anything_is_written(
+    learn: Learn, manifest: Path, reviews: Path, tmp_path: Path
+) -> None:
     learn()
+    before = contents(tmp_path / "out")
     with pytest.raises(InputError, match="epochs: it began with 2, now 3"):
         learn(replace(BRIEF, epochs=3), resume=True)
+    with pytest.raises(InputError, match="held_out: it began with None, now "):
+        learn(replace(BRIEF, held_out=("case08",)), resume=True)
     case = Cohort.open(manifest).load("case04")
     save_review(reviews / "case04" / "later.nrrd", case.raters[0], case.grid, corrected="2030-01-01T00:00:00")
-    with pytest.raises(InputError, match="the images or masks of case04 are not those"):
+    with pytest.raises(InputError, match=f"case04 {REVIEW}: it began with "):
         learn(resume=True)
+    assert contents(tmp_path / "out") == before
+
+
+def test_no_folder_of_the_users_is_gone_on_in(learn: Learn, manifest: Path, tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    copy = Path(shutil.copytree(manifest.parent, study / "cohort")) / "cohort.toml"
+    (copy.parent / "reviewed").mkdir()
+    (copy.parent / "reviewed" / "notes.txt").write_text("mine", encoding="utf-8")
+    before = contents(study)
+    with pytest.raises(InputError, match="holds no learning that can go on"):
+        learn(folder=study, resume=True)
+    with pytest.raises(InputError, match=r"cohort\.toml \(the manifest\) lies in"):
+        learn(manifest=copy, folder=study, resume=True)
+    assert contents(study) == before
+
+
+@pytest.mark.parametrize("what", ["held out", "sequences", "weights", "reviews"])
+def test_what_is_refused_leaves_nothing_that_blocks_the_corrected_call(
+    learn: Learn, model: Path, reviews: Path, tmp_path: Path, what: str
+) -> None:
+    given: dict[str, Any] = {}
+    if what == "held out":
+        given["settings"] = replace(BRIEF, held_out=("case99",))
+    elif what == "sequences":
+        given["manifest"] = write_discs(tmp_path / "more", 8, slices=3)
+        text = given["manifest"].read_text(encoding="utf-8").replace("S1 = ", "T1 = ")
+        given["manifest"].write_text(text, encoding="utf-8")
+    elif what == "weights":
+        given["model"] = Path(shutil.copytree(model, tmp_path / "damaged"))
+        weights_file = given["model"] / "weights.safetensors"
+        weights_file.write_bytes(weights_file.read_bytes()[:-100])
+    else:
+        given["reviews"] = Path(shutil.copytree(reviews, tmp_path / "others"))
+        (given["reviews"] / "case04").rename(given["reviews"] / "case77")
+    with pytest.raises(InputError):
+        learn(**given)
+    assert learn().comparison.corrected
 
 
 def test_the_old_model_is_never_written_into(learn: Learn, model: Path, tmp_path: Path) -> None:
@@ -256,7 +303,7 @@ def test_other_sequences_than_the_models_are_refused_and_further_ones_left_out(l
     assert read_description(tmp_path / "more-out" / "model").sequences == ("S1",)
     text = more.read_text(encoding="utf-8").replace("S1 = ", "T1 = ")
     more.with_name("other.toml").write_text(text, encoding="utf-8")
-    with pytest.raises(InputError, match="sequences: the model has S1, the training T1, S2"):
+    with pytest.raises(InputError, match=r"has the sequences T1, S2, and .* was trained on S1: S1 is missing"):
         learn(manifest=more.with_name("other.toml"))
 
 

@@ -129,7 +129,8 @@ def without_map(case: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "told"),
     [
-        (lambda case: (case / "prediction.json").unlink(), "was not predicted, or this was interrupted"),
+        (lambda case: (case / "probability.nii.gz").unlink(), "was not predicted, or this was interrupted"),
+        (lambda case: (case / "prediction.json").write_text("[]", encoding="utf-8"), "prediction.json cannot be read"),
         (lambda case: (case / "prediction.json").write_text("{", encoding="utf-8"), "cannot be read"),
         (lambda case: (case / "prediction.json").write_text("[1]", encoding="utf-8"), "cannot be read"),
         (lambda case: (case / "prediction.json").write_text("{}", encoding="utf-8"), "warnings"),
@@ -146,6 +147,23 @@ def test_what_cannot_be_read_is_told_and_the_others_are_listed(
     assert sorted(row.case for row in listed.cases) == ["case04", "case06"]
     assert list(listed.left_out) == ["case05"]
     assert told in listed.left_out["case05"]
+
+
+def test_the_probability_alone_is_listed_and_told(folder: Path) -> None:
+    before = rows(folder)["case05"]
+    (folder / "case05" / "prediction.json").unlink()
+    row = rows(folder)["case05"]
+    assert row.expected_dice == pytest.approx(before.expected_dice, abs=1e-3)
+    assert row.volume_ml == pytest.approx(before.volume_ml, abs=1e-3)
+    assert row.is_computed_now
+    assert "no prediction.json lies beside it" in row.warnings[0]
+
+
+def test_one_cases_folder_and_a_case_named_twice_are_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"is the folder of one predicted case; give .*out, that of all"):
+        cases_to_review(folder / "case05")
+    with pytest.raises(InputError, match="case05 is named twice"):
+        cases_to_review(folder, ["case05", "case06", "case05"])
 
 
 def test_cases_in_folders_of_folders_go_by_their_whole_name(folder: Path) -> None:
