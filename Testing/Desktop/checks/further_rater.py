@@ -42,7 +42,7 @@ def check_a_further_rater_sees_the_image_alone_until_it_is_finished(desktop):
     assert panel.parameters.raters[0].node.GetDisplayNode().GetVisibility()
     desktop.wait(lambda: "of 4 raters" in panel.parameters.fusedSegmentation.GetName(), "the fusion of four raters")
     desktop.shot("finished")
-    _export(desktop, panel.correct.ui.furtherExportButton)
+    _export(desktop, panel.correct.ui.furtherExportButton, "finished")
     assert not _folders(), "a file has the contour"
 
 
@@ -108,7 +108,7 @@ def check_slicer_is_killed_while_one_corrects(desktop):
     correct.ui.authorEdit.text = "Anna"
     correct.ui.saveButton.click()
     assert len(_folders()) == 1, "the scene alone has the review"
-    _export(desktop, correct.ui.exportButton)
+    _export(desktop, correct.ui.exportButton, "reviewed")
     assert not _folders()
 
 
@@ -144,7 +144,7 @@ def check_what_was_drawn_last_is_there_in_the_next_slicer(desktop):
     desktop.settle()
     assert [rater.name for rater in desktop.panel.parameters.raters][-1] == "Dora"
     assert len(_folders()) == 1, "the scene alone has the contour"
-    _export(desktop, correct.ui.furtherExportButton)
+    _export(desktop, correct.ui.furtherExportButton, "restored")
     assert not _folders()
 
 
@@ -220,8 +220,8 @@ def _folders():
     return list(unsavedFolder().glob("*/record.json"))
 
 
-def _export(desktop, button):
-    desktop.fileDialogs((desktop.shared / str(button.objectName), "NRRD"))
+def _export(desktop, button, name):
+    desktop.fileDialogs((desktop.shared / name, "NRRD"))
     button.click()
 
 
