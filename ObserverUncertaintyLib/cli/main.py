@@ -27,6 +27,7 @@ app = typer.Typer(
 app.command()(cohorts.demo)
 app.command()(raters.fuse)
 app.command()(raters.disagreement)
+app.command()(raters.agreement)
 app.command()(models.train)
 app.command()(models.predict)
 app.command()(models.evaluate)

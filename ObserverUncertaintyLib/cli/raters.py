@@ -1,4 +1,4 @@
-"""Commands that need raters' masks only: `fuse` and `disagreement`."""
+"""Commands that need raters' masks only: `fuse`, `disagreement` and `agreement`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,20 @@ from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.output_files import prepare_output_file
 from ObserverUncertaintyLib.base.paths import expand_home
 from ObserverUncertaintyLib.base.tables import aligned, number, without_nan
-from ObserverUncertaintyLib.cli.console import print_result
-from ObserverUncertaintyLib.cli.options import Json, Masks, Overwrite, Resample, load_options, path
+from ObserverUncertaintyLib.cli.console import ConsoleProgress, print_result
+from ObserverUncertaintyLib.cli.options import Cases, Json, Masks, Overwrite, Resample, case_list, load_options, path
 from ObserverUncertaintyLib.cohort.case import Case
+from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.cohort.loading import MaskInterpolation
 from ObserverUncertaintyLib.cohort.rater_files import load_raters
+from ObserverUncertaintyLib.evaluation.agreement import (
+    agreement_json,
+    agreement_table,
+    cohort_agreement,
+    raters_agreement,
+    write_agreement,
+)
+from ObserverUncertaintyLib.evaluation.tables import prepare_score_files
 from ObserverUncertaintyLib.formats import write_image, write_mask
 from ObserverUncertaintyLib.formats.marks import ResultKind
 from ObserverUncertaintyLib.formats.references import split_reference
@@ -131,6 +140,52 @@ def disagreement(
         f"{number(result['mean_entropy_where_disputed'])} bits; written to {out}"
     )
     print_result(without_nan(result), text, as_json)
+
+
+def agreement(
+    raters: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MANIFEST | RATER...",
+            parser=expand_home,
+            help="A cohort's manifest (.toml), or the masks of one case, two or more, as for fuse.",
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(parser=path, help="The figures: FILE.csv or FILE.json; the other is written beside it."),
+    ] = None,
+    cases: Cases = None,
+    resample: Resample = False,
+    masks: Masks = MaskInterpolation.NEAREST,
+    overwrite: Overwrite = False,
+    as_json: Json = False,
+) -> None:
+    """Measure how well raters agree, who draws larger, and whether there are enough of them; no model needed.
+
+    Dice, surface Dice at 1 and 2 mm, 95 % Hausdorff and average surface distance, added path length, kappa,
+    conformity index, intraclass correlation of the volumes; docs/method.md defines them.
+
+    \b
+    Example:
+      observer-uncertainty agreement cohort.toml --out agreement.csv
+    """  # noqa: D301
+    is_cohort = len(raters) == 1 and raters[0].lower().endswith(".toml")
+    if cases and not is_cohort:
+        raise InputError("--cases chooses cases of a manifest; here masks of one case are given. Leave it out.")
+    if out:
+        prepare_score_files(out, overwrite=overwrite)
+    with ConsoleProgress().running() as progress:
+        if is_cohort:
+            cohort = Cohort.open(Path(raters[0]), case_list(cases))
+            found = cohort_agreement(cohort, load_options(resample, masks), progress)
+        else:
+            found = raters_agreement([_load(raters, resample, masks)])
+    written = write_agreement(out, found) if out else ()
+    text = agreement_table(found)
+    if written:
+        text += f"\n\nwritten to {written[0]} and {written[1]}"
+    print_result(agreement_json(found), text, as_json)
 
 
 def _prepare(out: Path, raters: list[str], overwrite: bool) -> None:

@@ -30,10 +30,7 @@ def pairwise_dice(raters: Raters) -> NDArray[np.float64]:
     Args:
         raters: bool, shape (rater, k, j, i), 1 to 64 raters, or their votes.
     """
-    votes = Votes.of(raters)
-    # Whole numbers far below 2^53: the product of floating-point matrices is exact, and quicker than that of integers.
-    patterns = votes.patterns.astype(np.float64)
-    both = patterns.T @ (patterns * votes.counts[:, None])
+    both = Votes.of(raters).intersections
     total = both.diagonal()[:, None] + both.diagonal()
     matrix = np.divide(2.0 * both, total, out=np.full(both.shape, np.nan), where=total > 0)
     np.fill_diagonal(matrix, 1.0)
