@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ObserverUncertaintyLib.cohort.loading import load_case as load_case
     from ObserverUncertaintyLib.cohort.rater_files import load_raters as load_raters
     from ObserverUncertaintyLib.cohort.reviews import read_reviews as read_reviews
+    from ObserverUncertaintyLib.evaluation.agreement import cohort_agreement as cohort_agreement
     from ObserverUncertaintyLib.evaluation.learning import learn_from_reviews as learn_from_reviews
     from ObserverUncertaintyLib.evaluation.scoring import evaluate as evaluate
     from ObserverUncertaintyLib.evaluation.scoring import score_case as score_case
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from ObserverUncertaintyLib.review.propagation import propagate as propagate
     from ObserverUncertaintyLib.review.quality import expected_dice as expected_dice
     from ObserverUncertaintyLib.review.slices import slices_to_edit as slices_to_edit
+    from ObserverUncertaintyLib.scores.case_agreement import case_agreement as case_agreement
     from ObserverUncertaintyLib.scores.entropy import Uncertainty as Uncertainty
     from ObserverUncertaintyLib.scores.entropy import binary_entropy as binary_entropy
     from ObserverUncertaintyLib.scores.entropy import expert_entropy as expert_entropy
@@ -87,7 +89,9 @@ _HOMES = {
     "Uncertainty": "scores.entropy",
     "alternatives": "review.alternatives",
     "binary_entropy": "scores.entropy",
+    "case_agreement": "scores.case_agreement",
     "cases_to_review": "review.cases",
+    "cohort_agreement": "evaluation.agreement",
     "compare_models": "evaluation.two_models",
     "dice": "scores.metrics",
     "evaluate": "evaluation.scoring",

@@ -1,13 +1,14 @@
-"""The commands that need raters' masks alone, fuse and disagreement, on real files."""
+"""The commands that need raters' masks alone, fuse, disagreement and agreement, on real files."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from cohorts import disc_case
+from cohorts import disc_case, write_discs
 from program import result, run
 
 from ObserverUncertaintyLib.formats import read_image, read_mask, write_image, write_mask
@@ -126,3 +127,33 @@ def test_an_existing_file_is_kept_unless_overwritten(raters: list[Path], tmp_pat
     assert out.read_text(encoding="utf-8") == "mine"
     run("fuse", *raters, "--method", "union", "--out", out, "--overwrite")
     assert read_mask(out).array.any()
+
+
+def test_agreement_is_that_of_a_cohort_or_of_one_case(raters: list[Path], tmp_path: Path) -> None:
+    content = result(run("agreement", *raters, "--json"))
+    assert list(content["raters"]) == ["rater1", "rater2", "rater3"]
+    masks = [read_mask(file).array for file in raters]
+    expected = 2 * (masks[0] & masks[1]).sum() / (masks[0].sum() + masks[1].sum())
+    assert content["pairs"]["rater1, rater2"]["dice"]["mean"] == pytest.approx(expected)
+    manifest = write_discs(tmp_path / "cohort", 3, slices=3)
+    done = run("agreement", manifest, "--cases", "case01,case03", "--out", tmp_path / "figures.json")
+    assert "has not settled" in done.stdout
+    written = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
+    assert [case["case"] for case in written["cases"]] == ["case01", "case03"]
+    assert (tmp_path / "figures.csv").read_text(encoding="utf-8").startswith("case,first,second,dice,")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("{rater}",), "There is only one rater"),
+        (("{rater}", "{rater}", "--cases", "case01"), "--cases chooses cases of a manifest"),
+        (("{rater}", "{other}", "--out", "{text}"), "must end in .csv or .json"),
+        (("{missing}",), "missing.toml"),
+    ],
+)
+def test_agreement_of_what_cannot_be_compared_is_refused(
+    raters: list[Path], tmp_path: Path, arguments: tuple[str, ...], text: str
+) -> None:
+    files = {"rater": raters[0], "other": raters[1], "text": tmp_path / "a.txt", "missing": tmp_path / "missing.toml"}
+    assert text in run("agreement", *(each.format(**files) for each in arguments), code=2).stderr

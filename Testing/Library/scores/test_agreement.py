@@ -72,6 +72,7 @@ def test_the_correlation_of_volumes_is_that_of_shrout_and_fleiss():
     assert math.isnan(volume_correlation(np.full((3, 2), 7.0)))
 
 
+@pytest.mark.filterwarnings("ignore")
 @given(hnp.arrays(np.float64, (6, 3), elements=st.floats(1, 100)))
 @QUICK
 def test_the_correlation_of_volumes_is_that_of_pingouin(volumes):
