@@ -40,6 +40,7 @@ from ObserverUncertaintyLib.prediction.folder import predict_cases
 from ObserverUncertaintyLib.raters.fusion import FusionMethod, fuse
 from ObserverUncertaintyLib.review.quality import expected_dice
 from ObserverUncertaintyLib.scores.entropy import binary_entropy
+from ObserverUncertaintyLib.scores.error_detection import area_under_risk_coverage
 from ObserverUncertaintyLib.scores.metrics import dice, pairwise_dice
 from ObserverUncertaintyLib.training.train import train
 
@@ -220,12 +221,6 @@ class Outcome:
                 seconds.append(time.process_time() - started)
         arrays = {name: np.nan_to_num(np.array(values)) for name, values in said.items()}
         return cls(np.array(true), arrays, np.array(megabytes), np.array(seconds))
-
-
-def area_under_risk_coverage(said: NDArray[np.float64], true: NDArray[np.float64]) -> float:
-    """Mean over n of the mean risk, 1 - Dice, of the n cases of which the highest Dice is said; 0 is the best."""
-    risk = 1 - true[np.argsort(-said, kind="stable")]
-    return float(np.mean(np.cumsum(risk) / np.arange(1, risk.size + 1)))
 
 
 def on_a_line(outcomes: Mapping[str, Outcome], name: str) -> NDArray[np.float64]:

@@ -171,6 +171,21 @@ def _described(raters: Sequence[str]) -> list[Score]:
         "the contours and inside them"
     )
     everywhere = _("The ECE over all voxels, most of which are sure background")
+    inDispute = _("The ECE where the raters disagree; with few raters chance alone makes it larger than 0")
+    forRater = _("The ECE for this rater alone, within 5 mm of the contours and inside them")
+    brier = _("Brier score: mean squared gap between the model's probability and each rater's mark, within 5 mm")
+    likelihood = _("Negative log-likelihood of the raters' marks in nats, within 5 mm of the contours and inside them")
+    finds = _(
+        "Area under the ROC curve: how often a voxel where the contour is wrong has the higher uncertainty than "
+        "one where it is right, within 5 mm; 0.5 is chance"
+    )
+    together = _("Normalised cross-correlation of the model's and the experts' entropy, within 5 mm: 1 is alike")
+    nearby = _("Share of both surfaces, model's and majority's, that lies within this distance of the other")
+    far = _("95 % of either surface lies within this distance of the other")
+    average = _("Mean distance between the model's surface and the majority's")
+    path = _("Length of the majority's outline, slice by slice, that the model's contour lacks and somebody would draw")
+    oneEmpty, noError = _("one of the contours is empty"), _("the contour is nowhere wrong, or everywhere")
+    nobody = _("no rater drew anything")
     withRater, ofRater = _("Overlap of the model's contour with this rater's"), _("Volume of this rater's contour")
     return [
         Score(MOST_TELLING, _("Dice with the raters' majority"), "", 2, dice, empty),
@@ -186,8 +201,24 @@ def _described(raters: Sequence[str]) -> list[Score]:
         *(Score(f"volume_ml_of_{rater}", _("Volume, {rater}").format(rater=rater), ml, 2, ofRater) for rater in raters),
         Score("me", _("Model uncertainty of all voxels"), bits, 3, mean),
         Score("wme_as_printed", _("WME as printed"), bits, 3, printed),
-        Score("ece_roi", _("Calibration error around the contours"), "", 3, calibration, _("no rater drew anything")),
+        Score("ece_roi", _("Calibration error around the contours"), "", 3, calibration, nobody),
+        Score("ece_inside", _("Calibration error where raters disagree"), "", 3, inDispute, agreed),
         Score("ece_all", _("Calibration error of all voxels"), "", 3, everywhere),
+        *(
+            Score(
+                f"ece_roi_with_{name}", _("Calibration error for {rater}").format(rater=name), "", 3, forRater, nobody
+            )
+            for name in raters
+        ),
+        Score("brier_roi", _("Brier score"), "", 3, brier, nobody),
+        Score("nll_roi", _("Negative log-likelihood"), _("nats"), 3, likelihood, nobody),
+        Score("error_auroc_roi", _("Uncertainty finds errors"), "", 3, finds, noError),
+        Score("entropy_correlation_roi", _("Correlation of both uncertainties"), "", 3, together, agreed),
+        Score("surface_dice_1_mm", _("Surface Dice at 1 mm"), "", 3, nearby, empty),
+        Score("surface_dice_2_mm", _("Surface Dice at 2 mm"), "", 3, nearby, empty),
+        Score("hausdorff_95_mm", _("95 % Hausdorff distance"), _("mm"), 1, far, oneEmpty),
+        Score("surface_distance_mm", _("Mean surface distance"), _("mm"), 2, average, oneEmpty),
+        Score("added_path_mm", _("Added path length"), _("mm"), 0, path),
     ]
 
 

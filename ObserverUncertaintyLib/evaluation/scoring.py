@@ -24,11 +24,15 @@ from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.cohort.loading import LoadOptions
 from ObserverUncertaintyLib.formats import read_image, read_mask
 from ObserverUncertaintyLib.formats.prediction_files import MADE_FROM, PROBABILITY_FILE, REPORT_FILE
+from ObserverUncertaintyLib.formats.prediction_samples import read_samples, saved_sample_files
 from ObserverUncertaintyLib.images.grid import require_same_grid
 from ObserverUncertaintyLib.model.settings import without_empty_economy
+from ObserverUncertaintyLib.review.quality import expected_dice
 from ObserverUncertaintyLib.scores.calibration import CalibrationBins
 from ObserverUncertaintyLib.scores.case_scores import case_scores
 from ObserverUncertaintyLib.scores.entropy import binary_entropy
+from ObserverUncertaintyLib.scores.error_detection import area_under_risk_coverage
+from ObserverUncertaintyLib.scores.multi_rater_metrics import EnergyDistance
 from ObserverUncertaintyLib.scores.region import calibration_around_raters
 
 UNSURE_EVERYWHERE = 0.3
@@ -47,7 +51,8 @@ class Evaluation:
     Attributes:
         cases: one row a case, all with the same keys in the same order.
         summary: for each score its mean, standard deviation over cases and n, undefined values left out; for `ece_roi`
-            also `pooled`: the error over the voxels of all cases together.
+            also `pooled`: the error over the voxels of all cases together. With two cases or more also
+            `risk_coverage`: the area under the curve of 1 - `dice_majority` by `expected_dice`, as its mean.
         warnings: what the user should know about the predictions as a whole, such as that several models made them.
     """
 
@@ -86,6 +91,8 @@ def evaluate(
         origins[name] = _Origin.read(folder / name / REPORT_FILE)
         probability = read_probability(folder / name / PROBABILITY_FILE, case)
         row = score_case(case, probability, origins[name].not_looked_at(folder / name, case))
+        if origins[name].reports and saved_sample_files(folder / name):
+            row["ged"] = _energy_distance(case, folder / name)
         row["warnings"] = list(dict.fromkeys([*row["warnings"], *origins[name].warnings_for(case)]))
         for warning in row["warnings"]:
             progress.warning(warning)
@@ -238,6 +245,7 @@ def score_case(case: Case, probability: NDArray[np.float32], not_looked_at: NDAr
             probability,
             case.truth,
         ),
+        "expected_dice": expected_dice(probability),
     }
     if not_looked_at is not None:
         marked = case.raters.any(axis=0)
@@ -282,7 +290,22 @@ def summarise(rows: Sequence[Row], calibration: Sequence[CalibrationBins] = ()) 
         }
     if calibration and "ece_roi" in summary:
         summary["ece_roi"]["pooled"] = reduce(add, calibration).error()
+    pairs = np.array([(row.get("expected_dice", np.nan), row.get("dice_majority", np.nan)) for row in rows], float)
+    pairs = pairs[np.isfinite(pairs).all(axis=1)]
+    if len(pairs) > 1:
+        area = area_under_risk_coverage(*pairs.T)
+        summary["risk_coverage"] = {"mean": area, "std": float("nan"), "n": len(pairs)}
     return summary
+
+
+def _energy_distance(case: Case, folder: Path) -> float:
+    """The squared distance of the saved samples and the raters."""
+    samples = read_samples(folder)
+    require_same_grid(case.grid, f"case {case.name}", samples.grid, f"the samples in {folder}", _ON_CASES_GRID)
+    distance = EnergyDistance(case.raters)
+    for sample in samples.probability:
+        distance.add(sample)
+    return distance.squared()
 
 
 def _same_columns(rows: list[Row]) -> list[Row]:

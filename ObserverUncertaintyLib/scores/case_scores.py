@@ -6,6 +6,7 @@ The names, in this order, are the columns of the tables; docs/method.md defines 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,10 @@ from ObserverUncertaintyLib.raters import fusion
 from ObserverUncertaintyLib.raters.votes import Votes
 from ObserverUncertaintyLib.scores import metrics, multi_rater_metrics
 from ObserverUncertaintyLib.scores.entropy import expert_entropy
-from ObserverUncertaintyLib.scores.region import calibration_around_raters
-
-ON_REQUEST = frozenset({"ece_inside"})
-"""Scores that only those get who name them."""
+from ObserverUncertaintyLib.scores.error_detection import error_auroc, error_overlap
+from ObserverUncertaintyLib.scores.proper_scores import brier_score, negative_log_likelihood
+from ObserverUncertaintyLib.scores.region import around_raters
+from ObserverUncertaintyLib.scores.surfaces import Surface, SurfaceDistances, added_path_length
 
 
 def case_scores(
@@ -42,7 +43,7 @@ def case_scores(
         grid: theirs.
         probability: the model's mean probability in [0, 1], same shape; None leaves out what needs it.
         truth: bool, same shape; None leaves out the Dice with it.
-        wanted: names of scores; all but those `ON_REQUEST` if None. Others are not computed.
+        wanted: names of scores; all if None. Others are not computed.
 
     Returns:
         The scores by name; NaN where undefined.
@@ -54,6 +55,12 @@ def case_scores(
     expert, majority = expert_entropy(votes), fusion.majority(votes)
     disputed = expert > 0
     voxel_volume_ml = grid.voxel_volume_ml
+    region = cache(lambda: around_raters(votes, grid))
+    apart = cache(lambda: SurfaceDistances.of(Surface.of(segmented, grid), Surface.of(majority, grid)))
+
+    def near(values: NDArray[Any]) -> NDArray[Any]:
+        return values[region()]
+
     table: dict[str, Callable[[], float]] = {
         "wme": lambda: metrics.weighted_mean_entropy(expert, predictive),
         "wme_as_printed": lambda: metrics.weighted_mean_entropy_as_printed(expert, predictive),
@@ -63,20 +70,34 @@ def case_scores(
         # In the probability's own precision: a coarser one would be a calibration error of its own.
         rater_mean = votes.on_grid(votes.patterns.mean(axis=1).astype(probability.dtype))
         table |= {
-            "ece_roi": lambda: calibration_around_raters(probability, votes, grid).error(),
+            "ece_roi": lambda: metrics.expected_calibration_error(near(probability), near(rater_mean)),
             "ece_all": lambda: metrics.expected_calibration_error(probability, rater_mean),
             "ece_inside": lambda: metrics.expected_calibration_error(probability[disputed], rater_mean[disputed]),
+            "brier_roi": lambda: brier_score(near(probability), near(rater_mean)),
+            "nll_roi": lambda: negative_log_likelihood(near(probability), near(rater_mean)),
         }
     table |= {
         "entropy_inside_disagreement": lambda: _mean(predictive[disputed]),
         "entropy_outside_disagreement": lambda: _mean(predictive[~disputed]),
         "entropy_correlation": lambda: multi_rater_metrics.entropy_correlation(expert, predictive),
+        "entropy_correlation_roi": lambda: multi_rater_metrics.entropy_correlation(near(expert), near(predictive)),
+        "error_auroc_roi": lambda: error_auroc(near(predictive), near(segmented != majority)),
+        "error_overlap_roi": lambda: error_overlap(near(predictive), near(segmented != majority)),
         "dice_majority": lambda: metrics.dice(segmented, majority),
+        "surface_dice_1_mm": lambda: apart().surface_dice(1.0),
+        "surface_dice_2_mm": lambda: apart().surface_dice(2.0),
+        "hausdorff_95_mm": lambda: apart().hausdorff(),
+        "surface_distance_mm": lambda: apart().average(),
+        "added_path_mm": lambda: added_path_length(majority, segmented, grid),
     }
     if truth is not None:
         table["dice_truth"] = lambda: metrics.dice(segmented, truth)
     for name, mask in zip(rater_names, raters, strict=True):
         table[f"dice_with_{name}"] = lambda mask=mask: metrics.dice(segmented, mask)  # type: ignore[misc]
+        if probability is not None:
+            table[f"ece_roi_with_{name}"] = lambda mask=mask: metrics.expected_calibration_error(  # type: ignore[misc]
+                near(probability), near(mask)
+            )
     table["dice_between_raters"] = lambda: _mean_of_defined(
         metrics.pairwise_dice(votes)[np.triu_indices(len(raters), 1)]
     )
@@ -92,7 +113,7 @@ def case_scores(
         "volume_ml": lambda: np.count_nonzero(segmented) * voxel_volume_ml,
         "volume_ml_majority": lambda: np.count_nonzero(majority) * voxel_volume_ml,
     }
-    chosen = table.keys() - ON_REQUEST if wanted is None else wanted
+    chosen = table.keys() if wanted is None else wanted
     return {name: score() for name, score in table.items() if name in chosen}
 
 

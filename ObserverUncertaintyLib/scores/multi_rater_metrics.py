@@ -108,17 +108,19 @@ def volume_crps(probability: NDArray[Any], raters: Raters, voxel_volume_ml: floa
 
 
 def entropy_correlation(expert: NDArray[Any], predictive: NDArray[Any]) -> float:
-    """Pearson's correlation of the experts' entropy and the predictive entropy over all voxels of the grid.
+    """Pearson's correlation of the experts' entropy and the predictive entropy: their normalised cross-correlation.
 
     Args:
-        expert: entropy of the raters' votes in bits, shape (k, j, i).
+        expert: entropy of the raters' votes in bits, of each voxel that is looked at.
         predictive: entropy of the model's mean probability in bits, same shape.
 
     Returns:
-        In [-1, 1]; NaN if either map has one value everywhere. Much certain background brings it near the cosine of the
-        two maps, which more background no longer changes.
+        In [-1, 1]; NaN if either map has one value everywhere, or there is no voxel. Much certain background brings
+        it near the cosine of the two maps, which more background no longer changes.
     """
     e, p = (np.ravel(entropy).astype(np.float64) for entropy in (expert, predictive))
+    if not e.size:
+        return float("nan")
     e, p = e - e.mean(), p - p.mean()
     scale = np.sqrt(np.vdot(e, e) * np.vdot(p, p))
     return float(np.clip(np.vdot(e, p) / scale, -1, 1)) if scale else float("nan")
@@ -165,7 +167,6 @@ class EnergyDistance:
 
 def _jaccard_distances(votes: Votes) -> NDArray[np.float64]:
     """1 - intersection over union of every two masks, shape (mask, mask); 0 for two empty ones."""
-    patterns = votes.patterns.astype(np.float64)
-    both = patterns.T @ (patterns * votes.counts[:, None])
+    both = votes.intersections
     either = both.diagonal()[:, None] + both.diagonal() - both
     return 1.0 - np.divide(both, either, out=np.ones_like(both), where=either > 0)

@@ -48,6 +48,8 @@ class Surface:
     def of(cls, mask: Mask, grid: Grid) -> Surface:
         """Find the surface of a mask, bool, shape (k, j, i), on a grid, whose axes are taken as perpendicular."""
         spacing, box = grid.spacing[::-1], _box(mask)
+        if box[0].stop == 0:
+            return cls(np.zeros((0, 3), np.intp), np.zeros(0), spacing)
         code = _neighbours(mask, box)
         points = np.argwhere((code > 0) & (code < 255))
         areas = _areas(spacing)[code[tuple(points.T)]]

@@ -19,8 +19,13 @@ from ObserverUncertaintyLib.evaluation.tables import prepare_score_files, score_
 from ObserverUncertaintyLib.formats import write_image, write_mask
 from ObserverUncertaintyLib.images.grid import Grid, GridMismatchError
 from ObserverUncertaintyLib.raters.fusion import mean
+from ObserverUncertaintyLib.review.quality import expected_dice
 from ObserverUncertaintyLib.scores.calibration import CalibrationBins
+from ObserverUncertaintyLib.scores.entropy import binary_entropy
+from ObserverUncertaintyLib.scores.error_detection import area_under_risk_coverage, error_auroc, error_overlap
 from ObserverUncertaintyLib.scores.metrics import expected_calibration_error
+from ObserverUncertaintyLib.scores.multi_rater_metrics import EnergyDistance
+from ObserverUncertaintyLib.scores.surfaces import Surface, SurfaceDistances
 
 
 def write_probability(folder: Path, cohort: Cohort, name: str) -> None:
@@ -56,6 +61,57 @@ def test_a_prediction_equal_to_the_raters_mean_is_calibrated_and_has_their_entro
     disputed = case.raters.any(axis=0) & ~case.raters.all(axis=0)
     assert row["wme_as_printed"] == pytest.approx(third**2 * disputed.mean(), abs=1e-6)
     assert row["me"] == pytest.approx(third * disputed.mean(), abs=1e-6)
+
+
+def test_what_is_measured_around_the_raters_is_what_its_voxels_say() -> None:
+    case = disc_case(0, slices=3)
+    rng = np.random.default_rng(0)
+    probability = np.clip(mean(case.raters) + rng.normal(0, 0.2, case.grid.shape), 0, 1).astype(np.float32)
+    row = score_case(case, probability)
+    near = distance_mm(case) <= 5
+    p, raters, share = probability[near].astype(float), case.raters[:, near], case.raters[:, near].mean(axis=0)
+    assert row["brier_roi"] == pytest.approx(np.mean((p - raters) ** 2), abs=1e-6)
+    for name, mask in zip(case.rater_names, raters, strict=True):
+        assert row[f"ece_roi_with_{name}"] == pytest.approx(expected_calibration_error(p, mask), abs=1e-4)
+    wrong = (probability > 0.5) != (case.raters.sum(axis=0) > 1)
+    entropy, expert = binary_entropy(probability), binary_entropy(mean(case.raters))
+    assert row["error_auroc_roi"] == pytest.approx(error_auroc(entropy[near], wrong[near]))
+    assert row["error_overlap_roi"] == pytest.approx(error_overlap(entropy[near], wrong[near]))
+    assert row["entropy_correlation_roi"] == pytest.approx(np.corrcoef(expert[near], entropy[near])[0, 1])
+    assert row["ece_inside"] == pytest.approx(
+        expected_calibration_error(p[(share > 0) & (share < 1)], share[(share > 0) & (share < 1)]), abs=1e-4
+    )
+    surfaces = [Surface.of(mask, case.grid) for mask in (probability > 0.5, case.raters.sum(axis=0) > 1)]
+    assert row["hausdorff_95_mm"] == SurfaceDistances.of(*surfaces).hausdorff()
+    assert row["expected_dice"] == expected_dice(probability)
+
+
+def test_saved_samples_give_the_energy_distance_and_cases_a_risk_by_coverage(tmp_path: Path, cohort: Cohort) -> None:
+    kept = {}
+    for name in cohort.case_names:
+        case = cohort.load(name)
+        write_probability(tmp_path, cohort, name)
+        report: dict[str, object] = {"warnings": []}
+        if name != "case02":
+            kept[name] = [case.raters[0].astype(np.float32), case.raters[1].astype(np.float32)]
+            files = [f"samples/sample{number}.nii.gz" for number in (1, 2)]
+            for file, sample in zip(files, kept[name], strict=True):
+                write_image(tmp_path / name / file, sample, case.grid)
+            report["saved_samples"] = {"files": files}
+        (tmp_path / name / "prediction.json").write_text(json.dumps(report), encoding="utf-8")
+    found = evaluate(tmp_path, cohort)
+    for row in found.cases:
+        if row["case"] == "case02":
+            assert math.isnan(row["ged"])
+            continue
+        distance = EnergyDistance(cohort.load(row["case"]).raters)
+        for sample in kept[row["case"]]:
+            distance.add(sample)
+        assert row["ged"] == pytest.approx(distance.squared())
+    assert found.summary["ged"]["n"] == 2
+    area = area_under_risk_coverage(*np.array([(r["expected_dice"], r["dice_majority"]) for r in found.cases]).T)
+    assert found.summary["risk_coverage"]["mean"] == pytest.approx(area)
+    assert found.summary["risk_coverage"]["n"] == 3
 
 
 def distance_mm(case: Case) -> np.ndarray:

@@ -112,6 +112,8 @@ def test_without_a_mask_nothing_is_near_and_distances_are_not_defined():
         assert found.surface_dice(2.0) == 0
         assert all(math.isnan(value) for value in (found.average(), found.hausdorff()))
     assert math.isnan(apart(empty, empty).surface_dice(2.0))
+    assert math.isnan(apart(empty[:1], empty[:1]).surface_dice(2.0))
+    assert added_path_length(empty, full, Grid(SHAPE[::-1], (1.0, 1.0, 1.0))) == 0
 
 
 def test_the_added_path_is_the_outline_that_is_missing():
