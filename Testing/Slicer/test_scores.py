@@ -120,7 +120,13 @@ def test_values_are_rounded_to_what_means_something(case):
     raters, model, predictive, probability, _masks, _ = case
     rows = rowsOf(metricsTable(model, predictive, ratersOfNode(raters), probability))
     decimals = {"bits": 3, "nats": 3, "mL": 2}
-    of_scores = {"brier_roi": 3, "error_auroc_roi": 3, "hausdorff_95_mm": 1, "added_path_mm": 0}
+    of_scores = {
+        "brier_roi": 3,
+        "error_auroc_roi": 3,
+        "entropy_correlation_roi": 3,
+        "hausdorff_95_mm": 1,
+        "added_path_mm": 0,
+    }
     for row in rows.values():
         if row["Exact value"]:
             digits = decimals.get(row["Unit"], 3 if row["Name"].startswith("ece") else 2)
