@@ -89,6 +89,7 @@ class LogicSteps:
     # Step 2: disagreement
     fuseRaters = _Step("disagreement", "fuseRaters")
     expertEntropy = _Step("disagreement", "expertEntropy")
+    raterAgreement = _Step("agreement", "raterAgreement")
     # Step 3: the model
     train = _Step("training", "trainModel", isJob=True)
     trainOnScene = _Step("training", "trainOnScene", isJob=True)

@@ -66,6 +66,7 @@ def fill(desktop: Desktop) -> None:
     """Have everything that a case can have but a working copy: both uncertainties, side by side, and the scores."""
     desktop.showComparison()
     desktop.panel.compare.ui.metricsButton.click()
+    desktop.panel.disagreement.ui.agreementButton.click()
     desktop.settle()
 
 

@@ -82,6 +82,7 @@ def test_the_agreed_names_come_first_in_the_agreed_order(moduleFile, method, par
         ("registerSequences", "sequences reference wait"),
         ("fuseRaters", "raters method referenceVolume output caseName"),
         ("expertEntropy", "raters referenceVolume output"),
+        ("raterAgreement", "raters referenceVolume caseName"),
         ("train", "manifestPath modelPath fusion wait device keepRunning cases resume overwrite resample"),
         ("trainOnScene", "modelPath fusion wait label"),
         ("predict", "sequences modelPath samples device wait seed caseName keepRunning balancedMasks"),

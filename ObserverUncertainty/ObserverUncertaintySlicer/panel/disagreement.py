@@ -15,6 +15,7 @@ from ObserverUncertaintySlicer.disagreement import staplePerformance
 from ObserverUncertaintySlicer.entropyOverImage import showEntropyOverImage
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
+from ObserverUncertaintySlicer.panel.agreement import AgreementPart
 from ObserverUncertaintySlicer.panel.contents import ContentWatch, Key, gridKey, raterKey, volumeKey
 from ObserverUncertaintySlicer.panel.context import Context
 from ObserverUncertaintySlicer.panel.resultTexts import lineSample
@@ -55,6 +56,7 @@ class DisagreementSection(Section):
         ui.liveCheck.connect("toggled(bool)", self.onLiveToggled)
         ui.fuseButton.connect("clicked()", self.onFuse)
         ui.expertEntropyButton.connect("clicked()", self.onExpertEntropy)
+        self.agreement = AgreementPart(self)
 
     def update(self) -> None:
         """Show the results and, if live, see to it that they follow soon."""
@@ -73,6 +75,7 @@ class DisagreementSection(Section):
         ui.liveCheck.checked = parameters.liveFusion
         ui.fuseButton.visible = method is not FusionMethod.NONE
         self._showStaple()
+        self.agreement.update()
         if self._needsRefresh() and self._waitingFor != self._inputs():
             self._waitingFor = self._inputs()
             self._timer.start()
@@ -147,6 +150,7 @@ class DisagreementSection(Section):
         """Let go of raters and results."""
         self._timer.stop()
         self._watch.removeObservers()
+        self.agreement.letGo()
         self._fusedFrom = self._entropyFrom = self._waitingFor = None
         self._fusedVolume = self._entropyFigures = None
         self._fusionProblem = self._entropyProblem = ""

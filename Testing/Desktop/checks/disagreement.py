@@ -43,6 +43,26 @@ def check_results_follow_a_rater_who_is_switched_off(desktop):
     assert desktop.voxels(fused) == before
 
 
+def check_raters_are_compared_at_a_click_and_hidden_when_one_changes(desktop):
+    desktop.loadCase("case01")
+    section = desktop.panel.disagreement
+    section.open()
+    section.ui.advancedButton.collapsed = False
+    section.ui.agreementButton.click()
+    desktop.settle()
+    table = section.ui.agreementTable
+    assert table.visible
+    assert table.rowCount == 3
+    last = table.visualItemRect(table.item(2, 0))
+    assert last.bottom() < table.viewport().height, "the last row is cut"
+    assert not table.horizontalScrollBar().visible, "a column is cut"
+    assert "Fleiss' kappa" in str(section.ui.agreementLabel.text)
+    desktop.shot("compared")
+    desktop.panel.case.ui.ratersTable.item(0, 0).setCheckState(0)
+    desktop.wait(lambda: not table.visible, "the raters' table to go")
+    assert str(section.ui.agreementLabel.text) == "The raters changed since: compare again."
+
+
 def check_results_follow_the_brush_in_slicers_own_editor(desktop):
     desktop.loadCase("case01")
     fused = _withEntropy(desktop)
