@@ -31,6 +31,7 @@ BENCHMARKS = (
     "prediction_memory",
     "staple",
     "fusion",
+    "measures",
     "growth",
     "cavity_stages",
 )

@@ -11,7 +11,7 @@ Lorensen and Cline, SIGGRAPH 1987 (marching cubes) between the voxels' centres.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from itertools import product
 
 import numpy as np
@@ -165,6 +165,7 @@ def _neighbours(mask: Mask, box: tuple[slice, ...]) -> NDArray[np.uint8]:
     return code
 
 
+@lru_cache
 def _areas(spacing: tuple[float, ...]) -> NDArray[np.float64]:
     """Area in mm² of the surface between eight voxels, shape (256,)."""
     faces = np.prod(spacing) / np.array(spacing)
