@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,12 +18,12 @@ from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.cohort.loading import LoadOptions
 from ObserverUncertaintyLib.evaluation.tables import score_files
-from ObserverUncertaintyLib.scores.agreement import volume_correlation
+from ObserverUncertaintyLib.scores.agreement import reliability_of_mean, volume_correlation
 from ObserverUncertaintyLib.scores.case_agreement import CaseAgreement, case_agreement
 from ObserverUncertaintyLib.scores.subsets import SubsetsOfRaters
 
-SETTLED = 0.05
-"""Growth of the disputed volume by the last rater, up to which it counts as settled."""
+RELIABLE = 0.9
+"""Reliability of the raters' mean that counts as enough."""
 
 _PAIRS = {
     "dice": ("Dice", 3),
@@ -93,23 +94,31 @@ class CohortAgreement:
     notes: tuple[str, ...]
 
     @property
+    def reliability(self) -> float:
+        """Of the raters' mean; see `reliability_of_mean`."""
+        return reliability_of_mean(self.fleiss_kappa.mean, len(self.settling))
+
+    @property
     def growth(self) -> float:
-        """By which share the last rater enlarged the disputed volume; NaN with two raters."""
-        if len(self.settling) < 3 or not self.settling[-2].disputed_ml:
+        """By which share the last rater enlarged the disputed volume; NaN with fewer than four raters.
+
+        The third of three enlarges it by half whatever they draw: two of three pairs dispute each disputed voxel.
+        """
+        if len(self.settling) < 4 or not self.settling[-2].disputed_ml:
             return float("nan")
         return self.settling[-1].disputed_ml / self.settling[-2].disputed_ml - 1
 
     def sentence(self) -> str:
-        """Whether there are enough raters, in a sentence."""
-        count = len(self.settling)
-        if not np.isfinite(self.growth):
-            return f"With {count} raters nothing can be said about whether they are enough: leaving one out leaves one."
-        if self.growth <= SETTLED:
-            return f"The last of {count} raters enlarged the disputed volume by {self.growth:.0%}: it has settled."
-        return (
-            f"The last of {count} raters enlarged the disputed volume by {self.growth:.0%}: it has not settled, and a "
-            "further rater would show more disagreement."
-        )
+        """Whether there are enough raters."""
+        count, kappa = len(self.settling), self.fleiss_kappa.mean
+        if not np.isfinite(self.reliability):
+            return "The raters agree no better than by chance: no number of them is enough."
+        text = f"The mean of {count} raters has a reliability of {self.reliability:.2f}"
+        needed = math.ceil(RELIABLE * (1 - kappa) / (kappa * (1 - RELIABLE)) - 1e-9)
+        text += "." if needed <= count else f"; {RELIABLE:g} takes {needed}."
+        if np.isfinite(self.growth):
+            text += f" The last one enlarged the disputed volume by {self.growth:.0%}."
+        return text
 
 
 def cohort_agreement(
@@ -235,7 +244,8 @@ def write_agreement(path: Path, found: CohortAgreement) -> tuple[Path, Path]:
 def agreement_json(found: CohortAgreement) -> dict[str, Any]:
     """All figures for JSON, undefined ones as None."""
     content: dict[str, Any] = without_nan(asdict(found))
-    return content | {"growth": without_nan(found.growth), "sentence": found.sentence()}
+    more = {"reliability": found.reliability, "growth": found.growth, "sentence": found.sentence()}
+    return content | without_nan(more)
 
 
 def _habits(name: str, cases: list[CaseAgreement]) -> RaterHabits:

@@ -49,6 +49,21 @@ def fleiss_kappa(raters: Raters, voxels: int) -> float:
     return float(_beyond_chance(np.array(observed), np.array(share**2 + (1 - share) ** 2)))
 
 
+def reliability_of_mean(kappa: float, raters: float) -> float:
+    """How reliable the mean of so many raters is, by how well single ones agree: of their votes at a voxel.
+
+    Args:
+        kappa: Fleiss' kappa, which for two classes is the intraclass correlation of single raters.
+        raters: how many.
+
+    Returns:
+        At most 1: the correlation to be expected with the mean of as many other raters. NaN unless kappa is above 0.
+
+    Source: Spearman, Br. J. Psychol. 3, 1910; Brown, ibid.; Fleiss and Cohen, Educ. Psychol. Meas. 33(3), 1973.
+    """
+    return raters * kappa / (1 + (raters - 1) * kappa) if kappa > 0 else float("nan")
+
+
 def conformity_index(raters: Raters) -> float:
     """Generalised conformity index: the pairs' intersections together, as a share of their unions together.
 

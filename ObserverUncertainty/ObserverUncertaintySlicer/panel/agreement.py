@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from ObserverUncertaintyLib.scores.agreement import reliability_of_mean
 from ObserverUncertaintyLib.scores.case_agreement import CaseAgreement
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
@@ -96,18 +97,10 @@ def _columns() -> list[tuple[str, str]]:
 
 
 def _described(found: CaseAgreement) -> str:
-    text = _("Fleiss' kappa {kappa}, conformity index {index}.").format(
-        kappa=_shown(found.fleiss_kappa, ".2f"), index=_shown(found.conformity_index, ".2f")
-    )
-    if len(found.subsets) < 3 or not found.subsets[-2].disputed_ml:
-        return text
-    growth = found.subsets[-1].disputed_ml / found.subsets[-2].disputed_ml - 1
-    return (
-        text
-        + " "
-        + _("The last of {count} raters enlarged the disputed volume by {growth:.0%}.").format(
-            count=len(found.raters), growth=growth
-        )
+    kappa, index = _shown(found.fleiss_kappa, ".2f"), _shown(found.conformity_index, ".2f")
+    mean = _shown(reliability_of_mean(found.fleiss_kappa, len(found.raters)), ".2f")
+    return _("Fleiss' kappa {kappa}, conformity index {index}; the raters' mean has a reliability of {mean}.").format(
+        kappa=kappa, index=index, mean=mean
     )
 
 

@@ -137,7 +137,7 @@ def test_agreement_is_that_of_a_cohort_or_of_one_case(raters: list[Path], tmp_pa
     assert content["pairs"]["rater1, rater2"]["dice"]["mean"] == pytest.approx(expected)
     manifest = write_discs(tmp_path / "cohort", 3, slices=3)
     done = run("agreement", manifest, "--cases", "case01,case03", "--out", tmp_path / "figures.json")
-    assert "has not settled" in done.stdout
+    assert "The mean of 3 raters has a reliability of " in done.stdout
     written = json.loads((tmp_path / "figures.json").read_text(encoding="utf-8"))
     assert [case["case"] for case in written["cases"]] == ["case01", "case03"]
     assert (tmp_path / "figures.csv").read_text(encoding="utf-8").startswith("case,first,second,dice,")

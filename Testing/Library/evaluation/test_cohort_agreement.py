@@ -21,6 +21,7 @@ from ObserverUncertaintyLib.evaluation.agreement import (
     raters_agreement,
     write_agreement,
 )
+from ObserverUncertaintyLib.scores.agreement import reliability_of_mean
 from ObserverUncertaintyLib.scores.case_agreement import case_agreement
 from ObserverUncertaintyLib.scores.metrics import dice
 
@@ -41,20 +42,29 @@ def test_the_figures_are_means_over_cases_and_pairs(tmp_path: Path) -> None:
     assert found.volume_icc < 1, f"raters of 2 mm more and less do not agree on {volumes}"
 
 
-def test_further_raters_who_draw_as_others_did_change_nothing_and_others_do() -> None:
+def test_the_reliability_of_the_mean_says_how_many_raters_are_enough() -> None:
     case = disc_case(0, slices=3)
-    twice = replace(
-        case, raters=np.concatenate([case.raters, case.raters]), rater_names=tuple(f"r{n}" for n in range(6))
-    )
-    assert raters_agreement([twice]).growth < 0.02
-    assert "it has settled" in raters_agreement([twice]).sentence()
     found = raters_agreement([case])
-    each = found.settling
-    assert found.growth == pytest.approx(each[2].disputed_ml / each[1].disputed_ml - 1)
-    assert "it has not settled" in found.sentence()
-    two = replace(case, raters=case.raters[:2], rater_names=case.rater_names[:2])
-    assert math.isnan(raters_agreement([two]).growth)
-    assert "With 2 raters nothing can be said" in raters_agreement([two]).sentence()
+    kappa = found.fleiss_kappa.mean
+    assert found.reliability == pytest.approx(3 * kappa / (1 + 2 * kappa))
+    few = f"The mean of 3 raters has a reliability of {found.reliability:.2f}; 0.9 takes "
+    assert found.reliability < 0.9
+    assert found.sentence().startswith(few)
+    needed = int(found.sentence().removeprefix(few).removesuffix("."))
+    assert reliability_of_mean(kappa, needed) >= 0.9 > reliability_of_mean(kappa, needed - 1)
+    alike = replace(case, raters=np.stack([case.raters[1]] * 3))
+    assert raters_agreement([alike]).sentence() == "The mean of 3 raters has a reliability of 1.00."
+
+
+def test_the_last_of_many_raters_may_add_little_and_of_three_nothing_is_said() -> None:
+    case = disc_case(0, slices=3)
+    names = tuple(f"r{n}" for n in range(6))
+    twice = raters_agreement([replace(case, raters=np.concatenate([case.raters] * 2), rater_names=names)])
+    assert twice.growth < 0.02
+    assert f"The last one enlarged the disputed volume by {twice.growth:.0%}." in twice.sentence()
+    three = raters_agreement([case])
+    assert three.settling[2].disputed_ml == pytest.approx(1.5 * three.settling[1].disputed_ml), "whatever they draw"
+    assert math.isnan(three.growth)
 
 
 def test_cases_with_fewer_raters_count_where_they_can_and_are_noted() -> None:

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ObserverUncertaintyLib.raters.votes import Votes
-from ObserverUncertaintyLib.scores.agreement import cohens_kappa, conformity_index, fleiss_kappa, volume_correlation
+from ObserverUncertaintyLib.scores.agreement import (
+    cohens_kappa,
+    conformity_index,
+    fleiss_kappa,
+    reliability_of_mean,
+    volume_correlation,
+)
 from ObserverUncertaintyLib.scores.entropy import binary_entropy
 from ObserverUncertaintyLib.scores.metrics import dice
 from ObserverUncertaintyLib.scores.subsets import MOST_SUBSETS, subsets_of_raters
@@ -61,6 +67,18 @@ def test_the_conformity_index_is_that_of_sets(raters):
     union = sum(len(a | b) for a, b in pairs)
     expected = sum(len(a & b) for a, b in pairs) / union if union else math.nan
     assert conformity_index(raters) == pytest.approx(expected, nan_ok=True)
+
+
+def test_the_mean_of_many_raters_is_reliable_where_single_ones_are_not():
+    """By simulation: votes of raters with a chance of their own at each voxel, halves of them correlated."""
+    rng = np.random.default_rng(0)
+    chance = rng.beta(0.8, 0.8, 200_000)
+    votes = rng.random((10, chance.size)) < chance
+    halves = [half.mean(axis=0) for half in (votes[:5], votes[5:])]
+    kappa = fleiss_kappa(votes.reshape(10, 1, 1, -1), chance.size)
+    assert reliability_of_mean(kappa, 5) == pytest.approx(np.corrcoef(halves)[0, 1], abs=0.01)
+    assert reliability_of_mean(kappa, 1) == kappa
+    assert math.isnan(reliability_of_mean(-0.1, 3))
 
 
 def test_the_correlation_of_volumes_is_that_of_shrout_and_fleiss():
