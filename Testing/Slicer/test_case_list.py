@@ -303,5 +303,6 @@ def test_a_hundred_cases_have_a_place_each(tmp_path):
         (tmp_path / "predictions" / name).mkdir(parents=True)
         content = {"warnings": [], "volume_ml": 1.0, "expected_dice": (number * 37 % 100) / 100}
         (tmp_path / "predictions" / name / "prediction.json").write_text(json.dumps(content), encoding="utf-8")
+        (tmp_path / "predictions" / name / "probability.nii.gz").touch()
     found = listCases(manifest, tmp_path / "predictions").cases
     assert [round(100 * case.prediction.expected_dice) for case in found] == list(range(100))

@@ -101,7 +101,7 @@ def test_what_one_must_know_of_a_case_is_told_and_what_has_no_place_too(panel, s
     warnings = ["case03 has thick slices", f"case03: {unlike}"]
     writePrediction(predictions / "case03", 2, 0.9, unlike_training=unlike, warnings=warnings)
     writePrediction(predictions / "case02", 1, None, warnings=["a", "b"])
-    (predictions / "case01" / "prediction.json").unlink()
+    (predictions / "case01" / "probability.nii.gz").unlink()
     openList(panel, slicerApplication, cohort)
     ui = panel.correct.ui
     assert [row[:4] for row in cells(ui.caseTable)] == [
@@ -308,10 +308,10 @@ def test_the_open_case_is_not_opened_over_its_own_working_copy(listed, panel):
 
 def test_a_case_that_cannot_be_opened_leaves_the_present_one(listed, panel, slicerApplication, cohort):
     activate(listed, 0)
-    (cohort[1] / "case03" / "probability.nii.gz").unlink()
+    (cohort[1] / "case03" / "segmentation.nii.gz").unlink()
     before, state = data(), parametersOf(panel)
     listed.ui.nextCaseButton.click()
-    theMessage(slicerApplication, "lacks probability.nii.gz")
+    theMessage(slicerApplication, "lacks segmentation.nii.gz")
     assert data() == before
     assert parametersOf(panel) == state
     assert panel.parameters.workingCopy.GetDisplayNode().GetVisibility()

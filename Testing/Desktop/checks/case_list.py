@@ -206,6 +206,7 @@ def check_a_hundred_cases_are_listed_at_once(desktop):
     for name in names:
         (folder / name).mkdir(parents=True, exist_ok=True)
         (folder / name / "prediction.json").write_text(report, encoding="utf-8")
+        (folder / name / "probability.nii.gz").touch()  # it is read when the case is opened
     many = desktop.shared / "many.toml"
     cases = f"cases = {json.dumps(names)}"
     lines = manifest.read_text("utf-8").splitlines()
