@@ -89,5 +89,5 @@ def test_the_readmes_example_runs(tmp_path):
     )
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == "(2, 32, 32) (1, 32, 32) ['case', 'dice_between_raters', 'dice_consensus'] (3,)"
+    assert done.stdout.strip() == "(2, 32, 32) (1, 32, 32) ['added_path_mm', 'brier_roi', 'case'] (3,)"
     assert (folder / "model" / "weights.safetensors").is_file()
