@@ -13,7 +13,7 @@ from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.raters.votes import Votes
 from ObserverUncertaintyLib.scores.agreement import cohens_kappa, conformity_index, fleiss_kappa
-from ObserverUncertaintyLib.scores.metrics import pairwise_dice
+from ObserverUncertaintyLib.scores.metrics import mean_of_defined, pairwise_dice
 from ObserverUncertaintyLib.scores.region import around_raters
 from ObserverUncertaintyLib.scores.subsets import SubsetsOfRaters, subsets_of_raters
 from ObserverUncertaintyLib.scores.surfaces import Surface, SurfaceDistances, added_path_length
@@ -129,8 +129,8 @@ def case_agreement(
             name,
             float(volumes[n]),
             float(volumes[n] - np.delete(volumes, n).mean()),
-            _mean(larger[n]),
-            _spread([_mean(along) for along in by_slice[n].T]),
+            mean_of_defined(larger[n]),
+            _spread([mean_of_defined(along) for along in by_slice[n].T]),
         )
         for n, name in enumerate(rater_names)
     )
@@ -168,12 +168,6 @@ def _in_slices(raters: NDArray[np.bool_], grid: Grid) -> tuple[NDArray[np.float6
     for n, k in np.argwhere(volumes > 0):
         areas[n, k] = Surface.of(raters[n, k : k + 1], grid).areas.sum()
     return volumes, areas
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    """Mean of the values that are defined; NaN without any."""
-    defined = values[np.isfinite(values)]
-    return float(defined.mean()) if len(defined) else float("nan")
 
 
 def _spread(values: list[float]) -> float:

@@ -98,7 +98,7 @@ def case_scores(
             table[f"ece_roi_with_{name}"] = lambda mask=mask: metrics.expected_calibration_error(  # type: ignore[misc]
                 near(probability), near(mask)
             )
-    table["dice_between_raters"] = lambda: _mean_of_defined(
+    table["dice_between_raters"] = lambda: metrics.mean_of_defined(
         metrics.pairwise_dice(votes)[np.triu_indices(len(raters), 1)]
     )
     if probability is not None:
@@ -119,7 +119,3 @@ def case_scores(
 
 def _mean(values: NDArray[Any]) -> float:
     return float(values.mean(dtype=np.float64)) if values.size else float("nan")
-
-
-def _mean_of_defined(values: NDArray[np.float64]) -> float:
-    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")

@@ -6,6 +6,7 @@ in JSON, and is left out of means, whose n is then shown.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,12 @@ from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.raters.votes import Raters, Votes
 from ObserverUncertaintyLib.scores.calibration import CALIBRATION_BINS, CalibrationBins
+
+
+def mean_of_defined(values: Iterable[float]) -> float:
+    """Mean of the values that are defined; NaN if none is."""
+    defined = [value for value in values if np.isfinite(value)]
+    return float(np.mean(defined)) if defined else float("nan")
 
 
 def dice(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from ObserverUncertaintyLib.raters.votes import Raters, RunningVotes, Votes
-from ObserverUncertaintyLib.scores.metrics import dice
+from ObserverUncertaintyLib.scores.metrics import dice, mean_of_defined
 
 SOFT_DICE_THRESHOLDS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 
@@ -33,8 +33,7 @@ def soft_dice(probability: NDArray[Any], raters: Raters) -> float:
     votes = Votes.of(raters)
     share = votes.patterns.mean(axis=1)
     each = [dice(probability > threshold, votes.on_grid(share > threshold)) for threshold in SOFT_DICE_THRESHOLDS]
-    defined = [value for value in each if not np.isnan(value)]
-    return float(np.mean(defined)) if defined else float("nan")
+    return mean_of_defined(each)
 
 
 def consensus_dice(segmentation: NDArray[np.bool_], raters: Raters) -> float:
@@ -71,8 +70,7 @@ def dissensus_dice(segmentation: NDArray[np.bool_], raters: Raters) -> float:
     disputed = _dissensus(votes)
     inside = segmentation & disputed
     each = [dice(inside, votes.on_grid(marked) & disputed) for marked in votes.patterns.T]
-    defined = [value for value in each if not np.isnan(value)]
-    return float(np.mean(defined)) if defined else float("nan")
+    return mean_of_defined(each)
 
 
 def _dissensus(votes: Votes) -> NDArray[np.bool_]:

@@ -7,11 +7,11 @@ from itertools import combinations
 from math import comb
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.raters.votes import Raters, Votes
 from ObserverUncertaintyLib.scores.agreement import conformity_index
 from ObserverUncertaintyLib.scores.entropy import binary_entropy
+from ObserverUncertaintyLib.scores.metrics import mean_of_defined
 
 MOST_SUBSETS = 100
 """Of a size with more subsets so many are drawn at random, always the same ones."""
@@ -77,10 +77,5 @@ def _of_size(votes: Votes, size: int, voxel_volume_ml: float) -> SubsetsOfRaters
         float(np.mean(entropy)) * voxel_volume_ml,
         float(np.mean(conformity)),
         spread,
-        _mean(np.array(dice)),
+        mean_of_defined(dice),
     )
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    defined = values[np.isfinite(values)]
-    return float(defined.mean()) if len(defined) else float("nan")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from ObserverUncertaintyLib.scores.agreement import reliability_of_mean
 from ObserverUncertaintyLib.scores.case_agreement import CaseAgreement
+from ObserverUncertaintyLib.scores.metrics import mean_of_defined
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
 from ObserverUncertaintySlicer.panel.contents import Key, gridKey, raterKey
@@ -62,9 +61,9 @@ class AgreementPart:
         table.setRowCount(len(found.raters))
         for row, rater in enumerate(found.raters):
             pairs = [pair for pair in found.pairs if rater.rater in (pair.first, pair.second)]
-            distance = _mean([pair.surface_distance_mm for pair in pairs])
-            far = _mean([pair.hausdorff_95_mm for pair in pairs])
-            near = _mean([pair.surface_dice_2_mm for pair in pairs])
+            distance = mean_of_defined([pair.surface_distance_mm for pair in pairs])
+            far = mean_of_defined([pair.hausdorff_95_mm for pair in pairs])
+            near = mean_of_defined([pair.surface_dice_2_mm for pair in pairs])
             texts = (
                 rater.rater,
                 _shown(rater.larger_mm, "+.1f"),
@@ -83,10 +82,10 @@ def _columns() -> list[tuple[str, str]]:
     return [
         (_("Rater"), _("The rater")),
         (
-            _("± mm"),
+            _("Larger mm"),
             _("By how many mm the contour is larger (+) or smaller (-) than the others', over its whole surface"),
         ),
-        (_("± mL"), _("By how many mL the volume is larger (+) or smaller (-) than the others' mean")),
+        (_("mL"), _("By how many mL the volume is larger (+) or smaller (-) than the others' mean")),
         (_("Apart mm"), _("Mean distance between the rater's surface and another's, mean over the others")),
         (
             _("95 % mm"),
@@ -106,8 +105,3 @@ def _described(found: CaseAgreement) -> str:
 
 def _shown(value: float, form: str) -> str:
     return "-" if math.isnan(value) else format(value, form)
-
-
-def _mean(values: list[float]) -> float:
-    defined = [value for value in values if not math.isnan(value)]
-    return float(np.mean(defined)) if defined else math.nan
