@@ -16,6 +16,7 @@ from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.output_files import prepare_output_folder, write_json
 from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.base.records import field_names, from_json, to_json
+from ObserverUncertaintyLib.base.resuming import refuse_other_settings
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.cohort.fingerprints import file_digest
 from ObserverUncertaintyLib.cohort.joining import JoinedCohort, Joining, check_reviews
@@ -223,13 +224,13 @@ def _decisive(joining: Joining, digest: str, settings: LearningSettings, options
     return {
         "manifest": str(joining.cohort.manifest.path.absolute()),
         "model": digest,
+        "reviews": reviews,
         **to_json(settings),
         **to_json(options),
-        **reviews,
     }
 
 
-def _begin(folder: Path, decisive: Mapping[str, Any], resume: bool) -> None:
+def _begin(folder: Path, decisive: dict[str, Any], resume: bool) -> None:
     """Make the folder, or see that the same was begun there; then what was joined there is joined again."""
     prepare_output_folder(folder, resume=resume, overwrite=None)
     record = folder / BEGUN_FILE
@@ -241,17 +242,7 @@ def _begin(folder: Path, decisive: Mapping[str, Any], resume: bool) -> None:
                 f"{folder} holds no learning that can go on: {record} is not there, or cannot be read. Give another "
                 "folder."
             ) from error
-        different = [
-            f"  {name}: it began with {before.get(name, 'none')}, now {decisive.get(name, 'none')}"
-            for name in dict.fromkeys([*before, *decisive])
-            if before.get(name) != decisive.get(name)
-        ]
-        if different:
-            raise InputError(
-                f"{folder} cannot be resumed, since another learning was begun there:\n"
-                + "\n".join(different)
-                + "\nGive what it began with, or another folder."
-            )
+        refuse_other_settings(folder, before, decisive, overwritable=False)
         shutil.rmtree(folder / COHORT_FOLDER, ignore_errors=True)  # may be half a cohort
     write_json(record, decisive)
 

@@ -248,7 +248,7 @@ def test_going_on_with_other_reviews_or_settings_is_refused_before_anything_is_w
         learn(replace(BRIEF, held_out=("case08",)), resume=True)
     case = Cohort.open(manifest).load("case04")
     save_review(reviews / "case04" / "later.nrrd", case.raters[0], case.grid, corrected="2030-01-01T00:00:00")
-    with pytest.raises(InputError, match=f"case04 {REVIEW}: it began with "):
+    with pytest.raises(InputError, match=f"reviews.case04 {REVIEW}: it began with "):
         learn(resume=True)
     assert contents(tmp_path / "out") == before
 
