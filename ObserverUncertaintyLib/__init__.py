@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from ObserverUncertaintyLib.model.shipped import shipped_model as shipped_model
     from ObserverUncertaintyLib.network.stored import load_model as load_model
     from ObserverUncertaintyLib.prediction.folder import predict_cases as predict_cases
-    from ObserverUncertaintyLib.prediction.inference import Prediction as Prediction
     from ObserverUncertaintyLib.prediction.inference import predict as predict
+    from ObserverUncertaintyLib.prediction.maps import Prediction as Prediction
     from ObserverUncertaintyLib.raters.fusion import FusionMethod as FusionMethod
     from ObserverUncertaintyLib.raters.fusion import fuse as fuse
     from ObserverUncertaintyLib.raters.staple import staple as staple
@@ -81,7 +81,7 @@ _HOMES = {
     "LearningSettings": "model.settings",
     "LoadOptions": "cohort.loading",
     "ObserverUncertaintyError": "base.errors",
-    "Prediction": "prediction.inference",
+    "Prediction": "prediction.maps",
     "PredictionSettings": "model.settings",
     "Progress": "base.progress",
     "TrainingSettings": "model.settings",

@@ -31,7 +31,8 @@ from ObserverUncertaintyLib.model.devices import choose_device, describe_device,
 from ObserverUncertaintyLib.model.precision import choose_precision  # noqa: E402
 from ObserverUncertaintyLib.model.settings import Precision, PredictionSettings  # noqa: E402
 from ObserverUncertaintyLib.network.stored import load_model  # noqa: E402
-from ObserverUncertaintyLib.prediction.case import predict_case, save_prediction  # noqa: E402
+from ObserverUncertaintyLib.prediction.case import predict_case  # noqa: E402
+from ObserverUncertaintyLib.prediction.maps import save_prediction  # noqa: E402
 from prediction_memory import SEQUENCES, write_head, write_model  # noqa: E402
 from random_networks import CAVITY, CAVITY_SEQUENCES  # noqa: E402
 
@@ -90,7 +91,7 @@ def measure(arguments: argparse.Namespace) -> Report:
                 with clock.step("prepare, draw, entropies"):
                     prediction, report = predict_case(network, description, case, settings, weights=weights)
                 with clock.step("write"):
-                    save_prediction(folder / "out", case, prediction, report)
+                    save_prediction(folder / "out", case.grid, prediction, report)
         shape = description.preprocessing.prepare(case).images.shape
     on_gpu = device.type != "cpu"
     operations = forward_flops(CAVITY_SEQUENCES, CAVITY, *shape[-2:], as_defined=on_gpu) * shape[0] * samples

@@ -8,7 +8,17 @@ from typing import Any
 
 from ObserverUncertaintyLib.base.errors import InputError
 
-_ADDED = {"prior_bias": False, "schedule": "constant", "may_be_missing": [], "various_scanners": False}
+_ADDED: dict[str, Any] = {
+    "prior_bias": False,
+    "schedule": "constant",
+    "may_be_missing": [],
+    "various_scanners": False,
+    "final_activation": "sigmoid",
+    "rater_input": False,
+    "rater": None,
+    "flip": False,
+    "calibration": None,
+}
 """Settings that earlier versions did not have, with the value that does what those did."""
 
 

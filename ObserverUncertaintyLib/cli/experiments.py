@@ -145,7 +145,8 @@ def cavity(
         str,
         typer.Option(
             help="What to compare, separated by commas; none is one of them. Fusion methods, ensemble (five models), "
-            "per-rater (a model for each rater)."
+            "per-rater (a model for each rater), softseg (regression of their mean), rater-input (the network is "
+            "told whose drawing it sees)."
         ),
     ] = "none,majority",
     seeds: Annotated[

@@ -14,7 +14,7 @@ import typer
 from ObserverUncertaintyLib.base.errors import Cancelled, InputError, ObserverUncertaintyError, works_of
 from ObserverUncertaintyLib.base.process_memory import keep_freed_memory
 from ObserverUncertaintyLib.base.version import VERSION
-from ObserverUncertaintyLib.cli import cohorts, experiments, models, raters, review
+from ObserverUncertaintyLib.cli import calibrating, cohorts, experiments, imports, models, raters, review
 
 app = typer.Typer(
     help="Segmentation uncertainty that keeps the experts' disagreement (Jungo et al., MICCAI 2018).\n\n"
@@ -30,6 +30,8 @@ app.command()(raters.disagreement)
 app.command()(raters.agreement)
 app.command()(models.train)
 app.command()(models.predict)
+app.command()(calibrating.calibrate)
+app.command("import-samples")(imports.import_samples)
 app.command()(models.evaluate)
 app.add_typer(review.review, name="review")
 app.add_typer(cohorts.simulate, name="simulate")

@@ -40,6 +40,7 @@ from ObserverUncertaintyLib.model.settings import (
     DropoutKind,
     DropoutMasks,
     FeatureNorm,
+    FinalActivation,
     Loss,
     Precision,
     PredictionSettings,
@@ -98,6 +99,16 @@ def train(
         ),
     ] = _DEFAULTS.schedule,
     loss: Annotated[Loss, typer.Option(help="A Dice loss makes the model overconfident.")] = _DEFAULTS.loss,
+    final_activation: Annotated[
+        FinalActivation,
+        typer.Option(help="SoftSeg is normalised-relu with --loss adaptive-wing and --fusion mean."),
+    ] = _DEFAULTS.network.final_activation,
+    rater_input: Annotated[
+        bool,
+        typer.Option(
+            "--rater-input", help="Tell the network whose drawing it sees; predict --rater then draws as one of them."
+        ),
+    ] = _DEFAULTS.rater_input,
     augmentation: Annotated[
         Augmentation, typer.Option(help="flip mirrors every second slice from left to right.")
     ] = _DEFAULTS.augmentation,
@@ -163,9 +174,10 @@ def train(
         schedule=schedule,
         loss=loss,
         augmentation=augmentation,
+        rater_input=rater_input,
         may_be_missing=tuple(name.strip() for name in may_be_missing.split(",") if name.strip()),
         seed=seed,
-        network=UNetSettings(depth, filters, dropout, dropout_kind, feature_norm),
+        network=UNetSettings(depth, filters, dropout, dropout_kind, feature_norm, final_activation),
         slice_axis=slice_axis,
         spacing=_spacing(spacing),
         crop=crop,
@@ -236,6 +248,19 @@ def predict(
         DropoutMasks,
         typer.Option(help="balanced: 10 samples are as good as 20 independent ones, of a large network 5."),
     ] = DropoutMasks.INDEPENDENT,
+    ensemble_with: Annotated[
+        list[Path] | None,
+        typer.Option(parser=path, help="A further model that predicts too; each draws its share of the samples."),
+    ] = None,
+    flip: Annotated[
+        bool, typer.Option("--flip", help="Every second sample sees the slices mirrored from left to right.")
+    ] = False,
+    rater: Annotated[
+        str | None, typer.Option(help="Draw as this rater; for models that were trained with --rater-input.")
+    ] = None,
+    calibration: Annotated[
+        bool, typer.Option(help="Apply the model's calibration to its experts, if it has one.")
+    ] = True,
     save_samples: Annotated[
         int,
         typer.Option(
@@ -275,7 +300,8 @@ def predict(
     if (manifest is None) == (not images):
         raise InputError("Give either a manifest, or the images of one case as --image SEQUENCE=FILE.")
     cohort = Cohort.open(manifest, case_list(cases)) if manifest else None
-    refuse_inputs_as_outputs([out], {"the model": model})
+    models = [model, *(ensemble_with or [])]
+    refuse_inputs_as_outputs([out], {f"model {n}": folder for n, folder in enumerate(models, start=1)})
     given = {case: cohort.files(case) for case in cohort.case_names} if cohort else {name: _single(name, images)}
     for case, files in given.items():
         # With --overwrite the maps may take the names of files that lie in the case's folder.
@@ -287,13 +313,14 @@ def predict(
     chosen = choose_device(device)
     with ConsoleProgress().running() as progress:
         run = predict_cases(
-            model,
+            models,
             cohort.case_names if cohort else [name],
             load,
             out,
-            PredictionSettings(samples, seed, batch_size, precision, dropout_masks),
+            PredictionSettings(samples, seed, batch_size, precision, dropout_masks, rater, flip),
             device=chosen,
             skull_stripped=cohort.manifest.skull_stripped if cohort else None,
+            calibrated=calibration,
             save_samples=save_samples,
             resume=resume,
             overwrite=overwrite,

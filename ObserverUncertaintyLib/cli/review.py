@@ -104,7 +104,7 @@ def places(
         prepare_output_file(out, overwrite=overwrite, inputs=_inputs(case))
     maps = _read(case)
     try:
-        found = places_to_review(maps.probability, maps.grid, maps.expected_entropy)
+        found = places_to_review(maps.probability, maps.grid, maps.expected_entropy, maps.level)
     except InputError as error:
         raise InputError(f"{case}: {error}") from error
     if out:
@@ -148,9 +148,12 @@ def contour(
     case: Predicted,
     out: Annotated[Path, typer.Option(parser=path, help="The mask, such as outer.nii.gz.")],
     level: Annotated[
-        float,
-        typer.Option(help="Foreground above this probability: 0.9 the inner, 0.1 the outer contour."),
-    ] = 0.5,
+        float | None,
+        typer.Option(
+            help="Foreground above this probability: 0.9 the inner, 0.1 the outer contour. [that of the segmentation: "
+            "0.5 unless it is calibrated]"
+        ),
+    ] = None,
     margin: Annotated[float, typer.Option(help="Margin in mm around it; negative to shrink.")] = 0.0,
     overwrite: Overwrite = False,
     as_json: Json = False,
@@ -163,11 +166,15 @@ def contour(
     """  # noqa: D301
     prepare_output_file(out, overwrite=overwrite, inputs=_inputs(case))
     maps = _read(case)
+    level = maps.level if level is None else level
     mask = contours.contour_at(maps.probability, level)
     if margin:
         mask = contours.with_margin(mask, maps.grid, margin)
     write_mask(out, mask, maps.grid, kind=ResultKind.PREDICTED)
-    volume, bounds = _volume_ml(mask, maps.grid), contours.volume_interval(maps.probability, maps.grid)
+    volume, bounds = (
+        _volume_ml(mask, maps.grid),
+        contours.volume_interval(maps.probability, maps.grid, level=maps.level),
+    )
     text = (
         f"{volume:.2f} mL above {level:g}{f' with a margin of {margin:g} mm' if margin else ''}, written to {out}\n"
         f"The segmentation has {bounds.volume_ml:.2f} mL, the inner contour (0.9) {bounds.low_ml:.2f}, the outer (0.1) "
@@ -252,7 +259,7 @@ def propagate(
     prepare_output_file(out, overwrite=overwrite, inputs=_inputs(case) | inputs)
     maps = _read(case)
     contour = _mask_on(maps.grid, case, corrected)
-    begun = contours.contour_at(maps.probability, 0.5) if start is None else _mask_on(maps.grid, case, start)
+    begun = contours.contour_at(maps.probability, maps.level) if start is None else _mask_on(maps.grid, case, start)
     axis = _axis(maps.grid, direction)
     edited = _slices(slices, maps.grid.shape[axis])
     drawn = contour != begun

@@ -23,7 +23,13 @@ from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.cohort.loading import LoadOptions
 from ObserverUncertaintyLib.formats import read_image, read_mask
-from ObserverUncertaintyLib.formats.prediction_files import MADE_FROM, PROBABILITY_FILE, REPORT_FILE
+from ObserverUncertaintyLib.formats.prediction_files import (
+    MADE_FROM,
+    ONE_HALF,
+    PROBABILITY_FILE,
+    REPORT_FILE,
+    segmentation_level,
+)
 from ObserverUncertaintyLib.formats.prediction_samples import read_samples, saved_sample_files
 from ObserverUncertaintyLib.images.grid import require_same_grid
 from ObserverUncertaintyLib.model.settings import without_empty_economy
@@ -39,6 +45,9 @@ UNSURE_EVERYWHERE = 0.3
 """Mean entropy in bits where all raters agree, from which on a warning says so; trained models stay below 0.1."""
 
 _ON_CASES_GRID = "A prediction must lie on the case's own grid; predict the case again."
+
+_DECISIVE = ("samples", "dropout_masks", "economy", "rater", "flip", "calibration")
+"""Entries of a report that decide a prediction's numbers; what an earlier version did not have is empty now too."""
 
 Row = dict[str, Any]
 """One case's scores: `case`, numbers (NaN where undefined) and `warnings`."""
@@ -90,7 +99,8 @@ def evaluate(
         case = cohort.load(name, options)
         origins[name] = _Origin.read(folder / name / REPORT_FILE)
         probability = read_probability(folder / name / PROBABILITY_FILE, case)
-        row = score_case(case, probability, origins[name].not_looked_at(folder / name, case))
+        unseen = origins[name].not_looked_at(folder / name, case)
+        row = score_case(case, probability, unseen, origins[name].level)
         if origins[name].reports and saved_sample_files(folder / name):
             row["ged"] = _energy_distance(case, folder / name)
         row["warnings"] = list(dict.fromkeys([*row["warnings"], *origins[name].warnings_for(case)]))
@@ -137,7 +147,7 @@ class _Origin:
         try:
             content = dict(json.loads(file.read_text(encoding="utf-8")))
             reports = tuple(dict(each) for each in content.get("models", [content]))
-            if all(isinstance(report["warnings"], list) for report in reports):
+            if all(isinstance(report["warnings"], list) and segmentation_level(report) for report in reports):
                 return cls(reports)
             raise TypeError("warnings are no list")
         except FileNotFoundError:
@@ -156,9 +166,14 @@ class _Origin:
     def settings(self) -> str:
         """What a prediction's numbers depend on besides."""
         return "; ".join(
-            ", ".join(f"{key} {report[key]}" for key in ("samples", "dropout_masks", "economy") if key in report)
+            ", ".join(f"{key} {report[key]}" for key in _DECISIVE if report.get(key))
             for report in map(without_empty_economy, self.reports)
         )
+
+    @property
+    def level(self) -> float:
+        """The probability above which a voxel is segmented."""
+        return segmentation_level(self.reports[0]) if len(self.reports) == 1 else ONE_HALF
 
     @property
     def carries_no_fingerprint(self) -> bool:
@@ -219,7 +234,12 @@ def _grouped(keys: Mapping[str, str]) -> dict[str, list[str]]:
     return groups
 
 
-def score_case(case: Case, probability: NDArray[np.float32], not_looked_at: NDArray[np.bool_] | None = None) -> Row:
+def score_case(
+    case: Case,
+    probability: NDArray[np.float32],
+    not_looked_at: NDArray[np.bool_] | None = None,
+    level: float = ONE_HALF,
+) -> Row:
     """Score one case.
 
     Args:
@@ -227,6 +247,7 @@ def score_case(case: Case, probability: NDArray[np.float32], not_looked_at: NDAr
         probability: foreground probability, shape (k, j, i), in [0, 1].
         not_looked_at: where the network saw nothing, shape (k, j, i); what raters marked there is scored as missed,
             and told.
+        level: above which a voxel is segmented; one half unless the prediction is calibrated.
 
     Returns:
         `case`, the scores (`case_scores`; NaN where undefined), `raters` (their number) and `warnings`.
@@ -239,13 +260,13 @@ def score_case(case: Case, probability: NDArray[np.float32], not_looked_at: NDAr
         **case_scores(
             case.raters,
             case.rater_names,
-            probability > 0.5,
+            probability > level,
             binary_entropy(probability),
             case.grid,
             probability,
             case.truth,
         ),
-        "expected_dice": expected_dice(probability),
+        "expected_dice": expected_dice(probability, level),
     }
     if not_looked_at is not None:
         marked = case.raters.any(axis=0)

@@ -30,7 +30,7 @@ from ObserverUncertaintyLib.images.grid import (
 _SMALLEST_SPACING, _LARGEST_SPACING = 0.01, 50.0
 """In mm; beyond them a header may be in metres or micrometres that it does not name."""
 
-_READERS: dict[str, Callable[[Path], StoredImage]] = {
+_READERS: dict[str, Callable[..., StoredImage]] = {
     ".nii.gz": read_nifti,
     ".nii": read_nifti,
     ".nrrd": read_nrrd,
@@ -84,27 +84,33 @@ def read_image(path: str | Path) -> Volume:
     return Volume(array, stored.grid, stored.warnings)
 
 
-def read_stored(path: Path, uid: str | None = None) -> StoredImage:
+def read_stored(path: Path, uid: str | None = None, several: bool = False) -> StoredImage:
     """Read what a file or a DICOM folder holds in its stored type, with no demand on the values.
+
+    Args:
+        path: the file or folder.
+        uid: of a folder with several series, the one that is meant.
+        several: whether a file may hold several volumes; the array then has one axis more, the first.
 
     Raises:
         UnreadableFileError: if the file is damaged, incomplete or of a kind that is not read.
         InvalidImageError: if it holds several volumes.
     """
     with in_work(path):
-        return _without_rounded_shear(_checked_grid(path, _read(path, uid)))
+        return _without_rounded_shear(_checked_grid(path, _read(path, uid, several)))
 
 
-def _read(path: Path, uid: str | None) -> StoredImage:
+def _read(path: Path, uid: str | None, several: bool) -> StoredImage:
     try:
         if path.is_dir():
-            return read_series(path, uid)
+            series = read_series(path, uid)
+            return replace(series, array=series.array[None]) if several else series
         reader = _READERS.get(extension(path))
         if reader is None:
             raise _unknown_kind(path)
         if path.stat().st_size == 0:
             raise UnreadableFileError(f"{path}: the file is empty (0 bytes); expected an image. Copy it again.")
-        return reader(path)
+        return reader(path, several=True) if several else reader(path)
     except OSError as error:
         raise UnreadableFileError(
             f"{path}: the file cannot be opened ({error.strerror or error}); expected a readable file. Check its "

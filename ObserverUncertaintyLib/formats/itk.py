@@ -107,12 +107,14 @@ def require_scalar(path: Path, image: StoredImage) -> None:
         )
 
 
-def read_with_itk(path: Path, reader_name: str) -> StoredImage:
+def read_with_itk(path: Path, reader_name: str, several: bool = False) -> StoredImage:
     """Read a 2-D or 3-D file, or a 4-D one that holds a single volume, in its stored type.
 
     Args:
         path: the file.
         reader_name: ITK's name of the reader, which by itself would not know an ending in upper case.
+        several: whether it may hold several volumes, along a fourth axis or as several values of a voxel; the array
+            then has one axis more, the first.
 
     Raises:
         UnreadableFileError: if SimpleITK cannot read the file.
@@ -124,13 +126,20 @@ def read_with_itk(path: Path, reader_name: str) -> StoredImage:
         reader.SetImageIO(reader_name)
         reader.ReadImageInformation()
         size = reader.GetSize()
-    require_one_volume(path, size)
+    if not several:
+        require_one_volume(path, size)
+    first = [*size[:3], *(0 for _ in size[3:])]
     with itk_errors(path):
-        if len(size) > 3:
-            reader.SetExtractSize([*size[:3], *(0 for _ in size[3:])])
+        if len(size) > 3 and not several:
+            reader.SetExtractSize(first)
         image = reader.Execute()
-        grid = Grid.from_sitk(image)
+        grid = Grid.from_sitk(image if image.GetDimension() < 4 else sitk.Extract(image, first))
         array = sitk.GetArrayFromImage(image)
         fields = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys() if key.startswith("Segment")}
+    values = image.GetNumberOfComponentsPerPixel()
+    if several:
+        # ITK has the axes beyond the third first, and the values of a voxel last.
+        volumes = np.moveaxis(array.reshape(-1, *grid.shape, values), -1, 1)
+        return StoredImage(volumes.reshape(-1, *grid.shape), grid, fields)
     components = array.shape[grid.dimension :]
     return StoredImage(array.reshape(*grid.shape, *components), grid, fields)

@@ -31,8 +31,8 @@ _PLACE = ("Offset", "Position", "Origin", "TransformMatrix", "Rotation", "Orient
 _LONGEST_LINE = 1 << 20
 
 
-def read_metaimage(path: Path) -> StoredImage:
-    """Read a MetaImage file after checking that its data is whole.
+def read_metaimage(path: Path, several: bool = False) -> StoredImage:
+    """Read a MetaImage file after checking that its data is whole; `several` as for `read_with_itk`.
 
     Raises:
         UnreadableFileError: if the file is no MetaImage file, or is damaged or incomplete.
@@ -46,7 +46,7 @@ def read_metaimage(path: Path) -> StoredImage:
         _require_complete(path, fields, data_file, data_offset if is_attached else 0)
     _require_finite_geometry(path, fields)
     require_millimetres(path, [fields.get("DistanceUnits", "")])
-    stored = read_with_itk(path, "MetaImageIO")
+    stored = read_with_itk(path, "MetaImageIO", several)
     return stored if any(name in fields for name in _SPACING) else replace(stored, warnings=(NO_VOXEL_SIZE,))
 
 

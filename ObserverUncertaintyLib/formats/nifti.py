@@ -17,15 +17,19 @@ from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.formats.errors import InvalidImageError
 from ObserverUncertaintyLib.formats.integrity import damaged
-from ObserverUncertaintyLib.formats.itk import StoredImage
+from ObserverUncertaintyLib.formats.itk import StoredImage, require_one_volume
 from ObserverUncertaintyLib.formats.nifti_geometry import read_grid
 from ObserverUncertaintyLib.formats.nifti_header import HEADER_SIZES, NiftiHeader, parse_header
 
 _CHUNK = 1 << 22
 
 
-def read_nifti(path: Path) -> StoredImage:
+def read_nifti(path: Path, several: bool = False) -> StoredImage:
     """Read a NIfTI-1 or NIfTI-2 file of either byte order, compressed or not, applying the header's scaling.
+
+    Args:
+        path: the file.
+        several: whether it may hold several volumes; the array then has one axis more, the first.
 
     Raises:
         UnreadableFileError: if the file is no NIfTI file, or is damaged or incomplete.
@@ -35,22 +39,24 @@ def read_nifti(path: Path) -> StoredImage:
         is_compressed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
         if not is_compressed:
-            header, data = _read(path, file)
+            header, data = _read(path, file, several)
         else:
             try:
-                header, data = _read(path, cast(BinaryIO, gzip.GzipFile(fileobj=file)))
+                header, data = _read(path, cast(BinaryIO, gzip.GzipFile(fileobj=file)), several)
             except (EOFError, gzip.BadGzipFile, zlib.error) as error:
                 raise damaged(path, f"the compressed data cannot be decompressed to its end ({error})") from error
     grid, warnings = read_grid(path, header)
-    array = np.frombuffer(data, header.voxel_type).reshape(grid.shape)
+    array = np.frombuffer(data, header.voxel_type).reshape(*([-1] if several else []), *grid.shape)
     return StoredImage(_scaled(path, array, header), grid, warnings=warnings)
 
 
-def _read(path: Path, file: BinaryIO) -> tuple[NiftiHeader, bytearray]:
+def _read(path: Path, file: BinaryIO, several: bool) -> tuple[NiftiHeader, bytearray]:
     """Read the header and exactly the bytes of the voxels, and go on to the end, where gzip's checksum is."""
     start = file.read(max(HEADER_SIZES))
     header = parse_header(path, start)
-    expected = math.prod(header.size) * header.voxel_type.itemsize
+    if not several:
+        require_one_volume(path, (*header.size, *header.volumes))
+    expected = math.prod((*header.size, *header.volumes)) * header.voxel_type.itemsize
     data = bytearray(start[header.offset : header.offset + expected])
     to_skip = max(header.offset - len(start), 0)
     # In chunks, so that a damaged header asking for terabytes does not allocate them.

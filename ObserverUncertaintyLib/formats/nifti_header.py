@@ -10,7 +10,6 @@ import numpy as np
 
 from ObserverUncertaintyLib.formats.errors import InvalidImageError, UnreadableFileError
 from ObserverUncertaintyLib.formats.integrity import damaged
-from ObserverUncertaintyLib.formats.itk import require_one_volume
 
 # name: (type and offset in NIfTI-1, type and offset in NIfTI-2), from nifti1.h and nifti2.h
 _FIELDS = {
@@ -65,10 +64,14 @@ _LAYOUTS = [(version, order, layout(version, order)) for version in (1, 2) for o
 
 @dataclass(frozen=True)
 class NiftiHeader:
-    """What is needed of a NIfTI header: `size` is that of the image's axes i, j and, for a volume, k."""
+    """What is needed of a NIfTI header.
+
+    `size` is that of the image's axes i, j and, for a volume, k; `volumes` that of the axes beyond, if there are any.
+    """
 
     fields: np.void
     size: tuple[int, ...]
+    volumes: tuple[int, ...]
     voxel_type: np.dtype[Any]
     offset: int
 
@@ -78,7 +81,7 @@ def parse_header(path: Path, start: bytes) -> NiftiHeader:
 
     Raises:
         UnreadableFileError: they are no such header, or a damaged one.
-        InvalidImageError: the file holds several volumes, or voxels of another kind than real numbers.
+        InvalidImageError: the file holds voxels of another kind than real numbers.
     """
     for version, order, form in _LAYOUTS:
         if len(start) >= form.itemsize:
@@ -100,7 +103,8 @@ def _checked(path: Path, fields: np.void, version: int, order: str) -> NiftiHead
     offset = float(fields["vox_offset"])
     if not HEADER_SIZES[version - 1] <= offset < _LARGEST_OFFSET:
         raise damaged(path, f"its header places the voxels at byte {offset:g}, inside the header or nowhere")
-    return NiftiHeader(fields, _size(path, fields), _voxel_type(path, int(fields["datatype"]), order), int(offset))
+    size = _size(path, fields)
+    return NiftiHeader(fields, size[:3], size[3:], _voxel_type(path, int(fields["datatype"]), order), int(offset))
 
 
 def _size(path: Path, fields: np.void) -> tuple[int, ...]:
@@ -108,11 +112,10 @@ def _size(path: Path, fields: np.void) -> tuple[int, ...]:
     size = tuple(int(n) for n in fields["dim"][1 : 1 + axes])
     if not 2 <= axes <= 7 or min(size) < 1 or max(size[:3]) > _LARGEST_AXIS:
         raise damaged(path, f"its header gives {axes} axes of {' x '.join(map(str, size)) or 'no'} voxels")
-    require_one_volume(path, size)
     spacing = np.abs(fields["pixdim"][1 : 1 + len(size[:3])])
     if not np.all((spacing > 0) & np.isfinite(spacing)):
         raise damaged(path, f"its header gives a voxel size of {' x '.join(f'{s:g}' for s in spacing)}")
-    return size[:3]
+    return size
 
 
 def _voxel_type(path: Path, code: int, order: str) -> np.dtype[Any]:

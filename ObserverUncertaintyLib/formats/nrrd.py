@@ -16,8 +16,8 @@ from ObserverUncertaintyLib.formats.itk import StoredImage, read_with_itk
 _LONGEST_LINE = 1 << 20
 
 
-def read_nrrd(path: Path) -> StoredImage:
-    """Read a NRRD file after checking that its data is whole.
+def read_nrrd(path: Path, several: bool = False) -> StoredImage:
+    """Read a NRRD file after checking that its data is whole; `several` as for `read_with_itk`.
 
     Raises:
         UnreadableFileError: if the file is no NRRD file, or is damaged or incomplete.
@@ -35,7 +35,7 @@ def read_nrrd(path: Path) -> StoredImage:
             decompressed_size(path, file)
     for name in ("space units", "units"):
         require_millimetres(path, re.findall(r'"([^"]*)"', fields.get(name, "")))
-    stored = read_with_itk(path, "NrrdImageIO")
+    stored = read_with_itk(path, "NrrdImageIO", several)
     return replace(stored, warnings=_missing_geometry(fields, stored.grid.dimension))
 
 

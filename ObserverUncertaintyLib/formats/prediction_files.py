@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 PROBABILITY_FILE = "probability.nii.gz"
 """A prediction's mean foreground probability, `<case>/probability.nii.gz`: all that scoring needs."""
@@ -27,6 +29,24 @@ SAVED_SAMPLES = "saved_samples"
 
 EXPECTED_DICE = "expected_dice"
 """The report's entry with the Dice to be expected with the raters' majority; null if nothing is segmented."""
+
+SEGMENTATION_LEVEL = "segmentation_level"
+"""The report's entry with the probability above which a voxel is segmented; `segmentation_level` reads it."""
+
+ONE_HALF = 0.5
+"""The level of every prediction that is not calibrated."""
+
+
+def segmentation_level(report: Mapping[str, Any]) -> float:
+    """The level that a report names, in (0, 1); one half where it names none.
+
+    Raises:
+        ValueError: it names something else.
+    """
+    level = report.get(SEGMENTATION_LEVEL, ONE_HALF)
+    if not isinstance(level, int | float) or not 0 < level < 1:
+        raise ValueError(f"{level!r} is no level between 0 and 1")
+    return float(level)
 
 
 def predicted_files(folder: Path) -> list[Path]:

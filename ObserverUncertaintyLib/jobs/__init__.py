@@ -11,6 +11,7 @@ from ObserverUncertaintyLib.jobs.folder import INPUTS_FOLDER
 from ObserverUncertaintyLib.jobs.history import find_jobs, remove_job
 from ObserverUncertaintyLib.jobs.job import Job
 from ObserverUncertaintyLib.jobs.requests import (
+    ImportRequest,
     LearnRequest,
     PredictRequest,
     ProbeRequest,
@@ -26,6 +27,7 @@ __all__ = [
     "INPUTS_FOLDER",
     "Cancelled",
     "Event",
+    "ImportRequest",
     "Job",
     "JobError",
     "JobFailure",

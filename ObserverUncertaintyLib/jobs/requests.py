@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.records import from_json, to_json
@@ -16,6 +16,7 @@ from ObserverUncertaintyLib.model.settings import (
     LearningSettings,
     TrainingSettings,
 )
+from ObserverUncertaintyLib.prediction.imported import SampleFiles
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class PredictRequest:
         device: "auto", "cpu", "cuda:N" or "mps".
         skull_stripped: whether the images show the brain only, if known.
         dropout_masks: how those of several samples are drawn.
+        rater: the rater to draw as, of a model that learned to; None draws as each in turn.
+        calibrated: whether the model's calibration is applied, if it has one.
     """
 
     kind: ClassVar[str] = "predict"
@@ -48,6 +51,8 @@ class PredictRequest:
     device: str = "auto"
     skull_stripped: bool | None = None
     dropout_masks: DropoutMasks = DropoutMasks.INDEPENDENT
+    rater: str | None = None
+    calibrated: bool = True
 
     def __post_init__(self) -> None:
         """Refuse values that no prediction can be made with."""
@@ -62,6 +67,30 @@ class PredictRequest:
     def resolved(self) -> PredictRequest:
         """The same request with absolute paths: a worker runs in another folder."""
         return replace(self, images=_absolute(self.images), model=str(Path(self.model).absolute()))
+
+
+@dataclass(frozen=True)
+class ImportRequest:
+    """Make a prediction of what another program predicted; the job's artifacts are those of `PredictRequest`.
+
+    Attributes:
+        source: the samples.
+        case_name: the case's name in the report.
+        label: the structure's name.
+        tool: the program that predicted them, in words.
+    """
+
+    kind: ClassVar[str] = "import"
+    source: SampleFiles
+    case_name: str = "case"
+    label: str = "structure"
+    tool: str = "another program"
+
+    def resolved(self) -> ImportRequest:
+        """The same request with absolute paths: a worker runs in another folder."""
+        files = tuple(str(Path(file).absolute()) for file in self.source.files)
+        geometry = None if self.source.geometry is None else str(Path(self.source.geometry).absolute())
+        return replace(self, source=replace(self.source, files=files, geometry=geometry))
 
 
 @dataclass(frozen=True)
@@ -198,11 +227,10 @@ class ProbeRequest:
         return self
 
 
-Request = PredictRequest | TrainRequest | LearnRequest | RegisterRequest | SimulateRequest | ProbeRequest
-_REQUESTS: dict[str, type[Request]] = {
-    request.kind: request
-    for request in (PredictRequest, TrainRequest, LearnRequest, RegisterRequest, SimulateRequest, ProbeRequest)
-}
+Request = (
+    PredictRequest | ImportRequest | TrainRequest | LearnRequest | RegisterRequest | SimulateRequest | ProbeRequest
+)
+_REQUESTS: dict[str, type[Request]] = {request.kind: request for request in get_args(Request)}
 
 
 def request_to_json(request: Request) -> dict[str, Any]:

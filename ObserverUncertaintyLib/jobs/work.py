@@ -19,6 +19,7 @@ from ObserverUncertaintyLib.jobs.failures import DEVICE, OUT_OF_MEMORY, WorkErro
 from ObserverUncertaintyLib.jobs.folder import RESULT_FOLDER
 from ObserverUncertaintyLib.jobs.packages import lacking
 from ObserverUncertaintyLib.jobs.requests import (
+    ImportRequest,
     LearnRequest,
     PredictRequest,
     RegisterRequest,
@@ -53,6 +54,8 @@ def do(request: Request, folder: Path, reporter: Reporter) -> None:
         reporter.message(told(threads))
     if isinstance(request, PredictRequest):
         _predict(request, result, reporter)
+    elif isinstance(request, ImportRequest):
+        _import(request, result, reporter)
     elif isinstance(request, TrainRequest):
         _train(request, reporter)
     elif isinstance(request, LearnRequest):
@@ -67,33 +70,33 @@ def do(request: Request, folder: Path, reporter: Reporter) -> None:
 
 def _predict(request: PredictRequest, result: Path, reporter: Reporter) -> None:
     from ObserverUncertaintyLib.cohort.loading import load_case
-    from ObserverUncertaintyLib.model.description import fingerprint_warning, weights_digest
     from ObserverUncertaintyLib.model.settings import PredictionSettings
-    from ObserverUncertaintyLib.network.stored import load_model
-    from ObserverUncertaintyLib.prediction.case import predict_case, save_prediction
-    from ObserverUncertaintyLib.prediction.inference import Prediction
+    from ObserverUncertaintyLib.prediction.ensemble import Ensemble
+    from ObserverUncertaintyLib.prediction.maps import Prediction, save_prediction
 
-    network, description = load_model(request.model, _device(request.device))
+    ensemble = Ensemble.read(request.model, _device(request.device), calibrated=request.calibrated, progress=reporter)
     case = load_case(request.case_name, request.images, {})
-    weights = weights_digest(request.model, description)
-    if (unknown := fingerprint_warning(request.model, description)) is not None:
-        reporter.warning(unknown)
 
     def predict(batch_size: int | None) -> tuple[Prediction, dict[str, Any]]:
-        settings = PredictionSettings(request.samples, request.seed, batch_size, dropout_masks=request.dropout_masks)
-        return predict_case(
-            network,
-            description,
-            case,
-            settings,
-            weights=weights,
-            skull_stripped=request.skull_stripped,
-            progress=reporter,
+        settings = PredictionSettings(
+            request.samples, request.seed, batch_size, dropout_masks=request.dropout_masks, rater=request.rater
         )
+        return ensemble.predict(case, settings, skull_stripped=request.skull_stripped, progress=reporter)
 
     prediction, report = _with_less_memory(predict, request.batch_size, reporter)
     # Read again at once, on the same machine.
-    for name, file in save_prediction(result, case, prediction, report, ".nrrd", compress=False).items():
+    for name, file in save_prediction(result, case.grid, prediction, report, ".nrrd", compress=False).items():
+        reporter.artifact(name, file)
+
+
+def _import(request: ImportRequest, result: Path, reporter: Reporter) -> None:
+    from ObserverUncertaintyLib.prediction.imported import import_samples
+    from ObserverUncertaintyLib.prediction.maps import save_prediction
+
+    prediction, grid, report = import_samples(
+        request.source, request.case_name, label=request.label, tool=request.tool, progress=reporter
+    )
+    for name, file in save_prediction(result, grid, prediction, report, ".nrrd", compress=False).items():
         reporter.artifact(name, file)
 
 

@@ -18,7 +18,7 @@ from ObserverUncertaintyLib.model.preprocessing import (
     in_plane_spacing,
     slice_distance,
 )
-from ObserverUncertaintyLib.model.settings import UNetSettings
+from ObserverUncertaintyLib.model.settings import FinalActivation, UNetSettings
 
 FORMAT = "observer-uncertainty model"
 
@@ -85,6 +85,8 @@ class ModelDescription:
         library_version: version of this library that trained it.
         created: date of training, ISO 8601.
         may_be_missing: those of the sequences that a case may lack; training did without them at times.
+        imitates: the raters that it can draw as, in the order of their channels after the sequences; none if it was
+            not told whose drawing it saw.
         weights_digest: fingerprint of the weights' file; None before they are written, and in a model that an earlier
             version wrote.
     """
@@ -98,15 +100,25 @@ class ModelDescription:
     library_version: str
     created: str
     may_be_missing: tuple[str, ...] = ()
+    imitates: tuple[str, ...] = ()
     weights_digest: str | None = None
 
     @property
     def digest(self) -> str:
         """A fingerprint of all but the weights that decides a prediction."""
-        return content_digest((list(self.sequences), self._network(), to_json(self.preprocessing)))
+        network = self._network()
+        if self.architecture.final_activation is FinalActivation.SIGMOID:
+            del network["final_activation"]  # which models of earlier versions do not name
+        raters = [list(self.imitates)] if self.imitates else []
+        return content_digest((list(self.sequences), network, to_json(self.preprocessing), *raters))
 
     def _network(self) -> dict[str, Any]:
         return {"sequences": len(self.sequences), **to_json(self.architecture)}
+
+    @property
+    def channels(self) -> int:
+        """How many images the network sees: the sequences, and one for each rater that it can draw as."""
+        return len(self.sequences) + len(self.imitates)
 
     def present(self, sequences: Collection[str]) -> tuple[str, ...]:
         """Those of the model's sequences that are among these, in channel order."""

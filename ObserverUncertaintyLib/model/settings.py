@@ -43,6 +43,18 @@ class FeatureNorm(StrEnum):
     NONE = "none"
 
 
+class FinalActivation(StrEnum):
+    """What makes a foreground probability of the network's last value.
+
+    SIGMOID: of each pixel by itself.
+    NORMALISED_RELU: the part above 0 as a share of the largest one, in a training step of the batch, in a prediction
+        of the case. Source: SoftSeg (Gros et al., Med. Image Anal. 2021), as used by Lemay et al., MELBA 2022:031.
+    """
+
+    SIGMOID = "sigmoid"
+    NORMALISED_RELU = "normalised-relu"
+
+
 @dataclass(frozen=True)
 class UNetSettings:
     """The shape of a U-Net.
@@ -53,6 +65,7 @@ class UNetSettings:
         dropout: probability that dropout sets a value to zero.
         dropout_kind: single activations (which reproduces the paper best) or whole channels.
         feature_norm: normalisation after each convolution.
+        final_activation: what makes a probability of the last value.
     """
 
     depth: int = 2
@@ -60,6 +73,7 @@ class UNetSettings:
     dropout: float = 0.2
     dropout_kind: DropoutKind = DropoutKind.ELEMENT
     feature_norm: FeatureNorm = FeatureNorm.BATCH
+    final_activation: FinalActivation = FinalActivation.SIGMOID
 
     def __post_init__(self) -> None:
         """Refuse shapes that cannot be built."""
@@ -68,11 +82,15 @@ class UNetSettings:
 
 
 class Loss(StrEnum):
-    """What training minimises. A Dice loss makes the model overconfident and destroys the effect of the paper."""
+    """What training minimises. A Dice loss makes the model overconfident and destroys the effect of the paper.
+
+    "adaptive-wing" is a loss for regression: with the normalised ReLU and the raters' mean as target it is SoftSeg.
+    """
 
     CROSS_ENTROPY = "cross-entropy"
     DICE = "dice"
     SUM = "cross-entropy+dice"
+    ADAPTIVE_WING = "adaptive-wing"
 
 
 class Schedule(StrEnum):
@@ -111,6 +129,8 @@ class TrainingSettings:
         schedule: how the learning rate changes; the paper's is constant.
         loss: what is minimised.
         augmentation: how slices are varied.
+        rater_input: whether the network is told whose drawing it sees, so that it learns to draw as each rater would;
+            without fusion only.
         may_be_missing: sequences that a case may lack when it is predicted. Of these, training leaves a number out of
             each slice, from none to all, each number as often.
         seed: of the first weights, the order of slices, the raters drawn and the dropout masks.
@@ -130,6 +150,7 @@ class TrainingSettings:
     schedule: Schedule = Schedule.CONSTANT
     loss: Loss = Loss.CROSS_ENTROPY
     augmentation: Augmentation = Augmentation.NONE
+    rater_input: bool = False
     may_be_missing: tuple[str, ...] = ()
     seed: int = 0
     network: UNetSettings = inline(UNetSettings())
@@ -138,6 +159,26 @@ class TrainingSettings:
     crop: Crop = Crop.FOREGROUND
     intensity_norm: IntensityNorm = IntensityNorm.ZSCORE
     precision: Precision = Precision.AUTO
+
+    def __post_init__(self) -> None:
+        """Refuse choices that exclude each other."""
+        if self.rater_input and self.fusion is not FusionMethod.NONE:
+            raise InputError(
+                f"The network is to be told whose drawing it sees, but the raters are fused ({self.fusion}) into a "
+                "drawing of nobody. Train without fusion, or without the rater as an input."
+            )
+        if self.network.final_activation is not FinalActivation.NORMALISED_RELU:
+            return
+        if self.loss in (Loss.CROSS_ENTROPY, Loss.SUM):
+            raise InputError(
+                f"{self.loss} is infinite where a normalised ReLU gives exactly 0. Choose the loss "
+                f"{Loss.ADAPTIVE_WING} or {Loss.DICE}, or a sigmoid."
+            )
+        if self.prior_bias:
+            raise InputError(
+                "A prior bias is a log-odds, which a normalised ReLU cuts to 0 everywhere, so that nothing is learned. "
+                "Train without it, or with a sigmoid."
+            )
 
 
 class DropoutMasks(StrEnum):
@@ -161,6 +202,9 @@ class PredictionSettings:
             on it, on a GPU it decides the masks.
         precision: number format of the network's heavy operations.
         dropout_masks: how those of several samples are drawn; with balanced ones fewer samples have the same error.
+        rater: of a model that was told whose drawing it saw, the rater to draw as; None draws as each of them in turn.
+        flip: whether every second sample sees the slices mirrored from left to right, and is mirrored back. Source:
+            Wang et al., Neurocomputing 2019 (test-time augmentation).
     """
 
     samples: int = DEFAULT_SAMPLES
@@ -168,6 +212,13 @@ class PredictionSettings:
     batch_size: int | None = None
     precision: Precision = Precision.AUTO
     dropout_masks: DropoutMasks = DropoutMasks.INDEPENDENT
+    rater: str | None = None
+    flip: bool = False
+
+
+def shares(samples: int, models: int) -> list[int]:
+    """How many of T samples each of several models draws: as many as the others or one more, and one at least."""
+    return [max(1, samples // models + (number < samples % models)) for number in range(models)]
 
 
 @dataclass(frozen=True)

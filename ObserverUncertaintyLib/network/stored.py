@@ -59,7 +59,7 @@ def load_model(folder: str | Path, device: torch.device | str = "cpu") -> tuple[
     require_own_weights(folder, description)
     path = Path(folder) / WEIGHTS_FILE
     try:
-        network = UNet(len(description.sequences), description.architecture)
+        network = UNet(description.channels, description.architecture)
         network.load_state_dict(load_file(path))
     except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(

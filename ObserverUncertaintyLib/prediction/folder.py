@@ -30,12 +30,11 @@ from ObserverUncertaintyLib.formats.prediction_files import (
 from ObserverUncertaintyLib.formats.prediction_samples import saved_sample_files
 from ObserverUncertaintyLib.formats.references import stem
 from ObserverUncertaintyLib.formats.writing import require_writable_grid
-from ObserverUncertaintyLib.model.description import fingerprint_warning, weights_digest
 from ObserverUncertaintyLib.model.devices import choose_device, describe_device
 from ObserverUncertaintyLib.model.settings import PredictionSettings, without_empty_economy
-from ObserverUncertaintyLib.network.stored import load_model
-from ObserverUncertaintyLib.prediction.case import predict_case, prediction_origin, save_prediction
+from ObserverUncertaintyLib.prediction.ensemble import Ensemble
 from ObserverUncertaintyLib.prediction.inference import require_samples_to_keep
+from ObserverUncertaintyLib.prediction.maps import save_prediction
 
 _SETTINGS_FILE = "settings.json"
 
@@ -46,6 +45,7 @@ _CHANGES = {
     "model": "it was predicted by another model",
     "settings": "it was predicted with other settings",
     "missing": "other sequences were missing",
+    "calibration": "it was calibrated otherwise",
 }
 """What it means that a part of `MADE_FROM` differs."""
 
@@ -61,7 +61,7 @@ class PredictionRun:
 
 
 def predict_cases(
-    model: str | Path,
+    model: str | Path | Sequence[str | Path],
     case_names: Sequence[str],
     load: Callable[[str], Case],
     folder: str | Path,
@@ -69,6 +69,7 @@ def predict_cases(
     *,
     device: str | torch.device = "auto",
     skull_stripped: bool | None = None,
+    calibrated: bool = True,
     save_samples: int = 0,
     resume: bool = False,
     overwrite: bool = False,
@@ -77,13 +78,14 @@ def predict_cases(
     """Predict cases one after the other into `folder/<case>/`.
 
     Args:
-        model: folder of the trained model.
+        model: folder of the trained model, or of several that predict together.
         case_names: the cases.
         load: loads a case by its name, such as `Cohort.load_images`.
         folder: the output folder.
         settings: what decides the predictions.
         device: "auto", "cpu", "cuda:N", "mps", or one that was chosen already.
         skull_stripped: whether the images show the brain only, if known.
+        calibrated: whether the model's calibration is applied, if it has one.
         save_samples: how many of each case's samples are saved, the first ones; `read_samples` reads them.
         resume: keep the cases that are complete, samples that are to be saved among them, and were made from the same
             images, and predict the others; the model and settings must be the same. What is predicted again for
@@ -99,12 +101,16 @@ def predict_cases(
     folder, progress = Path(folder), progress or Progress()
     require_samples_to_keep(save_samples, settings.samples)
     chosen = choose_device(device)
-    network, description = load_model(model, chosen)
+    ensemble = Ensemble.read(model, chosen, calibrated=calibrated, progress=progress)
+    ensemble.require_samples(settings.samples)
     prepare_output_folder(folder, resume=resume, overwrite=overwrite)
-    weights = weights_digest(model, description)
-    if (unknown := fingerprint_warning(model, description)) is not None:
-        progress.warning(unknown)
-    record = {**asdict(settings), "weights": weights, "model": description.digest}
+    weights, calibration = ensemble.weights, ensemble.calibration
+    record = {
+        **asdict(settings),
+        "weights": weights,
+        "model": ensemble.model_digest,
+        "calibration": calibration.map.digest if calibration else None,
+    }
     _require_same_settings(folder, record, overwrite)
     # While a case is computed, the next one is read and the one before is written. Leaving waits for what is written.
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
@@ -115,17 +121,14 @@ def predict_cases(
             case = upcoming.result()
             upcoming = reader.submit(load, case_names[number + 1]) if number + 1 < len(case_names) else None
             require_writable_grid(folder / name / PROBABILITY_FILE, case.grid)
-            made_from = prediction_origin(case, description, weights, settings)
+            made_from = ensemble.origin(case, settings)
             if resume and _is_complete(folder / name, made_from, save_samples, progress):
                 progress.message(f"{name} is complete already")
                 continue
             _remove_prediction(folder / name)
-            prediction, report = predict_case(
-                network,
-                description,
+            prediction, report = ensemble.predict(
                 case,
                 settings,
-                weights=weights,
                 made_from=made_from,
                 skull_stripped=skull_stripped,
                 keep_samples=save_samples,
@@ -135,7 +138,7 @@ def predict_cases(
             write_json(folder / _SETTINGS_FILE, record)
             if saved is not None:
                 saved.result()
-            saved = writer.submit(save_prediction, folder / name, case, prediction, report)
+            saved = writer.submit(save_prediction, folder / name, case.grid, prediction, report)
         if saved is not None:
             saved.result()
     _warn_of_others(folder, case_names, weights, progress)

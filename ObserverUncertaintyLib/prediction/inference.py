@@ -6,7 +6,6 @@ Source: Jungo et al. 2018, section 2.2; Gal and Ghahramani, ICML 2016.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import count
 from typing import TypeAlias
 
@@ -19,13 +18,17 @@ from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.formats.prediction_samples import to_levels
-from ObserverUncertaintyLib.model.description import ModelDescription
+from ObserverUncertaintyLib.model.calibration import CalibrationMap
+from ObserverUncertaintyLib.model.description import ModelDescription, ModelError
 from ObserverUncertaintyLib.model.devices import out_of_memory_advice
 from ObserverUncertaintyLib.model.likeness import Looks
 from ObserverUncertaintyLib.model.precision import choose_precision
 from ObserverUncertaintyLib.model.preprocessing import GridPath
-from ObserverUncertaintyLib.model.settings import PredictionSettings
-from ObserverUncertaintyLib.prediction.sampling import Sampler, choose_batch_size, monte_carlo_samples
+from ObserverUncertaintyLib.model.settings import Augmentation, PredictionSettings
+from ObserverUncertaintyLib.prediction.calibrated import calibrated
+from ObserverUncertaintyLib.prediction.drawn_sums import drawn_sums
+from ObserverUncertaintyLib.prediction.maps import Prediction
+from ObserverUncertaintyLib.prediction.sampling import DrawsAs, Sampler, choose_batch_size, monte_carlo_samples
 from ObserverUncertaintyLib.prediction.sums import MonteCarloSums
 from ObserverUncertaintyLib.scores.entropy import Uncertainty
 
@@ -34,45 +37,6 @@ _MEMORY_ADVICE = "Choose a smaller batch size, or another device."
 
 OnSample: TypeAlias = Callable[[NDArray[np.float32]], None]
 """Told of each sample's foreground probability on the case's own grid, float32, shape (k, j, i)."""
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """A model's prediction for one case, on the case's own grid.
-
-    Attributes:
-        probability: mean foreground probability of the samples, float32, shape (k, j, i), in [0, 1].
-        uncertainty: predictive entropy and its two parts in bits.
-        samples: number of Monte Carlo samples.
-        batch_size: slices that were computed at a time.
-        not_looked_at: bool, shape (k, j, i), where the network saw nothing, and probability and entropies are 0 for
-            that reason alone; None if it saw everything.
-        notes: what was done to the case (resampled to the model's grid).
-        warnings: what the user should know about the case and what the network sees of it.
-        unlike_training: in what the case is unlike the training images; None if in nothing, or if nothing is known.
-        kept_samples: the first samples in 255ths, uint8, shape (sample, k, j, i), as `write_samples` takes them; as
-            many as were asked for.
-    """
-
-    probability: NDArray[np.float32]
-    uncertainty: Uncertainty
-    samples: int
-    batch_size: int
-    not_looked_at: NDArray[np.bool_] | None = None
-    notes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
-    unlike_training: str | None = None
-    kept_samples: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 0, 0, 0), np.uint8))
-
-    @property
-    def segmentation(self) -> NDArray[np.bool_]:
-        """Voxels with a probability above one half, shape (k, j, i)."""
-        return segmentation_of(self.probability)
-
-
-def segmentation_of(probability: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """The segmentation that a mean probability stands for: voxels above one half."""
-    return probability > 0.5
 
 
 def require_samples_to_keep(keep: int, samples: int) -> None:
@@ -91,6 +55,7 @@ def predict(
     settings: PredictionSettings = PredictionSettings(),
     *,
     skull_stripped: bool | None = None,
+    calibration: CalibrationMap | None = None,
     keep_samples: int = 0,
     progress: Progress | None = None,
     on_sample: OnSample | None = None,
@@ -110,6 +75,7 @@ def predict(
         case: the case; its images are taken by name, further ones are ignored.
         settings: what decides the prediction.
         skull_stripped: whether the case's images show the brain only, if known.
+        calibration: is done to the mean of the samples; single samples are never calibrated.
         keep_samples: how many of the samples are kept, the first ones, for what needs single samples afterwards.
         progress: is told of every batch, and can cancel.
         on_sample: is told of every sample, for what depends on single samples.
@@ -133,6 +99,11 @@ def predict(
     unlike = description.expects.unlike(Looks.of(case.with_sequences(present), prepared.inside))
     if unlike is not None:
         warnings.append(f"{case.name} is unlike the images that the model was trained on: {unlike}")
+    if settings.flip and description.training.get("augmentation") != Augmentation.FLIP:
+        warnings.append(
+            "Every second sample sees the slices mirrored from left to right, which the model's training never did: "
+            "the result may be worse for that"
+        )
     path, images = prepared.path, torch.from_numpy(prepared.images)
     notes = []
     if path.interpolates:
@@ -142,7 +113,8 @@ def predict(
         rows, columns = images.shape[-2:]
         batch_size = settings.batch_size or choose_batch_size(network, rows, columns)
         precision = choose_precision(settings.precision, device)
-        sampler = Sampler(network, rows, columns, precision, settings.dropout_masks)
+        draws_as = _draws_as(description, settings.rater)
+        sampler = Sampler(network, rows, columns, precision, settings.dropout_masks, draws_as, settings.flip)
         progress.start(f"predict {case.name}", samples * -(-len(images) // batch_size))
 
         def advance(sample: int) -> None:
@@ -160,9 +132,24 @@ def predict(
 
         drawing = (sampler, images, samples, settings.seed, batch_size, advance)
         mean, uncertainty = _on_cases_grid(path, drawing, tell if on_sample or keep_samples else None)
-    return Prediction(
+    prediction = Prediction(
         mean, uncertainty, samples, batch_size, path.not_looked_at, tuple(notes), tuple(warnings), unlike, kept
     )
+    return prediction if calibration is None else calibrated(prediction, calibration)
+
+
+def _draws_as(description: ModelDescription, rater: str | None) -> DrawsAs | None:
+    """Whose drawing a model makes; None for a model that knows no raters."""
+    raters = description.imitates
+    if rater is not None and rater not in raters:
+        known = f"it knows {', '.join(raters)}" if raters else "it was not told whose drawings it saw in training"
+        raise ModelError(
+            f'The model cannot draw as "{rater}": {known}. Name one of its raters, or none, or train a model with the '
+            "rater as an input."
+        )
+    if not raters:
+        return None
+    return DrawsAs(len(raters), None if rater is None else raters.index(rater))
 
 
 def _on_cases_grid(
@@ -179,6 +166,6 @@ def _on_cases_grid(
         return sums.mean_probability().astype(np.float32), sums.uncertainty()
     # The entropies of the model's grid are those of the case's, and 0 outside the crop.
     tell = (lambda sample: on_sample(path.to_case(sample))) if on_sample else None
-    sums = MonteCarloSums.drawn(*drawing, tell)
+    sums = drawn_sums(*drawing, tell)
     mean, parts = path.to_case(sums.mean_probability().astype(np.float32)), sums.uncertainty()
     return mean, Uncertainty(*(path.to_case(part) for part in vars(parts).values()))

@@ -17,8 +17,10 @@ from torch import Tensor, nn
 from ObserverUncertaintyLib.cpu.passes import prepare_passes
 from ObserverUncertaintyLib.model.devices import free_memory
 from ObserverUncertaintyLib.model.precision import autocast, torch_type
-from ObserverUncertaintyLib.model.settings import DropoutMasks, Precision, UNetSettings
+from ObserverUncertaintyLib.model.settings import DropoutMasks, FinalActivation, Precision, UNetSettings
 from ObserverUncertaintyLib.network.dropout import ChannelDropout, ElementDropout, rotations
+from ObserverUncertaintyLib.network.probability import final_activation, foreground_probability, share_of_largest
+from ObserverUncertaintyLib.network.rater_input import with_rater
 from ObserverUncertaintyLib.network.unet import UNet, set_monte_carlo_mode
 
 _CPU_SLICES = 8
@@ -68,6 +70,8 @@ class Sampler:
         columns: int,
         precision: Precision,
         masks: DropoutMasks = DropoutMasks.INDEPENDENT,
+        draws_as: DrawsAs | None = None,
+        flip: bool = False,
     ) -> None:
         """Prepare the network; it must not change while this is in use.
 
@@ -77,7 +81,12 @@ class Sampler:
             columns: likewise.
             precision: number format of the network's heavy operations, not "auto".
             masks: how those of several samples are drawn.
+            draws_as: of a network that is told whose drawing it makes, whose.
+            flip: whether every second sample sees the slices mirrored along the rows.
         """
+        self._flip = flip
+        self.activation = final_activation(network)
+        self._draws_as = draws_as
         self.device = next(network.parameters()).device
         self._network = prepare_passes(network, rows, columns, torch_type(precision))
         self._precision = precision
@@ -93,23 +102,47 @@ class Sampler:
             slices: number of each slice.
 
         Returns:
-            float32, shape (slice, row, column), in [0, 1], on the network's device.
+            float32, shape (slice, row, column), on the network's device: in [0, 1], or with a normalised ReLU the part
+            above 0, of which all slices together make a probability; see `drawn_batches`.
         """
         masks = _SampleMasks.of(self._network, seed, sample, self._masks)
         set_monte_carlo_mode(self._network)
+        if self._draws_as is not None:
+            images = self._draws_as.given(images, sample)
+        is_mirrored = self._flip and sample % 2 == 1
         with torch.inference_mode(), masks.drawn(self._network, slices, self.device):
-            return self._probability(images)
+            values = self._values(images.flip(-1) if is_mirrored else images)
+            values = values.flip(-1) if is_mirrored else values
+            return torch.sigmoid(values) if self.activation is FinalActivation.SIGMOID else torch.relu(values)
 
     def deterministic(self, images: Tensor) -> Tensor:
-        """The same without dropout, in main memory: one pass of the network in evaluation mode."""
+        """The probability without dropout, in main memory: one pass of the network in evaluation mode."""
         self._network.eval()
         with torch.inference_mode():
-            return self._probability(images).cpu()
+            return foreground_probability(self._values(images), self.activation).cpu()
 
-    def _probability(self, images: Tensor) -> Tensor:
+    def _values(self, images: Tensor) -> Tensor:
         with autocast(self._precision, self.device):
-            logits: Tensor = self._network(images.to(self.device, memory_format=torch.channels_last))
-        return torch.sigmoid(logits.float())[:, 0]
+            values: Tensor = self._network(images.to(self.device, memory_format=torch.channels_last))
+        return values.float()[:, 0]
+
+
+@dataclass(frozen=True)
+class DrawsAs:
+    """Whose drawing a network makes that was told whose it saw.
+
+    Attributes:
+        raters: how many it can draw as.
+        rater: the number of the one that it draws as; None draws as each of them in turn, sample by sample.
+    """
+
+    raters: int
+    rater: int | None = None
+
+    def given(self, images: Tensor, sample: int) -> Tensor:
+        """Images with the rater of a sample; shapes as for `with_rater`."""
+        rater = sample % self.raters if self.rater is None else self.rater
+        return with_rater(images, torch.full((len(images),), rater, device=images.device), self.raters)
 
 
 @dataclass(frozen=True)
@@ -203,16 +236,29 @@ def drawn_batches(
     batch_size: int,
     advance: Callable[[int], None] | None,
 ) -> Iterator[tuple[slice, Tensor]]:
-    """One sample, batch by batch: the slices, and what was drawn for them, on the network's device."""
-    for start in range(0, len(images), batch_size):
-        if advance is not None:
-            advance(sample)
-        part = slice(start, min(start + batch_size, len(images)))
-        yield part, sampler.draw(images[part], seed, sample, range(part.start, part.stop))
+    """One sample's probability, batch by batch: the slices, and what was drawn for them, on the network's device."""
+
+    def drawn() -> Iterator[tuple[slice, Tensor]]:
+        for start in range(0, len(images), batch_size):
+            if advance is not None:
+                advance(sample)
+            part = slice(start, min(start + batch_size, len(images)))
+            yield part, sampler.draw(images[part], seed, sample, range(part.start, part.stop))
+
+    if sampler.activation is FinalActivation.SIGMOID:
+        return drawn()
+    batches = list(drawn())
+    largest = torch.stack([values.max() for _part, values in batches]).max()
+    return iter([(part, share_of_largest(values, largest)) for part, values in batches])
 
 
 def reference_samples(
-    network: nn.Module, images: Tensor, samples: int, seed: int, masks: DropoutMasks = DropoutMasks.INDEPENDENT
+    network: nn.Module,
+    images: Tensor,
+    samples: int,
+    seed: int,
+    masks: DropoutMasks = DropoutMasks.INDEPENDENT,
+    draws_as: DrawsAs | None = None,
 ) -> Iterator[NDArray[np.float32]]:
     """The same as `monte_carlo_samples` as it is defined, slice by slice by the plain network in float32.
 
@@ -221,11 +267,11 @@ def reference_samples(
     device = next(network.parameters()).device
     for sample in range(samples):
         set_monte_carlo_mode(network)
-        own, logits = _SampleMasks.of(network, seed, sample, masks), []
-        for number, image in enumerate(torch.split(images, 1)):
+        own, values = _SampleMasks.of(network, seed, sample, masks), []
+        for number, image in enumerate(torch.split(images if draws_as is None else draws_as.given(images, sample), 1)):
             with torch.no_grad(), own.drawn(network, [number], device):
-                logits.append(network(image.to(device, memory_format=torch.channels_last)).float())
-        yield torch.sigmoid(torch.cat(logits))[:, 0].cpu().numpy()
+                values.append(network(image.to(device, memory_format=torch.channels_last)).float())
+        yield foreground_probability(torch.cat(values), final_activation(network))[:, 0].cpu().numpy()
 
 
 @contextmanager

@@ -1,77 +1,57 @@
-"""Mean probability and entropies of Monte Carlo samples, of which only running sums are kept."""
+"""Mean probability and entropies of samples, of which only running sums are kept."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from ObserverUncertaintyLib.prediction.sampling import Sampler, drawn_batches
 from ObserverUncertaintyLib.scores.entropy import Uncertainty, binary_entropy
+
+_SLAB = 2**16
+"""Voxels at a time, which stay in the processor's cache between the steps of an entropy."""
+
+_LEAST = np.finfo(np.float64).tiny
 
 
 class MonteCarloSums:
-    """Running sums over Monte Carlo samples, so that memory does not grow with their number."""
+    """Running sums over samples, so that memory does not grow with their number."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.samples = 0
         self._probability = np.zeros(shape, np.float64)
         self._entropy = np.zeros(shape, np.float64)
 
-    def add(self, probability: NDArray[Any]) -> None:
-        """Add one sample of the foreground probability, shape as given to the constructor, in [0, 1]."""
-        self._probability += probability
-        self._entropy += binary_entropy(probability)
-        self.samples += 1
-
     @classmethod
-    def drawn(
-        cls,
-        sampler: Sampler,
-        images: Tensor,
-        samples: int,
-        seed: int,
-        batch_size: int,
-        advance: Callable[[int], None] | None = None,
-        on_sample: Callable[[NDArray[np.float32]], None] | None = None,
-    ) -> MonteCarloSums:
-        """The sums over `monte_carlo_samples`, made where these are drawn: a GPU does not wait for main memory.
+    def of(cls, probability: NDArray[np.float64], entropy: NDArray[np.float64], samples: int) -> MonteCarloSums:
+        """Sums that were made elsewhere.
 
         Args:
-            sampler: the network.
-            images: float32, shape (slice, sequence, row, column), normalised.
-            samples: how many to draw.
-            seed: of the dropout masks.
-            batch_size: slices computed at a time.
-            advance: called before each batch with the sample's number.
-            on_sample: told of each sample, float32, shape (slice, row, column).
-
-        Returns:
-            Sums of shape (slice, row, column).
+            probability: sum of the samples' foreground probability.
+            entropy: sum of their entropies in bits, same shape.
+            samples: how many there were.
         """
-        shape, device = (len(images), *images.shape[-2:]), sampler.device
-        exact = torch.device("cpu") if device.type == "mps" else device  # which has no float64
-        probability = torch.zeros(shape, dtype=torch.float64, device=exact)
-        entropy = torch.zeros_like(probability)
-        images = images.to(device)
-        for sample in range(samples):
-            whole = torch.empty(shape, device=device) if on_sample else None
-            for part, drawn in drawn_batches(sampler, images, sample, seed, batch_size, advance):
-                p = drawn.to(exact, torch.float64)
-                probability[part] += p
-                entropy[part] += torch.special.entr(p) + torch.special.entr(1 - p)
-                if whole is not None:
-                    whole[part] = drawn
-            if on_sample and whole is not None:
-                on_sample(whole.cpu().numpy())
         sums = cls(())
-        sums.samples = samples
-        sums._probability, sums._entropy = probability.cpu().numpy(), entropy.cpu().numpy() / np.log(2.0)
+        sums._probability, sums._entropy, sums.samples = probability, entropy, samples
         return sums
+
+    def add(self, probability: NDArray[Any]) -> None:
+        """Add one sample of the foreground probability, shape as given to the constructor, in [0, 1], or a mask."""
+        if probability.shape != self._probability.shape:
+            raise ValueError(f"a sample has shape {probability.shape}, the sums {self._probability.shape}")
+        self.samples += 1
+        if probability.dtype == bool:  # which is sure everywhere
+            self._probability += probability
+            return
+        # `binary_entropy`, whose steps over a whole volume take three times as long.
+        given, total, entropy = (each.reshape(-1) for each in (probability, self._probability, self._entropy))
+        for start in range(0, given.size, _SLAB):
+            part = slice(start, start + _SLAB)
+            p = given[part].astype(np.float64)
+            total[part] += p
+            entropy[part] += _times_log(p)
+            entropy[part] += _times_log(1.0 - p)
 
     def mean_probability(self) -> NDArray[np.float64]:
         """The mean of the samples so far: the approximate p(y = 1 | I) of Jungo et al. 2018, section 2.2."""
@@ -85,3 +65,11 @@ class MonteCarloSums:
         # By Jensen's inequality the expected entropy cannot exceed the predictive one; rounding can.
         expected = np.minimum(self._entropy / self.samples, predictive)
         return Uncertainty(predictive, expected, predictive - expected)
+
+
+def _times_log(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """-p log2 p, which is 0 at 0."""
+    logs = np.log(np.maximum(p, _LEAST))
+    logs *= p
+    logs *= -1 / np.log(2.0)
+    return logs

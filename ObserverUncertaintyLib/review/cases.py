@@ -13,7 +13,13 @@ from typing import Any
 import numpy as np
 
 from ObserverUncertaintyLib.base.errors import InputError
-from ObserverUncertaintyLib.formats.prediction_files import EXPECTED_DICE, PROBABILITY_FILE, REPORT_FILE
+from ObserverUncertaintyLib.formats.prediction_files import (
+    EXPECTED_DICE,
+    ONE_HALF,
+    PROBABILITY_FILE,
+    REPORT_FILE,
+    segmentation_level,
+)
 from ObserverUncertaintyLib.review.predicted import read_predicted_probability
 from ObserverUncertaintyLib.review.quality import expected_dice
 
@@ -118,7 +124,7 @@ def _case(folder: Path, name: str) -> CaseToReview:
     try:
         text = file.read_text(encoding="utf-8")
     except FileNotFoundError:
-        dice, volume = _from_probability(folder)
+        dice, volume = _from_probability(folder, ONE_HALF)
         return CaseToReview(name, dice, volume, (NO_REPORT,), None, is_computed_now=True)
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror or error}. Check who may read it.") from error
@@ -126,7 +132,10 @@ def _case(folder: Path, name: str) -> CaseToReview:
         content = json.loads(text)
         reports = [dict(report) for report in content.get("models", [content])]
         is_told = EXPECTED_DICE in content and "volume_ml" in content
-        dice, volume = (content[EXPECTED_DICE], content["volume_ml"]) if is_told else _from_probability(folder)
+        if is_told:
+            dice, volume = content[EXPECTED_DICE], content["volume_ml"]
+        else:
+            dice, volume = _from_probability(folder, segmentation_level(content))
         return CaseToReview(
             name,
             None if dice is None else _number(dice, 1.0),
@@ -141,11 +150,11 @@ def _case(folder: Path, name: str) -> CaseToReview:
         ) from error
 
 
-def _from_probability(folder: Path) -> tuple[float | None, float]:
+def _from_probability(folder: Path, level: float) -> tuple[float | None, float]:
     """The expected Dice and the volume of the segmentation in mL."""
     volume = read_predicted_probability(folder)
-    dice = expected_dice(volume.array)
-    segmented = int(np.count_nonzero(volume.array > 0.5)) * volume.grid.voxel_volume_ml
+    dice = expected_dice(volume.array, level)
+    segmented = int(np.count_nonzero(volume.array > level)) * volume.grid.voxel_volume_ml
     return None if math.isnan(dice) else dice, segmented
 
 

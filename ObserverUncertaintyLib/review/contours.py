@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.formats.prediction_files import ONE_HALF
 from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.review.checks import require_on_grid
 from ObserverUncertaintyLib.scores.region import around_raters
@@ -33,7 +34,7 @@ class VolumeInterval:
     """A volume with its bounds in mL.
 
     Attributes:
-        volume_ml: of the segmentation, which is foreground above one half.
+        volume_ml: of the segmentation.
         low_ml: the lower bound.
         high_ml: the upper bound.
         bounds: where the bounds come from; see `volume_interval`.
@@ -46,7 +47,9 @@ class VolumeInterval:
 
 
 def contour_at(probability: NDArray[np.floating], level: float) -> NDArray[np.bool_]:
-    """The segmentation at a level of probability: voxels above it, so that at 0.5 it is the model's segmentation.
+    """The segmentation at a level of probability: voxels above it.
+
+    The model's own is that at one half, and if the prediction is calibrated at the level that its report names.
 
     Args:
         probability: foreground probability, shape (k, j, i), in [0, 1].
@@ -104,7 +107,10 @@ def with_margin(mask: NDArray[np.bool_], grid: Grid, margin_mm: float) -> NDArra
 
 
 def volume_interval(
-    probability: NDArray[np.floating], grid: Grid, samples: NDArray[Any] | None = None
+    probability: NDArray[np.floating],
+    grid: Grid,
+    samples: NDArray[Any] | None = None,
+    level: float = ONE_HALF,
 ) -> VolumeInterval:
     """The segmentation's volume and how sure it is.
 
@@ -124,13 +130,14 @@ def volume_interval(
         probability: foreground probability, shape (k, j, i), in [0, 1].
         grid: its grid.
         samples: the samples' masks (bool) or probabilities (foreground above one half), shape (sample, k, j, i).
+        level: above which a voxel is segmented; one half unless the prediction is calibrated.
 
     Raises:
         InputError: an array does not lie on the grid, or there are fewer than two samples.
     """
     require_on_grid(probability, grid, "The probability")
     voxel = grid.voxel_volume_ml
-    volume = _voxels(contour_at(probability, 0.5)) * voxel
+    volume = _voxels(contour_at(probability, level)) * voxel
     if samples is None:
         low, high = (_voxels(mask) * voxel for mask in (inner_contour(probability), outer_contour(probability)))
         return VolumeInterval(volume, low, high, Bounds.CONTOURS)

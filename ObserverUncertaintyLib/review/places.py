@@ -14,6 +14,7 @@ from scipy import ndimage, sparse
 from scipy.sparse import csgraph
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.formats.prediction_files import ONE_HALF
 from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.review.checks import require_share
 from ObserverUncertaintyLib.review.contours import inner_contour, outer_contour
@@ -88,7 +89,10 @@ class Places:
 
 
 def places_to_review(
-    probability: NDArray[np.floating], grid: Grid, expected_entropy: NDArray[np.floating] | None = None
+    probability: NDArray[np.floating],
+    grid: Grid,
+    expected_entropy: NDArray[np.floating] | None = None,
+    level: float = ONE_HALF,
 ) -> Places:
     """Find and rank the places to review.
 
@@ -102,6 +106,7 @@ def places_to_review(
         probability: foreground probability, shape (k, j, i), in [0, 1].
         grid: its grid. For distances its axes are taken as perpendicular.
         expected_entropy: mean entropy of the samples in bits, same shape, if known.
+        level: above which a voxel is segmented; one half unless the prediction is calibrated.
 
     Returns:
         The places; none where the model is confident everywhere.
@@ -110,7 +115,7 @@ def places_to_review(
         InputError: an array does not lie on the grid or holds other values, the expected entropy is another
             prediction's, or the model is unsure nearly everywhere.
     """
-    error = expected_error(probability, grid)
+    error = expected_error(probability, grid, level)
     total = float(error.sum(dtype=np.float64))
     if expected_entropy is not None:
         require_share(expected_entropy, grid, "The expected entropy")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,12 @@ from numpy.typing import NDArray
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.paths import why_absent
 from ObserverUncertaintyLib.formats.images import Volume, read_image
-from ObserverUncertaintyLib.formats.prediction_files import PROBABILITY_FILE
+from ObserverUncertaintyLib.formats.prediction_files import (
+    ONE_HALF,
+    PROBABILITY_FILE,
+    REPORT_FILE,
+    segmentation_level,
+)
 from ObserverUncertaintyLib.images.grid import Grid, require_same_grid
 from ObserverUncertaintyLib.review.checks import require_share
 
@@ -27,12 +33,14 @@ class PredictedMaps:
         probability: foreground probability, float32, shape (k, j, i), in [0, 1].
         expected_entropy: mean entropy of the samples in bits, same shape; None where no such map lies there, as of a
             model that draws no samples.
+        level: the probability above which a voxel is segmented.
         warnings: what the user should know about the place and the size of the voxels.
     """
 
     grid: Grid
     probability: NDArray[np.float32]
     expected_entropy: NDArray[np.float32] | None
+    level: float = ONE_HALF
     warnings: tuple[str, ...] = ()
 
 
@@ -69,4 +77,17 @@ def read_predicted(folder: str | Path) -> PredictedMaps:
         require_share(found.array, found.grid, str(beside))
         expected = found.array
     warnings = tuple(f"{Path(folder) / PROBABILITY_FILE}: {warning}" for warning in volume.warnings)
-    return PredictedMaps(volume.grid, volume.array, expected, warnings)
+    return PredictedMaps(volume.grid, volume.array, expected, _level(Path(folder) / REPORT_FILE), warnings)
+
+
+def _level(report: Path) -> float:
+    """The level that a report names; one half without a report, as of any other program."""
+    try:
+        return segmentation_level(json.loads(report.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return ONE_HALF
+    except (OSError, AttributeError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{report} cannot be read ({error}), so it is not known at which probability the case was segmented. "
+            "Predict the case again, or delete this file for one half."
+        ) from error

@@ -7,16 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ObserverUncertaintyLib.formats.prediction_files import ONE_HALF
+
 _LEVELS = (np.arange(100) + 0.5) / 100
 """Evenly between 0 and 1."""
 
 
-def expected_dice(probability: NDArray[Any]) -> float:
+def expected_dice(probability: NDArray[Any], level: float = ONE_HALF) -> float:
     """The Dice with the raters' majority that a case's prediction lets one expect; half of the cases should have more.
 
     Whoever draws wider draws wider along a whole contour, so voxels do not vary each for itself: of a calibrated
     prediction, what is marked is rather everything above a level u, which may be any between 0 and 1. Its Dice with the
-    segmentation, everything above one half, has a median over the levels; that is the expected Dice.
+    segmentation, everything above `level`, has a median over the levels; that is the expected Dice.
 
     The mean over the levels is lower, and that of voxels which vary each for itself, 2 sum_S p / (|S| + sum p), mostly
     lower still: lowest levels, at which much background with a little probability counts, weigh on both. The mean Dice
@@ -28,14 +30,15 @@ def expected_dice(probability: NDArray[Any]) -> float:
 
     Args:
         probability: mean foreground probability, any shape, in [0, 1].
+        level: above which a voxel is segmented.
 
     Returns:
         In [0, 1]; NaN if nothing is segmented, since then it is not known whether there is anything to find.
 
     Source: ours. To cut a probability at several levels is the idea of `soft_dice`.
     """
-    likely = np.sort(probability[probability > _LEVELS[0]])
-    segmented = np.count_nonzero(likely > 0.5)
+    likely = np.sort(probability[probability > min(_LEVELS[0], level)])
+    segmented = np.count_nonzero(likely > level)
     if not segmented:
         return float("nan")
     marked = likely.size - np.searchsorted(likely, _LEVELS, side="right")

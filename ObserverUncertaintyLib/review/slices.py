@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.formats.prediction_files import ONE_HALF
 from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.review.expected_error import expected_error
 from ObserverUncertaintyLib.review.propagation import CARRIED_MM
@@ -32,7 +33,11 @@ class SliceToEdit:
 
 
 def slices_to_edit(
-    probability: NDArray[np.floating], grid: Grid, edited: Collection[int] = (), axis: int = 0
+    probability: NDArray[np.floating],
+    grid: Grid,
+    edited: Collection[int] = (),
+    axis: int = 0,
+    level: float = ONE_HALF,
 ) -> tuple[SliceToEdit, ...]:
     """Rank the slices that were not edited yet, the one to edit next first.
 
@@ -44,6 +49,7 @@ def slices_to_edit(
         grid: its grid.
         edited: indices of the slices edited so far.
         axis: across which axis of the array slices are numbered: 0 for k, 1 for j, 2 for i.
+        level: above which a voxel is segmented; one half unless the prediction is calibrated.
 
     Returns:
         The slices in which any error is expected. An edit is taken to settle the share exp(-d / 8 mm) of the error in a
@@ -63,7 +69,7 @@ def slices_to_edit(
             f"{number - 1}. Name the axis that the edited slices are numbered across."
         )
     # Slices first; the other two axes keep their order.
-    error = np.moveaxis(expected_error(probability, grid), axis, 0)
+    error = np.moveaxis(expected_error(probability, grid, level), axis, 0)
     rows, columns = error.sum(axis=2, dtype=np.float64), error.sum(axis=1, dtype=np.float64)
     sums = rows.sum(axis=1)
     indices = np.flatnonzero(sums)

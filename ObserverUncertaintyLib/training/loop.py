@@ -28,11 +28,13 @@ from ObserverUncertaintyLib.model.devices import free_memory, make_deterministic
 from ObserverUncertaintyLib.model.precision import autocast, choose_precision
 from ObserverUncertaintyLib.model.preprocessing import MISSING, Preprocessing
 from ObserverUncertaintyLib.model.settings import Augmentation, Schedule, TrainingSettings
+from ObserverUncertaintyLib.network.probability import final_activation
+from ObserverUncertaintyLib.network.rater_input import with_rater
 from ObserverUncertaintyLib.network.unet import set_monte_carlo_mode
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintyLib.training.checkpoint import Checkpoint
 from ObserverUncertaintyLib.training.slices import SliceSet, prepare_slices
-from ObserverUncertaintyLib.training.start import Start
+from ObserverUncertaintyLib.training.start import Start, imitated_raters
 from ObserverUncertaintyLib.training.step import (
     TrainingSteps,
     make_optimiser,
@@ -79,8 +81,9 @@ class TrainingRun:
     ) -> None:
         """Load the data, make the network, or begin with that of a model, and take up the last checkpoint if any."""
         settings, self.sequences = self.settings, cases[0].sequences
+        self.imitates = imitated_raters(cases, start) if settings.rater_input else ()
         self.slices, self.preprocessing = prepare_slices(
-            cases, preprocessing, settings.network.depth, settings.fusion, settings.tie
+            cases, preprocessing, settings.network.depth, settings.fusion, settings.tie, self.imitates
         )
         for warning in self.slices.warnings:
             self.progress.warning(warning)
@@ -90,7 +93,8 @@ class TrainingRun:
                 validation, self.preprocessing, settings.network.depth, FusionMethod.MEAN, settings.tie
             )
         torch.manual_seed(settings.seed)
-        self.network = unet_for_training(len(cases[0].sequences), settings.network, self.device)
+        channels = len(self.sequences) + len(self.imitates)
+        self.network = unet_for_training(channels, settings.network, self.device)
         if start is not None:
             self.network.load_state_dict(start.network.state_dict())
         elif settings.prior_bias:
@@ -174,6 +178,9 @@ class TrainingRun:
         numbers, labels, mirrored = (
             torch.from_numpy(each).to(slices.images.device) for each in (order, drawn[order], flipped[order])
         )
+        raters = None
+        if slices.label_raters is not None:
+            raters = torch.from_numpy(slices.label_raters[order, drawn[order]]).to(slices.images.device)
         for start in range(0, len(order), self.settings.batch_size):
             part = slice(start, start + self.settings.batch_size)
             images = slices.images[numbers[part]]
@@ -183,6 +190,8 @@ class TrainingRun:
                 images, target = (torch.where(mirror, each.flip(-1), each) for each in (images, target))
             if left_out is not None:
                 images = images.masked_fill(left_out[part, :, None, None].to(images.device), MISSING)
+            if raters is not None:
+                images = with_rater(images, raters[part], len(self.imitates))
             yield (
                 images.to(self.device, memory_format=torch.channels_last, non_blocking=True),
                 target.to(self.device, non_blocking=True),
@@ -210,7 +219,7 @@ class TrainingRun:
         return np.concatenate([np.flatnonzero(with_structure), background])
 
     def _validation_loss(self, slices: SliceSet) -> float:
-        """Mean loss against the raters' mean, one draw with dropout as in a prediction.
+        """Mean loss against the raters' mean, one draw with dropout as in a prediction, the raters in turn.
 
         Without dropout the batch normalisation's variances do not fit, and the loss jumps from epoch to epoch.
         """
@@ -220,10 +229,14 @@ class TrainingRun:
             for start in range(0, len(slices), self.settings.batch_size):
                 part = slice(start, start + self.settings.batch_size)
                 images = slices.images[part].to(self.device, memory_format=torch.channels_last)
+                if self.imitates:
+                    in_turn = torch.arange(start, start + len(images), device=self.device) % len(self.imitates)
+                    images = with_rater(images, in_turn, len(self.imitates))
                 with autocast(self.precision, self.device):
-                    logits = self.network(images)
+                    values = self.network(images)
                 target = slices.labels[part].float().to(self.device)
-                total += float(training_loss(logits.float(), target, self.settings.loss)) * len(images)
+                loss = training_loss(values.float(), target, self.settings.loss, final_activation(self.network))
+                total += float(loss) * len(images)
         return total / len(slices)
 
     def _state(self) -> dict[str, Any]:

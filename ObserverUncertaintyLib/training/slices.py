@@ -39,6 +39,7 @@ class SliceSet:
         labels: shape (slice, label, row, column): uint8 masks, or float32 in [0, 1] for the raters' mean. Labels that
             a slice lacks are 0 and never drawn.
         label_counts: how many labels each slice has, shape (slice,).
+        label_raters: the number of the rater who drew each label, shape (slice, label); None if nobody asks.
         warnings: what the user should know about the data.
         looks: what the cases look like.
     """
@@ -46,6 +47,7 @@ class SliceSet:
     images: Tensor
     labels: Tensor
     label_counts: NDArray[np.intp]
+    label_raters: NDArray[np.intp] | None = None
     warnings: tuple[str, ...] = ()
     looks: TrainingLooks | None = None
 
@@ -92,12 +94,25 @@ def common_size(prepared: Sequence[PreparedCase], depth: int) -> tuple[int, int]
 
 
 def prepare_slices(
-    cases: Sequence[Case], preprocessing: Preprocessing, depth: int, fusion: FusionMethod, tie: Tie
+    cases: Sequence[Case],
+    preprocessing: Preprocessing,
+    depth: int,
+    fusion: FusionMethod,
+    tie: Tie,
+    imitates: Sequence[str] = (),
 ) -> tuple[SliceSet, Preprocessing]:
     """Bring cases to the model's grid and stack their slices, all widened to one size.
 
     Where the crop is "foreground", it is widened to hold all that raters marked, and slices without any brain or body
     are left out: there is nothing to learn from them.
+
+    Args:
+        cases: with one rater or more each.
+        preprocessing: as asked for.
+        depth: poolings of the network.
+        fusion: what training sees as label.
+        tie: used by "majority" only.
+        imitates: the raters whose numbers labels are to carry; with fusion "none" only.
 
     Returns:
         The slices, and the preprocessing with that size as its `minimum_size`; one that it had may have grown.
@@ -122,10 +137,22 @@ def prepare_slices(
         images=torch.from_numpy(np.concatenate([case.images for case in prepared])),
         labels=torch.from_numpy(np.concatenate([_pad_labels(array, most) for array in labels])),
         label_counts=np.concatenate([np.full(len(array), array.shape[1], np.intp) for array in labels]),
+        label_raters=_label_raters(cases, labels, imitates) if imitates else None,
         warnings=tuple(warnings),
         looks=TrainingLooks.of([Looks.of(case, seen.inside) for case, seen in zip(cases, prepared, strict=True)]),
     )
     return slices, replace(preprocessing, minimum_size=size)
+
+
+def _label_raters(cases: Sequence[Case], labels: Sequence[NDArray[Any]], imitates: Sequence[str]) -> NDArray[np.intp]:
+    """Who drew each label of each slice; a label that a slice lacks is never drawn, so that 0 stands for it."""
+    numbers = np.zeros((sum(map(len, labels)), max(array.shape[1] for array in labels)), np.intp)
+    first = 0
+    for case, array in zip(cases, labels, strict=True):
+        own = [imitates.index(rater) for rater in case.rater_names]
+        numbers[first : first + len(array), : len(own)] = own
+        first += len(array)
+    return numbers
 
 
 def _warn_of_vanished(case: Case, seen: PreparedCase, offered: NDArray[Any], on_model_grid: NDArray[Any]) -> list[str]:

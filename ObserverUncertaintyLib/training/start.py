@@ -11,6 +11,7 @@ from torch import nn
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.records import to_json
+from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.model.description import ModelDescription, ModelError, weights_digest
 from ObserverUncertaintyLib.model.settings import TrainingSettings
 from ObserverUncertaintyLib.network.stored import load_model
@@ -52,6 +53,7 @@ class Start:
             "spacing": seen.spacing,
             "crop": seen.crop,
             "intensity_norm": seen.intensity_norm,
+            "rater_input": bool(description.imitates),
         }
         wanted = {**to_json(settings), "sequences": tuple(sequences)}
         wanted["spacing"] = settings.spacing or seen.spacing
@@ -67,6 +69,24 @@ class Start:
                 + "\nGive the model's values, or train without it."
             )
         return cls(network, description, weights_digest(folder, description))
+
+
+def imitated_raters(cases: Sequence[Case], start: Start | None) -> tuple[str, ...]:
+    """The raters that a network learns to draw as: all of the cases', or those of the model that training starts from.
+
+    Raises:
+        InputError: that model does not know a rater of a case.
+    """
+    raters = tuple(dict.fromkeys(rater for case in cases for rater in case.rater_names))
+    if start is None:
+        return raters
+    known = start.description.imitates
+    if unknown := [rater for rater in raters if rater not in known]:
+        raise InputError(
+            f"The model that training starts from draws as {', '.join(known)}, and has no input for "
+            f"{', '.join(unknown)}. Leave out these raters, or train without a model to start from."
+        )
+    return known
 
 
 def _shown(value: Any) -> str:

@@ -14,25 +14,51 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ObserverUncertaintyLib.model.precision import autocast
-from ObserverUncertaintyLib.model.settings import Loss, Precision, Schedule
+from ObserverUncertaintyLib.model.settings import FinalActivation, Loss, Precision, Schedule
+from ObserverUncertaintyLib.network.probability import final_activation, foreground_probability
+
+_WING_OMEGA, _WING_THETA, _WING_EPSILON, _WING_ALPHA = 14.0, 0.5, 1.0, 2.1
+"""The published values, which SoftSeg's code takes too."""
 
 
-def training_loss(logits: Tensor, target: Tensor, loss: Loss) -> Tensor:
+def training_loss(
+    values: Tensor, target: Tensor, loss: Loss, activation: FinalActivation = FinalActivation.SIGMOID
+) -> Tensor:
     """The loss of a batch.
 
     Args:
-        logits: shape (slice, 1, row, column).
+        values: the network's last values, shape (slice, 1, row, column); logits where the activation is a sigmoid.
         target: probability of foreground, same shape, in [0, 1]: a mask or the raters' mean.
-        loss: which loss.
+        loss: which loss; one with a cross-entropy takes the values for logits.
+        activation: what makes a probability of the values.
     """
-    total = torch.zeros((), device=logits.device)
+    total = torch.zeros((), device=values.device)
     if loss in (Loss.CROSS_ENTROPY, Loss.SUM):
-        total = total + functional.binary_cross_entropy_with_logits(logits, target)
+        total = total + functional.binary_cross_entropy_with_logits(values, target)
     if loss in (Loss.DICE, Loss.SUM):
-        probability = torch.sigmoid(logits)
+        probability = foreground_probability(values, activation)
         overlap = 2 * (probability * target).sum() + 1.0
         total = total + 1.0 - overlap / (probability.sum() + target.sum() + 1.0)
+    if loss is Loss.ADAPTIVE_WING:
+        total = total + adaptive_wing_loss(foreground_probability(values, activation), target)
     return total
+
+
+def adaptive_wing_loss(probability: Tensor, target: Tensor) -> Tensor:
+    """The mean adaptive wing loss, with parameters as published.
+
+    Args:
+        probability: of foreground, any shape, in [0, 1].
+        target: same shape, in [0, 1].
+
+    Source: Wang et al., ICCV 2019, arXiv 1904.07399, equations 3 and 4.
+    """
+    difference, power = (target - probability).abs(), _WING_ALPHA - target
+    ratio = torch.full_like(target, _WING_THETA / _WING_EPSILON)
+    slope = _WING_OMEGA / (1 + ratio**power) * power * ratio ** (power - 1) / _WING_EPSILON
+    offset = _WING_THETA * slope - _WING_OMEGA * torch.log1p(ratio**power)
+    near = _WING_OMEGA * torch.log1p((difference / _WING_EPSILON) ** power)
+    return torch.where(difference < _WING_THETA, near, slope * difference - offset).mean()
 
 
 def make_optimiser(network: nn.Module, learning_rate: float) -> torch.optim.Adam:
@@ -67,6 +93,7 @@ def training_step(
     target: Tensor,
     loss: Loss,
     precision: Precision,
+    activation: FinalActivation = FinalActivation.SIGMOID,
 ) -> Tensor:
     """Change the network's weights by what one batch says.
 
@@ -77,13 +104,14 @@ def training_step(
         target: probability of foreground, shape (slice, 1, row, column), in [0, 1].
         loss: which loss.
         precision: number format of the heavy operations.
+        activation: what makes a probability of the network's last values.
 
     Returns:
         The loss before the change, still on the device: reading it makes the program wait for a GPU.
     """
     with autocast(precision, images.device):
-        logits = network(images)
-    value = training_loss(logits.float(), target, loss)
+        values = network(images)
+    value = training_loss(values.float(), target, loss, activation)
     optimiser.zero_grad(set_to_none=True)
     value.backward()  # type: ignore[no-untyped-call]
     optimiser.step()
@@ -108,7 +136,7 @@ class TrainingSteps:
         """Steps of a network that is on its device, in training mode, and stays there."""
 
         def step(images: Tensor, target: Tensor) -> Tensor:
-            return training_step(network, optimiser, images, target, loss, precision)
+            return training_step(network, optimiser, images, target, loss, precision, final_activation(network))
 
         self._step: _Step = step
         self._shape: torch.Size | None = None

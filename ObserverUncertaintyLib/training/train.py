@@ -19,6 +19,7 @@ from ObserverUncertaintyLib.base.records import to_json
 from ObserverUncertaintyLib.base.version import VERSION
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.fingerprints import case_digest, grid_digest
+from ObserverUncertaintyLib.model.calibration import CALIBRATION_FILE
 from ObserverUncertaintyLib.model.description import (
     DESCRIPTION_FILE,
     WEIGHTS_FILE,
@@ -247,6 +248,7 @@ def _describe(
             "validation_losses": run.validation_losses,
         },
         may_be_missing=run.settings.may_be_missing,
+        imitates=run.imitates,
         library_version=VERSION,
         created=datetime.date.today().isoformat(),
     )
@@ -255,5 +257,5 @@ def _describe(
 def _remove_model(folder: Path) -> None:
     """Remove what an earlier training wrote, and nothing else that lies in the folder."""
     Checkpoint(folder).remove()
-    for name in (DESCRIPTION_FILE, WEIGHTS_FILE):
+    for name in (DESCRIPTION_FILE, WEIGHTS_FILE, CALIBRATION_FILE):
         (folder / name).unlink(missing_ok=True)

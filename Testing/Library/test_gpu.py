@@ -27,6 +27,7 @@ from ObserverUncertaintyLib.model.settings import (
 from ObserverUncertaintyLib.network.dropout import ChannelDropout, ElementDropout, rotations
 from ObserverUncertaintyLib.network.stored import load_model
 from ObserverUncertaintyLib.network.unet import UNet
+from ObserverUncertaintyLib.prediction.drawn_sums import drawn_sums
 from ObserverUncertaintyLib.prediction.inference import predict
 from ObserverUncertaintyLib.prediction.sampling import Sampler, monte_carlo_samples, reference_samples
 from ObserverUncertaintyLib.prediction.sums import MonteCarloSums
@@ -128,7 +129,7 @@ def test_the_same_seed_gives_the_same_samples_and_another_gives_others() -> None
 
 def test_sums_made_on_the_device_are_those_of_its_samples() -> None:
     sampler = Sampler(network(GPU), 32, 48, Precision.FLOAT32)
-    summed, apart = MonteCarloSums.drawn(sampler, IMAGES, 5, 0, 4), MonteCarloSums((6, 32, 48))
+    summed, apart = drawn_sums(sampler, IMAGES, 5, 0, 4), MonteCarloSums((6, 32, 48))
     for sample in monte_carlo_samples(sampler, IMAGES, 5, 0, 4):
         apart.add(sample)
     assert summed.mean_probability() == pytest.approx(apart.mean_probability(), abs=1e-7)
@@ -139,7 +140,7 @@ def test_bfloat16_changes_the_entropy_by_little() -> None:
     entropies = []
     for precision in (Precision.FLOAT32, Precision.BFLOAT16):
         sampler = Sampler(network(GPU), 32, 48, precision)
-        entropies.append(MonteCarloSums.drawn(sampler, IMAGES, 20, 0, 6).uncertainty().predictive)
+        entropies.append(drawn_sums(sampler, IMAGES, 20, 0, 6).uncertainty().predictive)
     assert np.abs(entropies[0] - entropies[1]).mean() < 0.003
 
 

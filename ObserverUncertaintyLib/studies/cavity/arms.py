@@ -1,4 +1,4 @@
-"""The arms of the cavity study: a way of fusing the raters, or several models that predict together."""
+"""The arms of the cavity study: a way of fusing the raters, another way of training, or several models together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeAlias
 import numpy as np
 
 from ObserverUncertaintyLib.cohort.case import Case
-from ObserverUncertaintyLib.model.settings import TrainingSettings
+from ObserverUncertaintyLib.model.settings import FinalActivation, Loss, TrainingSettings
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
 
 ENSEMBLE_SIZE = 5
@@ -26,12 +26,26 @@ class Several(StrEnum):
     PER_RATER = "per-rater"
 
 
-CavityArm: TypeAlias = FusionMethod | Several
+class Variant(StrEnum):
+    """Arms of one model that is trained in another way than by cross-entropy on one fused or sampled label.
+
+    SOFTSEG: segmentation as regression of the raters' mean, with a normalised ReLU and the adaptive wing loss (Lemay et
+        al., MELBA 2022:031).
+    RATER_INPUT: without fusion, told whose drawing it sees; its samples draw as each rater in turn.
+    """
+
+    SOFTSEG = "softseg"
+    RATER_INPUT = "rater-input"
+
+
+CavityArm: TypeAlias = FusionMethod | Several | Variant
 
 ARM_TITLES: dict[str, str] = {
     **{method: method.title for method in FusionMethod},
     Several.ENSEMBLE: f"Ensemble of {ENSEMBLE_SIZE}",
     Several.PER_RATER: "A model a rater",
+    Variant.SOFTSEG: "SoftSeg",
+    Variant.RATER_INPUT: "Rater as input",
 }
 """What the arms are called in tables and figures."""
 
@@ -40,7 +54,10 @@ ARMS: tuple[str, ...] = tuple(ARM_TITLES)
 
 def read_arm(text: str) -> CavityArm:
     """The arm with this name; raises ValueError if there is none."""
-    return Several(text) if text in list(Several) else FusionMethod(text)
+    for kind in (Several, Variant):
+        if text in list(kind):
+            return kind(text)
+    return FusionMethod(text)
 
 
 def models_of(arm: CavityArm, raters: int) -> int:
@@ -59,10 +76,21 @@ def training_of(arm: CavityArm, model: int, training: TrainingSettings, seed: in
     Models of different arms have the same seed: first weights and order of slices are alike, so that the labels make
     the difference. Only those of an ensemble differ from each other.
     """
-    fusion = FusionMethod.NONE if isinstance(arm, Several) else arm
     if arm is Several.ENSEMBLE and model:
         seed = int(np.random.default_rng((seed, model)).integers(2**31))
-    return replace(training, fusion=fusion, seed=seed)
+    training = replace(training, seed=seed)
+    match arm:
+        case Variant.SOFTSEG:
+            network = replace(training.network, final_activation=FinalActivation.NORMALISED_RELU)
+            # A prior bias would cut a ReLU to 0 everywhere.
+            return replace(
+                training, fusion=FusionMethod.MEAN, loss=Loss.ADAPTIVE_WING, network=network, prior_bias=False
+            )
+        case Variant.RATER_INPUT:
+            return replace(training, fusion=FusionMethod.NONE, rater_input=True)
+        case Several():
+            return replace(training, fusion=FusionMethod.NONE)
+    return replace(training, fusion=arm)
 
 
 def seen_by(arm: CavityArm, model: int, raters: list[str], case: Case) -> Case | None:
@@ -73,8 +101,3 @@ def seen_by(arm: CavityArm, model: int, raters: list[str], case: Case) -> Case |
         return None
     at = case.rater_names.index(raters[model])
     return replace(case, rater_names=(raters[model],), raters=case.raters[[at]])
-
-
-def shares(samples: int, models: int) -> list[int]:
-    """How many of T samples each model draws: as many as the others or one more, and one at least."""
-    return [max(1, samples // models + (number < samples % models)) for number in range(models)]

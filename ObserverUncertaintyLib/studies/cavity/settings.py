@@ -39,7 +39,7 @@ class CavityStudySettings:
         folds: parts of the cross-validation; each is predicted by models trained on the others.
         patients: number of simulated patients; of a manifest all cases take part.
         scanner: of simulated patients.
-        training: the arms differ from it by their fusion only.
+        training: the arms differ from it by their fusion, or by what `training_of` says.
         samples: T.
         prediction_batch: slices predicted at a time.
         loading: what may be done to files that do not lie on one grid.

@@ -11,7 +11,6 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ObserverUncertaintyLib.base.errors import InputError
@@ -24,16 +23,14 @@ from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.evaluation.scoring import score_case
 from ObserverUncertaintyLib.formats import write_image
 from ObserverUncertaintyLib.formats.prediction_files import PROBABILITY_FILE, REPORT_FILE
-from ObserverUncertaintyLib.model.description import weights_digest
 from ObserverUncertaintyLib.model.devices import choose_device, describe_device
-from ObserverUncertaintyLib.model.settings import PredictionSettings
-from ObserverUncertaintyLib.network.stored import load_model
-from ObserverUncertaintyLib.prediction.case import predict_case
+from ObserverUncertaintyLib.model.settings import PredictionSettings, shares
+from ObserverUncertaintyLib.prediction.ensemble import Ensemble
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintyLib.scores.metrics import dice
 from ObserverUncertaintyLib.scores.multi_rater_metrics import EnergyDistance
 from ObserverUncertaintyLib.scores.region import calibration_around_raters
-from ObserverUncertaintyLib.studies.cavity.arms import CavityArm, Several, models_of, seen_by, shares, training_of
+from ObserverUncertaintyLib.studies.cavity.arms import CavityArm, Several, models_of, seen_by, training_of
 from ObserverUncertaintyLib.studies.cavity.folds import split_into_folds
 from ObserverUncertaintyLib.studies.cavity.settings import CavityStudySettings
 from ObserverUncertaintyLib.studies.units import TRAINING_COST, Unit, write_result
@@ -177,31 +174,20 @@ class CavityWork:
         cohort = Cohort.open(task.manifest, [task.case])
         case = cohort.load(task.case, self.settings.loading)
         distance = EnergyDistance(case.raters)
-        probability = np.zeros(case.grid.shape)
-        reports = []
-        samples = shares(self.settings.samples, len(task.models))
-        for number, (name, count) in enumerate(zip(task.models, samples, strict=True)):
-            model = self.study / name / MODEL_FOLDER
-            network, description = load_model(model, device)
-            prediction, report = predict_case(
-                network,
-                description,
-                case,
-                PredictionSettings(count, task.seed + number, self.settings.prediction_batch),
-                weights=weights_digest(model, description),
-                skull_stripped=cohort.manifest.skull_stripped,
-                progress=_Share(progress, count),
-                on_sample=distance.add,
-            )
-            probability += count / sum(samples) * prediction.probability
-            reports.append(report)
-        mean = probability.astype(np.float32)
+        ensemble = Ensemble.read([self.study / name / MODEL_FOLDER for name in task.models], device)
+        prediction, report = ensemble.predict(
+            case,
+            PredictionSettings(self.settings.samples, task.seed, self.settings.prediction_batch),
+            skull_stripped=cohort.manifest.skull_stripped,
+            progress=_Share(progress, sum(shares(self.settings.samples, len(task.models)))),
+            on_sample=distance.add,
+        )
+        mean = prediction.probability
         write_image(folder / PROBABILITY_FILE, mean, case.grid)
-        write_json(folder / REPORT_FILE, reports[0] if len(reports) == 1 else {"models": reports})
+        write_json(folder / REPORT_FILE, report)
         scores = score_case(case, mean)
         del scores["case"]
-        given = [warning for report in reports for warning in report["warnings"]]
-        warnings = list(dict.fromkeys([*scores.pop("warnings"), *given]))
+        warnings = list(dict.fromkeys([*scores.pop("warnings"), *report["warnings"]]))
         scores["ged"] = distance.squared()
         return {
             "scores": without_nan(scores),
@@ -215,6 +201,8 @@ def predicted_by(folder: Path) -> list[str]:
     """Fingerprints of the weights that predicted a unit's case; none if its report does not tell."""
     try:
         report = json.loads((folder / REPORT_FILE).read_text(encoding="utf-8"))
+        if "ensemble" in report:
+            return list(map(str, report["ensemble"]))
         return [each["weights"] for each in report.get("models", [report])]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []
@@ -227,7 +215,7 @@ def _rater_dice(case: Case) -> dict[str, float]:
 
 
 class _Share(Progress):
-    """Tells of the steps of a training, or of a prediction with one model, in the unit's measure of cost."""
+    """Tells of the steps of a training, or of a prediction, in the unit's measure of cost."""
 
     def __init__(self, whole: Progress, cost: int) -> None:
         self._whole = whole

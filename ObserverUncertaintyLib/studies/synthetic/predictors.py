@@ -19,8 +19,8 @@ from torch.nn import functional
 
 from ObserverUncertaintyLib.model.precision import choose_precision
 from ObserverUncertaintyLib.model.settings import Precision
+from ObserverUncertaintyLib.prediction.drawn_sums import drawn_sums
 from ObserverUncertaintyLib.prediction.sampling import Sampler
-from ObserverUncertaintyLib.prediction.sums import MonteCarloSums
 
 Probabilities = NDArray[np.float64]
 """Foreground probabilities of several images, shape (image, row, column), in [0, 1]."""
@@ -45,7 +45,7 @@ def dropout_mean(
         advance: called with the number of images before each batch.
     """
     sampler = _sampler(network, images)
-    sums = MonteCarloSums.drawn(sampler, images, samples, seed, BATCH_SIZE, lambda _sample: advance(BATCH_SIZE))
+    sums = drawn_sums(sampler, images, samples, seed, BATCH_SIZE, lambda _sample: advance(BATCH_SIZE))
     return sums.mean_probability()
 
 

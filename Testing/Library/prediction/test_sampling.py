@@ -10,6 +10,7 @@ from torch import nn
 from ObserverUncertaintyLib.model.settings import DropoutKind, DropoutMasks, FeatureNorm, Precision, UNetSettings
 from ObserverUncertaintyLib.network.dropout import ChannelDropout, ElementDropout
 from ObserverUncertaintyLib.network.unet import UNet
+from ObserverUncertaintyLib.prediction.drawn_sums import drawn_sums
 from ObserverUncertaintyLib.prediction.sampling import (
     Sampler,
     choose_batch_size,
@@ -112,7 +113,7 @@ def test_sums_are_those_of_the_samples() -> None:
     expected = MonteCarloSums((5, 24, 40))
     for drawn in monte_carlo_samples(made, IMAGES, 4, 1, 2):
         expected.add(drawn)
-    found = MonteCarloSums.drawn(made, IMAGES, 4, 1, 2)
+    found = drawn_sums(made, IMAGES, 4, 1, 2)
     assert found.mean_probability() == pytest.approx(expected.mean_probability(), abs=1e-12)
     for name, values in vars(expected.uncertainty()).items():
         assert getattr(found.uncertainty(), name) == pytest.approx(values, abs=1e-9)
