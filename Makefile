@@ -100,7 +100,7 @@ sample-model: $(VENV)/.installed
 
 # Every benchmark, into benchmarks/RESULTS.md; on idle cores, two hours or more. BENCH=--quick shows only that they run.
 bench: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]' \
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]' \
 		|| echo 'The peers to compare with could not be installed: the benchmarks go without them.'
 	$(BIN)/python benchmarks/run_all.py $(BENCH)
 

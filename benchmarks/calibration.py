@@ -52,8 +52,7 @@ def score_arm(study: Path, cohort: Cohort, seed: int, arm: str) -> list[dict[str
         ]
         voxels = [CaseVoxels.of(p, case.raters, case.grid) for p, case in zip(maps, cases, strict=True)]
         fitted: dict[str, list[CalibrationMap | None]] = {NO_MAP: [None] * len(cases)}
-        for kind in CalibrationKind:
-            fitted[kind] = list(cross_validated_maps(kind, voxels))
+        fitted |= {kind.value: list(cross_validated_maps(kind, voxels)) for kind in CalibrationKind}
         for kind, calibrations in fitted.items():
             for case, p, calibration in zip(cases, maps, calibrations, strict=True):
                 scores, bins = figures(case, p, calibration)

@@ -131,6 +131,12 @@ SAMPLES = Attribute("Samples", int)
 DROPOUT_MASKS = Attribute("DropoutMasks")
 TRAINED_ON_SIMULATION = _flag("TrainedOnSimulation")
 """On the results of a model that was trained on simulated cases: they may be looked at without its card."""
+CALIBRATION = Attribute("Calibration")
+"""A sentence on the model's calibration to its experts, where it was applied."""
+SEGMENTATION_LEVEL = Attribute("SegmentationLevel", float, repr)
+"""The probability above which a voxel is segmented; one half where it is not said."""
+TOOL = Attribute("Tool")
+"""The program that predicted it, where that was another one."""
 UNLIKE_TRAINING = Attribute("UnlikeTraining")
 """In what the case is unlike the images that the model was trained on."""
 NOTICE = Attribute("Notice")

@@ -269,8 +269,10 @@ def _imagesDigest(sequences: Mapping[str, Any], names: Sequence[str], grid) -> s
     return digest.hexdigest()[:32]
 
 
-def _learntFromSimulation(weights: str) -> bool:
+def _learntFromSimulation(weights: str | None) -> bool:
     """Whether a model with these weights, if this computer knows it, was trained on simulated cases."""
+    if weights is None:  # another program's
+        return False
     cards = []
     for folder in knownModels():
         try:

@@ -12,6 +12,7 @@ import numpy as np
 import slicer
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.formats.prediction_files import ONE_HALF
 from ObserverUncertaintyLib.images.grid import require_same_grid
 from ObserverUncertaintyLib.review.contours import VolumeInterval, contour_at, volume_interval
 from ObserverUncertaintyLib.review.drawing import Drawing
@@ -61,6 +62,7 @@ class ContourReview:
         self.grid, contour, _note = contentsOf(copy)
         self.lastAxis = 0
         self._probability = None
+        self._segmentationLevel = ONE_HALF
         if probabilityVolume is not None:
             require_same_grid(
                 self.grid,
@@ -70,6 +72,7 @@ class ContourReview:
                 _("Start a working copy on the image that the model was run on."),
             )
             self._probability = arrayOfVolume(probabilityVolume)
+            self._segmentationLevel = attributes.SEGMENTATION_LEVEL.of(probabilityVolume, ONE_HALF)
         self._image = None
         if imageVolume is not None and imageVolume.GetImageData() is not None:
             image = arrayOfVolume(imageVolume)
@@ -164,7 +167,7 @@ class ContourReview:
         """
         mask = self.drawn.get(axis)
         edited = [] if mask is None else np.flatnonzero(np.moveaxis(mask, axis, 0).any(axis=(1, 2))).tolist()
-        ranked = slices_to_edit(self.probability, self.grid, edited, axis)
+        ranked = slices_to_edit(self.probability, self.grid, edited, axis, self._segmentationLevel)
         return rasOf(ranked[0].position) if ranked else None
 
     def normalOf(self, axis: int) -> tuple[float, float, float]:
@@ -175,7 +178,7 @@ class ContourReview:
 
     def interval(self) -> VolumeInterval:
         """The model's volume with its bounds, those of the inner and of the outer contour."""
-        return volume_interval(self.probability, self.grid)
+        return volume_interval(self.probability, self.grid, level=self._segmentationLevel)
 
     def _base(self) -> NDArray[np.bool_]:
         """The contour as it would be had nobody drawn."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ObserverUncertaintyLib.base.errors import InputError
-from ObserverUncertaintyLib.jobs import Job, LearnRequest, TrainRequest
+from ObserverUncertaintyLib.jobs import Job, LearnRequest, PredictRequest, TrainRequest
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
 from ObserverUncertaintySlicer.learning import learned
 from ObserverUncertaintySlicer.modelCards import readCard
@@ -29,7 +29,8 @@ def takeUp(job: Job) -> SceneJob:
             return artifacts["model"]
         if isinstance(job.request, LearnRequest):
             return learned(artifacts)
-        return loadPrediction(artifacts, job.request.case_name, isSimulated=_isSimulated(job.request.model))
+        isSimulated = isinstance(job.request, PredictRequest) and _isSimulated(job.request.model)
+        return loadPrediction(artifacts, job.request.case_name, isSimulated=isSimulated)
 
     return SceneJob(job, load)
 

@@ -95,6 +95,7 @@ class LogicSteps:
     trainOnScene = _Step("training", "trainOnScene", isJob=True)
     # Step 4: uncertainty
     predict = _Step("prediction", "predictCase", isJob=True)
+    importSamples = _Step("prediction", "importSamples", isJob=True)
     # Step 5: compare
     compare = _Step("compareViews", "compare")
     difference = _Step("disagreement", "differenceVolume")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ObserverUncertaintyLib.model.calibration import Calibration, read_calibration
 from ObserverUncertaintyLib.model.description import ModelDescription, read_description
 from ObserverUncertaintySlicer.host import tr as _
 
@@ -16,10 +17,12 @@ class ModelCard:
     Attributes:
         folder: the model's folder.
         description: what model.json says.
+        calibration: to its experts; None if it has none.
     """
 
     folder: Path
     description: ModelDescription
+    calibration: Calibration | None = None
 
     @property
     def sequences(self) -> tuple[str, ...]:
@@ -84,6 +87,8 @@ class ModelCard:
             (_("Network"), size),
             (_("Trained"), self.description.created),
         ]
+        if self.calibration is not None:
+            lines.append((_("Calibration"), self.calibration.summary))
         if self.isSimulated:
             lines.insert(0, (_("Notice"), _("Simulated data, not for patients.")))
         return lines
@@ -105,4 +110,5 @@ def _fusionWords(fusion: str) -> str:
 
 def readCard(modelPath: str | Path) -> ModelCard:
     """Read a model's card; raises ModelError with the folder, what was found and what was expected."""
-    return ModelCard(Path(modelPath), read_description(modelPath))
+    description = read_description(modelPath)
+    return ModelCard(Path(modelPath), description, read_calibration(modelPath, description))

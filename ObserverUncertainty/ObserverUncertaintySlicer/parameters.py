@@ -79,6 +79,7 @@ class Parameters:
     modelFolder = Value("")
     samples = Value(AUTOMATIC, int)
     balancedMasks = Switch(False)
+    calibrated = Switch(True)
     seed = Value(0, int)
     device = Value("auto")
     keepRunning = Switch(False)

@@ -11,9 +11,10 @@ import slicer
 from scipy import ndimage
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.formats.prediction_files import ONE_HALF
 from ObserverUncertaintyLib.images.grid import require_same_grid
 from ObserverUncertaintyLib.review.places import Place, Places, places_to_review
-from ObserverUncertaintySlicer.attributes import ROLE, Role
+from ObserverUncertaintySlicer.attributes import ROLE, SEGMENTATION_LEVEL, Role
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.outlines import removeSegmentation, showAsOutline
 from ObserverUncertaintySlicer.palette import PLACE_COLOR
@@ -72,7 +73,8 @@ def placesToReview(probabilityVolume, expectedEntropyVolume=None) -> ScenePlaces
         names = probabilityVolume.GetName(), expectedEntropyVolume.GetName()
         require_same_grid(grid, names[0], gridOfVolume(expectedEntropyVolume), names[1], advice)
         expected = arrayOfVolume(expectedEntropyVolume)
-    return _placed(places_to_review(arrayOfVolume(probabilityVolume), grid, expected), grid)
+    level = SEGMENTATION_LEVEL.of(probabilityVolume, ONE_HALF)
+    return _placed(places_to_review(arrayOfVolume(probabilityVolume), grid, expected, level), grid)
 
 
 def placesOfRaters(raters: Sequence, grid: Grid) -> ScenePlaces:

@@ -1,9 +1,9 @@
-"""Step 4: the model's run on the scene's case, and its results as nodes beside their source."""
+"""Step 4: the model's run on the scene's case, or what another program predicted, as nodes beside their source."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ import slicer
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.formats import read_image
-from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, PredictRequest
+from ObserverUncertaintyLib.formats.prediction_files import segmentation_level
+from ObserverUncertaintyLib.jobs import INPUTS_FOLDER, ImportRequest, PredictRequest
 from ObserverUncertaintyLib.model.settings import DEFAULT_SAMPLES, DropoutMasks
+from ObserverUncertaintyLib.prediction.imported import ArrayAxes, SampleFiles
 from ObserverUncertaintySlicer import attributes
 from ObserverUncertaintySlicer.attributes import Role, keepTexts
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob, jobFolder, startSceneJob
@@ -52,6 +54,7 @@ def predictCase(
     caseName: str | None = None,
     keepRunning: bool = False,
     balancedMasks: bool = False,
+    calibrated: bool = True,
 ) -> SceneJob:
     """Start Monte Carlo dropout on a case in another process.
 
@@ -65,6 +68,7 @@ def predictCase(
         caseName: what the results are named after; the first volume's name if None.
         keepRunning: whether the job goes on when Slicer closes.
         balancedMasks: whether every neuron is dropped equally often; 10 samples are then as good as 20.
+        calibrated: whether the model's calibration to its experts is applied, if it has one.
 
     Returns:
         A job whose result is a dict of nodes: probability, segmentation, predictiveEntropy, expectedEntropy,
@@ -96,8 +100,55 @@ def predictCase(
             seed=seed,
             device=device,
             dropout_masks=DropoutMasks.BALANCED if balancedMasks else DropoutMasks.INDEPENDENT,
+            calibrated=calibrated,
         )
         return startSceneJob(request, load, name=name, folder=folder, keepRunning=keepRunning)
+
+
+def importSamples(
+    files: Sequence[str | Path],
+    referenceVolume,
+    *,
+    tool: str = "another program",
+    structure: str = "structure",
+    channel: int | None = None,
+    labelValue: int | None = None,
+    arrayAxes: ArrayAxes | str = ArrayAxes.KJI,
+    caseName: str | None = None,
+) -> SceneJob:
+    """Start to make a prediction of what another program predicted, in another process.
+
+    Args:
+        files: probabilities or masks, each a sample or several (4-D images, .npy and .npz); on the reference's grid.
+        referenceVolume: the volume that they belong to; results lie beside it.
+        tool: the program that predicted them, in words.
+        structure: the structure's name.
+        channel: of files with the probabilities of several classes, the number of the foreground's, from 0.
+        labelValue: of label maps, the value of the foreground.
+        arrayAxes: of arrays: "kji" as SimpleITK and nnU-Net have them, "ijk" as nibabel and MONAI.
+        caseName: what the results are named after; the volume's name if None.
+
+    Returns:
+        A job whose result is a dict of nodes, as that of `predict`.
+
+    Raises:
+        InputError: no file is named, or the volume cannot be exported.
+    """
+    requireInScene(referenceVolume, _("the volume that was segmented"))
+    caseName = caseName or referenceVolume.GetName()
+    name = _("load {tool} of {case}").format(tool=tool, case=caseName)
+
+    def load(artifacts: Mapping[str, Path]) -> dict[str, Any]:
+        beside = referenceVolume if slicer.mrmlScene.IsNodePresent(referenceVolume) else None
+        return loadPrediction(artifacts, caseName, beside)
+
+    with jobFolder(name) as folder:
+        exported, _notes = exportSequences({"geometry": referenceVolume}, folder / INPUTS_FOLDER)
+        source = SampleFiles(
+            tuple(map(str, files)), str(exported["geometry"]), channel, labelValue, ArrayAxes(arrayAxes)
+        )
+        request = ImportRequest(source, caseName, structure, tool)
+        return startSceneJob(request, load, name=name, folder=folder)
 
 
 def loadPrediction(
@@ -132,6 +183,10 @@ def loadPrediction(
         "expectedEntropy": _("The aleatoric part of the predictive entropy in bits: what the images leave open"),
         "mutualInformation": _("The epistemic part of the predictive entropy in bits: what the training left open"),
     }
+    tool = report.get("tool")
+    if tool:
+        of = _("Of {count} samples of {tool}: {what}")
+        descriptions = {key: of.format(count=report["samples"], tool=tool, what=titles[key]) for key in descriptions}
     # Everything is read before the first node is made: half a result would look like a whole one.
     mask = read_image(artifacts["segmentation"])
     maps = {key: read_image(artifacts[artifact]) for key, (artifact, _role) in _VOLUMES.items()}
@@ -148,7 +203,7 @@ def loadPrediction(
     segmentation = addSegmentation(
         mask.array > 0,
         mask.grid,
-        _("{case} segmentation (model)").format(case=caseName),
+        _("{case} segmentation ({by})").format(case=caseName, by=tool or _("model")),
         report["label"],
         SEGMENT_COLOR,
         beside,
@@ -181,6 +236,10 @@ def _describe(node, role: Role, report: Mapping[str, Any]) -> None:
     attributes.MODEL.set(node, report["weights"])
     attributes.FUSION.set(node, report["fusion"])
     attributes.SAMPLES.set(node, report["samples"])
-    attributes.DROPOUT_MASKS.set(node, report.get("dropout_masks", DropoutMasks.INDEPENDENT))
+    attributes.TOOL.set(node, report.get("tool"))
+    masks = None if attributes.TOOL.of(node) else report.get("dropout_masks", DropoutMasks.INDEPENDENT)
+    attributes.DROPOUT_MASKS.set(node, masks)
+    attributes.CALIBRATION.set(node, report.get("calibration"))
+    attributes.SEGMENTATION_LEVEL.set(node, segmentation_level(report))
     attributes.UNLIKE_TRAINING.set(node, report.get("unlike_training"))
     attributes.NOTICE.set(node, report["notice"])

@@ -31,9 +31,9 @@ CALIBRATION_FILE = "calibration.json"
 FORMAT, FORMAT_VERSION = "observer-uncertainty calibration", 1
 
 KEPT, FITTED_FROM = 0.01, 0.03
-"""Below KEPT the model is certain (a review does not look there), and most such voxels lie far from any structure, where
-nobody marked any; around the raters, where the map is fitted, some did. Without this the whole brain would look unsure
-(docs/results.md, "Calibration to the experts")."""
+"""Below KEPT the model is certain (a review does not look there), and most such voxels lie far from any structure,
+where nobody marked any; around the raters, where the map is fitted, some did. Without this the whole brain would look
+unsure (docs/results.md, "Calibration to the experts")."""
 
 _CERTAIN = 1e-6
 """Probabilities nearer to 0 and 1 than this have the log-odds of it; what is exactly 0 or 1 stays so."""

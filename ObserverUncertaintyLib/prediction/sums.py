@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ObserverUncertaintyLib.scores.entropy import Uncertainty, binary_entropy
+from ObserverUncertaintyLib.scores.entropy import Uncertainty
 
 _SLAB = 2**16
 """Voxels at a time, which stay in the processor's cache between the steps of an entropy."""
@@ -44,14 +44,13 @@ class MonteCarloSums:
         if probability.dtype == bool:  # which is sure everywhere
             self._probability += probability
             return
-        # `binary_entropy`, whose steps over a whole volume take three times as long.
+        # Slab by slab in a third of the time that the steps over a whole volume take.
         given, total, entropy = (each.reshape(-1) for each in (probability, self._probability, self._entropy))
         for start in range(0, given.size, _SLAB):
             part = slice(start, start + _SLAB)
             p = given[part].astype(np.float64)
             total[part] += p
-            entropy[part] += _times_log(p)
-            entropy[part] += _times_log(1.0 - p)
+            entropy[part] += _entropy(p)
 
     def mean_probability(self) -> NDArray[np.float64]:
         """The mean of the samples so far: the approximate p(y = 1 | I) of Jungo et al. 2018, section 2.2."""
@@ -61,10 +60,15 @@ class MonteCarloSums:
 
     def uncertainty(self) -> Uncertainty:
         """Predictive entropy of the mean, and its two parts."""
-        predictive = binary_entropy(self.mean_probability())
+        predictive = _entropy(self.mean_probability())
         # By Jensen's inequality the expected entropy cannot exceed the predictive one; rounding can.
         expected = np.minimum(self._entropy / self.samples, predictive)
         return Uncertainty(predictive, expected, predictive - expected)
+
+
+def _entropy(p: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`binary_entropy` of what is float64 already, by fewer steps; equal but for rounding."""
+    return _times_log(p) + _times_log(1.0 - p)
 
 
 def _times_log(p: NDArray[np.float64]) -> NDArray[np.float64]:

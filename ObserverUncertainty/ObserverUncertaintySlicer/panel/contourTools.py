@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.formats.prediction_files import ONE_HALF
 from ObserverUncertaintyLib.review.alternatives import alternatives
-from ObserverUncertaintySlicer.attributes import LEVEL
+from ObserverUncertaintySlicer.attributes import LEVEL, SEGMENTATION_LEVEL
 from ObserverUncertaintySlicer.confidence import showConfidence
 from ObserverUncertaintySlicer.contourReview import ContourReview
 from ObserverUncertaintySlicer.correction import WorkingCopy
@@ -198,6 +199,7 @@ class ContourTools:
         self._section.say(self._ui.sliceLabel, text)
 
 
-def startLevel(copy: WorkingCopy, isModels: bool) -> None:
+def startLevel(copy: WorkingCopy, isModels: bool, probability: Any) -> None:
     """Note that a copy starts from the model's segmentation, whose level the slider can change."""
-    LEVEL.set(copy.node, 0.5 if isModels else None)
+    isKnown = isModels and probability is not None
+    LEVEL.set(copy.node, SEGMENTATION_LEVEL.of(probability, ONE_HALF) if isKnown else None)

@@ -165,9 +165,10 @@ class CorrectSection(Section):
         """Start a working copy of a contour, and show its first place."""
         with waitCursor():
             copy = self.logic.startCorrection(source, self.parameters.reference, self.doubt.entropy)
-            startLevel(copy, source is not None and source is self.parameters.segmentation)
-            if self.parameters.probability is not None:
-                REVIEW_MODEL.set(copy.node, MODEL.of(self.parameters.probability))
+            probability = self.parameters.probability
+            startLevel(copy, source is not None and source is self.parameters.segmentation, probability)
+            if probability is not None:
+                REVIEW_MODEL.set(copy.node, MODEL.of(probability))
             self._begin(copy)
 
     def _onDoubtChosen(self) -> None:

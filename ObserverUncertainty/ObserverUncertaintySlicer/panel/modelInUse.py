@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.model.calibration import CALIBRATION_FILE
 from ObserverUncertaintyLib.model.description import DESCRIPTION_FILE
 from ObserverUncertaintyLib.model.shipped import shipped_model
 from ObserverUncertaintySlicer import dependencies
@@ -13,6 +14,9 @@ from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.knownModels import rememberModel
 from ObserverUncertaintySlicer.modelCards import ModelCard, readCard
 from ObserverUncertaintySlicer.panel.context import Context
+
+_FILES = (DESCRIPTION_FILE, CALIBRATION_FILE)
+"""What a card says comes from these files of the model's folder."""
 
 
 class ModelInUse:
@@ -84,12 +88,7 @@ class ModelInUse:
         return text.format(names=", ".join(names))
 
     def _read(self) -> None:
-        file = self.folder / DESCRIPTION_FILE
-        try:
-            written = file.stat().st_mtime_ns
-        except OSError as error:  # not there, or not to be looked at, as reading it says
-            written = error.errno
-        key = (self.isCleared, file, written)
+        key = (self.isCleared, self.folder, *(_written(self.folder / name) for name in _FILES))
         if key == self._readFrom:
             return
         self._readFrom, self._card, self._problem = key, None, ""
@@ -103,10 +102,18 @@ class ModelInUse:
             self._problem = str(error)
         except (KeyError, TypeError, ValueError) as error:  # such as a description without its training
             self._problem = _("{file} lacks what a card needs ({error!r}); expected a trained model.").format(
-                file=file, error=error
+                file=self.folder / DESCRIPTION_FILE, error=error
             )
         else:
             self._card = card
+
+
+def _written(file: Path) -> int | None:
+    """When a file was written; the error's number for one that is not there, or not to be looked at."""
+    try:
+        return file.stat().st_mtime_ns
+    except OSError as error:
+        return error.errno
 
 
 def missingPackages() -> str:

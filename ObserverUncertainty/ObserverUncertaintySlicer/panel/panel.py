@@ -9,7 +9,7 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from ObserverUncertaintyLib.jobs import LearnRequest, PredictRequest, TrainRequest
+from ObserverUncertaintyLib.jobs import ImportRequest, LearnRequest, PredictRequest, TrainRequest
 from ObserverUncertaintySlicer.panel.case import CaseSection
 from ObserverUncertaintySlicer.panel.compare import CompareSection
 from ObserverUncertaintySlicer.panel.context import Context
@@ -70,6 +70,7 @@ class Panel(VTKObservationMixin):
             self.context,
             {
                 PredictRequest: self.uncertainty,
+                ImportRequest: self.uncertainty,
                 TrainRequest: self.model.training,
                 LearnRequest: self.correct.learning,
             },

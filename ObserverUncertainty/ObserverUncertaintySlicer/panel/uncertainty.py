@@ -1,4 +1,4 @@
-"""Step 4: the model runs on the case with Monte Carlo dropout."""
+"""Step 4: the model runs on the case with Monte Carlo dropout, or another program's result is loaded."""
 
 from __future__ import annotations
 
@@ -7,9 +7,19 @@ from html import escape
 from typing import Any
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.formats.prediction_files import ONE_HALF
 from ObserverUncertaintyLib.images.grid import same_grid
 from ObserverUncertaintyLib.jobs import Job
-from ObserverUncertaintySlicer.attributes import MODEL, TRAINED_ON_SIMULATION, UNLIKE_TRAINING, textsOf
+from ObserverUncertaintyLib.model.calibration import Calibration
+from ObserverUncertaintySlicer.attributes import (
+    CALIBRATION,
+    MODEL,
+    SEGMENTATION_LEVEL,
+    TOOL,
+    TRAINED_ON_SIMULATION,
+    UNLIKE_TRAINING,
+    textsOf,
+)
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob
 from ObserverUncertaintySlicer.entropyOverImage import showEntropyOverImage
 from ObserverUncertaintySlicer.hierarchy import placeBeside
@@ -18,6 +28,7 @@ from ObserverUncertaintySlicer.host import waitCursor
 from ObserverUncertaintySlicer.outlines import hideSegmentation
 from ObserverUncertaintySlicer.panel.context import Context
 from ObserverUncertaintySlicer.panel.deviceChoice import DeviceChoice, DeviceProbe
+from ObserverUncertaintySlicer.panel.importDialog import ImportChoice, chosenSamples
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
 from ObserverUncertaintySlicer.panel.modelInUse import ModelInUse
 from ObserverUncertaintySlicer.panel.resultTexts import asRichText, lineSample, textParagraphs
@@ -47,6 +58,8 @@ class UncertaintySection(Section):
         ui = self.ui
         ui.samplesSpin.connect("valueChanged(int)", context.keep("samples"))
         ui.balancedCheck.connect("toggled(bool)", context.keep("balancedMasks"))
+        ui.calibratedCheck.connect("toggled(bool)", context.keep("calibrated"))
+        ui.importButton.connect("clicked()", self.onImport)
         ui.seedSpin.connect("valueChanged(int)", context.keep("seed"))
         ui.keepRunningCheck.connect("toggled(bool)", context.keep("keepRunning"))
         self._devices = DeviceChoice(context, probe, ui.deviceCombo, ui.findButton)
@@ -70,6 +83,11 @@ class UncertaintySection(Section):
         ui.samplesSpin.value = parameters.samples
         ui.balancedCheck.visible = parameters.samples != AUTOMATIC
         ui.balancedCheck.checked = parameters.balancedMasks
+        ui.calibratedCheck.checked = parameters.calibrated
+        calibration = self._calibration()
+        ui.calibratedCheck.visible = calibration is not None
+        ui.calibratedCheck.toolTip = "" if calibration is None else calibration.summary
+        ui.importButton.visible = parameters.reference is not None and not isRunning
         ui.seedSpin.value = parameters.seed
         self._devices.update()
         ui.keepRunningCheck.checked = parameters.keepRunning
@@ -114,18 +132,19 @@ class UncertaintySection(Section):
         device = self._devices.text()
         if device:
             text += _(" on {device}")
+        if self._calibration() is not None:
+            text += _(", calibrated to its experts") if self.parameters.calibrated else _(", not calibrated")
         return text.format(count=samples, device=device)
+
+    def _calibration(self) -> Calibration | None:
+        """That of the model in use; None if it has none."""
+        return None if self._model.card is None else self._model.card.calibration
 
     def startPrediction(self) -> SceneJob:
         """Start the model on the case."""
         parameters = self.parameters
         samples, isBalanced = self.sampling()
-        self._jobWarnings, predicted = [], _identities(parameters.sequences)
-        self._whyNotOfPresentCase = lambda _nodes: (
-            ""
-            if _identities(self.parameters.sequences) == predicted
-            else _("its volumes are not those that the model ran on")
-        )
+        self._forPresentCase()
         with waitCursor():
             return self.logic.predict(
                 parameters.sequences,
@@ -137,7 +156,42 @@ class UncertaintySection(Section):
                 caseName=parameters.caseName,
                 keepRunning=parameters.keepRunning,
                 balancedMasks=isBalanced,
+                calibrated=parameters.calibrated,
             )
+
+    def onImport(self) -> None:
+        """Load what another program predicted of the case."""
+        with self.context.errorsShown():
+            chosen = chosenSamples()
+            if chosen is not None:
+                self.importChosen(chosen)
+
+    def importChosen(self, chosen: ImportChoice) -> None:
+        """Start to load files as they were chosen."""
+        parameters, card = self.parameters, self._model.card
+        with waitCursor():
+            job = self.logic.importSamples(
+                chosen.files,
+                parameters.reference,
+                tool=chosen.tool,
+                structure=card.description.label if card is not None else _("structure"),
+                channel=chosen.channel,
+                labelValue=chosen.labelValue,
+                arrayAxes=chosen.arrayAxes,
+                caseName=parameters.caseName,
+                wait=False,
+            )
+        self._forPresentCase()
+        self.bar.follow(job)
+
+    def _forPresentCase(self) -> None:
+        """The next result is of the volumes that the case has now."""
+        self._jobWarnings, predicted = [], _identities(self.parameters.sequences)
+        self._whyNotOfPresentCase = lambda _nodes: (
+            ""
+            if _identities(self.parameters.sequences) == predicted
+            else _("its volumes are not those that the model ran on")
+        )
 
     def updated(self, job: SceneJob) -> None:
         """Keep what the job warns of, such as too little memory for the usual batches."""
@@ -218,6 +272,10 @@ class UncertaintySection(Section):
             paragraphs.append(escape(str(error)))
         if TRAINED_ON_SIMULATION.of(segmentation):
             paragraphs.append(_("<b>Simulated data, not for patients.</b> The model was trained on simulated cases."))
+        if (calibration := CALIBRATION.of(segmentation)) is not None:
+            text = _("Probabilities are {how}; the contour lies at {level:.2f}.")
+            level = SEGMENTATION_LEVEL.of(segmentation, ONE_HALF)
+            paragraphs.append(escape(text.format(how=calibration, level=level)))
         unlike = UNLIKE_TRAINING.of(segmentation)
         warnings = [*warnings, *self._jobWarnings]
         if unlike is not None:  # the guide says it, above the steps
@@ -233,6 +291,8 @@ class UncertaintySection(Section):
         if segmentation is None:
             return line
         # The model comes last: a narrow panel cuts the end.
+        if (tool := TOOL.of(segmentation)) is not None:
+            return _("{result}, by {model}").format(result=line, model=tool)
         if TRAINED_ON_SIMULATION.of(segmentation):
             line = _("{result} (simulated data)").format(result=line)
         isOfModelInUse = card is not None and card.description.weights_digest == MODEL.of(segmentation)

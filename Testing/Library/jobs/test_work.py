@@ -20,6 +20,7 @@ from ObserverUncertaintyLib.cohort.loading import load_case
 from ObserverUncertaintyLib.formats import read_image, read_mask, write_image
 from ObserverUncertaintyLib.images.grid import Grid, same_grid
 from ObserverUncertaintyLib.jobs import (
+    ImportRequest,
     JobState,
     PredictRequest,
     ProbeRequest,
@@ -28,9 +29,11 @@ from ObserverUncertaintyLib.jobs import (
     start_job,
 )
 from ObserverUncertaintyLib.jobs.folder import Heartbeat
+from ObserverUncertaintyLib.jobs.requests import request_from_json, request_to_json
 from ObserverUncertaintyLib.model.description import read_description
 from ObserverUncertaintyLib.model.settings import DropoutMasks, PredictionSettings, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.network.stored import load_model
+from ObserverUncertaintyLib.prediction.imported import SampleFiles
 from ObserverUncertaintyLib.prediction.inference import predict
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintyLib.training.train import train
@@ -197,3 +200,28 @@ def test_a_probe_works_where_torch_is_absent(tmp_path: Path) -> None:
     assert job.wait(PATIENCE) is JobState.FAILED
     assert job.failure is not None
     assert (job.failure.code, "torch" in job.failure.text) == ("dependency", True)
+
+
+def test_an_import_job_gives_what_the_library_gives(tmp_path: Path, image: Path) -> None:
+    grid = read_image(image).grid
+    samples = np.random.default_rng(0).random((3, *grid.shape)).astype(np.float32)
+    np.save(tmp_path / "samples.npy", samples)
+    request = ImportRequest(SampleFiles((str(tmp_path / "samples.npy"),), str(image)), "Müller", "cavity", "nnU-Net")
+    assert request_from_json(request_to_json(request)) == request
+    job = start_job(request, tmp_path / "job", name="import")
+    assert job.wait(PATIENCE) is JobState.DONE, job.failure
+    files = job.result()
+    assert sorted(files) == sorted([*MAPS, "report"])
+    np.testing.assert_allclose(read_image(files["probability"]).array, samples.mean(axis=0), atol=1e-6)
+    report = json.loads(files["report"].read_text(encoding="utf-8"))
+    assert (report["label"], report["tool"], report["case"]) == ("cavity", "nnU-Net", "Müller")
+
+
+def test_an_import_job_that_fails_says_what_to_do(tmp_path: Path, image: Path) -> None:
+    np.save(tmp_path / "samples.npy", np.zeros((1, 2, 3)))
+    job = start_job(
+        ImportRequest(SampleFiles((str(tmp_path / "samples.npy"),), str(image))), tmp_path / "job", name="x"
+    )
+    assert job.wait(PATIENCE) is JobState.FAILED
+    assert job.failure is not None
+    assert (job.failure.code, "the array has the shape" in job.failure.text) == ("input", True)
