@@ -41,7 +41,7 @@ def test_volumes_come_one_after_the_other_on_the_grid_of_one(name, tmp_path):
     found = read_stored(tmp_path / name, several=True)
     np.testing.assert_array_equal(found.array, VOLUMES)
     assert same_grid(found.grid, Grid.from_sitk(oblique()[0]))
-    with pytest.raises(InvalidImageError, match="5 volumes|5 values per voxel"):
+    with pytest.raises(InvalidImageError, match=r"5 volumes|5 values per voxel"):
         read_image(tmp_path / name)
 
 

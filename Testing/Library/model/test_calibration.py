@@ -135,7 +135,7 @@ def calibrated_model(tmp_path):
     return tmp_path, description, calibration
 
 
-def test_a_calibration_is_read_as_it_was_written_and_a_model_without_has_none(calibrated_model, tmp_path):
+def test_a_calibration_is_read_as_it_was_written_and_a_model_without_has_none(calibrated_model):
     folder, description, calibration = calibrated_model
     found = read_calibration(folder, description)
     assert found == calibration

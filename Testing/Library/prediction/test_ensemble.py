@@ -32,10 +32,10 @@ class Heard(Progress):
         self.warnings: list[str] = []
         self.done = 0
 
-    def start(self, task: str, steps: int, done: int = 0) -> None:
+    def start(self, task: str, steps: int, _done: int = 0) -> None:
         self.tasks.append((task, steps))
 
-    def advance(self, steps: int = 1, detail: str = "") -> None:
+    def advance(self, steps: int = 1, _detail: str = "") -> None:
         self.done += steps
 
     def warning(self, text: str) -> None:

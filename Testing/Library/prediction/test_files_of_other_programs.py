@@ -1,4 +1,4 @@
-"""Results as other programs leave them: MONAI's by its own writer, nnU-Net's and TotalSegmentator's as these write them.
+"""Results as other programs leave them: MONAI's by its own writer, nnU-Net's and TotalSegmentator's like theirs.
 
 nnU-Net 2.8 (`export_prediction_from_logits`) saves the probabilities of all classes as float16 or float32 in (class,
 z, y, x) under "probabilities" with numpy, and the labels with SimpleITK; TotalSegmentator 2.18 saves masks and labels
