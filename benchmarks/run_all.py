@@ -32,6 +32,7 @@ BENCHMARKS = (
     "staple",
     "fusion",
     "measures",
+    "imported_samples",
     "growth",
     "cavity_stages",
 )

@@ -42,7 +42,7 @@ SETUPS = (
 
 def dynunet(sequences: int, settings: UNetSettings) -> nn.Module:
     """MONAI's network with our filters, strides and dropout."""
-    from monai.networks.nets import DynUNet
+    from monai.networks.nets.dynunet import DynUNet
 
     levels = settings.depth + 1
     return DynUNet(

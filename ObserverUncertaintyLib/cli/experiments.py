@@ -146,7 +146,7 @@ def cavity(
         typer.Option(
             help="What to compare, separated by commas; none is one of them. Fusion methods, ensemble (five models), "
             "per-rater (a model for each rater), softseg (regression of their mean), rater-input (the network is "
-            "told whose drawing it sees)."
+            "told whose drawing it sees), forecaster (ideal, of simulated patients)."
         ),
     ] = "none,majority",
     seeds: Annotated[

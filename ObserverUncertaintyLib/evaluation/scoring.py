@@ -313,8 +313,8 @@ def summarise(rows: Sequence[Row], calibration: Sequence[CalibrationBins] = ()) 
         summary["ece_roi"]["pooled"] = reduce(add, calibration).error()
     pairs = np.array([(row.get("expected_dice", np.nan), row.get("dice_majority", np.nan)) for row in rows], float)
     pairs = pairs[np.isfinite(pairs).all(axis=1)]
-    if len(pairs) > 1:
-        area = area_under_risk_coverage(*pairs.T)
+    if len(rows) > 1:
+        area = area_under_risk_coverage(*pairs.T) if len(pairs) > 1 else float("nan")
         summary["risk_coverage"] = {"mean": area, "std": float("nan"), "n": len(pairs)}
     return summary
 

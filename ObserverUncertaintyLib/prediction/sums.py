@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.scores.entropy import Uncertainty
 
-_SLAB = 2**16
-"""Voxels at a time, which stay in the processor's cache between the steps of an entropy."""
+_SLAB = 2**14
+"""Voxels at a time, which stay in the processor's cache between the steps of an entropy: a third of the time."""
 
 _LEAST = np.finfo(np.float64).tiny
 
@@ -44,10 +45,8 @@ class MonteCarloSums:
         if probability.dtype == bool:  # which is sure everywhere
             self._probability += probability
             return
-        # Slab by slab in a third of the time that the steps over a whole volume take.
         given, total, entropy = (each.reshape(-1) for each in (probability, self._probability, self._entropy))
-        for start in range(0, given.size, _SLAB):
-            part = slice(start, start + _SLAB)
+        for part in _slabs(given.size):
             p = given[part].astype(np.float64)
             total[part] += p
             entropy[part] += _entropy(p)
@@ -60,10 +59,17 @@ class MonteCarloSums:
 
     def uncertainty(self) -> Uncertainty:
         """Predictive entropy of the mean, and its two parts."""
-        predictive = _entropy(self.mean_probability())
+        mean = self.mean_probability()
+        predictive = np.empty_like(mean)
+        for part in _slabs(mean.size):
+            predictive.reshape(-1)[part] = _entropy(mean.reshape(-1)[part])
         # By Jensen's inequality the expected entropy cannot exceed the predictive one; rounding can.
         expected = np.minimum(self._entropy / self.samples, predictive)
         return Uncertainty(predictive, expected, predictive - expected)
+
+
+def _slabs(size: int) -> Iterator[slice]:
+    return (slice(start, start + _SLAB) for start in range(0, size, _SLAB))
 
 
 def _entropy(p: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""The arms of the cavity study: a way of fusing the raters, another way of training, or several models together."""
+"""The arms of the cavity study: fused raters, another way of training, several models together, or an ideal."""
 
 from __future__ import annotations
 
@@ -32,10 +32,13 @@ class Variant(StrEnum):
     SOFTSEG: segmentation as regression of the raters' mean, with a normalised ReLU and the adaptive wing loss (Lemay et
         al., MELBA 2022:031).
     RATER_INPUT: without fusion, told whose drawing it sees; its samples draw as each rater in turn.
+    FORECASTER: no model, but the forecast of somebody who knows the true cavity and how the raters draw, though not
+        what they drew: the best that any model could do. Of simulated patients only.
     """
 
     SOFTSEG = "softseg"
     RATER_INPUT = "rater-input"
+    FORECASTER = "forecaster"
 
 
 CavityArm: TypeAlias = FusionMethod | Several | Variant
@@ -46,6 +49,7 @@ ARM_TITLES: dict[str, str] = {
     Several.PER_RATER: "A model a rater",
     Variant.SOFTSEG: "SoftSeg",
     Variant.RATER_INPUT: "Rater as input",
+    Variant.FORECASTER: "Ideal forecaster",
 }
 """What the arms are called in tables and figures."""
 
@@ -67,6 +71,8 @@ def models_of(arm: CavityArm, raters: int) -> int:
             return ENSEMBLE_SIZE
         case Several.PER_RATER:
             return raters
+        case Variant.FORECASTER:
+            return 0
     return 1
 
 
@@ -88,9 +94,9 @@ def training_of(arm: CavityArm, model: int, training: TrainingSettings, seed: in
             )
         case Variant.RATER_INPUT:
             return replace(training, fusion=FusionMethod.NONE, rater_input=True)
-        case Several():
-            return replace(training, fusion=FusionMethod.NONE)
-    return replace(training, fusion=arm)
+        case FusionMethod():
+            return replace(training, fusion=arm)
+    return replace(training, fusion=FusionMethod.NONE)
 
 
 def seen_by(arm: CavityArm, model: int, raters: list[str], case: Case) -> Case | None:

@@ -18,7 +18,17 @@ from ObserverUncertaintyLib.studies.cavity.groups import GROUPS, LOWER, UPPER, A
 from ObserverUncertaintyLib.studies.cavity.tables import Scores
 from ObserverUncertaintyLib.studies.paired import paired_test, resamples
 
-TESTED_SCORES = ("wme", "me", "dice_majority", "dice_truth", "ece_roi", "soft_dice", "volume_crps_ml", "ged")
+TESTED_SCORES = (
+    "wme",
+    "me",
+    "dice_majority",
+    "dice_truth",
+    "ece_roi",
+    "nll_roi",
+    "soft_dice",
+    "volume_crps_ml",
+    "ged",
+)
 CONTRAST = "above - below"
 
 

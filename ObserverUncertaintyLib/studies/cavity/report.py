@@ -21,6 +21,8 @@ SCORE_TITLES = {
     "dice_majority": "Dice (majority)",
     "dice_truth": "Dice (truth)",
     "ece_roi": "ECE around the contours",
+    "ece_inside": "ECE where raters disagree",
+    "nll_roi": "negative log-likelihood",
     "soft_dice": "soft Dice",
     "dice_consensus": "Dice (consensus)",
     "dice_dissensus": "Dice (dissensus)",
@@ -208,8 +210,8 @@ def _summary_table(study: Study, rows: Sequence[Mapping[str, Any]]) -> list[str]
         *markdown(["", *(ARM_TITLES[row["arm"]] for row in rows)], lines),
         "",
         f"Mean ± standard deviation over {len(study.whole.cases)} cases. ECE around the contours: over what any "
-        f"rater drew and 5 mm around it. {calibration}ECE, CRPS of the volume and GED (generalised energy "
-        f"distance): lower is better. {study.notice}",
+        f"rater drew and 5 mm around it. {calibration}ECE, negative log-likelihood, CRPS of the volume and GED "
+        f"(generalised energy distance): lower is better. {study.notice}",
     ]
 
 

@@ -29,7 +29,7 @@ from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintyLib.scores.entropy import binary_entropy, expert_entropy
 from ObserverUncertaintyLib.simulation.cavities import case_names, simulate_cavity_case
 from ObserverUncertaintyLib.simulation.cohort_folder import write_cohort
-from ObserverUncertaintyLib.studies.cavity.arms import ARM_TITLES
+from ObserverUncertaintyLib.studies.cavity.arms import ARM_TITLES, Variant
 from ObserverUncertaintyLib.studies.cavity.figures import wme_by_dice_group
 from ObserverUncertaintyLib.studies.cavity.findings import group_differences, paired_rows
 from ObserverUncertaintyLib.studies.cavity.folds import split_into_folds
@@ -123,6 +123,11 @@ def run_cavity(
     beyond = sorted(fold for fold in only_folds or () if not 1 <= fold <= settings.folds)
     if beyond:
         raise InputError(f"There is no fold {beyond[0]}: the folds are numbered from 1 to {settings.folds}.")
+    if manifest is not None and Variant.FORECASTER in settings.arms:
+        raise InputError(
+            f"The arm {Variant.FORECASTER} knows the true cavity and how the raters draw, which is known of simulated "
+            "patients only. Leave it out, or simulate the patients."
+        )
     given = None if manifest is None else _usable(Cohort.open(manifest))
     split_into_folds(given.case_names if given else case_names(settings.patients), settings.folds, 0)
     prepare_output_folder(folder, resume=resume, overwrite=None)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.output_files import write_json
@@ -30,13 +32,17 @@ from ObserverUncertaintyLib.raters.fusion import FusionMethod
 from ObserverUncertaintyLib.scores.metrics import dice
 from ObserverUncertaintyLib.scores.multi_rater_metrics import EnergyDistance
 from ObserverUncertaintyLib.scores.region import calibration_around_raters
-from ObserverUncertaintyLib.studies.cavity.arms import CavityArm, Several, models_of, seen_by, training_of
+from ObserverUncertaintyLib.simulation.cavities import case_names, many_raters_mean
+from ObserverUncertaintyLib.studies.cavity.arms import CavityArm, Several, Variant, models_of, seen_by, training_of
 from ObserverUncertaintyLib.studies.cavity.folds import split_into_folds
 from ObserverUncertaintyLib.studies.cavity.settings import CavityStudySettings
 from ObserverUncertaintyLib.studies.units import TRAINING_COST, Unit, write_result
 from ObserverUncertaintyLib.training.train import train
 
 MODEL_FOLDER = "model"
+
+_DRAWINGS = 20
+"""By each rater, of which an ideal forecast is the mean."""
 
 _SHARE_WITH_STRUCTURE = 0.25
 """About how many of a case's slices show a cavity; decides only how fast the progress moves."""
@@ -75,7 +81,8 @@ class Task:
     def unit(self, settings: CavityStudySettings) -> Unit:
         """The unit, with its cost in passes over a case."""
         if self.case is not None:
-            return Unit(self.name, sum(shares(settings.samples, len(self.models))), needs=self.models)
+            cost = sum(shares(settings.samples, len(self.models)))
+            return Unit(self.name, max(cost, 1), needs=self.models)
         training = settings.training
         background = training.background_slices
         seen = 1.0 if background is None else min(1.0, _SHARE_WITH_STRUCTURE * (1 + background))
@@ -136,6 +143,9 @@ class CavityWork:
         started = time.monotonic()
         if task.case is None:
             content = self._train(task, folder, device, _Share(progress, unit.cost))
+        elif task.arm is Variant.FORECASTER:
+            content = self._forecast(task, folder)
+            progress.advance(unit.cost)
         else:
             content = self._predict(task, folder, device, progress)
         identity = {"seed": task.seed, "arm": task.arm, "fold": task.fold + 1, "case": task.case}
@@ -182,19 +192,36 @@ class CavityWork:
             progress=_Share(progress, sum(shares(self.settings.samples, len(task.models)))),
             on_sample=distance.add,
         )
-        mean = prediction.probability
-        write_image(folder / PROBABILITY_FILE, mean, case.grid)
         write_json(folder / REPORT_FILE, report)
-        scores = score_case(case, mean)
-        del scores["case"]
-        warnings = list(dict.fromkeys([*scores.pop("warnings"), *report["warnings"]]))
-        scores["ged"] = distance.squared()
-        return {
-            "scores": without_nan(scores),
-            "calibration": calibration_around_raters(mean, case.raters, case.grid).to_json(),
-            "warnings": warnings,
-            "rater_dice": without_nan(_rater_dice(case)),
-        }
+        return _scored(case, prediction.probability, folder, report["warnings"], distance.squared())
+
+    def _forecast(self, task: Task, folder: Path) -> dict[str, Any]:
+        """The forecast of somebody who knows a simulated patient's cavity and how the raters draw."""
+        assert task.case is not None
+        case = Cohort.open(task.manifest, [task.case]).load(task.case)
+        index = case_names(self.settings.patients).index(task.case)
+        return _scored(case, many_raters_mean(index, task.seed, _DRAWINGS, self.settings.scanner), folder)
+
+
+def _scored(
+    case: Case,
+    probability: NDArray[np.float32],
+    folder: Path,
+    given: Sequence[str] = (),
+    energy_distance: float = float("nan"),
+) -> dict[str, Any]:
+    """Keep a case's probability, and say how good it is."""
+    write_image(folder / PROBABILITY_FILE, probability, case.grid)
+    scores = score_case(case, probability)
+    del scores["case"]
+    warnings = list(dict.fromkeys([*scores.pop("warnings"), *given]))
+    scores["ged"] = energy_distance
+    return {
+        "scores": without_nan(scores),
+        "calibration": calibration_around_raters(probability, case.raters, case.grid).to_json(),
+        "warnings": warnings,
+        "rater_dice": without_nan(_rater_dice(case)),
+    }
 
 
 def predicted_by(folder: Path) -> list[str]:

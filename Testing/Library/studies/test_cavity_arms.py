@@ -13,20 +13,23 @@ import torch
 from cohorts import write_discs
 from test_cavity import TINY, rows_of
 
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.formats import read_image
-from ObserverUncertaintyLib.model.settings import PredictionSettings, TrainingSettings
+from ObserverUncertaintyLib.model.settings import FinalActivation, Loss, PredictionSettings, TrainingSettings, shares
 from ObserverUncertaintyLib.network.stored import load_model
 from ObserverUncertaintyLib.prediction.inference import predict
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
+from ObserverUncertaintyLib.simulation.cavities import many_raters_mean
+from ObserverUncertaintyLib.simulation.settings import CavitySettings
 from ObserverUncertaintyLib.studies.cavity.arms import (
     ARM_TITLES,
     ENSEMBLE_SIZE,
     Several,
+    Variant,
     models_of,
     read_arm,
     seen_by,
-    shares,
     training_of,
 )
 from ObserverUncertaintyLib.studies.cavity.study import run_cavity
@@ -69,7 +72,8 @@ def test_samples_are_shared_evenly_and_every_model_draws(samples: int, models: i
 def test_arms_are_read_by_their_names_and_have_titles() -> None:
     assert read_arm("ensemble") is Several.ENSEMBLE
     assert read_arm("majority") is FusionMethod.MAJORITY
-    assert set(ARM_TITLES) == {*FusionMethod, *Several}
+    assert read_arm("softseg") is Variant.SOFTSEG
+    assert set(ARM_TITLES) == {*FusionMethod, *Several, *Variant}
     with pytest.raises(ValueError, match="ensembel"):
         read_arm("ensembel")
 
@@ -123,7 +127,7 @@ def test_the_models_samples_count_alike(study: Path, cohort: Path, arm: Several,
     found = read_image(study / task.name / "probability.nii.gz").array
     assert found == pytest.approx(total / 7, abs=1e-5)
     report = json.loads((study / task.name / "prediction.json").read_text(encoding="utf-8"))
-    assert [each["samples"] for each in report["models"]] == counts
+    assert (len(report["ensemble"]), report["samples"]) == (len(counts), sum(counts))
 
 
 def test_tables_and_report_have_all_arms(study: Path) -> None:
@@ -145,3 +149,41 @@ def test_a_rater_who_drew_none_of_the_training_cases_has_no_model(cohort: Path, 
     settings = replace(SETTINGS, arms=(FusionMethod.NONE, Several.PER_RATER))
     with pytest.raises(StudyError, match=rf"per-rater/fold\d/model3: {raters[2]} drew none of the training cases"):
         run_cavity(tmp_path / "study", settings, folder / cohort.name, device="cpu", threads=1)
+
+
+def test_softseg_and_the_rater_as_an_input_are_trained_in_their_own_way() -> None:
+    training = TrainingSettings(epochs=3, prior_bias=True)
+    softseg = training_of(Variant.SOFTSEG, 0, training, 4)
+    assert (softseg.fusion, softseg.loss, softseg.prior_bias) == (FusionMethod.MEAN, Loss.ADAPTIVE_WING, False)
+    assert softseg.network.final_activation is FinalActivation.NORMALISED_RELU
+    told = training_of(Variant.RATER_INPUT, 0, training, 4)
+    assert told == replace(training, rater_input=True, seed=4)
+
+
+def test_an_ideal_forecaster_is_scored_beside_the_models_of_simulated_patients(tmp_path: Path) -> None:
+    settings = replace(
+        SETTINGS,
+        patients=2,
+        arms=(FusionMethod.NONE, Variant.SOFTSEG, Variant.RATER_INPUT, Variant.FORECASTER),
+        scanner=CavitySettings(in_plane_spacing_mm=6.0, slice_thickness_mm=10.0),
+        samples=3,
+    )
+    run_cavity(tmp_path / "study", settings, device="cpu", threads=1)
+    rows = rows_of(tmp_path / "study" / "per_case.csv")
+    assert len(rows) == 8
+    means = {
+        arm: np.mean([float(row["dice_truth"]) for row in rows if row["arm"] == arm]) for arm in ("none", "forecaster")
+    }
+    assert means["forecaster"] > 0.8 > means["none"]
+    expected = many_raters_mean(1, 0, 20, settings.scanner)
+    found = read_image(tmp_path / "study/seed0/forecaster/cases/case02/probability.nii.gz").array
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+    text = (tmp_path / "study" / "report.md").read_text(encoding="utf-8")
+    assert "Ideal forecaster" in text
+    assert "ECE where raters disagree" in text
+
+
+def test_nobody_knows_how_the_raters_of_a_manifest_draw(cohort: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="known of simulated patients only"):
+        run_cavity(tmp_path / "s", replace(SETTINGS, arms=(FusionMethod.NONE, Variant.FORECASTER)), cohort)
+    assert not (tmp_path / "s").exists()
