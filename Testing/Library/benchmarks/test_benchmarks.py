@@ -14,6 +14,7 @@ APART = {
     "demo_seeds",
     "alternatives",
     "brain_growth",
+    "calibration",
     "case_quality",
     "slicer_clicks",
     "measuring",
