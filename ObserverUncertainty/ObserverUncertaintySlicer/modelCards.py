@@ -88,7 +88,7 @@ class ModelCard:
             (_("Trained"), self.description.created),
         ]
         if self.calibration is not None:
-            lines.append((_("Calibration"), self.calibration.summary))
+            lines.append((_("Calibration"), f"{self.calibration.summary}: {self.calibration.details}"))
         if self.isSimulated:
             lines.insert(0, (_("Notice"), _("Simulated data, not for patients.")))
         return lines

@@ -76,7 +76,8 @@ def calibrate(
     rows = [[name, *(_shown(values[when]) for when in ("before", "after"))] for name, values in found.figures.items()]
     text = (
         f"{aligned(['score', 'before', 'after'], rows)}\n"
-        f"Each case by a map that was fitted to the others. In {model / CALIBRATION_FILE}: {found.summary}"
+        f"Each case by a map that was fitted to the others. In {model / CALIBRATION_FILE}: {found.summary}, "
+        f"{found.map.text}."
     )
     print_result({"out": str(model / CALIBRATION_FILE), **found.to_json()}, text, as_json)
 

@@ -183,12 +183,17 @@ class Calibration:
 
     @property
     def summary(self) -> str:
-        """One sentence for whoever sees a calibrated probability."""
-        before, after = (self.figures.get("ece_roi_pooled", {}).get(when) for when in ("before", "after"))
-        error = "" if before is None or after is None else f"; calibration error {before:.3f} before, {after:.3f} after"
+        """A few words for whoever sees a calibrated probability."""
         fewest, most = self.raters
         raters = f"{fewest}" if fewest == most else f"{fewest} to {most}"
-        return f"calibrated to {raters} raters on {len(self.cases)} cases ({self.map.text}{error})"
+        return f"calibrated to {raters} raters on {len(self.cases)} cases"
+
+    @property
+    def details(self) -> str:
+        """What the map is, and what it was worth on cases that it was not fitted to."""
+        before, after = (self.figures.get("ece_roi_pooled", {}).get(when) for when in ("before", "after"))
+        error = "" if before is None or after is None else f"; calibration error {before:.3f} before, {after:.3f} after"
+        return f"{self.map.text}{error}"
 
     def to_json(self) -> dict[str, Any]:
         """The content of calibration.json."""

@@ -86,7 +86,7 @@ class UncertaintySection(Section):
         ui.calibratedCheck.checked = parameters.calibrated
         calibration = self._calibration()
         ui.calibratedCheck.visible = calibration is not None
-        ui.calibratedCheck.toolTip = "" if calibration is None else calibration.summary
+        ui.calibratedCheck.toolTip = "" if calibration is None else f"{calibration.summary}: {calibration.details}"
         ui.importButton.visible = parameters.reference is not None and not isRunning
         ui.seedSpin.value = parameters.seed
         self._devices.update()

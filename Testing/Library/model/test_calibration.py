@@ -141,7 +141,7 @@ def test_a_calibration_is_read_as_it_was_written_and_a_model_without_has_none(ca
     assert found == calibration
     assert found.map.digest == calibration.map.digest
     assert "2 to 3 raters on 2 cases" in found.summary
-    assert "0.050 before, 0.020 after" in found.summary
+    assert "0.050 before, 0.020 after" in found.details
     (folder / CALIBRATION_FILE).unlink()
     assert read_calibration(folder, description) is None
 
