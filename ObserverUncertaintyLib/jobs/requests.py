@@ -37,7 +37,6 @@ class PredictRequest:
         device: "auto", "cpu", "cuda:N" or "mps".
         skull_stripped: whether the images show the brain only, if known.
         dropout_masks: how those of several samples are drawn.
-        rater: the rater to draw as, of a model that learned to; None draws as each in turn.
         calibrated: whether the model's calibration is applied, if it has one.
     """
 
@@ -51,7 +50,6 @@ class PredictRequest:
     device: str = "auto"
     skull_stripped: bool | None = None
     dropout_masks: DropoutMasks = DropoutMasks.INDEPENDENT
-    rater: str | None = None
     calibrated: bool = True
 
     def __post_init__(self) -> None:

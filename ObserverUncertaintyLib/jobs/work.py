@@ -78,9 +78,7 @@ def _predict(request: PredictRequest, result: Path, reporter: Reporter) -> None:
     case = load_case(request.case_name, request.images, {})
 
     def predict(batch_size: int | None) -> tuple[Prediction, dict[str, Any]]:
-        settings = PredictionSettings(
-            request.samples, request.seed, batch_size, dropout_masks=request.dropout_masks, rater=request.rater
-        )
+        settings = PredictionSettings(request.samples, request.seed, batch_size, dropout_masks=request.dropout_masks)
         return ensemble.predict(case, settings, skull_stripped=request.skull_stripped, progress=reporter)
 
     prediction, report = _with_less_memory(predict, request.batch_size, reporter)
