@@ -34,8 +34,8 @@ def calibrate(
     cases: Cases = None,
     kind: Annotated[
         CalibrationKind,
-        typer.Option("--map", help="temperature: slope and bias of the log-odds. isotonic: any increasing map."),
-    ] = CalibrationKind.TEMPERATURE,
+        typer.Option("--map", help="isotonic: any increasing map. temperature: slope and bias of the log-odds."),
+    ] = CalibrationKind.ISOTONIC,
     samples: Annotated[int, typer.Option(min=1, help="T, the number of Monte Carlo samples.")] = DEFAULT_SAMPLES,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the dropout masks.")] = 0,
     dropout_masks: Annotated[

@@ -116,7 +116,7 @@ def figures(
 def calibrate(
     model: str | Path,
     cohort: Cohort,
-    kind: CalibrationKind = CalibrationKind.TEMPERATURE,
+    kind: CalibrationKind = CalibrationKind.ISOTONIC,
     settings: PredictionSettings = PredictionSettings(),
     *,
     options: LoadOptions = LoadOptions(),

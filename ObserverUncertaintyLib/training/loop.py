@@ -27,7 +27,7 @@ from ObserverUncertaintyLib.cpu.unet import unet_for_training
 from ObserverUncertaintyLib.model.devices import free_memory, make_deterministic
 from ObserverUncertaintyLib.model.precision import autocast, choose_precision
 from ObserverUncertaintyLib.model.preprocessing import MISSING, Preprocessing
-from ObserverUncertaintyLib.model.settings import Augmentation, Schedule, TrainingSettings
+from ObserverUncertaintyLib.model.settings import Augmentation, FinalActivation, Schedule, TrainingSettings
 from ObserverUncertaintyLib.network.probability import final_activation
 from ObserverUncertaintyLib.network.rater_input import with_rater
 from ObserverUncertaintyLib.network.unet import set_monte_carlo_mode
@@ -149,6 +149,7 @@ class TrainingRun:
         apart = 1 if self.device.type == "cpu" else _STEPS_BETWEEN_LOSSES
         exact = torch.float32 if self.device.type == "mps" else torch.float64  # which mps does not have
         total, seen, mean = torch.zeros((), dtype=exact, device=self.device), 0, 0.0
+        learns = final_activation(self.network) is FinalActivation.SIGMOID  # which always has a slope
         for step, (images, target) in enumerate(self._batches(order, rng)):
             self.progress.check_cancelled()
             if settings.schedule is not Schedule.CONSTANT:
@@ -165,7 +166,15 @@ class TrainingRun:
                         f"The loss is not a number in epoch {epoch + 1}. Choose a smaller learning rate, or look for "
                         "extreme values in the images."
                     )
+                gradient = self.network.classifier.weight.grad
+                learns = learns or gradient is None or bool(gradient.any())
             self.progress.advance(1, f"epoch {epoch + 1}/{self.settings.epochs} loss {mean:.4f}")
+        if not learns:
+            raise TrainingError(
+                f"Nothing is learned any more in epoch {epoch + 1}: no value of the network is above 0, so that its "
+                "normalised ReLU is 0 everywhere and has no slope. Train again with another seed or a smaller learning "
+                "rate, or with a sigmoid."
+            )
         return mean
 
     def _batches(self, order: NDArray[np.intp], rng: np.random.Generator) -> Iterator[tuple[Tensor, Tensor]]:

@@ -36,7 +36,17 @@ ROOMS = [
     "cli",
 ]
 
-LIGHT = ["", ".images.grid", ".cohort.cohort", ".raters.fusion", ".scores.entropy", ".scores.metrics", ".jobs"]
+LIGHT = [
+    "",
+    ".images.grid",
+    ".model.calibration",
+    ".prediction.imported",
+    ".cohort.cohort",
+    ".raters.fusion",
+    ".scores.entropy",
+    ".scores.metrics",
+    ".jobs",
+]
 HEAVY = ["torch", "matplotlib", "typer", "click", "rich", "safetensors"]
 # The start of a program: nothing can be imported that Slicer lacks.
 WALL = f"""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from cohorts import disc_case
+from safetensors.torch import load_file, save
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.cohort.fingerprints import file_digest
 from ObserverUncertaintyLib.model.description import read_description
 from ObserverUncertaintyLib.model.settings import (
     FinalActivation,
@@ -25,6 +28,7 @@ from ObserverUncertaintyLib.network.unet import UNet
 from ObserverUncertaintyLib.prediction.inference import predict
 from ObserverUncertaintyLib.prediction.sampling import Sampler, monte_carlo_samples, reference_samples
 from ObserverUncertaintyLib.raters.fusion import FusionMethod
+from ObserverUncertaintyLib.training.loop import TrainingError
 from ObserverUncertaintyLib.training.step import adaptive_wing_loss, training_loss
 from ObserverUncertaintyLib.training.train import train
 
@@ -128,3 +132,17 @@ def test_the_model_says_which_activation_it_has_and_one_without_a_word_has_a_sig
 def test_what_a_normalised_relu_cannot_be_trained_with_is_refused(changes, reason):
     with pytest.raises(InputError, match=reason):
         replace(SOFTSEG, **changes)
+
+
+def test_a_network_whose_relu_is_0_everywhere_is_told_and_not_trained_on(tmp_path):
+    """As happens to a training now and then: nothing moves such a network again, whatever the epochs."""
+    train([disc_case(0)], tmp_path / "alive", replace(SOFTSEG, epochs=1))
+    weights = load_file(tmp_path / "alive" / "weights.safetensors")
+    weights["classifier.bias"] -= 1000
+    (tmp_path / "alive" / "weights.safetensors").write_bytes(save(weights))
+    content = json.loads((tmp_path / "alive" / "model.json").read_text(encoding="utf-8"))
+    content["weights_digest"] = file_digest(tmp_path / "alive" / "weights.safetensors")
+    (tmp_path / "alive" / "model.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(TrainingError, match="Nothing is learned any more in epoch 1"):
+        train([disc_case(0)], tmp_path / "dead", replace(SOFTSEG, epochs=2), start_from=tmp_path / "alive")
+    assert not (tmp_path / "dead" / "model.json").exists()
