@@ -301,7 +301,8 @@ def predict(
         raise InputError("Give either a manifest, or the images of one case as --image SEQUENCE=FILE.")
     cohort = Cohort.open(manifest, case_list(cases)) if manifest else None
     models = [model, *(ensemble_with or [])]
-    refuse_inputs_as_outputs([out], {f"model {n}": folder for n, folder in enumerate(models, start=1)})
+    further = {f"further model {n}": folder for n, folder in enumerate(models[1:], start=1)}
+    refuse_inputs_as_outputs([out], {"the model": model, **further})
     given = {case: cohort.files(case) for case in cohort.case_names} if cohort else {name: _single(name, images)}
     for case, files in given.items():
         # With --overwrite the maps may take the names of files that lie in the case's folder.
