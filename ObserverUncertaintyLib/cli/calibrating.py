@@ -62,7 +62,8 @@ def calibrate(
     from ObserverUncertaintyLib.evaluation.calibrating import calibrate as calibrate_model
 
     cohort = Cohort.open(manifest, case_list(cases))
-    with ConsoleProgress().running() as progress:
+    advice = "The cases that are predicted are kept; run the same command again to go on."
+    with ConsoleProgress(advice).running() as progress:
         found = calibrate_model(
             model,
             cohort,

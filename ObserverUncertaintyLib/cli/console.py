@@ -28,9 +28,13 @@ class ConsoleProgress(Progress):
     """A progress bar with time left; plain lines every ten seconds where standard error is no terminal.
 
     The first Ctrl-C asks the work to stop at its next step; a second one ends it at once.
+
+    Args:
+        advice: what a user is told who stopped the work.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, advice: str = "What was complete is kept; run the same command with --resume to go on.") -> None:
+        self._advice = advice
         self._console = Console(stderr=True, highlight=False, soft_wrap=True)
         self._bar = RichProgress(
             TextColumn("{task.description}"),
@@ -71,7 +75,7 @@ class ConsoleProgress(Progress):
     def check_cancelled(self) -> None:
         """Stop if Ctrl-C was pressed."""
         if self._cancelled:
-            raise Cancelled("Stopped. What was complete is kept; run the same command with --resume to go on.")
+            raise Cancelled(f"Stopped. {self._advice}")
 
     @contextmanager
     def running(self) -> Iterator[ConsoleProgress]:

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ObserverUncertaintyLib.base.errors import InputError
-from ObserverUncertaintyLib.base.output_files import prepare_output_folder, refuse_inputs_as_outputs, refuse_long_names
+from ObserverUncertaintyLib.base.output_files import (
+    prepare_output_folder,
+    refuse_inputs_as_outputs,
+    refuse_long_names,
+    writing,
+)
 from ObserverUncertaintyLib.base.tables import number
 from ObserverUncertaintyLib.cli.console import ConsoleProgress, print_result
 from ObserverUncertaintyLib.cli.options import Json, Overwrite, path
-from ObserverUncertaintyLib.formats.prediction_files import EXPECTED_DICE, predicted_files
+from ObserverUncertaintyLib.formats.prediction_files import EXPECTED_DICE, PROBABILITY_FILE, predicted_files
 from ObserverUncertaintyLib.formats.references import split_reference
+from ObserverUncertaintyLib.formats.writing import require_writable_grid
+from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.model.description import NOTICE
 from ObserverUncertaintyLib.prediction.imported import ArrayAxes, SampleFiles
 from ObserverUncertaintyLib.prediction.imported import import_samples as read_samples
-from ObserverUncertaintyLib.prediction.maps import save_prediction
+from ObserverUncertaintyLib.prediction.maps import Prediction, save_prediction
+
+_NEW = ".new-"
+"""A folder in the case's, in which a prediction is written before it takes the place of the one that is there."""
 
 
 def import_samples(
@@ -60,8 +72,10 @@ def import_samples(
       observer-uncertainty import-samples fold*/case07.nii.gz --out predictions --name case07
       observer-uncertainty import-samples case07.npz --geometry t1.nii.gz --channel 1 --out predictions --name case07
     """  # noqa: D301
-    if not re.fullmatch(r"[^/\\]+", name) or name in (".", ".."):
-        raise InputError(f'--name "{name}" becomes a folder below --out, so it must be a plain name.')
+    if not re.fullmatch(r"[^/\\]+", name) or name in (".", "..") or not (name.strip() and name.isprintable()):
+        raise InputError(f"--name {name!r} becomes a folder below --out, so it must be a plain name.")
+    if not tool.strip():
+        raise InputError("--tool is blank. Name the program, or leave the option out.")
     folder = out / name
     refuse_long_names(Path(name))
     source = SampleFiles(tuple(files), geometry, channel, label_value, array_axes)
@@ -70,20 +84,39 @@ def import_samples(
     refuse_inputs_as_outputs(predicted_files(folder), read)
     prepare_output_folder(folder, resume=None, overwrite=overwrite)
     try:
-        with ConsoleProgress().running() as progress:
+        with ConsoleProgress("Nothing was written; run the same command again.").running() as progress:
             prediction, grid, report = read_samples(
-                source, name, label=label, tool=tool, keep_samples=save_samples, progress=progress
+                source, name, label=label, tool=tool.strip(), keep_samples=save_samples, progress=progress
             )
+        require_writable_grid(folder / PROBABILITY_FILE, grid)
+        _replace_prediction(folder, prediction, grid, report)
     except BaseException:
         if not any(folder.iterdir()):
             folder.rmdir()  # nothing came of it
         raise
-    for file in predicted_files(folder):
-        file.unlink(missing_ok=True)  # of an earlier prediction, which must not be taken for this one's if it fails
-    save_prediction(folder, grid, prediction, report)
     dice = report[EXPECTED_DICE]
     text = (
         f"{name} in {folder}: {prediction.samples} sample{'' if prediction.samples == 1 else 's'}, "
         f"{report['volume_ml']:.2f} mL, expected Dice {'unknown' if dice is None else number(dice, 3)}\n{NOTICE}"
     )
     print_result({"out": str(out), **report}, text, as_json)
+
+
+def _replace_prediction(folder: Path, prediction: Prediction, grid: Grid, report: dict[str, Any]) -> None:
+    """Write a prediction in the place of the one that is there, which stays unless all of the new one was written."""
+    for left in folder.glob(f"{_NEW}*"):  # of a call that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    new = folder / f"{_NEW}{os.getpid()}"
+    try:
+        save_prediction(new, grid, prediction, report)
+        for file in predicted_files(folder):
+            with writing(file):
+                file.unlink(missing_ok=True)
+        for file in reversed(predicted_files(new)):  # the report comes last
+            if file.exists():
+                place = folder / file.relative_to(new)
+                place.parent.mkdir(exist_ok=True)
+                with writing(place):
+                    file.replace(place)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)

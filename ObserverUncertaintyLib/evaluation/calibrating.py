@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -18,15 +17,24 @@ from numpy.typing import NDArray
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.output_files import write_json
 from ObserverUncertaintyLib.base.progress import Progress
+from ObserverUncertaintyLib.base.records import to_json
 from ObserverUncertaintyLib.base.tables import without_nan
 from ObserverUncertaintyLib.base.version import VERSION
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.cohort import Cohort
+from ObserverUncertaintyLib.cohort.fingerprints import content_digest
 from ObserverUncertaintyLib.cohort.loading import LoadOptions
 from ObserverUncertaintyLib.evaluation.scoring import read_probability
 from ObserverUncertaintyLib.formats.prediction_files import ONE_HALF, PROBABILITY_FILE
 from ObserverUncertaintyLib.images.grid import Grid
-from ObserverUncertaintyLib.model.calibration import CALIBRATION_FILE, Calibration, CalibrationKind, CalibrationMap
+from ObserverUncertaintyLib.model.calibration import (
+    CALIBRATION_FILE,
+    WORK_FOLDER,
+    Calibration,
+    CalibrationKind,
+    CalibrationMap,
+    remove_work,
+)
 from ObserverUncertaintyLib.model.description import ModelDescription, read_description, weights_digest
 from ObserverUncertaintyLib.model.settings import PredictionSettings
 from ObserverUncertaintyLib.prediction.folder import predict_cases
@@ -45,9 +53,6 @@ POOLED = "ece_roi_pooled"
 MOST_FOLDS = 10
 
 FEW_CASES = 5
-
-_WORK_FOLDER = "calibration-in-progress"
-"""In the model's folder while its predictions are made, so that an interrupted call goes on."""
 
 
 @dataclass(frozen=True)
@@ -126,9 +131,9 @@ def calibrate(
 ) -> Calibration:
     """Fit a calibration to cases with several raters that the model was not trained on, and keep it with the model.
 
-    The cases are predicted without calibration; an interrupted call goes on where it stopped. The map is fitted around
-    what any rater marked. How well it does on other cases is found by cross-validation, and if it does not lower the
-    calibration error and the negative log-likelihood there, nothing is kept.
+    The cases are predicted without calibration; the same call goes on where one was interrupted. The map is fitted
+    around what any rater marked. How well it does on other cases is found by cross-validation, and if it does not lower
+    the calibration error and the negative log-likelihood there, nothing is kept.
 
     Args:
         model: the model's folder.
@@ -142,68 +147,36 @@ def calibrate(
 
     Raises:
         InputError: the model has a calibration already or its folder cannot be written to, a case has fewer than two
-            raters or was trained on, there are too few cases, or the map would do no good.
+            raters, no mark at all, or was trained on, there are too few cases, or the map would do no good.
         DeviceError: the device is absent or ran out of memory.
     """
     model, progress = Path(model), progress or Progress()
     description = read_description(model)
     _prepare(model, cohort, overwrite)
-    work, digests, numbers = model / _WORK_FOLDER, {}, []
-
-    def load(name: str) -> Case:
-        case = cohort.load(name, options)
-        digests[name] = _usable(case, description)
-        numbers.append(len(case.rater_names))
-        return case
-
-    predict_cases(
-        model,
-        cohort.case_names,
-        load,
-        work,
-        settings,
-        device=device,
-        skull_stripped=cohort.manifest.skull_stripped,
-        calibrated=False,
-        resume=True,
-        progress=progress,
-    )
-
-    def again(name: str) -> tuple[Case, NDArray[np.float32]]:
-        case = cohort.load(name, options)
-        return case, read_probability(work / name / PROBABILITY_FILE, case)
-
-    voxels = []
-    for name in cohort.case_names:
-        progress.check_cancelled()
-        case, probability = again(name)
-        voxels.append(CaseVoxels.of(probability, case.raters, case.grid))
-    maps = cross_validated_maps(kind, voxels)
-    progress.start("cross-validate", len(maps))
-    found: dict[str, list[tuple[dict[str, float], CalibrationBins]]] = {"before": [], "after": []}
-    for name, mapping in zip(cohort.case_names, maps, strict=True):
-        progress.check_cancelled()
-        case, probability = again(name)
-        found["before"].append(figures(case, probability, None))
-        found["after"].append(figures(case, probability, mapping))
-        progress.advance(1, name)
-    summary = {POOLED: {when: reduce(add, [bins for _, bins in each]).error() for when, each in found.items()}}
-    summary |= {
-        score: {when: mean_of_defined([scores[score] for scores, _ in each]) for when, each in found.items()}
-        for score in FIGURES
-    }
-    error, likelihood = summary[POOLED], summary["nll_roi"]
-    if not (error["after"] < error["before"] and likelihood["after"] <= likelihood["before"]):
-        raise InputError(
-            "Nothing is kept: on cases that the map was not fitted to, the calibration error would go from "
-            f"{error['before']:.4f} to {error['after']:.4f} and the negative log-likelihood from "
-            f"{likelihood['before']:.4f} to {likelihood['after']:.4f}, and both must fall. Use the model as it is, try "
-            "another kind of map, or give more cases."
+    digests, numbers = _usable_cases(cohort, description, options, progress)
+    work = model / f"{WORK_FOLDER}-{content_digest([weights_digest(model, description), to_json(settings)])[:8]}"
+    remove_work(model, but=work)
+    try:
+        predict_cases(
+            model,
+            cohort.case_names,
+            lambda name: cohort.load_images(name, options),
+            work,
+            settings,
+            device=device,
+            skull_stripped=cohort.manifest.skull_stripped,
+            calibrated=False,
+            resume=True,
+            progress=progress,
         )
+        mapping, summary = _fitted(kind, work, cohort, options, progress)
+    except InputError:
+        remove_work(model)  # nothing comes of it, and what another call needs is another thing
+        raise
     calibration = Calibration(
-        map=fit_map(kind, voxels),
+        map=mapping,
         weights=weights_digest(model, description),
-        cases=tuple(digests[name] for name in cohort.case_names),
+        cases=digests,
         raters=(min(numbers), max(numbers)),
         samples=settings.samples,
         figures=without_nan(summary),
@@ -211,7 +184,7 @@ def calibrate(
         library_version=VERSION,
     )
     write_json(model / CALIBRATION_FILE, calibration.to_json())
-    shutil.rmtree(work, ignore_errors=True)
+    remove_work(model)
     if len(cohort) < FEW_CASES:
         progress.warning(
             f"{len(cohort)} cases are few to calibrate to: another few might give another map. Five or more are better"
@@ -234,8 +207,67 @@ def _prepare(model: Path, cohort: Cohort, overwrite: bool) -> None:
             f"{cohort.manifest.path}: {len(cohort)} case is named; a calibration takes two or more, better five. Name "
             "further cases with several raters that the model was not trained on."
         )
-    if overwrite:
-        shutil.rmtree(model / _WORK_FOLDER, ignore_errors=True)
+
+
+def _usable_cases(
+    cohort: Cohort, description: ModelDescription, options: LoadOptions, progress: Progress
+) -> tuple[tuple[str, ...], list[int]]:
+    """Fingerprints of all cases' images and their numbers of raters, before anything is predicted."""
+    digests: dict[str, str] = {}
+    numbers = []
+    progress.start("look at the cases", len(cohort))
+    for name in cohort.case_names:
+        progress.check_cancelled()
+        case = cohort.load(name, options)
+        digest = _usable(case, description)
+        if digest in digests:
+            raise InputError(
+                f"{name} has the same images as {digests[digest]}, so that a case would be scored by a map that was "
+                "fitted to it. Name each case once."
+            )
+        digests[digest] = name
+        numbers.append(len(case.rater_names))
+        progress.advance(1, name)
+    return tuple(digests), numbers
+
+
+def _fitted(
+    kind: CalibrationKind, work: Path, cohort: Cohort, options: LoadOptions, progress: Progress
+) -> tuple[CalibrationMap, dict[str, dict[str, float]]]:
+    """The map that is fitted to all cases, and its figures by cross-validation.
+
+    Raises:
+        InputError: no map fits, or it would do no good.
+    """
+
+    def predicted(name: str) -> tuple[Case, NDArray[np.float32]]:
+        progress.check_cancelled()
+        case = cohort.load(name, options)
+        return case, read_probability(work / name / PROBABILITY_FILE, case)
+
+    voxels = [CaseVoxels.of(p, case.raters, case.grid) for case, p in map(predicted, cohort.case_names)]
+    maps = cross_validated_maps(kind, voxels)
+    progress.start("cross-validate", len(maps))
+    found: dict[str, list[tuple[dict[str, float], CalibrationBins]]] = {"before": [], "after": []}
+    for name, mapping in zip(cohort.case_names, maps, strict=True):
+        case, probability = predicted(name)
+        found["before"].append(figures(case, probability, None))
+        found["after"].append(figures(case, probability, mapping))
+        progress.advance(1, name)
+    summary = {POOLED: {when: reduce(add, [bins for _, bins in each]).error() for when, each in found.items()}}
+    summary |= {
+        score: {when: mean_of_defined([scores[score] for scores, _ in each]) for when, each in found.items()}
+        for score in FIGURES
+    }
+    error, likelihood = summary[POOLED], summary["nll_roi"]
+    if not (error["after"] < error["before"] and likelihood["after"] <= likelihood["before"]):
+        raise InputError(
+            "Nothing is kept: on cases that the map was not fitted to, the calibration error would go from "
+            f"{error['before']:.4f} to {error['after']:.4f} and the negative log-likelihood from "
+            f"{likelihood['before']:.4f} to {likelihood['after']:.4f}, and both must fall. Use the model as it is, try "
+            "another kind of map, or give more cases."
+        )
+    return fit_map(kind, voxels), summary
 
 
 def _usable(case: Case, description: ModelDescription) -> str:
@@ -245,6 +277,8 @@ def _usable(case: Case, description: ModelDescription) -> str:
             f"{case.name} has {len(case.rater_names)} rater; a calibration is fitted to the share of several. Name "
             "cases with two raters or more."
         )
+    if not case.raters.any():
+        raise InputError(f"{case.name}: no rater marked anything, so that nothing can be fitted to it. Leave it out.")
     description.check_case(case)
     digest = case.with_sequences(description.present(case.sequences)).image_digest
     if digest in description.training["case_images"]:

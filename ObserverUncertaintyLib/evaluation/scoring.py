@@ -46,8 +46,8 @@ UNSURE_EVERYWHERE = 0.3
 
 _ON_CASES_GRID = "A prediction must lie on the case's own grid; predict the case again."
 
-_DECISIVE = ("samples", "dropout_masks", "economy", "rater", "flip", "calibration")
-"""Entries of a report that decide a prediction's numbers; what an earlier version did not have is empty now too."""
+_DECISIVE = ("samples", "dropout_masks", "economy", "rater", "flip")
+"""Entries of a report that decide a prediction's numbers; what an earlier version did not have is empty by default."""
 
 Row = dict[str, Any]
 """One case's scores: `case`, numbers (NaN where undefined) and `warnings`."""
@@ -159,14 +159,14 @@ class _Origin:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """Fingerprints of the models' weights."""
-        return tuple(str(report.get("weights")) for report in self.reports)
+        """What tells the models apart: fingerprints of their weights, or the names of other programs."""
+        return tuple(str(report.get("tool") or str(report.get("weights"))[:8]) for report in self.reports)
 
     @property
     def settings(self) -> str:
         """What a prediction's numbers depend on besides."""
         return "; ".join(
-            ", ".join(f"{key} {report[key]}" for key in _DECISIVE if report.get(key))
+            ", ".join(f"{key} {report[key]}" for key in _DECISIVE if report.get(key)) + _calibration_of(report)
             for report in map(without_empty_economy, self.reports)
         )
 
@@ -194,7 +194,7 @@ class _Origin:
         warnings = [str(warning) for report in self.reports for warning in report["warnings"]]
         digest = cache(lambda *sequences: case.with_sequences(sequences).image_digest)
         for report in self.reports:
-            found, sequences = report.get(MADE_FROM, {}), report.get("sequences", ())
+            found, sequences = _made_from(report), report.get("sequences", ())
             if not set(sequences) <= set(case.sequences) or "images" not in found:
                 continue
             if found["images"] != digest(*sequences):
@@ -205,11 +205,21 @@ class _Origin:
         return warnings
 
 
+def _calibration_of(report: Mapping[str, Any]) -> str:
+    """Which calibration was applied, by its fingerprint: two of one model may be described alike."""
+    digest = _made_from(report).get("calibration")
+    return f", calibration {str(digest)[:8]}" if digest else ""
+
+
+def _made_from(report: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(report.get(MADE_FROM) or {})
+
+
 def _warnings_of_all(folder: Path, origins: Mapping[str, _Origin]) -> tuple[str, ...]:
     """What is wrong with averaging these predictions."""
     warnings = []
     for what, groups in (
-        ("models", _grouped({name: " + ".join(each[:8] for each in o.models) for name, o in origins.items()})),
+        ("models", _grouped({name: " + ".join(o.models) for name, o in origins.items()})),
         ("settings", _grouped({name: origin.settings for name, origin in origins.items() if origin.reports})),
     ):
         if len(groups) > 1:

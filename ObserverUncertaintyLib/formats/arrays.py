@@ -37,17 +37,25 @@ def read_array(reference: str | Path) -> NDArray[Any]:
     """
     path, name = split_reference(reference)
     try:
-        if path.suffix.lower() == ".npy":
-            array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+        loaded = np.load(path, mmap_mode="r" if path.suffix.lower() == ".npy" else None, allow_pickle=False)
+        if isinstance(loaded, np.lib.npyio.NpzFile):  # by what the file is, whatever its ending
+            with loaded:
+                array: NDArray[Any] = loaded[_chosen(path, loaded.files, name)]
+        elif name is not None:
+            raise InvalidImageError(
+                f"{reference}: '#{name}' would pick an array, but {path.name} holds a single one. Leave the '#' and "
+                "what follows it out."
+            )
         else:
-            with np.load(path, allow_pickle=False) as arrays:
-                array = arrays[_chosen(path, arrays.files, name)]
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+            array = loaded
+    except (OSError, EOFError, MemoryError, TypeError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        why = "it holds Python objects" if "pickle" in str(error) else str(error) or type(error).__name__
         raise UnreadableFileError(
-            f"{path}: the array cannot be read ({error}). Expected a whole file that numpy.save or "
+            f"{path}: the array cannot be read ({why}). Expected a whole file that numpy.save or "
             "numpy.savez_compressed wrote, without Python objects; write it again."
         ) from error
-    if (array.dtype != bool and not np.issubdtype(array.dtype, np.number)) or np.iscomplexobj(array):
+    is_real = array.dtype == bool or np.issubdtype(array.dtype, np.integer) or np.issubdtype(array.dtype, np.floating)
+    if not is_real or np.issubdtype(array.dtype, np.timedelta64):
         raise InvalidImageError(f"{path}: the array holds {array.dtype}; expected one real number per voxel.")
     return array
 

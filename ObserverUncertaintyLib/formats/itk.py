@@ -83,10 +83,21 @@ def itk_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def require_one_volume(path: Path, size: tuple[int, ...]) -> None:
-    """Raise InvalidImageError if the axes beyond the third hold more than one volume."""
+def require_volumes(path: Path, size: tuple[int, ...], several: bool = False) -> None:
+    """Raise InvalidImageError if the axes beyond the third hold more volumes than are asked for.
+
+    Args:
+        path: the file.
+        size: of all its axes; several values of a voxel count as a further axis.
+        several: whether one of them may hold several volumes.
+    """
     volumes = int(np.prod(size[3:], dtype=np.int64))
-    if volumes != 1:
+    if several and sum(each > 1 for each in size[3:]) > 1:
+        raise InvalidImageError(
+            f"{path}: the file holds {volumes} volumes along several axes ({' x '.join(map(str, size))}), of which one "
+            "cannot tell samples from classes; expected one axis of volumes. Save each sample in a file of its own."
+        )
+    if volumes != 1 and not several:
         raise InvalidImageError(
             f"{path}: the file holds {volumes} volumes ({' x '.join(map(str, size))}); expected one 2-D image or one "
             "3-D volume. Save the volume that is meant in a file of its own."
@@ -126,8 +137,7 @@ def read_with_itk(path: Path, reader_name: str, several: bool = False) -> Stored
         reader.SetImageIO(reader_name)
         reader.ReadImageInformation()
         size = reader.GetSize()
-    if not several:
-        require_one_volume(path, size)
+    require_volumes(path, size, several)
     first = [*size[:3], *(0 for _ in size[3:])]
     with itk_errors(path):
         if len(size) > 3 and not several:
@@ -136,8 +146,9 @@ def read_with_itk(path: Path, reader_name: str, several: bool = False) -> Stored
         grid = Grid.from_sitk(image if image.GetDimension() < 4 else sitk.Extract(image, first))
         array = sitk.GetArrayFromImage(image)
         fields = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys() if key.startswith("Segment")}
-    values = image.GetNumberOfComponentsPerPixel()
     if several:
+        values = image.GetNumberOfComponentsPerPixel()
+        require_volumes(path, (*(*size, 1)[:3], *size[3:], values), several)
         # ITK has the axes beyond the third first, and the values of a voxel last.
         volumes = np.moveaxis(array.reshape(-1, *grid.shape, values), -1, 1)
         return StoredImage(volumes.reshape(-1, *grid.shape), grid, fields)

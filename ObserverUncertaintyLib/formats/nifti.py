@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.formats.errors import InvalidImageError
 from ObserverUncertaintyLib.formats.integrity import damaged
-from ObserverUncertaintyLib.formats.itk import StoredImage, require_one_volume
+from ObserverUncertaintyLib.formats.itk import StoredImage, require_volumes
 from ObserverUncertaintyLib.formats.nifti_geometry import read_grid
 from ObserverUncertaintyLib.formats.nifti_header import HEADER_SIZES, NiftiHeader, parse_header
 
@@ -54,8 +54,7 @@ def _read(path: Path, file: BinaryIO, several: bool) -> tuple[NiftiHeader, bytea
     """Read the header and exactly the bytes of the voxels, and go on to the end, where gzip's checksum is."""
     start = file.read(max(HEADER_SIZES))
     header = parse_header(path, start)
-    if not several:
-        require_one_volume(path, (*header.size, *header.volumes))
+    require_volumes(path, (*header.size, *header.volumes), several)
     expected = math.prod((*header.size, *header.volumes)) * header.voxel_type.itemsize
     data = bytearray(start[header.offset : header.offset + expected])
     to_skip = max(header.offset - len(start), 0)

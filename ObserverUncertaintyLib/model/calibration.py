@@ -10,6 +10,7 @@ Sources: Platt 1999 (slope and bias of the log-odds); Guo et al., ICML 2017 (tem
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -28,12 +29,18 @@ from ObserverUncertaintyLib.model.description import ModelDescription, ModelErro
 CALIBRATION_FILE = "calibration.json"
 """In a model's folder, beside its description."""
 
+WORK_FOLDER = "calibration-in-progress"
+"""In a model's folder while cases are predicted for its calibration: what names of folders there begin with."""
+
 FORMAT, FORMAT_VERSION = "observer-uncertainty calibration", 1
 
 KEPT, FITTED_FROM = 0.01, 0.03
 """Below KEPT the model is certain (a review does not look there), and most such voxels lie far from any structure,
 where nobody marked any; around the raters, where the map is fitted, some did. Without this the whole brain would look
 unsure (docs/results.md, "Calibration to the experts")."""
+
+_FLAT = 0.01
+"""A slope of the log-odds this near to 0 neither rises nor falls."""
 
 _CERTAIN = 1e-6
 """Probabilities nearer to 0 and 1 than this have the log-odds of it; what is exactly 0 or 1 stays so."""
@@ -71,11 +78,18 @@ class CalibrationMap:
         if self.kind is CalibrationKind.TEMPERATURE:
             if not (0 < self.slope < np.inf and np.isfinite(self.bias)):
                 raise ValueError(f"a slope of {self.slope} and a bias of {self.bias}")
+            self._require_contour()
             return
         ends = [(axis[0], axis[-1]) for axis in (self.knots, self.values) if len(axis) > 1]
         rising = all(np.all(np.diff(axis) > 0) for axis in (self.knots, self.values))
         if ends != [(0, 1), (0, 1)] or len(self.knots) != len(self.values) or not rising:
             raise ValueError("knots and values must both rise from 0 to 1, one value a knot")
+        self._require_contour()
+
+    def _require_contour(self) -> None:
+        """The probability that one half becomes must lie between 0 and 1, also in the precision of the maps."""
+        if not 0 < float(np.float32(self(np.array(0.5)))) < 1:
+            raise ValueError("the map makes 0 or 1 of one half, so that no contour is left")
 
     def __call__(self, probability: NDArray[Any]) -> NDArray[np.float64]:
         """The calibrated probability, same shape, in [0, 1]; 0 and 1 stay as they are.
@@ -111,25 +125,15 @@ class CalibrationMap:
 
     @classmethod
     def _temperature(cls, p: NDArray[np.float64], share: NDArray[np.float64]) -> CalibrationMap:
-        z = _log_odds(p)
-
-        def cross_entropy(numbers: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            x = numbers[0] * z + numbers[1]
-            # log(1 + e^x) - share x: the cross-entropy of the logit x.
-            loss, wrong = np.logaddexp(0, x) - share * x, expit(x) - share
-            return float(loss.mean()), np.array([(wrong * z).mean(), wrong.mean()])
-
-        slope, bias = minimize(cross_entropy, np.array([1.0, 0.0]), jac=True, method="BFGS").x.tolist()
+        slope, bias = _slope_and_bias(p, share)
         if not slope > 0:
-            raise InputError(
-                f"Where the model's probability is higher, fewer raters marked the voxel (slope {slope:.3g} of the "
-                "log-odds; expected one above 0), so that no increasing map calibrates it. Train the model for longer, "
-                "or give other cases."
-            )
+            raise _falling(slope)
         return cls(CalibrationKind.TEMPERATURE, slope, bias)
 
     @classmethod
     def _isotonic(cls, p: NDArray[np.float64], share: NDArray[np.float64]) -> CalibrationMap:
+        if (slope := _slope_and_bias(p, share)[0]) < -_FLAT:  # of which a map would be left that is flat
+            raise _falling(slope)
         # Voxels of one probability are one observation of their mean: else their order would decide.
         known, which, count = np.unique(p, return_inverse=True, return_counts=True)
         means = np.bincount(which, weights=share) / count
@@ -213,22 +217,54 @@ def read_calibration(folder: str | Path, description: ModelDescription) -> Calib
     path = Path(folder) / CALIBRATION_FILE
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("it holds no object")
         if (content.pop("format"), content.pop("format_version")) != (FORMAT, FORMAT_VERSION):
             raise ValueError(f'its format is not "{FORMAT}" of version {FORMAT_VERSION}')
         found = from_json(Calibration, content)
+        _texts = found.summary, found.details  # of values that are what they should be
     except FileNotFoundError:
         return None
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(
-            f"{path} cannot be read: {error}. Copy the model again, calibrate it again, or delete this file to use the "
-            "model without calibration."
+            f"{path} cannot be read: {error}. Copy the model again, calibrate it again, or use it without "
+            "calibration (predict --no-calibration)."
         ) from error
     if found.weights != weights_digest(folder, description):
         raise ModelError(
             f"{path} calibrates other weights than those beside it. Copy both of one model, calibrate this model, or "
-            "delete this file to use the model without calibration."
+            "use it without calibration (predict --no-calibration)."
         )
     return found
+
+
+def _slope_and_bias(p: NDArray[np.float64], share: NDArray[np.float64]) -> tuple[float, float]:
+    """Of the log-odds, that make the raters' marks likeliest."""
+    z = _log_odds(p)
+
+    def cross_entropy(numbers: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        x = numbers[0] * z + numbers[1]
+        # log(1 + e^x) - share x: the cross-entropy of the logit x.
+        loss, wrong = np.logaddexp(0, x) - share * x, expit(x) - share
+        return float(loss.mean()), np.array([(wrong * z).mean(), wrong.mean()])
+
+    slope, bias = minimize(cross_entropy, np.array([1.0, 0.0]), jac=True, method="BFGS").x.tolist()
+    return slope, bias
+
+
+def _falling(slope: float) -> InputError:
+    return InputError(
+        f"Where the model's probability is higher, fewer raters marked the voxel (slope {slope:.3g} of the log-odds; "
+        "expected one above 0), so that no increasing map calibrates it. Train the model for longer, or give other "
+        "cases."
+    )
+
+
+def remove_work(folder: Path, but: Path | None = None) -> None:
+    """Remove what calibrations left in a model's folder that were interrupted; maps of cases are nobody else's."""
+    for left in folder.glob(f"{WORK_FOLDER}*"):
+        if left != but:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _log_odds(p: NDArray[np.float64]) -> NDArray[np.float64]:

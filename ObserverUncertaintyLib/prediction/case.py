@@ -69,8 +69,7 @@ def predict_case(
     )
     device = next(network.parameters()).device
     made_from = made_from or prediction_origin(case, description, weights, settings, calibration)
-    report = _report(case, prediction, description, settings, made_from["images"])
-    report["calibration"] = calibration.summary if calibration else None
+    report = _report(case, prediction, description, settings, made_from["images"], calibration)
     report["weights"] = weights
     report[MADE_FROM] = made_from
     report["device"] = describe_device(device)
@@ -83,8 +82,19 @@ def predict_case(
     return prediction, report
 
 
+def _calibration_note(case: Case, prediction: Prediction, calibration: Calibration | None) -> list[str]:
+    if calibration is None:
+        return []
+    return [f"{case.name}: probabilities are {calibration.summary}; the contour lies at {prediction.level:.2f}"]
+
+
 def _report(
-    case: Case, prediction: Prediction, description: ModelDescription, settings: PredictionSettings, images: str
+    case: Case,
+    prediction: Prediction,
+    description: ModelDescription,
+    settings: PredictionSettings,
+    images: str,
+    calibration: Calibration | None,
 ) -> dict[str, Any]:
     warnings = list(case.warnings + prediction.warnings)
     if images in description.training["case_images"]:
@@ -101,9 +111,10 @@ def _report(
         "sequences": list(description.present(case.sequences)),
         "missing_sequences": list(description.lacking(case.sequences)),
         **report_of_maps(prediction, case.grid),
-        "notes": list(case.notes + prediction.notes),
+        "notes": [*case.notes, *prediction.notes, *_calibration_note(case, prediction, calibration)],
         "warnings": warnings,
         "unlike_training": prediction.unlike_training,
+        "calibration": calibration.summary if calibration else None,
     }
 
 

@@ -100,7 +100,8 @@ class Ensemble:
                 "several predict together"
             )
         _require_alike(folders, members)
-        return cls(tuple(members))
+        # Each model's random numbers do not depend on the order in which they are named.
+        return cls(tuple(sorted(members, key=lambda member: member.weights)))
 
     @property
     def weights(self) -> str:
@@ -114,10 +115,22 @@ class Ensemble:
         each = sorted(member.description.digest for member in self.members)
         return each[0] if len(each) == 1 else content_digest(each)
 
-    @property
-    def calibration(self) -> Calibration | None:
-        """What is applied to the prediction."""
-        return self.members[0].calibration
+    def calibration(self, settings: PredictionSettings, progress: Progress | None = None) -> Calibration | None:
+        """What is applied to a prediction with these settings.
+
+        Args:
+            settings: those of one rater's drawing, or with mirrored samples, are other than a calibration is fitted to.
+            progress: is told of a calibration that is left out for them.
+        """
+        found = self.members[0].calibration
+        if found is None or (settings.rater is None and not settings.flip):
+            return found
+        why = "mirrored samples" if settings.rater is None else f"the drawing of {settings.rater} alone"
+        (progress or Progress()).warning(
+            f"The model's calibration is not applied: it was fitted to the mean of all raters and to samples that are "
+            f"not mirrored, and not to {why}"
+        )
+        return None
 
     def origin(self, case: Case, settings: PredictionSettings) -> dict[str, Any]:
         """What a prediction depends on; see `prediction_origin`."""
@@ -125,7 +138,7 @@ class Ensemble:
         origins = [prediction_origin(case, each.description, each.weights, settings) for each in self.members]
         if len(origins) > 1:
             return {**origins[0], "weights": self.weights, "model": self.model_digest}
-        return prediction_origin(case, one.description, one.weights, settings, one.calibration)
+        return prediction_origin(case, one.description, one.weights, settings, self.calibration(settings))
 
     def predict(
         self,
@@ -149,7 +162,7 @@ class Ensemble:
                 weights=one.weights,
                 made_from=made_from,
                 skull_stripped=skull_stripped,
-                calibration=one.calibration,
+                calibration=self.calibration(settings),
                 keep_samples=keep_samples,
                 progress=progress,
                 on_sample=on_sample,

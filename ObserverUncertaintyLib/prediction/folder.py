@@ -104,7 +104,7 @@ def predict_cases(
     ensemble = Ensemble.read(model, chosen, calibrated=calibrated, progress=progress)
     ensemble.require_samples(settings.samples)
     prepare_output_folder(folder, resume=resume, overwrite=overwrite)
-    weights, calibration = ensemble.weights, ensemble.calibration
+    weights, calibration = ensemble.weights, ensemble.calibration(settings, progress)
     record = {
         **asdict(settings),
         "weights": weights,
@@ -159,6 +159,7 @@ def _is_complete(folder: Path, made_from: dict[str, Any], save_samples: int, pro
     except (InputError, OSError, AttributeError, KeyError, TypeError, ValueError):
         progress.warning(f"{folder.name} is predicted again: its {REPORT_FILE} cannot be read")
         return False
+    _refuse_another_programs(folder, report)
     if len(saved) < save_samples:
         progress.warning(
             f"{folder.name} is predicted again: {save_samples} samples are to be saved, and it has {len(saved)}"
@@ -185,6 +186,14 @@ def _is_complete(folder: Path, made_from: dict[str, Any], save_samples: int, pro
             "images are the same cannot be checked"
         )
     return True
+
+
+def _refuse_another_programs(folder: Path, report: dict[str, Any]) -> None:
+    if tool := report.get("tool"):
+        raise InputError(
+            f"{folder} holds a result of {tool}, which was imported; to resume would replace it. Predict into another "
+            "folder, leave the case out, or overwrite."
+        )
 
 
 def _remove_prediction(folder: Path) -> None:

@@ -6,7 +6,7 @@ foreground's probability, or a mask, which is a sample that is sure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -24,7 +24,7 @@ from ObserverUncertaintyLib.formats.images import not_finite, read_image, read_s
 from ObserverUncertaintyLib.formats.masks import read_mask
 from ObserverUncertaintyLib.formats.prediction_files import MADE_FROM
 from ObserverUncertaintyLib.formats.prediction_samples import to_levels
-from ObserverUncertaintyLib.formats.references import split_reference
+from ObserverUncertaintyLib.formats.references import Source, split_reference
 from ObserverUncertaintyLib.images.grid import Grid, require_same_grid
 from ObserverUncertaintyLib.model.description import NOTICE
 from ObserverUncertaintyLib.prediction.maps import Prediction, report_of_maps
@@ -71,6 +71,11 @@ class SampleFiles:
             raise InputError("No file of samples is named. Name one or more.")
         if self.channel is not None and self.channel < 0:
             raise InputError(f"Channel {self.channel} was asked for; channels are numbered from 0.")
+        if self.channel is not None and self.label_value is not None:
+            raise InputError(
+                "A channel and a label value exclude each other: a file holds the probabilities of classes or labels. "
+                "Name one of them."
+            )
 
     def samples(self) -> Iterator[tuple[Sample, Grid]]:
         """The samples one after the other, each with its grid.
@@ -80,22 +85,39 @@ class SampleFiles:
         """
         expected, name = None, ""
         if self.geometry is not None:
-            expected, name = read_stored(*split_reference(self.geometry)).grid, str(self.geometry)
+            path, selection = split_reference(self.geometry)
+            _require_no_selection(self.geometry, path, selection)
+            expected, name = read_stored(path, selection).grid, str(self.geometry)
+        self._require_different()
+        marks: dict[float, str] = {}
         for file in self.files:
             volumes, grid = self._array(file, expected) if is_array_file(file) else self._image(file)
             if expected is None:
                 expected, name = grid, str(file)
             require_same_grid(expected, name, grid, str(file), "Samples lie on one grid; resample them first.")
             for volume in self._of_foreground(file, volumes):
-                yield self._sample(file, volume), expected
+                sample, mark = self._sample(file, volume)
+                if mark is not None:
+                    marks.setdefault(mark, file)
+                    _require_one_mark(marks)
+                yield sample, expected
+
+    def _require_different(self) -> None:
+        """Refuse what would count twice."""
+        seen: dict[Source, str] = {}
+        for file in self.files:
+            if (other := seen.get(Source.of(file))) is not None:
+                raise InputError(
+                    f"{file} is the same as {other}, so that one sample would count twice. Name each file once."
+                )
+            seen[Source.of(file)] = file
 
     def _image(self, file: str) -> tuple[NDArray[Any], Grid]:
         path, selection = split_reference(file)
         if path.name.lower().endswith(".seg.nrrd"):
             mask = read_mask(file)
             return mask.array[None], mask.grid
-        if selection is not None and path.is_file():
-            read_image(file)  # says that an image has no parts to pick
+        _require_no_selection(file, path, selection)
         stored = read_stored(path, selection, several=True)
         return stored.array, stored.grid
 
@@ -137,12 +159,14 @@ class SampleFiles:
         chosen = volumes[..., self.channel, :, :, :]
         return chosen[None] if chosen.ndim == 3 else chosen
 
-    def _sample(self, file: str, volume: NDArray[Any]) -> Sample:
-        """One sample as a probability or a mask."""
-        if self.label_value is not None:
-            return np.asarray(volume == self.label_value)
+    def _sample(self, file: str, volume: NDArray[Any]) -> tuple[Sample, float | None]:
+        """One sample as a probability or a mask; of a mask with the value that stands for the foreground, if known."""
+        if np.iscomplexobj(volume):
+            raise InvalidImageError(f"{file}: the file holds complex numbers; expected one real number per voxel.")
         if volume.dtype == bool:
-            return volume
+            if self.label_value is not None:
+                raise self._without_labels(file, "it is a mask")
+            return volume, None
         if bad := not_finite(volume):
             raise InvalidImageError(
                 f"{file}: {bad} of {volume.size} voxels are NaN or infinite; expected a probability from 0 to 1 in "
@@ -150,11 +174,36 @@ class SampleFiles:
             )
         low, high = float(volume.min()), float(volume.max())
         is_whole = np.issubdtype(volume.dtype, np.integer) or bool(np.all(volume == np.rint(volume)))
+        if self.label_value is not None:
+            if not is_whole:
+                raise self._without_labels(file, f"its values go from {low:.4g} to {high:.4g}")
+            return np.asarray(volume == self.label_value), None
         if is_whole and low >= 0 and (high <= 1 or (len(np.unique(volume)) <= 2 and low == 0)):
-            return np.asarray(volume != 0)
+            return np.asarray(volume != 0), high or None
         if not (low >= -_ROUNDED and high <= 1 + _ROUNDED):
             raise InvalidImageError(f"{file}: {_unlike_probability(volume, is_whole, low, high)}")
-        return np.clip(volume, 0, 1)
+        return np.clip(volume, 0, 1), None
+
+    def _without_labels(self, file: str, found: str) -> InvalidImageError:
+        return InvalidImageError(
+            f"{file}: label {self.label_value} was asked for, but {found}. Leave the label value out, or give label "
+            "maps."
+        )
+
+
+def _require_no_selection(reference: str, path: Path, selection: str | None) -> None:
+    if selection is not None and path.is_file():
+        read_image(reference)  # says that an image has no parts to pick
+
+
+def _require_one_mark(marks: Mapping[float, str]) -> None:
+    """Refuse masks of which one marks with 1 and another with 2: they may be of two structures. 255 stands for 1."""
+    if len(marks) > 1 and not set(marks) <= {1.0, 255.0}:
+        shown = ", ".join(f"{value:g} in {file}" for value, file in marks.items())
+        raise InvalidImageError(
+            f"The masks mark their structure with different values ({shown}), which may be different structures. Give "
+            "files of one structure, or the label value that is meant."
+        )
 
 
 def _are_classes(volumes: NDArray[Any]) -> bool:
@@ -217,8 +266,9 @@ def import_samples(
         if len(kept) < keep_samples:
             kept.append(to_levels(sample.astype(np.float32)))
         progress.advance(1 if sums.samples <= len(source.files) else 0, f"sample {sums.samples}")
-    assert sums is not None
-    assert grid is not None
+    if sums is None or grid is None:
+        raise InputError(f"{', '.join(source.files)}: there is no sample in it. Give files with one sample or more.")
+    _require_not_classes(source, sums)
     if len(kept) < keep_samples:
         raise InputError(f"{keep_samples} samples are to be saved, but there are {sums.samples}. Save fewer.")
     notes, warnings = _told(case_name, tool, sums.samples, masks)
@@ -249,11 +299,20 @@ def import_samples(
         "unlike_training": None,
         # Names of files may name patients.
         MADE_FROM: {
-            "files": [file_digest(split_reference(file)[0]) for file in source.files if Path(file).is_file()],
+            "files": [file_digest(path) for file in source.files if (path := split_reference(file)[0]).is_file()],
             "grid": grid_digest(grid),
         },
     }
     return prediction, grid, report
+
+
+def _require_not_classes(source: SampleFiles, sums: MonteCarloSums) -> None:
+    """Refuse as many maps as classes, one a file, that add up to 1."""
+    if sums.samples > 1 and bool(np.all(np.abs(sums.mean_probability() * sums.samples - 1) < _ROUNDED * sums.samples)):
+        raise InvalidImageError(
+            f"{', '.join(source.files)}: these maps add up to 1 in every voxel: they are the probabilities of classes, "
+            "not samples of one. Give the foreground's alone."
+        )
 
 
 def _told(case_name: str, tool: str, samples: int, masks: int) -> tuple[tuple[str, ...], list[str]]:

@@ -131,11 +131,12 @@ def _case(folder: Path, name: str) -> CaseToReview:
     try:
         content = json.loads(text)
         reports = [dict(report) for report in content.get("models", [content])]
+        level = segmentation_level(content)
         is_told = EXPECTED_DICE in content and "volume_ml" in content
         if is_told:
             dice, volume = content[EXPECTED_DICE], content["volume_ml"]
         else:
-            dice, volume = _from_probability(folder, segmentation_level(content))
+            dice, volume = _from_probability(folder, level)
         return CaseToReview(
             name,
             None if dice is None else _number(dice, 1.0),

@@ -19,7 +19,7 @@ from ObserverUncertaintyLib.base.records import to_json
 from ObserverUncertaintyLib.base.version import VERSION
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.fingerprints import case_digest, grid_digest
-from ObserverUncertaintyLib.model.calibration import CALIBRATION_FILE
+from ObserverUncertaintyLib.model.calibration import CALIBRATION_FILE, remove_work
 from ObserverUncertaintyLib.model.description import (
     DESCRIPTION_FILE,
     WEIGHTS_FILE,
@@ -259,3 +259,4 @@ def _remove_model(folder: Path) -> None:
     Checkpoint(folder).remove()
     for name in (DESCRIPTION_FILE, WEIGHTS_FILE, CALIBRATION_FILE):
         (folder / name).unlink(missing_ok=True)
+    remove_work(folder)

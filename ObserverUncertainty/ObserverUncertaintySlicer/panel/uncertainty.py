@@ -7,14 +7,11 @@ from html import escape
 from typing import Any
 
 from ObserverUncertaintyLib.base.errors import InputError
-from ObserverUncertaintyLib.formats.prediction_files import ONE_HALF
 from ObserverUncertaintyLib.images.grid import same_grid
 from ObserverUncertaintyLib.jobs import Job
 from ObserverUncertaintyLib.model.calibration import Calibration
 from ObserverUncertaintySlicer.attributes import (
-    CALIBRATION,
     MODEL,
-    SEGMENTATION_LEVEL,
     TOOL,
     TRAINED_ON_SIMULATION,
     UNLIKE_TRAINING,
@@ -272,10 +269,6 @@ class UncertaintySection(Section):
             paragraphs.append(escape(str(error)))
         if TRAINED_ON_SIMULATION.of(segmentation):
             paragraphs.append(_("<b>Simulated data, not for patients.</b> The model was trained on simulated cases."))
-        if (calibration := CALIBRATION.of(segmentation)) is not None:
-            text = _("Probabilities are {how}; the contour lies at {level:.2f}.")
-            level = SEGMENTATION_LEVEL.of(segmentation, ONE_HALF)
-            paragraphs.append(escape(text.format(how=calibration, level=level)))
         unlike = UNLIKE_TRAINING.of(segmentation)
         warnings = [*warnings, *self._jobWarnings]
         if unlike is not None:  # the guide says it, above the steps

@@ -219,9 +219,8 @@ def _remove_outdated(folder: Path, tasks: Mapping[str, Task], progress: Progress
             continue
         made_by = predicted_by(folder / task.name)
         # Models are large: whoever deleted one whose training is done keeps what it predicted.
-        if any(
-            present(name) not in (None, weights) or not (folder / name / RESULT_FILE).exists()
-            for name, weights in zip(task.models, made_by, strict=False)
+        if made_by and any(
+            present(name) not in (None, *made_by) or not (folder / name / RESULT_FILE).exists() for name in task.models
         ):
             progress.warning(f"{task.name} is done again: another model predicted it than the study's of now")
             result.unlink(missing_ok=True)

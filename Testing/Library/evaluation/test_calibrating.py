@@ -22,7 +22,7 @@ from ObserverUncertaintyLib.evaluation.calibrating import (
     fit_map,
 )
 from ObserverUncertaintyLib.evaluation.scoring import evaluate
-from ObserverUncertaintyLib.formats import read_mask
+from ObserverUncertaintyLib.formats import read_mask, write_mask
 from ObserverUncertaintyLib.model.calibration import CALIBRATION_FILE, CalibrationKind, read_calibration
 from ObserverUncertaintyLib.model.description import ModelError, read_description
 from ObserverUncertaintyLib.model.settings import PredictionSettings, TrainingSettings, UNetSettings
@@ -87,7 +87,7 @@ def test_a_calibrated_model_is_nearer_to_the_raters_and_keeps_its_contours(model
     assert list(found.figures) == [POOLED, *FIGURES]
     assert found.figures[POOLED]["after"] < 0.5 * found.figures[POOLED]["before"]
     assert found.raters == (3, 3)
-    assert not (model / "calibration-in-progress").exists()
+    assert not list(model.glob("calibration-in-progress*"))
     with_map, without = (
         predicted(model, cohort, tmp_path / "a"),
         predicted(model, cohort, tmp_path / "b", calibrated=False),
@@ -175,7 +175,7 @@ def test_predictions_made_before_are_made_again_after_a_calibration(model, cohor
 
 
 def test_an_interrupted_calibration_goes_on_with_the_cases_that_are_complete(model, cohort):
-    steps = Heard(stops_after=9)
+    steps = Heard(stops_after=7 + 9)  # after the look at the seven cases
     with pytest.raises(Cancelled):
         calibrate(model, cohort, CalibrationKind.ISOTONIC, SETTINGS, device="cpu", progress=steps)
     assert not (model / CALIBRATION_FILE).exists()
@@ -214,3 +214,55 @@ def test_a_map_that_does_no_good_is_not_kept(model, cohort, monkeypatch):
     with pytest.raises(InputError, match="Nothing is kept"):
         calibrate(model, cohort, settings=SETTINGS, device="cpu")
     assert not (model / CALIBRATION_FILE).exists()
+
+
+def test_nothing_of_a_cases_maps_is_left_where_nothing_comes_of_it_or_another_call_follows(model, cohort):
+    with pytest.raises(Cancelled):
+        calibrate(model, cohort, settings=SETTINGS, device="cpu", progress=Heard(stops_after=16))
+    (before,) = model.glob("calibration-in-progress*")
+    with pytest.raises(Cancelled):
+        calibrate(model, cohort, settings=replace(SETTINGS, samples=3), device="cpu", progress=Heard(stops_after=16))
+    (after,) = model.glob("calibration-in-progress*")
+    assert after != before
+    train([disc_case(30, slices=3)], model, replace(TRAINING, epochs=1), overwrite=True)
+    assert not list(model.glob("calibration-in-progress*"))
+
+
+def test_cases_are_looked_at_before_anything_is_predicted(model, tmp_path):
+    manifest = write_discs(tmp_path / "cohort", 3, slices=3)
+    for rater in (1, 2, 3):
+        file = tmp_path / "cohort" / "case03" / f"rater{rater}.nii.gz"
+        mask = read_mask(file)
+        write_mask(file, np.zeros_like(mask.array), mask.grid)
+    with pytest.raises(InputError, match="case03: no rater marked anything"):
+        calibrate(model, Cohort.open(manifest), settings=SETTINGS, device="cpu")
+    shutil.rmtree(tmp_path / "cohort" / "case03")
+    shutil.copytree(tmp_path / "cohort" / "case02", tmp_path / "cohort" / "case03")
+    with pytest.raises(InputError, match="case03 has the same images as case02"):
+        calibrate(model, Cohort.open(manifest), settings=SETTINGS, device="cpu")
+    assert not list(model.glob("calibration-in-progress*"))
+
+
+def test_a_calibration_is_left_out_where_it_was_not_fitted_to_and_this_is_told(model, cohort, tmp_path):
+    calibrate(model, cohort, settings=SETTINGS, device="cpu")
+    heard = Heard()
+    predict_cases(
+        model,
+        ["case01"],
+        cohort.load_images,
+        tmp_path / "out",
+        replace(SETTINGS, flip=True),
+        device="cpu",
+        progress=heard,
+    )
+    assert any("calibration is not applied" in warning for warning in heard.warnings)
+    assert read_predicted(tmp_path / "out" / "case01").level == 0.5
+
+
+def test_two_calibrations_of_one_model_in_a_folder_are_told_apart(model, cohort, tmp_path):
+    for kind, name in ((CalibrationKind.ISOTONIC, "case01"), (CalibrationKind.TEMPERATURE, "case02")):
+        calibrate(model, cohort, kind, SETTINGS, device="cpu", overwrite=True)
+        predict_cases(model, [name], cohort.load_images, tmp_path / "out", SETTINGS, device="cpu", overwrite=True)
+    (warning,) = evaluate(tmp_path / "out", cohort).warnings
+    assert "2 settings" in warning
+    assert warning.count("calibration ") == 2

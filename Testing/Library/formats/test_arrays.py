@@ -65,3 +65,20 @@ def test_array_files_are_known_by_their_ending(tmp_path):
     for name in ("a.NPZ", "a.npy", "a.nrrd"):
         (tmp_path / name).touch()
     assert [is_array_file(tmp_path / name) for name in ("a.NPZ", "a.npy", "a.nrrd")] == [True, True, False]
+
+
+def test_a_file_is_read_by_what_it_is_whatever_its_ending(tmp_path):
+    np.savez(tmp_path / "a.npz", x=ARRAY)
+    (tmp_path / "a.npz").rename(tmp_path / "b.npy")
+    np.testing.assert_array_equal(read_array(tmp_path / "b.npy"), ARRAY)
+    np.save(tmp_path / "c.npy", ARRAY)
+    (tmp_path / "c.npy").rename(tmp_path / "d.npz")
+    np.testing.assert_array_equal(read_array(tmp_path / "d.npz"), ARRAY)
+    with pytest.raises(InvalidImageError, match="'#x' would pick an array"):
+        read_array(f"{tmp_path / 'd.npz'}#x")
+
+
+def test_times_are_no_voxels(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((2, 2, 2), "m8[s]"))
+    with pytest.raises(InvalidImageError, match="expected one real number"):
+        read_array(tmp_path / "a.npy")

@@ -156,5 +156,26 @@ def test_a_calibration_of_other_weights_is_refused(calibrated_model):
 def test_a_damaged_calibration_is_refused_by_name(calibrated_model, damage):
     folder, description, _calibration = calibrated_model
     (folder / CALIBRATION_FILE).write_text(damage, encoding="utf-8")
-    with pytest.raises(ModelError, match=rf"{CALIBRATION_FILE} cannot be read.*delete this file"):
+    with pytest.raises(ModelError, match=rf"{CALIBRATION_FILE} cannot be read.*without calibration"):
+        read_calibration(folder, description)
+
+
+def test_raters_who_contradict_the_model_make_no_map_of_either_kind():
+    p, marks = overconfident(500)
+    for kind in CalibrationKind:
+        with pytest.raises(InputError, match="fewer raters marked the voxel"):
+            CalibrationMap.fitted(kind, p, 1 - marks)
+
+
+def test_a_map_that_leaves_no_contour_is_none():
+    for bias in (40.0, -800.0):
+        with pytest.raises(ValueError, match="no contour is left"):
+            CalibrationMap(CalibrationKind.TEMPERATURE, bias=bias)
+
+
+def test_figures_that_are_no_figures_are_a_damage(calibrated_model):
+    folder, description, calibration = calibrated_model
+    content = {**calibration.to_json(), "figures": {"ece_roi_pooled": 3}}
+    (folder / CALIBRATION_FILE).write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(ModelError, match="cannot be read"):
         read_calibration(folder, description)

@@ -14,6 +14,7 @@ from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.formats import read_image
 from ObserverUncertaintyLib.formats.prediction_samples import read_samples
+from ObserverUncertaintyLib.model.description import read_description
 from ObserverUncertaintyLib.model.settings import Augmentation, PredictionSettings, TrainingSettings, UNetSettings
 from ObserverUncertaintyLib.network.stored import load_model
 from ObserverUncertaintyLib.prediction.ensemble import Ensemble
@@ -50,14 +51,15 @@ def models(tmp_path_factory):
     return [folder / "model0", folder / "model1"]
 
 
-def test_all_samples_of_all_models_count_alike(models):
+def test_all_samples_of_all_models_count_alike_in_whatever_order_they_are_named(models):
     settings = PredictionSettings(samples=5, seed=7)
     heard, seen = Heard(), []
     found, report = Ensemble.read(models, torch.device("cpu")).predict(
         CASE, settings, keep_samples=4, progress=heard, on_sample=seen.append
     )
     sums = MonteCarloSums(CASE.grid.shape)
-    for number, (model, share) in enumerate(zip(models, (3, 2), strict=True)):
+    in_order = sorted(models, key=lambda model: read_description(model).weights_digest)
+    for number, (model, share) in enumerate(zip(in_order, (3, 2), strict=True)):
         own = PredictionSettings(samples=share, seed=7 + number)
         predict(*load_model(model), CASE, own, on_sample=sums.add)
     np.testing.assert_allclose(found.probability, sums.mean_probability(), atol=1e-6)

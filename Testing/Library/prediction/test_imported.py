@@ -221,10 +221,12 @@ def test_memory_does_not_grow_with_the_number_of_samples(tmp_path):
     import tracemalloc
 
     grid, peaks = Grid((64, 64, 32)), []
-    write_image(tmp_path / "a.nii.gz", np.random.default_rng(0).random(grid.shape).astype(np.float32), grid)
+    files = tuple(str(tmp_path / f"{number}.nii.gz") for number in range(12))
+    for file in files:
+        write_image(Path(file), np.random.default_rng(0).random(grid.shape).astype(np.float32), grid)
     for count in (2, 12):
         tracemalloc.start()
-        import_samples(SampleFiles((str(tmp_path / "a.nii.gz"),) * count))
+        import_samples(SampleFiles(files[:count]))
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.05 * peaks[0]
@@ -237,3 +239,64 @@ def test_the_maps_are_read_back_as_they_were_computed(tmp_path):
     np.testing.assert_allclose(
         read_image(files["mutual_information"]).array, prediction.uncertainty.mutual_information, atol=1e-6
     )
+
+
+def test_a_file_named_twice_would_count_twice_and_is_refused(tmp_path):
+    (file,) = written(tmp_path, SAMPLES[:1])
+    (tmp_path / "link.nii.gz").symlink_to(file)
+    with pytest.raises(InputError, match=r"link\.nii\.gz is the same as .*sample0"):
+        import_samples(SampleFiles((file, str(tmp_path / "link.nii.gz"))))
+
+
+def test_classes_in_a_file_each_are_no_samples(tmp_path):
+    with pytest.raises(InvalidImageError, match="these maps add up to 1"):
+        import_samples(SampleFiles(written(tmp_path, np.stack([SAMPLES[0], 1 - SAMPLES[0]]))))
+
+
+def test_masks_of_different_values_may_be_of_different_structures(tmp_path):
+    import SimpleITK as sitk
+
+    files = [tmp_path / f"{value}.nrrd" for value in (1, 2)]
+    for file, value in zip(files, (1, 2), strict=True):
+        sitk.WriteImage(GRID.to_sitk((MASKS[0] * value).astype(np.uint8)), str(file))
+    with pytest.raises(InvalidImageError, match="different values"):
+        import_samples(SampleFiles(tuple(map(str, files))))
+
+
+def test_a_label_is_asked_of_label_maps_only(tmp_path, geometry):
+    (probability,) = written(tmp_path, SAMPLES[:1])
+    with pytest.raises(InvalidImageError, match="label 1 was asked for, but its values go from"):
+        import_samples(SampleFiles((probability,), label_value=1))
+    np.save(tmp_path / "mask.npy", MASKS[0])
+    with pytest.raises(InvalidImageError, match="label 2 was asked for, but it is a mask"):
+        import_samples(SampleFiles((str(tmp_path / "mask.npy"),), geometry, label_value=2))
+    with pytest.raises(InputError, match="exclude each other"):
+        SampleFiles((probability,), channel=1, label_value=1)
+
+
+def test_complex_numbers_two_axes_of_volumes_and_no_volume_are_refused(tmp_path, geometry):
+    import nibabel
+    import SimpleITK as sitk
+
+    sitk.WriteImage(GRID.to_sitk(SAMPLES[0].astype(np.complex64)), str(tmp_path / "complex.nrrd"))
+    with pytest.raises(InvalidImageError, match="complex numbers"):
+        import_samples(SampleFiles((str(tmp_path / "complex.nrrd"),)))
+    nibabel.save(nibabel.Nifti1Image(np.zeros((6, 5, 4, 3, 2), np.float32), np.eye(4)), tmp_path / "five.nii.gz")
+    with pytest.raises(InvalidImageError, match="6 volumes along several axes"):
+        import_samples(SampleFiles((str(tmp_path / "five.nii.gz"),), channel=1))
+    np.save(tmp_path / "none.npy", np.zeros((0, *GRID.shape), np.float32))
+    with pytest.raises(InputError, match=r"none\.npy: there is no sample"):
+        import_samples(SampleFiles((str(tmp_path / "none.npy"),), geometry))
+
+
+def test_what_follows_a_hash_is_never_passed_over(tmp_path, geometry):
+    (file,) = written(tmp_path, SAMPLES[:1])
+    for source in (SampleFiles((f"{file}#x",)), SampleFiles((file,), f"{geometry}#x")):
+        with pytest.raises(InputError, match="'#x' would pick"):
+            import_samples(source)
+
+
+def test_files_are_fingerprinted_also_where_a_part_of_them_is_named(tmp_path, geometry):
+    np.savez(tmp_path / "a.npz", a=SAMPLES[0], b=SAMPLES[1])
+    files = tuple(f"{tmp_path / 'a.npz'}#{name}" for name in "ab")
+    assert len(import_samples(SampleFiles(files, geometry))[2]["made_from"]["files"]) == 2

@@ -16,6 +16,7 @@ from test_cavity import TINY, rows_of
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.formats import read_image
+from ObserverUncertaintyLib.model.description import read_description
 from ObserverUncertaintyLib.model.settings import FinalActivation, Loss, PredictionSettings, TrainingSettings, shares
 from ObserverUncertaintyLib.network.stored import load_model
 from ObserverUncertaintyLib.prediction.inference import predict
@@ -121,7 +122,8 @@ def test_the_models_samples_count_alike(study: Path, cohort: Path, arm: Several,
     task = next(task for task in tasks if task.arm is arm and task.case)
     case = Cohort.open(cohort).load(str(task.case))
     total = np.zeros(case.grid.shape)
-    for number, (name, count) in enumerate(zip(task.models, counts, strict=True)):
+    in_order = sorted(task.models, key=lambda name: read_description(study / name / "model").weights_digest)
+    for number, (name, count) in enumerate(zip(in_order, counts, strict=True)):
         made = predict(*load_model(study / name / "model"), case, PredictionSettings(count, number))
         total += count * made.probability
     found = read_image(study / task.name / "probability.nii.gz").array
