@@ -228,12 +228,12 @@ def read_calibration(folder: str | Path, description: ModelDescription) -> Calib
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(
             f"{path} cannot be read: {error}. Copy the model again, calibrate it again, or use it without "
-            "calibration (predict --no-calibration)."
+            "calibration."
         ) from error
     if found.weights != weights_digest(folder, description):
         raise ModelError(
             f"{path} calibrates other weights than those beside it. Copy both of one model, calibrate this model, or "
-            "use it without calibration (predict --no-calibration)."
+            "use it without calibration."
         )
     return found
 
