@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ObserverUncertaintyLib.cohort.rater_files import load_raters as load_raters
     from ObserverUncertaintyLib.cohort.reviews import read_reviews as read_reviews
     from ObserverUncertaintyLib.evaluation.agreement import cohort_agreement as cohort_agreement
+    from ObserverUncertaintyLib.evaluation.calibrating import calibrate as calibrate
     from ObserverUncertaintyLib.evaluation.learning import learn_from_reviews as learn_from_reviews
     from ObserverUncertaintyLib.evaluation.scoring import evaluate as evaluate
     from ObserverUncertaintyLib.evaluation.scoring import score_case as score_case
@@ -43,8 +44,11 @@ if TYPE_CHECKING:
     from ObserverUncertaintyLib.model.shipped import shipped_model as shipped_model
     from ObserverUncertaintyLib.network.stored import load_model as load_model
     from ObserverUncertaintyLib.prediction.folder import predict_cases as predict_cases
+    from ObserverUncertaintyLib.prediction.imported import SampleFiles as SampleFiles
+    from ObserverUncertaintyLib.prediction.imported import import_samples as import_samples
     from ObserverUncertaintyLib.prediction.inference import predict as predict
     from ObserverUncertaintyLib.prediction.maps import Prediction as Prediction
+    from ObserverUncertaintyLib.prediction.maps import save_prediction as save_prediction
     from ObserverUncertaintyLib.raters.fusion import FusionMethod as FusionMethod
     from ObserverUncertaintyLib.raters.fusion import fuse as fuse
     from ObserverUncertaintyLib.raters.staple import staple as staple
@@ -84,11 +88,13 @@ _HOMES = {
     "Prediction": "prediction.maps",
     "PredictionSettings": "model.settings",
     "Progress": "base.progress",
+    "SampleFiles": "prediction.imported",
     "TrainingSettings": "model.settings",
     "UNetSettings": "model.settings",
     "Uncertainty": "scores.entropy",
     "alternatives": "review.alternatives",
     "binary_entropy": "scores.entropy",
+    "calibrate": "evaluation.calibrating",
     "case_agreement": "scores.case_agreement",
     "cases_to_review": "review.cases",
     "cohort_agreement": "evaluation.agreement",
@@ -99,6 +105,7 @@ _HOMES = {
     "expected_dice": "review.quality",
     "expert_entropy": "scores.entropy",
     "fuse": "raters.fusion",
+    "import_samples": "prediction.imported",
     "join_reviews": "cohort.joining",
     "learn_from_reviews": "evaluation.learning",
     "load_case": "cohort.loading",
@@ -113,6 +120,7 @@ _HOMES = {
     "read_description": "model.description",
     "read_reviews": "cohort.reviews",
     "read_samples": "formats.prediction_samples",
+    "save_prediction": "prediction.maps",
     "score_case": "evaluation.scoring",
     "shipped_model": "model.shipped",
     "slices_to_edit": "review.slices",

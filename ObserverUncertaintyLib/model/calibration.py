@@ -227,8 +227,7 @@ def read_calibration(folder: str | Path, description: ModelDescription) -> Calib
         return None
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ModelError(
-            f"{path} cannot be read: {error}. Copy the model again, calibrate it again, or use it without "
-            "calibration."
+            f"{path} cannot be read: {error}. Copy the model again, calibrate it again, or use it without calibration."
         ) from error
     if found.weights != weights_digest(folder, description):
         raise ModelError(
