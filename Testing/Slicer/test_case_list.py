@@ -11,6 +11,7 @@ import pytest
 import slicer
 import slicer.util
 import vtk
+from correct_step import modelsProbability
 from listed_cohort import WEIGHTS, image, writeCohort, writeList, writePrediction
 from section_case import GRID, RATERS, box, segmentOf
 from simulated_cases import simulatedCase
@@ -20,6 +21,8 @@ from ObserverUncertaintyLib.cohort.reviews import read_reviews
 from ObserverUncertaintyLib.formats import read_image, read_mask, write_image, write_mask
 from ObserverUncertaintyLib.images.grid import Grid, same_grid
 from ObserverUncertaintyLib.model.shipped import shipped_model
+from ObserverUncertaintyLib.prediction.imported import SampleFiles, import_samples
+from ObserverUncertaintyLib.prediction.maps import save_prediction
 from ObserverUncertaintySlicer import attributes
 from ObserverUncertaintySlicer.caseList import keepReview, listCases, openListedCase, reviewsFolder
 from ObserverUncertaintySlicer.contourReview import ContourReview
@@ -306,3 +309,21 @@ def test_a_hundred_cases_have_a_place_each(tmp_path):
         (tmp_path / "predictions" / name / "probability.nii.gz").touch()
     found = listCases(manifest, tmp_path / "predictions").cases
     assert [round(100 * case.prediction.expected_dice) for case in found] == list(range(100))
+
+
+def test_what_another_program_predicted_is_listed_opened_and_reviewed(tmp_path):
+    manifest, predictions = writeCohort(tmp_path / "cohort", ["case01"]), tmp_path / "predictions"
+    files = [tmp_path / f"fold{number}.nii.gz" for number in range(2)]
+    for number, file in enumerate(files):
+        write_image(file, np.roll(modelsProbability(), number, axis=1), GRID)
+    prediction, grid, report = import_samples(SampleFiles(tuple(map(str, files))), "case01", tool="nnU-Net")
+    save_prediction(predictions / "case01", grid, prediction, report)
+    (listed,) = listCases(manifest, predictions).cases
+    assert listed.prediction.expected_dice == report["expected_dice"]
+    found = openListedCase(manifest, predictions, "case01")
+    np.testing.assert_allclose(arrayOfVolume(found.results["probability"]), prediction.probability, atol=1e-6)
+    assert attributes.TOOL.of(found.results["segmentation"]) == "nnU-Net"
+    assert not attributes.TRAINED_ON_SIMULATION.of(found.results["segmentation"])
+    path = keepReview(saveAsReviewed(correct(found), "Ann", ""), predictions, "case01")
+    (read,) = read_reviews(reviewsFolder(predictions)).latest
+    assert (read.case, read.mask) == ("case01", path)
