@@ -77,8 +77,8 @@ class SampleFiles:
                 "Name one of them."
             )
 
-    def samples(self) -> Iterator[tuple[Sample, Grid]]:
-        """The samples one after the other, each with its grid.
+    def samples(self) -> Iterator[tuple[Sample, Grid, tuple[str, ...]]]:
+        """The samples one after the other, each with its grid and what should be known of its place.
 
         Raises:
             InputError: a file cannot be read, lies elsewhere than the others, or holds no samples.
@@ -91,7 +91,7 @@ class SampleFiles:
         self._require_different()
         marks: dict[float, str] = {}
         for file in self.files:
-            volumes, grid = self._array(file, expected) if is_array_file(file) else self._image(file)
+            volumes, grid, warnings = self._array(file, expected) if is_array_file(file) else self._image(file)
             if expected is None:
                 expected, name = grid, str(file)
             require_same_grid(expected, name, grid, str(file), "Samples lie on one grid; resample them first.")
@@ -100,7 +100,7 @@ class SampleFiles:
                 if mark is not None:
                     marks.setdefault(mark, file)
                     _require_one_mark(marks)
-                yield sample, expected
+                yield sample, expected, warnings
 
     def _require_different(self) -> None:
         """Refuse what would count twice."""
@@ -112,16 +112,16 @@ class SampleFiles:
                 )
             seen[Source.of(file)] = file
 
-    def _image(self, file: str) -> tuple[NDArray[Any], Grid]:
+    def _image(self, file: str) -> tuple[NDArray[Any], Grid, tuple[str, ...]]:
         path, selection = split_reference(file)
         if path.name.lower().endswith(".seg.nrrd"):
             mask = read_mask(file)
-            return mask.array[None], mask.grid
+            return mask.array[None], mask.grid, mask.warnings
         _require_no_selection(file, path, selection)
         stored = read_stored(path, selection, several=True)
-        return stored.array, stored.grid
+        return stored.array, stored.grid, stored.warnings
 
-    def _array(self, file: str, grid: Grid | None) -> tuple[NDArray[Any], Grid]:
+    def _array(self, file: str, grid: Grid | None) -> tuple[NDArray[Any], Grid, tuple[str, ...]]:
         if grid is None:
             raise InputError(
                 f"{file} is an array, which says nothing of where its voxels lie. Name an image with the same voxels "
@@ -138,7 +138,7 @@ class SampleFiles:
                 f"{self.geometry}, and before it one axis of samples{' and one of classes' if most == 5 else ''} at "
                 f"most.{turned}"
             )
-        return array[None] if array.ndim == 3 else array, grid
+        return array[None] if array.ndim == 3 else array, grid, ()
 
     def _of_foreground(self, file: str, volumes: NDArray[Any]) -> NDArray[Any]:
         """The samples among the volumes of a file, shape (sample, k, j, i)."""
@@ -258,7 +258,9 @@ def import_samples(
     kept: list[NDArray[np.uint8]] = []
     masks, grid = 0, None
     progress.start(f"import {case_name}", len(source.files))
-    for sample, grid in source.samples():
+    places: dict[str, None] = {}
+    for sample, grid, found in source.samples():
+        places |= dict.fromkeys(found)
         progress.check_cancelled()
         sums = sums or MonteCarloSums(grid.shape)
         sums.add(sample)
@@ -272,6 +274,7 @@ def import_samples(
     if len(kept) < keep_samples:
         raise InputError(f"{keep_samples} samples are to be saved, but there are {sums.samples}. Save fewer.")
     notes, warnings = _told(case_name, tool, sums.samples, masks)
+    warnings = [*(f"{case_name}: {text}" for text in places), *warnings]
     prediction = Prediction(
         sums.mean_probability().astype(np.float32),
         sums.uncertainty(),

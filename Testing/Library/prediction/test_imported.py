@@ -300,3 +300,12 @@ def test_files_are_fingerprinted_also_where_a_part_of_them_is_named(tmp_path, ge
     np.savez(tmp_path / "a.npz", a=SAMPLES[0], b=SAMPLES[1])
     files = tuple(f"{tmp_path / 'a.npz'}#{name}" for name in "ab")
     assert len(import_samples(SampleFiles(files, geometry))[2]["made_from"]["files"]) == 2
+
+
+def test_what_a_header_leaves_open_is_told_without_the_name_of_the_file(tmp_path):
+    (file,) = written(tmp_path, SAMPLES[:1], ".nrrd")
+    content = Path(file).read_bytes()
+    start, end = content.index(b"space directions:"), content.index(b"\n", content.index(b"space directions:"))
+    Path(file).write_bytes(content[:start] + content[end + 1 :])
+    (warning,) = import_samples(SampleFiles((file,)), "anna")[2]["warnings"]
+    assert warning.startswith("anna: the file's header gives no voxel size")
