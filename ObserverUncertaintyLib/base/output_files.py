@@ -64,6 +64,31 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
+def write_new_json(path: Path, content: Any) -> bool:
+    """Write a JSON file unless it is there; of several processes that do so at the same moment one succeeds.
+
+    Returns:
+        Whether this call wrote it.
+    """
+    temporary = path.with_name(f".{os.getpid()}-{zlib.crc32(os.urandom(8)):08x}.json")
+    with in_work(path), writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+            try:
+                os.link(temporary, path)
+            except FileExistsError:
+                return False
+            except OSError:  # a file system without links: then the moment between the two counts
+                if path.exists():
+                    return False
+                temporary.replace(path)
+            return True
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
 def prepare_output_file(path: Path, *, overwrite: bool, inputs: Mapping[str, str | Path] = {}) -> None:
     """Refuse to overwrite a file unasked, or one that is read, before any work is done.
 

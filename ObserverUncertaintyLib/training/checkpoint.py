@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ObserverUncertaintyLib.base.errors import InputError
-from ObserverUncertaintyLib.base.output_files import write_json, written_atomically
+from ObserverUncertaintyLib.base.output_files import write_new_json, written_atomically
 from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.base.resuming import refuse_other_settings
 from ObserverUncertaintyLib.cohort.fingerprints import content_digest
@@ -63,9 +63,10 @@ class Checkpoint:
         if not path.exists():
             # A state without its settings may be any training's.
             (self._folder / _STATE_FILE).unlink(missing_ok=True)
-            write_json(path, record)
-            self._settings = self._digest_of(path)
-            return False
+            if write_new_json(path, record):
+                self._settings = self._digest_of(path)
+                return False
+            # Another call began here at the same moment.
         try:
             before: dict[str, Any] = dict(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, TypeError, ValueError) as error:

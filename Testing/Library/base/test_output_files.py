@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import json
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from ObserverUncertaintyLib.base.output_files import (
     prepare_output_folder,
     refuse_inputs_as_outputs,
     write_json,
+    write_new_json,
     write_text,
     written_atomically,
 )
@@ -169,3 +173,17 @@ def test_why_a_name_that_is_seen_is_not_found(tmp_path: Path) -> None:
     assert "another Unicode form" in str(why_absent(tmp_path / "J\u00fcrgen" / "a.txt"))
     assert why_absent(tmp_path / "J\u00fcrgen" / "b.txt") is None
     assert "is a broken link: it points to nowhere" in str(why_absent(tmp_path / "link" / "a.txt"))
+
+
+def test_of_several_who_begin_at_the_same_moment_one_writes_the_file(tmp_path):
+    for attempt in range(20):
+        path, together = tmp_path / str(attempt) / "settings.json", threading.Barrier(8)
+
+        def begin(number, path=path, together=together):
+            together.wait()
+            return number if write_new_json(path, {"seed": number}) else None
+
+        with ThreadPoolExecutor(8) as pool:
+            (winner,) = [number for number in pool.map(begin, range(8)) if number is not None]
+        assert json.loads(path.read_text(encoding="utf-8")) == {"seed": winner}
+        assert [file.name for file in path.parent.iterdir()] == ["settings.json"]
