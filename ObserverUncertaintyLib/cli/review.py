@@ -171,10 +171,8 @@ def contour(
     if margin:
         mask = contours.with_margin(mask, maps.grid, margin)
     write_mask(out, mask, maps.grid, kind=ResultKind.PREDICTED)
-    volume, bounds = (
-        _volume_ml(mask, maps.grid),
-        contours.volume_interval(maps.probability, maps.grid, level=maps.level),
-    )
+    volume = _volume_ml(mask, maps.grid)
+    bounds = contours.volume_interval(maps.probability, maps.grid, level=maps.level)
     text = (
         f"{volume:.2f} mL above {level:g}{f' with a margin of {margin:g} mm' if margin else ''}, written to {out}\n"
         f"The segmentation has {bounds.volume_ml:.2f} mL, the inner contour (0.9) {bounds.low_ml:.2f}, the outer (0.1) "

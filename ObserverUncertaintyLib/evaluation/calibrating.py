@@ -43,7 +43,7 @@ from ObserverUncertaintyLib.scores.calibration import CalibrationBins
 from ObserverUncertaintyLib.scores.case_scores import case_scores
 from ObserverUncertaintyLib.scores.entropy import binary_entropy
 from ObserverUncertaintyLib.scores.metrics import mean_of_defined
-from ObserverUncertaintyLib.scores.region import around_raters
+from ObserverUncertaintyLib.scores.region import around_raters, calibration_around_raters
 
 FIGURES = ("ece_roi", "wme", "nll_roi", "brier_roi", "entropy_outside_disagreement")
 """Scores of a case that a calibration is judged by; `ece_roi_pooled` over the voxels of all cases comes before them."""
@@ -114,8 +114,7 @@ def figures(
     scores = case_scores(
         case.raters, case.rater_names, probability > ONE_HALF, binary_entropy(after), case.grid, after, wanted=FIGURES
     )
-    voxels = CaseVoxels.of(after, case.raters, case.grid)
-    return scores, CalibrationBins.of(voxels.probability, voxels.rater_mean)
+    return scores, calibration_around_raters(after, case.raters, case.grid)
 
 
 def calibrate(
