@@ -14,7 +14,7 @@ import typer
 from ObserverUncertaintyLib.base.errors import Cancelled, InputError, ObserverUncertaintyError, works_of
 from ObserverUncertaintyLib.base.process_memory import keep_freed_memory
 from ObserverUncertaintyLib.base.version import VERSION
-from ObserverUncertaintyLib.cli import calibrating, cohorts, experiments, imports, models, raters, review
+from ObserverUncertaintyLib.cli import calibrating, cohorts, experiments, export, imports, models, raters, review
 
 app = typer.Typer(
     help="Segmentation uncertainty that keeps the experts' disagreement (Jungo et al., MICCAI 2018).\n\n"
@@ -34,6 +34,7 @@ app.command()(calibrating.calibrate)
 app.command("import-samples")(imports.import_samples)
 app.command()(models.evaluate)
 app.add_typer(review.review, name="review")
+app.command()(export.export)
 app.add_typer(cohorts.simulate, name="simulate")
 app.add_typer(experiments.experiment, name="experiment")
 

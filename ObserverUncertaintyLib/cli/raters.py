@@ -38,8 +38,15 @@ Raters = Annotated[
     typer.Argument(
         metavar="RATER...",
         parser=expand_home,
-        help="Two masks or more on one grid (NIfTI, NRRD, MetaImage, DICOM folder). A .seg.nrrd with several "
-        "segments is several raters; FILE.seg.nrrd#NAME picks one.",
+        help="Two masks or more on one grid (NIfTI, NRRD, MetaImage, DICOM SEG or RTSTRUCT). A .seg.nrrd or DICOM file "
+        "with several segments is several raters; FILE#NAME picks one.",
+    ),
+]
+Image = Annotated[
+    str | None,
+    typer.Option(
+        parser=expand_home,
+        help="The image that they drew on, such as the folder of a DICOM series; an RTSTRUCT needs it.",
     ),
 ]
 
@@ -60,6 +67,7 @@ def fuse(
             "union, or the whole image as SimpleITK's filter does."
         ),
     ] = fusion.StapleRegion.BOX,
+    image: Image = None,
     resample: Resample = False,
     masks: Masks = MaskInterpolation.NEAREST,
     overwrite: Overwrite = False,
@@ -73,8 +81,8 @@ def fuse(
     """  # noqa: D301
     if method is fusion.FusionMethod.NONE:
         raise InputError("--method none keeps the raters apart, so there is nothing to write. Give another method.")
-    _prepare(out, raters, overwrite)
-    case = _load(raters, resample, masks)
+    _prepare(out, raters, image, overwrite)
+    case = _load(raters, image, resample, masks)
     performance = None
     if method is fusion.FusionMethod.STAPLE:
         performance = fusion.staple(case.raters, region=staple_region)
@@ -104,6 +112,7 @@ def disagreement(
     out: Annotated[
         Path, typer.Option(parser=path, help="The entropy map (float32, 0 to 1 bit), such as entropy.nii.gz.")
     ],
+    image: Image = None,
     resample: Resample = False,
     masks: Masks = MaskInterpolation.NEAREST,
     overwrite: Overwrite = False,
@@ -115,8 +124,8 @@ def disagreement(
     Example:
       observer-uncertainty disagreement segmentation.seg.nrrd --out expert_entropy.nii.gz
     """  # noqa: D301
-    _prepare(out, raters, overwrite)
-    case = _load(raters, resample, masks)
+    _prepare(out, raters, image, overwrite)
+    case = _load(raters, image, resample, masks)
     votes = fusion.Votes.of(case.raters)
     entropy = expert_entropy(votes)
     write_image(out, entropy.astype(np.float32), case.grid, kind=ResultKind.ENTROPY)
@@ -156,6 +165,7 @@ def agreement(
         typer.Option(parser=path, help="The figures: FILE.csv or FILE.json; the other is written beside it."),
     ] = None,
     cases: Cases = None,
+    image: Image = None,
     resample: Resample = False,
     masks: Masks = MaskInterpolation.NEAREST,
     overwrite: Overwrite = False,
@@ -171,6 +181,8 @@ def agreement(
       observer-uncertainty agreement cohort.toml --out agreement.csv
     """  # noqa: D301
     is_cohort = len(raters) == 1 and raters[0].lower().endswith(".toml")
+    if image is not None and is_cohort:
+        raise InputError("--image belongs to the masks of one case; a manifest names its images. Leave it out.")
     if cases and not is_cohort:
         raise InputError("--cases chooses cases of a manifest; here masks of one case are given. Leave it out.")
     if out:
@@ -180,7 +192,7 @@ def agreement(
             cohort = Cohort.open(Path(raters[0]), case_list(cases))
             found = cohort_agreement(cohort, load_options(resample, masks), progress)
         else:
-            found = raters_agreement([_load(raters, resample, masks)])
+            found = raters_agreement([_load(raters, image, resample, masks)])
     written = write_agreement(out, found) if out else ()
     text = agreement_table(found)
     if written:
@@ -188,13 +200,15 @@ def agreement(
     print_result(agreement_json(found), text, as_json)
 
 
-def _prepare(out: Path, raters: list[str], overwrite: bool) -> None:
+def _prepare(out: Path, raters: list[str], image: str | None, overwrite: bool) -> None:
     inputs = {f"rater {number}": split_reference(file)[0] for number, file in enumerate(raters, 1)}
+    if image is not None:
+        inputs["image"] = split_reference(image)[0]
     prepare_output_file(out, overwrite=overwrite, inputs=inputs)
 
 
-def _load(files: list[str], resample: bool, masks: MaskInterpolation) -> Case:
-    case = load_raters(files, load_options(resample, masks))
+def _load(files: list[str], image: str | None, resample: bool, masks: MaskInterpolation) -> Case:
+    case = load_raters(files, load_options(resample, masks), image)
     if len(case.rater_names) < 2:
         raise InputError(
             f"There is only one rater ({files[0]}); two or more are needed. Give further files, or a segmentation "

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.case_files import CaseFiles
 from ObserverUncertaintyLib.formats import Mask, Volume, read_image, read_mask
+from ObserverUncertaintyLib.formats.dicom.space import Space
 from ObserverUncertaintyLib.images.grid import Grid
 
 _LENGTH = 32
@@ -41,9 +42,11 @@ def grid_digest(grid: Grid) -> str:
 def file_digests(files: CaseFiles) -> dict[str, str]:
     """A fingerprint of every file of a case, by its role, as it lies on the disk: before anything is resampled."""
     images = {f"image {name}": read_image(file) for name, file in files.images.items()}
-    masks = {f"rater {name}": read_mask(file) for name, file in files.raters.items()}
+    # Contours need an image to be drawn onto; whether it is theirs is looked at where the case is loaded.
+    space = Space(next(iter(images.values())).grid) if images else None
+    masks = {f"rater {name}": read_mask(file, space) for name, file in files.raters.items()}
     if files.truth is not None:
-        masks["truth"] = read_mask(files.truth)
+        masks["truth"] = read_mask(files.truth, space)
     volumes: dict[str, Volume | Mask] = {**images, **masks}
     return {
         role: content_digest([_arrays_digest(volume.array), grid_digest(volume.grid)])

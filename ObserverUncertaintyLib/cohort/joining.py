@@ -149,10 +149,11 @@ def _read(review: Review, cohort: Cohort) -> tuple[NDArray[np.bool_], Grid]:
     """A reviewed mask and its case's grid; refuses one that lies on another."""
     reference = cohort.manifest.reference or cohort.sequences[0]
     with in_work(review.mask):
-        mask, grid = read_mask(review.mask), read_image(cohort.files(review.case).images[reference]).grid
+        image = read_image(cohort.files(review.case).images[reference])
+        mask = read_mask(review.mask, image.space)
     advice = "A review lies on the grid of the case's image: export it from the case that was reviewed."
-    require_same_grid(grid, f"{review.case}: {reference}", mask.grid, str(review.mask), advice)
-    return mask.array, grid
+    require_same_grid(image.grid, f"{review.case}: {reference}", mask.grid, str(review.mask), advice)
+    return mask.array, image.grid
 
 
 def _plain(name: str) -> str:

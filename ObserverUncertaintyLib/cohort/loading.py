@@ -16,6 +16,7 @@ from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.case_files import CaseFiles, refuse_shared_files
 from ObserverUncertaintyLib.formats import Mask, read_image, read_mask
+from ObserverUncertaintyLib.formats.dicom.space import Space
 from ObserverUncertaintyLib.formats.marks import ResultKind, result_kind
 from ObserverUncertaintyLib.images.foreground import background_value, foreground
 from ObserverUncertaintyLib.images.grid import Grid, require_same_grid, same_grid
@@ -93,17 +94,20 @@ def load_case(
     shown = {sequence: str(file) for sequence, file in images.items()}
     files = CaseFiles(name, shown, sources, truth=None if truth is None else str(truth))
     refuse_shared_files(name, files.by_role())
-    masks = {rater: read_mask(file) for rater, file in raters.items()}
-    refuse_results(name, masks, sources)
     if not images:
+        masks = {rater: read_mask(file) for rater, file in raters.items()}
+        refuse_results(name, masks, sources)
         return case_from_masks(name, masks, options, sources, truth)
     loader = _Loader(name, reference or next(iter(images)), options, sources)
-    return loader.case_of(tuple(images), loader.images(images), masks, truth)
+    arrays = loader.images(images)
+    masks = {rater: read_mask(file, loader.space) for rater, file in raters.items()}
+    refuse_results(name, masks, sources)
+    return loader.case_of(tuple(images), arrays, masks, truth)
 
 
 def refuse_results(case: str, masks: Mapping[str, Mask], sources: Mapping[str, str]) -> None:
     """Refuse what was computed among what was drawn; results alone may be compared and fused like drawings."""
-    kinds = {rater: result_kind(sources[rater], mask.array) for rater, mask in masks.items()}
+    kinds = {rater: mask.computed or result_kind(sources[rater], mask.array) for rater, mask in masks.items()}
     results = {rater: kind for rater, kind in kinds.items() if kind is not None}
     if not results or len(results) == len(masks):
         return
@@ -153,8 +157,14 @@ class _Loader:
         self.options = options
         self.sources = sources
         self.grid: Grid
+        self.frame_of_reference = ""
         self.notes: list[str] = []
         self.warnings: list[str] = []
+
+    @property
+    def space(self) -> Space:
+        """Where the reference lies, for contours that are drawn onto it."""
+        return Space(self.grid, self.frame_of_reference)
 
     def case_of(
         self,
@@ -165,7 +175,7 @@ class _Loader:
     ) -> Case:
         """The case of images that lie on the grid, with the masks brought onto it."""
         raters = self.raters(masks)
-        true_mask = None if truth is None else self.mask("truth", read_mask(truth), str(truth))
+        true_mask = None if truth is None else self.mask("truth", read_mask(truth, self.space), str(truth))
         notes, warnings = tuple(self.notes), tuple(self.warnings)
         return Case(self.name, self.grid, sequences, images, tuple(masks), raters, true_mask, notes, warnings)
 
@@ -174,7 +184,7 @@ class _Loader:
         with ThreadPoolExecutor() as readers:
             volumes = dict(zip(files, readers.map(read_image, files.values()), strict=True))
         fixed = volumes[self.reference]
-        self.grid = fixed.grid
+        self.grid, self.frame_of_reference = fixed.grid, fixed.frame_of_reference
         arrays = []
         for sequence, volume in volumes.items():
             self.warnings.extend(f"{self.name}: image {sequence}: {warning}" for warning in volume.warnings)

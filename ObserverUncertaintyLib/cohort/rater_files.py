@@ -12,23 +12,28 @@ from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.case_files import refuse_shared_files
 from ObserverUncertaintyLib.cohort.loading import LoadOptions, case_from_masks, refuse_results
-from ObserverUncertaintyLib.formats import Mask, read_masks
+from ObserverUncertaintyLib.formats import Mask, read_image, read_masks
 from ObserverUncertaintyLib.formats.references import split_reference, stem
 
 
-def load_raters(files: Sequence[str | Path], options: LoadOptions = LoadOptions()) -> Case:
-    """Load raters' masks without images; a file that holds several segments is several raters.
+def load_raters(
+    files: Sequence[str | Path], options: LoadOptions = LoadOptions(), image: str | Path | None = None
+) -> Case:
+    """Load raters' masks without images; a file that holds several segments or regions is several raters.
 
     Args:
-        files: mask files or segmentations (`file.seg.nrrd` or `file.seg.nrrd#Segment name`).
+        files: mask files or segmentations (`file.seg.nrrd` or `file.seg.nrrd#Segment name`; `file.dcm#name` for a DICOM
+            SEG or RTSTRUCT).
         options: what may be resampled; the first mask's grid is the case's grid.
+        image: what they drew on; an RTSTRUCT needs it, since it holds contours and no voxels.
 
     Raises:
         InputError: a file is missing, unreadable, not a mask, lies on another grid, is given twice, or is a result
             among drawings; or the files' segments are several structures of each rater.
     """
     refuse_shared_files("raters", {f"rater {number}": file for number, file in enumerate(files, 1)})
-    read = [(file, read_masks(file)) for file in files]
+    space = None if image is None else read_image(image).space
+    read = [(file, read_masks(file, space)) for file in files]
     warnings = _warn_of_structures(read)
     shared = Counter(mask.name for _file, found in read for mask in found)
     masks: dict[str, Mask] = {}

@@ -10,7 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.base.errors import in_work
-from ObserverUncertaintyLib.formats.dicom import contour_object, contour_object_error, is_dicom_file, read_series
+from ObserverUncertaintyLib.formats.dicom.frames import frame_count, read_frames
+from ObserverUncertaintyLib.formats.dicom.headers import dicom_kind, is_dicom_file
+from ObserverUncertaintyLib.formats.dicom.series import image_expected, read_series
+from ObserverUncertaintyLib.formats.dicom.space import Space
 from ObserverUncertaintyLib.formats.errors import InvalidImageError, UnreadableFileError
 from ObserverUncertaintyLib.formats.integrity import damaged
 from ObserverUncertaintyLib.formats.itk import StoredImage, require_scalar
@@ -48,15 +51,22 @@ class Volume:
         array: float32, finite, shape (k, j, i).
         grid: the voxel grid.
         warnings: what the user should know about the place and the size of the voxels.
+        frame_of_reference: the UID of the patient's space in which DICOM gives the place; "" for other formats.
     """
 
     array: NDArray[np.float32]
     grid: Grid
     warnings: tuple[str, ...] = ()
+    frame_of_reference: str = ""
+
+    @property
+    def space(self) -> Space:
+        """Where it lies, for contours that are drawn onto it."""
+        return Space(self.grid, self.frame_of_reference)
 
 
 def read_image(path: str | Path) -> Volume:
-    """Read a 2-D or 3-D scalar image: NIfTI, NRRD, MetaImage or the folder of a DICOM series.
+    """Read a 2-D or 3-D scalar image: NIfTI, NRRD, MetaImage, a DICOM series' folder, or a multi-frame DICOM file.
 
     Args:
         path: a file, a folder, or `folder#SeriesInstanceUID` where a folder holds several series.
@@ -81,7 +91,7 @@ def read_image(path: str | Path) -> Volume:
             f"{file}: {bad} of {array.size} voxels are NaN, infinite or beyond the range of float32; expected a finite "
             "number in every voxel. Find out where they come from; if they mark the background, replace them by 0."
         )
-    return Volume(array, stored.grid, stored.warnings)
+    return Volume(array, stored.grid, stored.warnings, stored.frame_of_reference)
 
 
 def read_stored(path: Path, uid: str | None = None, several: bool = False) -> StoredImage:
@@ -107,7 +117,7 @@ def _read(path: Path, uid: str | None, several: bool) -> StoredImage:
             return replace(series, array=series.array[None]) if several else series
         reader = _READERS.get(extension(path))
         if reader is None:
-            raise _unknown_kind(path)
+            return _read_dicom_file(path, several)
         if path.stat().st_size == 0:
             raise UnreadableFileError(f"{path}: the file is empty (0 bytes); expected an image. Copy it again.")
         return reader(path, several=True) if several else reader(path)
@@ -151,16 +161,20 @@ def not_finite(array: NDArray[np.generic]) -> int:
     return int(array.size - np.count_nonzero(np.isfinite(array)))
 
 
-def _unknown_kind(path: Path) -> UnreadableFileError:
-    if is_dicom_file(path):
-        kind = contour_object(path)
-        if kind:
-            return contour_object_error(path, kind)
-        return UnreadableFileError(
+def _read_dicom_file(path: Path, several: bool) -> StoredImage:
+    """Read a multi-frame image; every other file is refused, whatever it is."""
+    if not is_dicom_file(path):
+        raise UnreadableFileError(
+            f"{path}: files of this kind are not read; expected {', '.join(EXTENSIONS)} or the folder of a DICOM "
+            "series. Convert the file, for example with 3D Slicer (.hdr/.img pairs too)."
+        )
+    kind = dicom_kind(path)
+    if kind:
+        raise image_expected(path, kind)
+    if frame_count(path) == 1:
+        raise UnreadableFileError(
             f"{path}: this is a single DICOM file; expected the folder that holds all slices of the series. "
             f"Give {path.parent} instead."
         )
-    return UnreadableFileError(
-        f"{path}: files of this kind are not read; expected {', '.join(EXTENSIONS)} or the folder of a DICOM series. "
-        "Convert the file, for example with 3D Slicer (.hdr/.img pairs too)."
-    )
+    stored = read_frames(path)
+    return replace(stored, array=stored.array[None]) if several else stored

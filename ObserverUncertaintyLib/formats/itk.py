@@ -26,12 +26,14 @@ class StoredImage:
         grid: the voxel grid.
         segment_fields: the file's own fields that start with "Segment", as Slicer writes them; no others.
         warnings: what the user should know about the place and the size of the voxels.
+        frame_of_reference: the UID of the patient's space in which DICOM gives the place; "" for other formats.
     """
 
     array: NDArray[Any]
     grid: Grid
     segment_fields: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    frame_of_reference: str = ""
 
 
 class _Quiet:

@@ -37,6 +37,15 @@ def mark(kind: ResultKind, array: NDArray[Any]) -> str:
     return f"ObserverUncertainty {kind} {_checksum(array):08x}: research use only, not a medical device"
 
 
+def kind_in_text(text: str) -> ResultKind | None:
+    """What a DICOM object's description says that it was computed as; None where it says nothing of the kind.
+
+    There the checksum is not compared: the voxels of a contour depend on the image that it is drawn onto.
+    """
+    found = _MARK.search(text.encode())
+    return ResultKind(found[1].decode()) if found and found[1].decode() in list(ResultKind) else None
+
+
 def result_kind(reference: str | Path, mask: NDArray[np.bool_]) -> ResultKind | None:
     """What a file was computed as, by its mark, the report beside it or its name; None for what somebody drew.
 

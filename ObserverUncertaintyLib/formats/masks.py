@@ -9,11 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ObserverUncertaintyLib.formats.errors import InvalidMaskError
+from ObserverUncertaintyLib.formats.dicom.headers import DicomKind, dicom_kind, is_dicom_file
+from ObserverUncertaintyLib.formats.dicom.segmentations import read_segmentation
+from ObserverUncertaintyLib.formats.dicom.space import Space
+from ObserverUncertaintyLib.formats.dicom.structure_sets import read_structure_set
+from ObserverUncertaintyLib.formats.errors import InvalidMaskError, UnreadableFileError
 from ObserverUncertaintyLib.formats.images import not_finite, read_stored
 from ObserverUncertaintyLib.formats.itk import StoredImage, require_scalar
-from ObserverUncertaintyLib.formats.references import split_reference, stem
-from ObserverUncertaintyLib.formats.segmentation import list_segments, pick_segment, segment_mask
+from ObserverUncertaintyLib.formats.marks import ResultKind, kind_in_text
+from ObserverUncertaintyLib.formats.picking import pick
+from ObserverUncertaintyLib.formats.references import extension, split_reference, stem
+from ObserverUncertaintyLib.formats.segmentation import list_segments, segment_mask
 from ObserverUncertaintyLib.images.grid import Grid
 
 _SHOWN_VALUES = 5
@@ -27,24 +33,28 @@ class Mask:
     """One binary structure drawn by one rater.
 
     Attributes:
-        name: the segment's name, else the file's name without extension, or the DICOM folder's name.
+        name: the segment's or the ROI's name, else the file's name without extension, or the DICOM folder's name.
         array: bool, shape (k, j, i); it may be empty.
         grid: the voxel grid.
-        warnings: what the user should know about the place and the size of the voxels.
+        warnings: what the user should know about the place and the size of the voxels, and of how it was drawn.
+        computed: what a DICOM object says that it was computed as; None for what somebody drew.
     """
 
     name: str
     array: NDArray[np.bool_]
     grid: Grid
     warnings: tuple[str, ...] = ()
+    computed: ResultKind | None = None
 
 
-def read_masks(reference: str | Path) -> list[Mask]:
-    """Read every structure of a file: all segments of a Slicer segmentation, or the one mask of any other file.
+def read_masks(reference: str | Path, space: Space | None = None) -> list[Mask]:
+    """Read every structure of a file: the segments or regions of a segmentation, or the one mask of any other file.
 
     Args:
-        reference: a file or DICOM folder; `file.seg.nrrd#Segment name` (or ID) picks one segment and
-            `folder#SeriesInstanceUID` one DICOM series.
+        reference: a file or DICOM folder; `file.seg.nrrd#Segment name` (or ID) picks one segment, `file.dcm#ROI name`
+            (or number) one region of interest, and `folder#SeriesInstanceUID` one DICOM series.
+        space: the image that was drawn on; contours need it, and a SEG that stores a part of its slices is brought onto
+            its grid.
 
     Raises:
         UnreadableFileError: if the file is missing, damaged, incomplete or of another kind.
@@ -52,6 +62,9 @@ def read_masks(reference: str | Path) -> list[Mask]:
         InvalidMaskError: if the values are not those of a binary mask, or the wanted segment is not there.
     """
     path, selection = split_reference(reference)
+    objects = _contour_file(path)
+    if objects is not None:
+        return _read_objects(objects, selection, space)
     if path.is_dir():
         stored = read_stored(path, selection)
         return [Mask(path.resolve().name, _binary(path, stored), stored.grid, stored.warnings)]
@@ -61,30 +74,63 @@ def read_masks(reference: str | Path) -> list[Mask]:
         if selection is not None:
             raise InvalidMaskError(
                 f"{path}: '#{selection}' picks a segment, but the file has none; expected a segmentation saved by 3D "
-                "Slicer (.seg.nrrd). Leave the '#' and what follows it out to read the file as one mask."
+                "Slicer (.seg.nrrd), a DICOM SEG or an RTSTRUCT. Leave the '#' and what follows it out to read the "
+                "file as one mask."
             )
         return [Mask(stem(path), _binary(path, stored), stored.grid, stored.warnings)]
     if selection is not None:
-        segments = [pick_segment(path, segments, selection)]
+        segments = [pick(path, segments, selection)]
     return [Mask(segment.name, segment_mask(stored, segment), stored.grid, stored.warnings) for segment in segments]
 
 
-def read_mask(reference: str | Path) -> Mask:
-    """Read exactly one structure; of a file with several segments, `file#Segment name` picks it.
+def read_mask(reference: str | Path, space: Space | None = None) -> Mask:
+    """Read exactly one structure; of a file with several, `file#name` picks it. Arguments as for `read_masks`.
 
     Raises:
         UnreadableFileError: if the file is missing, damaged, incomplete or of another kind.
         InvalidImageError: if it holds several volumes, colours or vectors.
         InvalidMaskError: if the values are not those of a binary mask, or not exactly one segment is meant.
     """
-    masks = read_masks(reference)
+    masks = read_masks(reference, space)
     if len(masks) > 1:
         names = ", ".join(f"'{mask.name}'" for mask in masks)
         raise InvalidMaskError(
-            f"{reference}: the file holds {len(masks)} segments: {names}; expected one. Pick one, as in "
+            f"{reference}: the file holds {len(masks)} structures: {names}; expected one. Pick one, as in "
             f"{Path(reference).name}#{masks[0].name}"
         )
     return masks[0]
+
+
+def _contour_file(path: Path) -> Path | None:
+    """The DICOM object with contours that a path means: the file itself, or the only file of a folder."""
+    try:
+        files = [path] if path.is_file() else [each for each in path.iterdir() if not each.name.startswith(".")]
+        if len(files) != 1 or not files[0].is_file() or extension(files[0]) or not is_dicom_file(files[0]):
+            return None
+        kind = dicom_kind(files[0])
+    except OSError as error:
+        raise UnreadableFileError(
+            f"{path}: it cannot be opened ({error.strerror or error}). Check its permissions and that its disk is "
+            "connected."
+        ) from error
+    return files[0] if kind is not None and kind.holds_contours else None
+
+
+def _read_objects(path: Path, selection: str | None, space: Space | None) -> list[Mask]:
+    """The structures of an RTSTRUCT or a SEG."""
+    masks = []
+    if dicom_kind(path) is DicomKind.STRUCTURE_SET:
+        rois = read_structure_set(path)
+        for roi in rois if selection is None else [pick(path, rois, selection, "region")]:
+            array, told = roi.mask(path, space)
+            assert space is not None  # else it was refused
+            masks.append(Mask(roi.name, array, space.grid, tuple(told), kind_in_text(roi.description)))
+        return masks
+    segments = read_segmentation(path)
+    for segment in segments if selection is None else [pick(path, segments, selection)]:
+        array, grid, told = segment.mask(path, space)
+        masks.append(Mask(segment.name, array, grid, tuple(told), kind_in_text(segment.description)))
+    return masks
 
 
 def _binary(path: Path, stored: StoredImage) -> NDArray[np.bool_]:

@@ -53,7 +53,8 @@ def split_reference(reference: str | Path) -> tuple[Path, str | None]:
         raise UnreadableFileError(f"{text}: there is no such file or folder; {reason}.")
     raise UnreadableFileError(
         f"{text}: there is no such file or folder (looked in {Path.cwd()}). Check the path; a segment of a Slicer "
-        "segmentation is named as file.seg.nrrd#Segment name, a DICOM series as folder#SeriesInstanceUID."
+        "segmentation is named as file.seg.nrrd#Segment name, a region of a DICOM RTSTRUCT or SEG as file.dcm#name, a "
+        "DICOM series as folder#SeriesInstanceUID."
     )
 
 
@@ -64,6 +65,8 @@ def extension(path: Path) -> str:
 
 
 def stem(path: Path) -> str:
-    """The file's name without its image extension and without Slicer's ".seg": "a" for "a.seg.nrrd"."""
+    """The file's name without its image extension and without Slicer's ".seg": "a" for "a.seg.nrrd" and "a.dcm"."""
     name = path.name[: len(path.name) - len(extension(path))]
+    if name.lower().endswith(".dcm"):
+        return name[:-4]
     return name[:-4] if name.lower().endswith(".seg") else name

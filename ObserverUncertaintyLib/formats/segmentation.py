@@ -7,7 +7,6 @@ the value SegmentN_LabelValue in the volume SegmentN_Layer; segments that overla
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,31 +79,6 @@ def _require_binary_voxels(path: Path, stored: StoredImage) -> None:
                 f"{path}: the segmentation is stored as a {representation}; expected a binary labelmap. In 3D "
                 "Slicer's Segmentations module make the binary labelmap the source representation, and save again."
             )
-
-
-def pick_segment(path: Path, segments: list[Segment], selection: str) -> Segment:
-    """The one segment of that name or, if none has it, of that ID.
-
-    Raises:
-        InvalidMaskError: if no segment or more than one fits.
-    """
-    found = [item for item in segments if item.name == selection]
-    found = found or [item for item in segments if item.identifier == selection]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        names = ", ".join(f"'{item.name}'" for item in segments)
-        looks = unicodedata.normalize("NFC", selection)
-        if any(unicodedata.normalize("NFC", item.name) == looks for item in segments):
-            names += ", one of which only looks alike, in another Unicode form"
-        raise InvalidMaskError(
-            f"{path}: the file has no segment '{selection}'; expected one of: {names}. Give one of these "
-            f"names, as in {path.name}#{segments[0].name}"
-        )
-    raise InvalidMaskError(
-        f"{path}: {len(found)} segments are named '{selection}'; expected one. Rename them in 3D Slicer, or pick one "
-        f"by its ID: {', '.join(f'{path.name}#{item.identifier}' for item in found)}"
-    )
 
 
 def segment_mask(stored: StoredImage, segment: Segment) -> NDArray[np.bool_]:

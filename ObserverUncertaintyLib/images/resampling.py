@@ -56,7 +56,7 @@ def resample(
         )
     moving = source.to_sitk(array if is_mask else array.astype(np.float32))
     reference = target.to_sitk(np.zeros(target.shape, np.uint8))
-    if is_mask and transform is None and _same_lattice(source, target):
+    if is_mask and transform is None and same_lattice(source, target):
         interpolation = "nearest"
     if transform is None:
         transform = sitk.Transform(target.dimension, sitk.sitkIdentity)
@@ -65,7 +65,7 @@ def resample(
     return result > 0 if is_mask else result
 
 
-def _same_lattice(a: Grid, b: Grid) -> bool:
+def same_lattice(a: Grid, b: Grid) -> bool:
     """Whether voxels of one grid coincide with voxels of the other, as if both continued without end."""
     between = np.linalg.solve(b.index_to_physical(), a.index_to_physical())
     whole = np.rint(between)

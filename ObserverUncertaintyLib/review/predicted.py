@@ -21,8 +21,6 @@ from ObserverUncertaintyLib.formats.prediction_files import (
 from ObserverUncertaintyLib.images.grid import Grid, require_same_grid
 from ObserverUncertaintyLib.review.checks import require_share
 
-_EXPECTED_ENTROPY_FILE = "expected_entropy.nii.gz"
-
 
 @dataclass(frozen=True)
 class PredictedMaps:
@@ -69,15 +67,30 @@ def read_predicted(folder: str | Path) -> PredictedMaps:
         InputError: there is no probability, or a file holds something else or lies on another grid.
     """
     volume = read_predicted_probability(folder)
-    beside, expected = Path(folder) / _EXPECTED_ENTROPY_FILE, None
-    if beside.is_file():
-        found = read_image(beside)
-        advice = "Maps of one prediction lie on one grid; predict the case again."
-        require_same_grid(volume.grid, f"the probability in {folder}", found.grid, str(beside), advice)
-        require_share(found.array, found.grid, str(beside))
-        expected = found.array
+    expected = read_predicted_map(folder, "expected_entropy", volume.grid)
     warnings = tuple(f"{Path(folder) / PROBABILITY_FILE}: {warning}" for warning in volume.warnings)
     return PredictedMaps(volume.grid, volume.array, expected, _level(Path(folder) / REPORT_FILE), warnings)
+
+
+def read_predicted_map(folder: str | Path, name: str, grid: Grid) -> NDArray[np.float32] | None:
+    """Read another map of a predicted case; None if it does not lie there.
+
+    Args:
+        folder: the case's folder.
+        name: of the map, such as "expected_entropy".
+        grid: that of its probability.
+
+    Raises:
+        InputError: the file holds something else than shares or bits from 0 to 1, or lies on another grid.
+    """
+    beside = Path(folder) / f"{name}.nii.gz"
+    if not beside.is_file():
+        return None
+    found = read_image(beside)
+    advice = "Maps of one prediction lie on one grid; predict the case again."
+    require_same_grid(grid, f"the probability in {folder}", found.grid, str(beside), advice)
+    require_share(found.array, found.grid, str(beside))
+    return found.array
 
 
 def _level(report: Path) -> float:

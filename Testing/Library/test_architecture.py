@@ -24,6 +24,7 @@ ROOMS = [
     "scores",
     "cohort",
     "review",
+    "export",
     "model",
     "network",
     "cpu",

@@ -128,7 +128,7 @@ def test_a_name_that_two_segments_have_is_refused_with_their_ids(tmp_path, label
 
 def test_one_mask_is_asked_of_a_file_with_several_segments(tmp_path, labels):
     path = save(tmp_path / "a.seg.nrrd", labels, segment(0, "Tumor", 1) | segment(1, "Edema", 2))
-    with pytest.raises(InvalidMaskError, match=r"2 segments: 'Tumor', 'Edema'"):
+    with pytest.raises(InvalidMaskError, match=r"2 structures: 'Tumor', 'Edema'"):
         read_mask(path)
     path = save(tmp_path / "b.seg.nrrd", labels, segment(0, "Tumor", 1))
     assert read_mask(path).name == "Tumor"

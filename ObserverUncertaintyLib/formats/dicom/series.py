@@ -14,6 +14,8 @@ import numpy as np
 import SimpleITK as sitk
 from numpy.typing import NDArray
 
+from ObserverUncertaintyLib.formats.dicom.frames import frame_count, read_frames
+from ObserverUncertaintyLib.formats.dicom.headers import DicomKind, dicom_kind, storage_class
 from ObserverUncertaintyLib.formats.errors import InvalidImageError, UnreadableFileError
 from ObserverUncertaintyLib.formats.geometry_fields import NO_PLACE
 from ObserverUncertaintyLib.formats.itk import StoredImage, itk_errors
@@ -21,8 +23,6 @@ from ObserverUncertaintyLib.images.grid import Grid
 
 SLICE_TOLERANCE = 0.1
 """A slice may lie off its place in an even stack by this fraction of the spacing: scanners round positions."""
-
-_HEADER_BYTES = 1024
 
 _ORIENTATION_TOLERANCE = 0.01
 """Of a direction's cosines: GDCM makes rounded ones perpendicular, which changes them by less."""
@@ -35,18 +35,13 @@ _PIXEL_SPACINGS = {
 }
 """Which of them GDCM reads depends on the kind of image."""
 
-_CONTOUR_OBJECTS = {
-    b"1.2.840.10008.5.1.4.1.1.481.3": "a DICOM RTSTRUCT",
-    b"1.2.840.10008.5.1.4.1.1.66.4": "a DICOM SEG",
-}
-"""Kinds of DICOM file that hold contours or masks, by their storage class."""
-
 
 @dataclass(frozen=True)
 class _Slice:
     """One file's place: `origin` in mm LPS, `direction` row by row, `size` and `spacing` (mm) in the plane.
 
-    `has_place` tells whether the file itself gives position and orientation; `thickness` is 0 if it gives none.
+    `has_place` tells whether the file itself gives position and orientation; `thickness` is 0 if it gives none, and
+    `frame_of_reference` empty.
     """
 
     path: Path
@@ -57,24 +52,14 @@ class _Slice:
     components: int
     has_place: bool
     thickness: float
+    frame_of_reference: str
 
 
-def is_dicom_file(path: Path) -> bool:
-    """Whether the file has the mark "DICM" at byte 128."""
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
-
-
-def contour_object(path: Path) -> str | None:
-    """What kind of contours a DICOM file holds, such as "a DICOM SEG"; None if it holds none."""
-    return _CONTOUR_OBJECTS.get(_storage_class(path))
-
-
-def contour_object_error(path: Path, kind: str) -> UnreadableFileError:
-    """The error for a file that `contour_object` knows."""
+def image_expected(path: Path, kind: DicomKind) -> UnreadableFileError:
+    """The error for an object where an image is expected."""
     return UnreadableFileError(
-        f"{path}: this is {kind}, which is not read; expected an image, or a mask as .seg.nrrd, NIfTI or NRRD. "
-        "Load it in 3D Slicer (DICOM module), and save the segmentation as .seg.nrrd."
+        f"{path}: this is {kind.words}; expected an image: the folder of a DICOM series, or a NIfTI, NRRD or MetaImage "
+        "file. Give the image here, and contours where raters are named."
     )
 
 
@@ -85,16 +70,9 @@ def read_series(folder: Path, uid: str | None = None) -> StoredImage:
         UnreadableFileError: if there is no series or several to choose from, or if a file is damaged.
         InvalidImageError: if the slices do not form one even stack of scalar slices.
     """
-    with itk_errors(folder):
-        series = {
-            found: [Path(name) for name in sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), found)]
-            for found in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
-        }
-    files = series[_choose(folder, series, uid)]
-    kind = contour_object(files[0])
-    if kind:
-        raise contour_object_error(files[0], kind)
-    _require_undamaged(folder, files[0], {file for names in series.values() for file in names})
+    files = _files_of(folder, uid)
+    if len(files) == 1 and frame_count(files[0]) > 1:
+        return read_frames(files[0])
     slices = _sorted_stack(folder, [_read_slice(file) for file in files])
     with itk_errors(folder):
         reader = sitk.ImageSeriesReader()
@@ -103,8 +81,34 @@ def read_series(folder: Path, uid: str | None = None) -> StoredImage:
         reader.SetFileNames([str(item.path) for item in slices])
         image = reader.Execute()
     if len(slices) == 1:
-        return _lone_slice(image, slices[0])
-    return StoredImage(sitk.GetArrayFromImage(image), Grid.from_sitk(image))
+        stored = _lone_slice(image, slices[0])
+    else:
+        stored = StoredImage(sitk.GetArrayFromImage(image), Grid.from_sitk(image))
+    spaces = {item.frame_of_reference for item in slices}
+    return replace(stored, frame_of_reference=spaces.pop() if len(spaces) == 1 else "")
+
+
+def series_files(folder: Path, uid: str | None = None) -> list[Path]:
+    """The files of a series in the order of its slices, or its one multi-frame file; errors as for `read_series`."""
+    files = _files_of(folder, uid)
+    if len(files) == 1 and frame_count(files[0]) > 1:
+        return files
+    return [item.path for item in _sorted_stack(folder, [_read_slice(file) for file in files])]
+
+
+def _files_of(folder: Path, uid: str | None) -> list[Path]:
+    """The undamaged image files of the series that is meant."""
+    with itk_errors(folder):
+        series = {
+            found: [Path(name) for name in sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder), found)]
+            for found in sitk.ImageSeriesReader.GetGDCMSeriesIDs(str(folder))
+        }
+    files = series[_choose(folder, series, uid)]
+    kind = dicom_kind(files[0])
+    if kind:
+        raise image_expected(files[0], kind)
+    _require_undamaged(folder, files[0], {file for names in series.values() for file in names})
+    return files
 
 
 def _lone_slice(image: sitk.Image, item: _Slice) -> StoredImage:
@@ -120,9 +124,9 @@ def _lone_slice(image: sitk.Image, item: _Slice) -> StoredImage:
 def _choose(folder: Path, series: dict[str, list[Path]], uid: str | None) -> str:
     if not series:
         for path in sorted(path for path in folder.iterdir() if path.is_file()):
-            kind = contour_object(path)
+            kind = dicom_kind(path)
             if kind:
-                raise contour_object_error(path, kind)
+                raise image_expected(path, kind)
         raise UnreadableFileError(
             f"{folder}: the folder holds no readable DICOM image (folders inside it are not searched); expected the "
             "files of one DICOM series. Give the folder that holds the slices, or a NIfTI, NRRD or MetaImage file."
@@ -143,27 +147,16 @@ def _require_undamaged(folder: Path, example: Path, listed: set[Path]) -> None:
 
     GDCM leaves files that it cannot parse out of the list; at either end of the stack no gap would show.
     """
-    kind = _storage_class(example)
+    kind = storage_class(example)
     for path in sorted(folder.iterdir()):
         if path in listed or not path.is_file():
             continue
-        found = _storage_class(path)
+        found = storage_class(path)
         if found == kind if found else path.suffix.lower() == ".dcm":
             raise UnreadableFileError(
                 f"{path}: this slice is damaged or incomplete and cannot be read; expected a whole DICOM file. Copy "
                 "it again from its source, or remove it if it does not belong to the series."
             )
-
-
-def _storage_class(path: Path) -> bytes:
-    """The media storage SOP class UID (0002,0002) from the head of a DICOM file; empty if there is none."""
-    with path.open("rb") as file:
-        head = file.read(_HEADER_BYTES)
-    place = head.find(b"\x02\x00\x02\x00UI")
-    if place < 0:
-        return b""
-    length = int.from_bytes(head[place + 6 : place + 8], "little")
-    return head[place + 8 : place + 8 + length].rstrip(b"\0 ")
 
 
 def _read_slice(path: Path) -> _Slice:
@@ -186,6 +179,7 @@ def _read_slice(path: Path) -> _Slice:
         reader.GetNumberOfComponents(),
         has_place=all(_numbers(reader, tag) for tag in ("0020|0032", "0020|0037")),
         thickness=max([0.0, *_numbers(reader, "0018|0050")]),
+        frame_of_reference=reader.GetMetaData("0020|0052").strip(" \0") if reader.HasMetaDataKey("0020|0052") else "",
     )
     _require_pixel_spacing(reader, item)
     _require_usable_orientation(reader, item)

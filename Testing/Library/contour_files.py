@@ -1,0 +1,152 @@
+"""DICOM files for tests, written with pydicom alone: MR series on any grid, and RT structure sets drawn on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import Dataset, dcmread
+from pydicom.dataset import FileMetaDataset
+from pydicom.sequence import Sequence as DicomSequence
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+
+from ObserverUncertaintyLib.images.grid import Grid
+
+MR, STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.481.3"
+
+
+def write_series(
+    folder: Path, grid: Grid, values: NDArray[Any] | None = None, header: Mapping[str, Any] = {}
+) -> list[Path]:
+    """Write one MR file a slice; `header` has further fields of every slice."""
+    folder.mkdir(parents=True, exist_ok=True)
+    values = np.zeros(grid.shape, np.uint16) if values is None else values
+    matrix, axes = grid.index_to_physical(), np.reshape(grid.direction, (3, 3))
+    common = {
+        "StudyInstanceUID": generate_uid(),
+        "SeriesInstanceUID": generate_uid(),
+        "FrameOfReferenceUID": generate_uid(),
+        "PatientName": "Nobody^",
+        "PatientID": "0",
+        "PatientBirthDate": "",
+        "PatientSex": "",
+        "StudyDate": "20260102",
+        "StudyTime": "120000",
+        "StudyID": "1",
+        "AccessionNumber": "",
+        "ReferringPhysicianName": "",
+        "Manufacturer": "",
+        "SeriesNumber": 1,
+        "PositionReferenceIndicator": "",
+        **header,
+    }
+    files = []
+    for k in range(len(values)):
+        slice_fields = {
+            "InstanceNumber": k + 1,
+            "ImagePositionPatient": [decimal(value) for value in matrix[:3] @ [0, 0, k, 1]],
+            "ImageOrientationPatient": [decimal(value) for value in axes[:, :2].T.ravel()],
+            "PixelSpacing": [decimal(grid.spacing[1]), decimal(grid.spacing[0])],
+            "SliceThickness": decimal(grid.spacing[2]),
+            "Rows": grid.shape[1],
+            "Columns": grid.shape[2],
+            "SamplesPerPixel": 1,
+            "PhotometricInterpretation": "MONOCHROME2",
+            "BitsAllocated": 16,
+            "BitsStored": 16,
+            "HighBit": 15,
+            "PixelRepresentation": 0,
+            "ImageType": ["ORIGINAL", "PRIMARY", "OTHER"],
+            "ScanningSequence": "SE",
+            "SequenceVariant": "NONE",
+            "ScanOptions": "",
+            "MRAcquisitionType": "2D",
+            "EchoTime": "10",
+            "RepetitionTime": "500",
+            "EchoTrainLength": 1,
+            "Modality": "MR",
+            "PatientPosition": "HFS",
+            "Laterality": "",
+            "PixelData": np.ascontiguousarray(values[k].astype("<u2")).tobytes(),
+        }
+        files.append(save(dataset({**slice_fields, **common}, MR), folder / f"{k:03d}.dcm"))
+    return files
+
+
+def write_structure_set(
+    path: Path,
+    rois: Mapping[str, Iterable[NDArray[np.float64]]],
+    frame_of_reference: str,
+    kinds: Mapping[str, str] = {},
+    header: Mapping[str, Any] = {},
+) -> Path:
+    """Write an RTSTRUCT with closed contours (mm LPS) by the names of their ROIs; `kinds` names other geometric
+    types."""
+    found = {"Modality": "RTSTRUCT", "StructureSetLabel": "TEST", "PatientName": "Nobody", "PatientID": "0", **header}
+    listed, drawn = [], []
+    for number, (name, contours) in enumerate(rois.items(), 1):
+        listed.append(
+            fields(
+                ROINumber=number,
+                ReferencedFrameOfReferenceUID=frame_of_reference,
+                ROIName=name,
+                ROIGenerationAlgorithm="",
+            )
+        )
+        drawn.append(
+            fields(
+                ReferencedROINumber=number,
+                ContourSequence=DicomSequence(
+                    fields(
+                        ContourGeometricType=kinds.get(name, "CLOSED_PLANAR"),
+                        NumberOfContourPoints=len(points),
+                        ContourData=[decimal(value) for value in np.ravel(points)],
+                    )
+                    for points in contours
+                ),
+            )
+        )
+    whole = dataset({**found, "SeriesInstanceUID": generate_uid()}, STRUCTURE_SET)
+    whole.StructureSetROISequence, whole.ROIContourSequence = DicomSequence(listed), DicomSequence(drawn)
+    return save(whole, path)
+
+
+def frame_of_reference(files: Sequence[Path]) -> str:
+    """That of a series."""
+    return str(dcmread(files[0], stop_before_pixels=True).FrameOfReferenceUID)
+
+
+def fields(**values: Any) -> Dataset:
+    """A dataset with these fields."""
+    found = Dataset()
+    for name, value in values.items():
+        setattr(found, name, value)
+    return found
+
+
+def dataset(values: Mapping[str, Any], storage_class: str) -> Dataset:
+    """A dataset that can be saved as a file."""
+    found = fields(**values)
+    found.SOPClassUID, found.SOPInstanceUID = UID(storage_class), generate_uid()
+    found.file_meta = FileMetaDataset()
+    found.file_meta.MediaStorageSOPClassUID = UID(storage_class)
+    found.file_meta.MediaStorageSOPInstanceUID = found.SOPInstanceUID
+    found.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return found
+
+
+def save(written: Dataset, path: Path) -> Path:
+    """Write a dataset; returns the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written.save_as(path, enforce_file_format=True)
+    return path
+
+
+def decimal(value: float) -> str:
+    """A decimal string of at most 16 characters."""
+    text = f"{value:.9g}"
+    assert len(text) <= 16
+    return text
