@@ -12,6 +12,7 @@ from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.tables import aligned
 from ObserverUncertaintyLib.cli.console import ConsoleProgress, print_result
 from ObserverUncertaintyLib.cli.options import Json, path
+from ObserverUncertaintyLib.worklist.contours import NO_STRUCTURE
 from ObserverUncertaintyLib.worklist.rules import read_rules, shipped_rules, shipped_text
 from ObserverUncertaintyLib.worklist.worklist import Worklist, WorklistSettings, make_worklist
 
@@ -81,10 +82,10 @@ def worklist(
         ],
         "notes": list(made.notes),
     }
-    print_result(result, _text(made, structure), as_json)
+    print_result(result, _text(made), as_json)
 
 
-def _text(made: Worklist, structure: list[str] | None) -> str:
+def _text(made: Worklist) -> str:
     rows = [
         (case.name, ", ".join(case.sequences) or "-", ", ".join(case.raters) or "-", case.why_not or "listed")
         for case in made.cases
@@ -100,8 +101,8 @@ def _text(made: Worklist, structure: list[str] | None) -> str:
         parts.append(aligned(("not used", "count"), counts))
     listed = sum(not case.why_not for case in made.cases)
     hints = [f"{listed} of {len(made.cases)} cases are in cohort.toml."]
-    if not structure and not any(case.raters for case in made.cases):
-        hints.append("Raters of DICOM contours are found with --structure NAME.")
+    if any(reason == NO_STRUCTURE for _what, reason in made.unmatched):
+        hints.append("--structure NAME says which contours are the raters'.")
     hints.append("sources.json says who is who and where each unused file lies; it stays with the patients' data.")
     parts.append("\n".join(hints))
     return "\n\n".join(parts)

@@ -14,15 +14,19 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from ObserverUncertaintyLib.worklist.found_cases import RATER, FoundCase, Unmatched
+from ObserverUncertaintyLib.worklist.found_cases import RATER, FoundCase, Unmatched, quoted, same_name
 from ObserverUncertaintyLib.worklist.headers import CONTOURS, UnreadableHeaderError, quiet_pydicom, read_drawn_names
 from ObserverUncertaintyLib.worklist.patients import Patient
 from ObserverUncertaintyLib.worklist.rules import words_of
 from ObserverUncertaintyLib.worklist.scanning import Found, Series
 from ObserverUncertaintyLib.worklist.studies import Study
 
+_WORD = re.compile(r"[^\W_]+")
+
 _SAYS_NOTHING = {"seg", "segmentation", "mask", "contour", "label", "roi"}
 """Words beside a structure's name that are no rater's."""
+
+NO_STRUCTURE = "no structure was named, by which raters' contours are known"
 
 _HIDDEN = "a name with the patient's name or ID"
 
@@ -77,17 +81,17 @@ def _look_into(
         if header.patient.is_named_in(name):
             reason = "its name has the patient's name or ID"
         elif not structures:
-            reason = "no structure was named, by which raters' contours are known"
+            reason = NO_STRUCTURE
         elif rater is None:
             reason = f"it is no {' or '.join(structures)}"
         elif times[name] > 1:
             reason = f"{times[name]} of one file have this name"
         if reason:
-            told = _HIDDEN if header.patient.is_named_in(name) else f'"{name}"'
+            told = _HIDDEN if header.patient.is_named_in(name) else quoted(name)
             unmatched.append(Unmatched(f"{kind} {told}", reason, path))
         elif rater is not None:
             place = path.relative_to(found.root).as_posix()
-            label = "" if header.patient.is_named_in(header.label) else header.label
+            label = "" if header.patient.is_named_in(header.label) else " ".join(_WORD.findall(header.label))
             drawn.setdefault(index, []).append(Drawn(rater, f"{place}#{name}", path, label))
 
 
@@ -107,10 +111,10 @@ def _study_of(patient: Patient, series: set[str], frames: set[str], studies: Seq
 def picked(name: str, structures: Sequence[str]) -> str | None:
     """What a name has besides a structure; None if it has none of them."""
     for structure in sorted(structures, key=len, reverse=True):
-        parts = re.findall(r"[^\W_]+", structure)
+        parts = _WORD.findall(structure)
         expression = r"[\W_]*".join(map(re.escape, parts))
         if parts and (match := re.search(expression, name, re.IGNORECASE)):
-            rest = re.findall(r"[^\W_]+", f"{name[: match.start()]} {name[match.end() :]}")
+            rest = _WORD.findall(f"{name[: match.start()]} {name[match.end() :]}")
             return " ".join(word for word in rest if word.casefold() not in _SAYS_NOTHING)
     return None
 
@@ -124,20 +128,20 @@ def name_raters(case: FoundCase, contours: Sequence[Drawn]) -> list[Unmatched]:
         numbered = "numbers, which need not stand for the same person in other cases"
         how = "the labels of their structure sets" if by_label else numbered
         case.notes.append(f"the names of {len(unnamed)} contours tell no rater; their raters are named by {how}")
-    taken = {role.casefold() for role in case.files}
+    taken = {same_name(role) for role in case.files}
     numbers = (name for name in (f"rater{number}" for number in count(1)) if f"{RATER}{name}" not in taken)
     named = [(one.rater or (one.label if by_label else next(numbers)), one) for one in contours]
-    times = Counter(rater.casefold() for rater, _one in named)
+    times = Counter(same_name(rater) for rater, _one in named)
     unmatched = []
     for rater, one in named:
-        if f"{RATER}{rater}".casefold() in taken:
+        if same_name(f"{RATER}{rater}") in taken:
             unmatched.append(Unmatched(f"contour of {rater}", "its rater has another contour in the case", one.path))
-        elif times[rater.casefold()] > 1:
+        elif times[same_name(rater)] > 1:
             reason = "the same rater has several contours in one case"
             unmatched.append(Unmatched(f"contour of {rater}", reason, one.path))
         else:
             case.files[f"{RATER}{rater}"] = one.reference
     if any(number > 1 for number in times.values()):
-        several = dict.fromkeys(rater for rater, _one in named if times[rater.casefold()] > 1)
+        several = dict.fromkeys(rater for rater, _one in named if times[same_name(rater)] > 1)
         case.notes.append(f"several contours of {', '.join(several)}; none of them is taken")
     return unmatched

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -84,4 +85,14 @@ def shown(text: str, patient: Patient) -> str:
     """A text of a header as it may be told: not if it names the patient."""
     if not text:
         return "without description"
-    return "a description that names the patient" if patient.is_named_in(text) else f'"{text}"'
+    return "a description that names the patient" if patient.is_named_in(text) else quoted(text)
+
+
+def quoted(text: str) -> str:
+    """A text of a header for a terminal, which takes some signs for orders."""
+    return '"' + "".join(sign if sign.isprintable() else " " for sign in text) + '"'
+
+
+def same_name(name: str) -> str:
+    """What two spellings of one name have in common."""
+    return unicodedata.normalize("NFC", name).casefold()

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ObserverUncertaintyLib.base.paths import identity
 from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.formats.references import extension
 from ObserverUncertaintyLib.worklist.headers import Header, UnreadableHeaderError, quiet_pydicom, read_header
@@ -88,14 +89,13 @@ def scan(root: Path, progress: Progress) -> Found:
 
 def _folders(root: Path, found: Found) -> Iterator[tuple[Path, list[str]]]:
     """Every folder with its files' names, sorted; one that has two names because of links comes once."""
-    seen: set[tuple[int, int]] = set()
+    seen: set[tuple[object, ...]] = set()
     refused: list[OSError] = []
     for folder, folders, names in os.walk(root, onerror=refused.append, followlinks=True):
-        status = os.stat(folder)  # noqa: PTH116  (many folders, and their names are texts here)
-        if (status.st_dev, status.st_ino) in seen:
+        if (place := identity(folder)) in seen:
             folders.clear()
             continue
-        seen.add((status.st_dev, status.st_ino))
+        seen.add(place)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield Path(folder), sorted(name for name in names if not name.startswith("."))
     for error in refused:

@@ -49,13 +49,17 @@ def find_studies(found: Found, rules: SequenceRules) -> tuple[list[Study], list[
             by_study.setdefault((series.header.patient.key, series.header.study_uid), []).append(series)
     shared = shared_uids(found.series)
     alone = Counter(folder for series in found.series for folder in series.files)
-    studies, unmatched = [], []
+    studies: list[Study] = []
+    unmatched: list[Unmatched] = []
     for members in by_study.values():
         header = members[0].header
         case = FoundCase(header.patient, header.study_uid, header.study_date)
         chooser = _Chooser(case, header.patient, rules)
         for series in members:
             chooser.add(series, shared)
+        if not any(_is_image(series, rules) for series in members):
+            unmatched += chooser.unmatched  # plans, doses and reports may be a study of their own
+            continue
         for sequence, series in chooser.chosen().items():
             case.files[f"{IMAGE}{sequence}"] = reference(series, found.root, alone)
         if not header.patient.is_known:
@@ -123,7 +127,7 @@ class _Chooser:
         meaning = rules.meaning(header.description, header.image_type)
         if header.modality != "MR":
             sequence = rules.modalities.get(header.modality)
-            return (None, meaning.left_out) if meaning.left_out else (sequence, "an image of another kind")
+            return (None, meaning.left_out) if meaning.left_out else (sequence, "of a kind that the rules do not name")
         if not (meaning.sequences or meaning.left_out):
             meaning = rules.meaning(header.protocol, header.image_type)
         if meaning.left_out:
@@ -146,6 +150,11 @@ class _Chooser:
 
     def _listed(self, series: list[Series]) -> str:
         return ", ".join(f"{shown(one.header.description, self._patient)} ({one.slices} slices)" for one in series)
+
+
+def _is_image(series: Series, rules: SequenceRules) -> bool:
+    modality = series.header.modality
+    return not series.header.is_screen_capture and (modality == "MR" or modality in rules.modalities)
 
 
 def _is_derived(series: Series) -> bool:

@@ -14,7 +14,7 @@ from ObserverUncertaintyLib.cohort.manifest import Manifest, read_manifest
 from ObserverUncertaintyLib.cohort.manifest_text import manifest_text
 from ObserverUncertaintyLib.cohort.sources import IN_SOURCES, SOURCES_NOTICE, Sources, SourcesError, read_sources
 from ObserverUncertaintyLib.worklist.contours import add_raters
-from ObserverUncertaintyLib.worklist.found_cases import IMAGE, RATER, FoundCase, Unmatched
+from ObserverUncertaintyLib.worklist.found_cases import IMAGE, RATER, FoundCase, Unmatched, same_name
 from ObserverUncertaintyLib.worklist.plain_folders import find_folders
 from ObserverUncertaintyLib.worklist.pseudonyms import in_order, with_pseudonyms
 from ObserverUncertaintyLib.worklist.rules import SequenceRules, shipped_rules
@@ -144,7 +144,8 @@ def make_worklist(
             ],
         },
     )
-    write_text(out / MANIFEST_FILE, manifest_text(manifest, sources=SOURCES_FILE))
+    root = None if manifest.root == out.resolve() else manifest.root  # somebody gave one for further patterns
+    write_text(out / MANIFEST_FILE, manifest_text(manifest, root=root, sources=SOURCES_FILE))
     listed = [
         ListedCase(
             name,
@@ -209,7 +210,9 @@ class _Drafting:
             reference = old.reference if old.reference in images else None
             return replace(old, images=images, raters=raters, cases=tuple(cases), reference=reference, sources=sources)
         label = settings.label or (settings.structures[0] if settings.structures else "structure")
-        return Manifest(out / MANIFEST_FILE, settings.name, out, tuple(cases), label, images, raters, sources=sources)
+        return Manifest(
+            out / MANIFEST_FILE, settings.name, out.resolve(), tuple(cases), label, images, raters, sources=sources
+        )
 
     def _images(self) -> dict[str, str]:
         """The manifest's images, in the order of its channels."""
@@ -222,7 +225,9 @@ class _Drafting:
                     f"No case has {', '.join(absent)}; found were {', '.join(dict.fromkeys(order)) or 'no sequences'}. "
                     "Name others, or change the rules."
                 )
-            return dict.fromkeys(self._settings.sequences, IN_SOURCES)
+            others = {} if self._old is None else self._old[0].images
+            others = {name: pattern for name, pattern in others.items() if pattern != IN_SOURCES}
+            return {**dict.fromkeys(self._settings.sequences, IN_SOURCES), **others}
         images = dict.fromkeys((name for name in order if found[name] >= _USUAL_SHARE * len(self._named)), IN_SOURCES)
         if self._old is not None:
             images = self._old[0].images
@@ -276,10 +281,10 @@ def _known_cases(sources: Sources) -> dict[str, FoundCase]:
 
 def _unify_raters(cases: Sequence[FoundCase], known: Mapping[str, str] | Sequence[str]) -> None:
     """Give a rater one spelling in all cases: that of the manifest, or the first one."""
-    spelling = {name.casefold(): name for name in known}
+    spelling = {same_name(name): name for name in known}
     for case in cases:
         for rater in case.names(RATER):
-            name = spelling.setdefault(rater.casefold(), rater)
+            name = spelling.setdefault(same_name(rater), rater)
             if name != rater:
                 case.files = {
                     f"{RATER}{name}" if role == f"{RATER}{rater}" else role: file for role, file in case.files.items()

@@ -171,10 +171,12 @@ def test_a_case_that_somebody_took_out_of_the_manifest_stays_out(patients, tmp_p
 def test_an_update_leaves_raters_that_a_pattern_names(patients, tmp_path):
     out = tmp_path / "out"
     made(patients, out)
-    with (out / "cohort.toml").open("a", encoding="utf-8") as file:
-        file.write('carl = "carl/{case}.nrrd"\n')
+    text = (out / "cohort.toml").read_text(encoding="utf-8").replace('"cases"', 'root = "../masks"\n"cases"')
+    (out / "cohort.toml").write_text(text + 'carl = "carl/{case}.nrrd"\n', encoding="utf-8")
     made(patients, out, update=True)
-    assert read_manifest(out / "cohort.toml").raters["carl"] == "carl/{case}.nrrd"
+    manifest = read_manifest(out / "cohort.toml")
+    assert manifest.raters["carl"] == "carl/{case}.nrrd"
+    assert manifest.root == tmp_path / "masks"
 
 
 def test_without_a_worklist_there_is_nothing_to_update_and_with_one_nothing_to_make(patients, tmp_path):
@@ -270,7 +272,7 @@ def test_what_is_no_image_of_a_sequence_is_told(tmp_path):
         ('"T1"', "screen capture or report"): 1,
         ('"T1 phase"', "phase image"): 1,
         ('"T1 pre Gd, T1 KM"', "it may be T1 or T1c"): 1,
-        ('"T1"', "an image of another kind"): 1,
+        ('"T1"', "of a kind that the rules do not name"): 1,
         ('"T2"', "T2: its files lie in several folders; put them into one, without copies"): 1,
     }
 
@@ -287,6 +289,15 @@ def test_a_series_whose_files_are_two_patients_is_not_taken(tmp_path):
     worklist = made(folder)
     assert [case.sequences for case in worklist.cases if not case.why_not] == [("T2",)]
     assert sum(count for (_what, why), count in worklist.unmatched.items() if "have one series UID" in why) == 2
+
+
+def test_a_study_of_plans_and_reports_is_no_case(tmp_path):
+    images = write_series(tmp_path / "p" / "t1", patient(), "T1")
+    write_structures(tmp_path / "p" / "rs.dcm", images[0], ["Cavity A"], StudyInstanceUID=uid("planning"))
+    write_series(tmp_path / "p" / "dose", patient(), "Dose", slices=1, study="planning", Modality="RTDOSE")
+    worklist = made(tmp_path / "p")
+    assert only(worklist).raters == ("A",)
+    assert worklist.unmatched == {('"Dose"', "of a kind that the rules do not name"): 1}
 
 
 def test_ct_is_a_sequence_and_its_topogram_none(tmp_path):
@@ -307,6 +318,17 @@ def test_one_id_with_two_names_is_told(tmp_path):
     write_series(tmp_path / "p" / "2", patient(PatientName="Other^Secret"), "T1", study="b")
     worklist = made(tmp_path / "p")
     assert all("look whether it is one patient" in case.notes[0] for case in worklist.cases)
+
+
+def test_series_of_any_kind_of_file_in_one_folder_are_loaded_one_by_one(tmp_path):
+    folder = tmp_path / "p"
+    first = write_series(folder, patient(), "T1", prefix="a")
+    write_series(folder, patient(), "T2", prefix="b", implicit=True)
+    write_structures(folder / "rs.dcm", first[0], ["Cavity A"])
+    write_series(folder / "bare", patient(), "FLAIR", preamble=False)
+    worklist = made(folder)
+    assert only(worklist).sequences == ("T1", "T2", "FLAIR")
+    assert Cohort.open(worklist.manifest).load_images("patient001").images.shape == (3, 3, 4, 4)
 
 
 def test_a_header_without_patient_is_a_case_and_told(tmp_path):
@@ -348,6 +370,12 @@ def test_contours_without_a_raters_name_are_named_by_label_or_number(tmp_path):
     assert by_label.raters == ("obs A", "obs B")
     assert by_number.raters == ("rater1", "rater2")
     assert "need not stand for the same person" in by_number.notes[0]
+
+
+def test_signs_that_a_terminal_takes_for_orders_are_not_told(tmp_path):
+    images = write_series(tmp_path / "p" / "t1", patient(), "T1")
+    write_structures(tmp_path / "p" / "1.dcm", images[0], ["Brain\x1b[2J stem"])
+    assert list(made(tmp_path / "p").unmatched) == [('RTSTRUCT "Brain [2J stem"', "it is no cavity")]
 
 
 def test_two_contours_of_one_rater_are_both_left_and_told(tmp_path):
