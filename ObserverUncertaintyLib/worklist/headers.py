@@ -5,9 +5,7 @@ pydicom is imported when a header is read: whoever names sequences only does not
 
 from __future__ import annotations
 
-import struct
 import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,12 +28,6 @@ _TAGS = (
     *("PatientID", "IssuerOfPatientID", "PatientName", "PatientBirthDate", "StudyDate"),
     *("Modality", "SeriesDescription", "ProtocolName", "ImageType", "ContrastBolusAgent", "SliceThickness"),
     *("NumberOfFrames", "StructureSetLabel", "ContentLabel"),
-)
-
-# What pydicom raises where a file is damaged, in any of its parts.
-_DAMAGE = (
-    *(ArithmeticError, AttributeError, AssertionError, EOFError, LookupError, MemoryError, NotImplementedError),
-    *(OSError, RecursionError, struct.error, TypeError, ValueError, zlib.error),
 )
 
 
@@ -108,37 +100,49 @@ def quiet_pydicom() -> Iterator[None]:
                 settings._reading_validation_mode = before
 
 
+@contextmanager
+def _damage_told(what: str) -> Iterator[None]:
+    """Turn whatever pydicom raises into an UnreadableHeaderError: there are many kinds, whose texts quote headers."""
+    try:
+        yield
+    except UnreadableHeaderError:
+        raise
+    except Exception:  # noqa: BLE001
+        raise UnreadableHeaderError(what) from None
+
+
 def read_header(path: str, has_preamble: bool) -> Header | None:
     """Read a file's header; None for a folder's index (DICOMDIR), which is no patient's.
 
     Raises:
         UnreadableHeaderError: it is damaged, or does not say which series it is of.
     """
-    data = _read(path, has_preamble, _TAGS)
-    kind = _text(data, "SOPClassUID")
-    if (kind or _text(getattr(data, "file_meta", {}), "MediaStorageSOPClassUID")) in _FURTHER_RECORDS:
-        return None
-    header = Header(
-        kind=kind,
-        study_uid=_text(data, "StudyInstanceUID"),
-        series_uid=_text(data, "SeriesInstanceUID"),
-        frame_of_reference=_text(data, "FrameOfReferenceUID"),
-        patient=Patient(
-            id=_text(data, "PatientID"),
-            issuer=_text(data, "IssuerOfPatientID"),
-            name=_text(data, "PatientName"),
-            birth_date=_text(data, "PatientBirthDate"),
-        ),
-        study_date=_text(data, "StudyDate"),
-        modality=_text(data, "Modality").upper(),
-        description=_text(data, "SeriesDescription"),
-        protocol=_text(data, "ProtocolName"),
-        image_type=_texts(data, "ImageType"),
-        contrast_agent=_text(data, "ContrastBolusAgent"),
-        thickness=_number(data, "SliceThickness"),
-        frames=max(1, int(_number(data, "NumberOfFrames"))),
-        label=_text(data, "StructureSetLabel") or _text(data, "ContentLabel"),
-    )
+    with _damage_told("damaged DICOM files"):
+        data = _read(path, has_preamble, _TAGS)
+        kind = _text(data, "SOPClassUID")
+        if (kind or _text(getattr(data, "file_meta", {}), "MediaStorageSOPClassUID")) in _FURTHER_RECORDS:
+            return None
+        header = Header(
+            kind=kind,
+            study_uid=_text(data, "StudyInstanceUID"),
+            series_uid=_text(data, "SeriesInstanceUID"),
+            frame_of_reference=_text(data, "FrameOfReferenceUID"),
+            patient=Patient(
+                id=_text(data, "PatientID"),
+                issuer=_text(data, "IssuerOfPatientID"),
+                name=_text(data, "PatientName"),
+                birth_date=_text(data, "PatientBirthDate"),
+            ),
+            study_date=_text(data, "StudyDate"),
+            modality=_text(data, "Modality").upper(),
+            description=_text(data, "SeriesDescription"),
+            protocol=_text(data, "ProtocolName"),
+            image_type=_texts(data, "ImageType"),
+            contrast_agent=_text(data, "ContrastBolusAgent"),
+            thickness=_number(data, "SliceThickness"),
+            frames=max(1, int(_number(data, "NumberOfFrames"))),
+            label=_text(data, "StructureSetLabel") or _text(data, "ContentLabel"),
+        )
     if not (header.kind and header.study_uid and header.series_uid):
         raise UnreadableHeaderError("DICOM files that do not say which series they are of")
     return header
@@ -147,14 +151,12 @@ def read_header(path: str, has_preamble: bool) -> Header | None:
 def read_drawn_names(path: str) -> DrawnNames:
     """Read what an RTSTRUCT or SEG file holds and refers to; raises UnreadableHeaderError if it is damaged."""
     tags = ("ReferencedFrameOfReferenceSequence", "ReferencedSeriesSequence", "StructureSetROISequence")
-    data = _read(path, True, ("FrameOfReferenceUID", "SegmentSequence", *tags))
     found = DrawnNames()
-    try:
+    with _damage_told("damaged files of contours"):
+        data = _read(path, True, ("FrameOfReferenceUID", "SegmentSequence", *tags))
         found.names += [_text(item, "ROIName") for item in data.get("StructureSetROISequence") or ()]
-        found.names += [
-            _text(item, "SegmentLabel") or _text(item, "SegmentDescription")
-            for item in data.get("SegmentSequence") or ()
-        ]
+        for item in data.get("SegmentSequence") or ():
+            found.names.append(_text(item, "SegmentLabel") or _text(item, "SegmentDescription"))
         frames = [data, *(data.get("ReferencedFrameOfReferenceSequence") or ())]
         frames += data.get("StructureSetROISequence") or ()
         for item in frames:
@@ -164,8 +166,6 @@ def read_drawn_names(path: str) -> DrawnNames:
                 series = study.get("RTReferencedSeriesSequence") or ()
                 found.series |= {_text(one, "SeriesInstanceUID") for one in series}
         found.series |= {_text(one, "SeriesInstanceUID") for one in data.get("ReferencedSeriesSequence") or ()}
-    except _DAMAGE as error:
-        raise UnreadableHeaderError("damaged files of contours") from error
     found.series.discard("")
     found.frames_of_reference.discard("")
     return found
@@ -174,26 +174,16 @@ def read_drawn_names(path: str) -> DrawnNames:
 def _read(path: str, has_preamble: bool, tags: tuple[str, ...]) -> Any:
     import pydicom
 
-    try:
-        return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(tags), force=not has_preamble)
-    except (*_DAMAGE, pydicom.errors.InvalidDicomError) as error:
-        raise UnreadableHeaderError("damaged DICOM files") from error
-
-
-def _value(data: Any, name: str) -> Any:
-    try:
-        return data.get(name)
-    except _DAMAGE as error:
-        raise UnreadableHeaderError("damaged DICOM files") from error
+    return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(tags), force=not has_preamble)
 
 
 def _text(data: Any, name: str) -> str:
-    value = _value(data, name)
+    value = data.get(name)
     return "" if value is None else str(value).replace("\0", "").strip()
 
 
 def _texts(data: Any, name: str) -> tuple[str, ...]:
-    value = _value(data, name)
+    value = data.get(name)
     return () if value is None else (value,) if isinstance(value, str) else tuple(map(str, value))
 
 

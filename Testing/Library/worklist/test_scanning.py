@@ -95,6 +95,8 @@ def test_the_frames_of_a_file_are_its_slices(tmp_path):
 def test_what_cannot_be_used_is_told_with_the_reason(tmp_path):
     whole = write_series(tmp_path / "a", patient(), "T1")[0].read_bytes()
     (tmp_path / "cut.dcm").write_bytes(whole[:200])
+    # Here pydicom's error quotes the header.
+    (tmp_path / "length.dcm").write_bytes(whole[:138] + b"\x97\x00" + whole[140:])
     (tmp_path / "text.dcm").write_text("no DICOM", encoding="utf-8")
     (tmp_path / "empty.dcm").touch()
     (tmp_path / "readme.txt").write_text("hello", encoding="utf-8")
@@ -105,7 +107,12 @@ def test_what_cannot_be_used_is_told_with_the_reason(tmp_path):
     told = {reason: sorted(path.name for path in paths) for reason, paths in found.others.items()}
     assert told.pop("files that cannot be opened") == ["gone.dcm"]
     assert told.pop("files that are no images") == ["DICOMDIR", "readme.txt"]
-    assert sorted(name for names in told.values() for name in names) == ["cut.dcm", "empty.dcm", "text.dcm"]
+    assert sorted(name for names in told.values() for name in names) == [
+        "cut.dcm",
+        "empty.dcm",
+        "length.dcm",
+        "text.dcm",
+    ]
     assert all("DICOM" in reason for reason in told)
     assert by_description(found) == {"T1": [{"a": 3}]}
 
