@@ -40,13 +40,14 @@ def find_folders(
             unmatched += [Unmatched("file", reason, file) for file in files]
             continue
         case = inside[0].case if inside else FoundCase(folder=folder.relative_to(found.root).as_posix())
-        patient = case.patient or Patient(id=folder.name if folder != found.root else "")
+        # Any folder's name above a file may be the patient's.
+        patient = case.patient or Patient(id=folder.name, name="^".join(folder.relative_to(found.root).parts))
         sorting = _Sorting(case, patient, found.root, rules, structures)
         for file in files:
             sorting.add(file, is_beside_dicom=bool(inside))
         sorting.finish()
         unmatched += sorting.unmatched
-        if not inside and case.names(IMAGE):
+        if not inside and sorting.has_images:
             cases.append(case)
         elif not inside:
             unmatched += [Unmatched("file", "a mask in a folder without image", file) for file in files]
@@ -74,6 +75,7 @@ class _Sorting:
         self._images: dict[str, list[Path]] = {}
         self._drawn: list[tuple[str, str, Path]] = []
         self.unmatched: list[Unmatched] = []
+        self.has_images = False
 
     def add(self, file: Path, *, is_beside_dicom: bool) -> None:
         """Find out what a file is."""
@@ -85,6 +87,7 @@ class _Sorting:
         elif is_beside_dicom:
             self._leave(file, "an image file beside a DICOM study")
         elif kind is FileKind.UNCLEAR:
+            self.has_images = True
             meant = self._rules.meaning(stem(file)).sequences
             self._leave(file, f"it may be {' or '.join(meant)}")
         elif kind is FileKind.SEQUENCE:
@@ -94,6 +97,7 @@ class _Sorting:
 
     def finish(self) -> None:
         """Give the case its files."""
+        self.has_images |= bool(self._images)
         for sequence, files in sorted(self._images.items(), key=lambda item: self._place(item[0])):
             if len(files) > 1:
                 self._case.notes.append(f"{sequence} is unclear: {len(files)} files are called so; none is taken")

@@ -128,7 +128,7 @@ def make_worklist(
     _unify_raters(cases, () if old is None else old[0].raters)
     _warn_of_other_people(cases, known)
     named = with_pseudonyms(cases, known)
-    drafting = _Drafting(named, known, settings, old)
+    drafting = _Drafting(named, known, settings, old, _counted(unmatched))
     manifest = drafting.manifest(out)
     vanished = {name: case for name, case in known.items() if name not in named}
     everyone = {**named, **vanished}
@@ -179,8 +179,10 @@ class _Drafting:
         known: Mapping[str, FoundCase],
         settings: WorklistSettings,
         old: tuple[Manifest, Sources] | None,
+        not_used: str,
     ) -> None:
         self._named, self._known, self._settings, self._old = named, known, settings, old
+        self._not_used = not_used
         self.why_not: dict[str, str] = {}
         self.notes: list[str] = []
 
@@ -190,12 +192,12 @@ class _Drafting:
         images = self._images()
         mine = [sequence for sequence, pattern in images.items() if pattern == IN_SOURCES]
         cases = [name for name, case in self._named.items() if self._is_wanted(name, case, mine)]
-        if not cases:
+        if not cases or not images:
             found = Counter(sequence for case in self._named.values() for sequence in case.names(IMAGE))
             raise InputError(
                 f"No case has all of {', '.join(images) or 'the sequences'}; found were "
                 f"{', '.join(f'{name} in {count}' for name, count in found.items()) or 'no sequences'}, in "
-                f"{len(self._named)} cases. Name sequences that are there, or change the rules."
+                f"{len(self._named)} cases. Name sequences that are there, or change the rules. {self._not_used}"
             )
         drawn = dict.fromkeys(rater for name in cases for rater in self._named[name].names(RATER))
         raters = {} if old is None else {name: text for name, text in old.raters.items() if text != IN_SOURCES}
@@ -307,4 +309,4 @@ def _warn_of_other_people(cases: Sequence[FoundCase], known: Mapping[str, FoundC
 def _counted(unmatched: Sequence[Unmatched]) -> str:
     counts = Counter((one.what, one.reason) for one in unmatched)
     found = "; ".join(f"{count} x {what}: {reason}" for (what, reason), count in counts.most_common(5))
-    return f"Not used: {found}." if found else "It holds no such file."
+    return f"Not used: {found}." if found else "Everything in it is used."

@@ -10,6 +10,7 @@ import pytest
 import SimpleITK as sitk
 from dicom_files import patient, write_series
 
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.cohort.manifest import read_manifest
 from ObserverUncertaintyLib.formats import write_image, write_mask
@@ -127,6 +128,28 @@ def test_what_is_unclear_is_told(tmp_path, names, reason):
     worklist = made(tmp_path / "p")
     assert worklist.cases[0].sequences[0] == "FLAIR"
     assert {why for _what, why in worklist.unmatched} == ({reason} if reason else set())
+
+
+def test_a_case_without_a_clear_sequence_is_told_as_one(tmp_path):
+    save(tmp_path / "p" / "a", "t1.nrrd")
+    save(tmp_path / "p" / "b", "first_t1.nrrd", "second_t1.nrrd", "m:rater1.nrrd")
+    worklist = made(tmp_path / "p")
+    (unclear,) = (case for case in worklist.cases if case.why_not)
+    assert unclear.notes == ("T1 is unclear: 2 files are called so; none is taken",)
+    with pytest.raises(InputError, match=r"No case has all of .* found were no sequences.*2 x file: T1: several files"):
+        make_worklist(tmp_path / "p" / "b", tmp_path / "b")
+
+
+def test_a_name_with_that_of_a_folder_above_is_not_taken(tmp_path):
+    save(
+        tmp_path / "p" / "Muster" / "2020-01-03", "t1.nrrd", "scan_muster.nrrd", "m:rater_Muster.nrrd", "m:rater2.nrrd"
+    )
+    worklist = made(tmp_path / "p")
+    assert (worklist.cases[0].sequences, worklist.cases[0].raters) == (("T1",), ("rater2",))
+    assert {why for _what, why in worklist.unmatched} == {
+        "its name tells nothing but the folder's",
+        "what would be the rater's name has the patient's name or ID",
+    }
 
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path):
