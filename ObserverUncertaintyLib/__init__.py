@@ -70,7 +70,7 @@ if TYPE_CHECKING:
     from ObserverUncertaintyLib.scores.metrics import weighted_mean_entropy as weighted_mean_entropy
     from ObserverUncertaintyLib.scores.multi_rater_metrics import soft_dice as soft_dice
     from ObserverUncertaintyLib.training.train import train as train
-    from ObserverUncertaintyLib.worklist.worklist import WorklistSettings as WorklistSettings
+    from ObserverUncertaintyLib.worklist.settings import WorklistSettings as WorklistSettings
     from ObserverUncertaintyLib.worklist.worklist import make_worklist as make_worklist
 
 __version__ = VERSION
@@ -94,7 +94,7 @@ _HOMES = {
     "TrainingSettings": "model.settings",
     "UNetSettings": "model.settings",
     "Uncertainty": "scores.entropy",
-    "WorklistSettings": "worklist.worklist",
+    "WorklistSettings": "worklist.settings",
     "alternatives": "review.alternatives",
     "binary_entropy": "scores.entropy",
     "calibrate": "evaluation.calibrating",

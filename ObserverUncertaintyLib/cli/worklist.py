@@ -14,7 +14,8 @@ from ObserverUncertaintyLib.cli.console import ConsoleProgress, print_result
 from ObserverUncertaintyLib.cli.options import Json, path
 from ObserverUncertaintyLib.worklist.contours import NO_STRUCTURE
 from ObserverUncertaintyLib.worklist.rules import read_rules, shipped_rules, shipped_text
-from ObserverUncertaintyLib.worklist.worklist import Worklist, WorklistSettings, make_worklist
+from ObserverUncertaintyLib.worklist.settings import WorklistSettings
+from ObserverUncertaintyLib.worklist.worklist import Worklist, make_worklist
 
 
 def _print_rules(wanted: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from ObserverUncertaintyLib.base.errors import InputError
@@ -12,38 +12,15 @@ from ObserverUncertaintyLib.base.output_files import prepare_output_folder, writ
 from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.cohort.manifest import Manifest, read_manifest
 from ObserverUncertaintyLib.cohort.manifest_text import manifest_text
-from ObserverUncertaintyLib.cohort.sources import IN_SOURCES, SOURCES_NOTICE, Sources, SourcesError, read_sources
+from ObserverUncertaintyLib.cohort.sources import SOURCES_NOTICE, Sources, SourcesError, read_sources
 from ObserverUncertaintyLib.worklist.contours import add_raters
+from ObserverUncertaintyLib.worklist.drafting import MANIFEST_FILE, SOURCES_FILE, Drafting
 from ObserverUncertaintyLib.worklist.found_cases import IMAGE, RATER, FoundCase, Unmatched, same_name
 from ObserverUncertaintyLib.worklist.plain_folders import find_folders
 from ObserverUncertaintyLib.worklist.pseudonyms import in_order, with_pseudonyms
-from ObserverUncertaintyLib.worklist.rules import SequenceRules, shipped_rules
 from ObserverUncertaintyLib.worklist.scanning import scan
+from ObserverUncertaintyLib.worklist.settings import WorklistSettings
 from ObserverUncertaintyLib.worklist.studies import find_studies
-
-MANIFEST_FILE, SOURCES_FILE = "cohort.toml", "sources.json"
-
-_USUAL_SHARE = 0.5
-"""A sequence that fewer of the cases have is not asked of all of them."""
-
-
-@dataclass(frozen=True)
-class WorklistSettings:
-    """What a worklist is made with.
-
-    Attributes:
-        rules: which text names which sequence.
-        structures: names of the structure that raters drew; an ROI whose name has one of them is a rater's.
-        sequences: those that every case must have; () takes what half of the cases have, or the manifest's.
-        name: the cohort's name.
-        label: the structure's name in the manifest; the first of `structures` if None.
-    """
-
-    rules: SequenceRules = field(default_factory=shipped_rules)
-    structures: tuple[str, ...] = ()
-    sequences: tuple[str, ...] = ()
-    name: str = "Worklist"
-    label: str | None = None
 
 
 @dataclass(frozen=True)
@@ -128,7 +105,7 @@ def make_worklist(
     _unify_raters(cases, () if old is None else old[0].raters)
     _warn_of_other_people(cases, known)
     named = with_pseudonyms(cases, known)
-    drafting = _Drafting(named, known, settings, old, _counted(unmatched))
+    drafting = Drafting(named, known, settings, old, _counted(unmatched))
     manifest = drafting.manifest(out)
     vanished = {name: case for name, case in known.items() if name not in named}
     everyone = {**named, **vanished}
@@ -163,99 +140,6 @@ def make_worklist(
     ]
     counts = Counter((one.what, one.reason) for one in unmatched)
     return Worklist(out / MANIFEST_FILE, out / SOURCES_FILE, tuple(listed), counts, tuple(drafting.notes))
-
-
-class _Drafting:
-    """Decides which sequences the manifest asks for and which cases it has.
-
-    Attributes:
-        why_not: the found cases that are not in the manifest, with the reason.
-        notes: what is told of the whole.
-    """
-
-    def __init__(
-        self,
-        named: Mapping[str, FoundCase],
-        known: Mapping[str, FoundCase],
-        settings: WorklistSettings,
-        old: tuple[Manifest, Sources] | None,
-        not_used: str,
-    ) -> None:
-        self._named, self._known, self._settings, self._old = named, known, settings, old
-        self._not_used = not_used
-        self.why_not: dict[str, str] = {}
-        self.notes: list[str] = []
-
-    def manifest(self, out: Path) -> Manifest:
-        """The manifest; raises InputError if no case is complete."""
-        settings, old = self._settings, None if self._old is None else self._old[0]
-        images = self._images()
-        mine = [sequence for sequence, pattern in images.items() if pattern == IN_SOURCES]
-        cases = [name for name, case in self._named.items() if self._is_wanted(name, case, mine)]
-        if not cases or not images:
-            found = Counter(sequence for case in self._named.values() for sequence in case.names(IMAGE))
-            raise InputError(
-                f"No case has all of {', '.join(images) or 'the sequences'}; found were "
-                f"{', '.join(f'{name} in {count}' for name, count in found.items()) or 'no sequences'}, in "
-                f"{len(self._named)} cases. Name sequences that are there, or change the rules. {self._not_used}"
-            )
-        drawn = dict.fromkeys(rater for name in cases for rater in self._named[name].names(RATER))
-        raters = {} if old is None else {name: text for name, text in old.raters.items() if text != IN_SOURCES}
-        before = [] if old is None else [name for name, text in old.raters.items() if text == IN_SOURCES]
-        gone = [name for name in before if name not in drawn]
-        if gone:
-            self.notes.append(f"no contour of {', '.join(gone)} was found; no longer among the raters")
-        order = [*(name for name in before if name in drawn), *(name for name in sorted(drawn) if name not in before)]
-        raters = {**dict.fromkeys((name for name in order if name not in raters), IN_SOURCES), **raters}
-        sources = Sources(out / SOURCES_FILE, out, {})
-        if old is not None:
-            reference = old.reference if old.reference in images else None
-            return replace(old, images=images, raters=raters, cases=tuple(cases), reference=reference, sources=sources)
-        label = settings.label or (settings.structures[0] if settings.structures else "structure")
-        return Manifest(
-            out / MANIFEST_FILE, settings.name, out.resolve(), tuple(cases), label, images, raters, sources=sources
-        )
-
-    def _images(self) -> dict[str, str]:
-        """The manifest's images, in the order of its channels."""
-        found = Counter(sequence for case in self._named.values() for sequence in case.names(IMAGE))
-        order = [*(name for name in self._settings.rules.order if name in found), *found]
-        if self._settings.sequences:
-            absent = [name for name in self._settings.sequences if name not in found]
-            if absent:
-                raise InputError(
-                    f"No case has {', '.join(absent)}; found were {', '.join(dict.fromkeys(order)) or 'no sequences'}. "
-                    "Name others, or change the rules."
-                )
-            others = {} if self._old is None else self._old[0].images
-            others = {name: pattern for name, pattern in others.items() if pattern != IN_SOURCES}
-            return {**dict.fromkeys(self._settings.sequences, IN_SOURCES), **others}
-        images = dict.fromkeys((name for name in order if found[name] >= _USUAL_SHARE * len(self._named)), IN_SOURCES)
-        if self._old is not None:
-            images = self._old[0].images
-        rare = [f"{name} (in {found[name]})" for name in dict.fromkeys(order) if name not in images]
-        if rare:
-            self.notes.append(f"found, and not asked of every case: {', '.join(rare)}")
-        return images or dict.fromkeys(order, IN_SOURCES)
-
-    def _is_wanted(self, name: str, case: FoundCase, images: Sequence[str]) -> bool:
-        missing = [sequence for sequence in images if sequence not in case.names(IMAGE)]
-        if missing:
-            self.why_not[name] = f"no {', '.join(missing)}"
-        elif self._was_taken_out(name):
-            self.why_not[name] = "it was taken out of the manifest by hand"
-        return name not in self.why_not
-
-    def _was_taken_out(self, name: str) -> bool:
-        """Whether somebody took a case out of a manifest that listed it, or would have."""
-        if self._old is None or name not in self._known:
-            return False
-        manifest, sources = self._old
-        was_complete = all(
-            text != IN_SOURCES or sequence in self._known[name].names(IMAGE)
-            for sequence, text in manifest.images.items()
-        )
-        return was_complete and bool(sources.cases[name].get("found", True)) and name not in manifest.case_names()
 
 
 def _read_old(out: Path) -> tuple[Manifest, Sources]:

@@ -15,7 +15,8 @@ from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.cohort.manifest import read_manifest
 from ObserverUncertaintyLib.formats import write_image, write_mask
 from ObserverUncertaintyLib.images.grid import Grid
-from ObserverUncertaintyLib.worklist.worklist import Worklist, WorklistSettings, make_worklist
+from ObserverUncertaintyLib.worklist.settings import WorklistSettings
+from ObserverUncertaintyLib.worklist.worklist import Worklist, make_worklist
 
 GRID = Grid((4, 5, 6), (1.0, 1.0, 2.0), (0.0, 0.0, 0.0))
 IMAGE = np.arange(120, dtype=np.float32).reshape(6, 5, 4)

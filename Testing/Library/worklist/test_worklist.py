@@ -25,7 +25,8 @@ from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.cohort.manifest import read_manifest
 from ObserverUncertaintyLib.cohort.sources import SourcesError
-from ObserverUncertaintyLib.worklist.worklist import ListedCase, Worklist, WorklistSettings, make_worklist
+from ObserverUncertaintyLib.worklist.settings import WorklistSettings
+from ObserverUncertaintyLib.worklist.worklist import ListedCase, Worklist, make_worklist
 
 CAVITY = WorklistSettings(structures=("cavity",))
 
