@@ -70,6 +70,8 @@ if TYPE_CHECKING:
     from ObserverUncertaintyLib.scores.metrics import weighted_mean_entropy as weighted_mean_entropy
     from ObserverUncertaintyLib.scores.multi_rater_metrics import soft_dice as soft_dice
     from ObserverUncertaintyLib.training.train import train as train
+    from ObserverUncertaintyLib.worklist.settings import WorklistSettings as WorklistSettings
+    from ObserverUncertaintyLib.worklist.worklist import make_worklist as make_worklist
 
 __version__ = VERSION
 
@@ -92,6 +94,7 @@ _HOMES = {
     "TrainingSettings": "model.settings",
     "UNetSettings": "model.settings",
     "Uncertainty": "scores.entropy",
+    "WorklistSettings": "worklist.settings",
     "alternatives": "review.alternatives",
     "binary_entropy": "scores.entropy",
     "calibrate": "evaluation.calibrating",
@@ -111,6 +114,7 @@ _HOMES = {
     "load_case": "cohort.loading",
     "load_model": "network.stored",
     "load_raters": "cohort.rater_files",
+    "make_worklist": "worklist.worklist",
     "mean_entropy": "scores.metrics",
     "pairwise_dice": "scores.metrics",
     "places_to_review": "review.places",

@@ -33,6 +33,7 @@ BENCHMARKS = (
     "fusion",
     "measures",
     "imported_samples",
+    "worklist_headers",
     "growth",
     "cavity_stages",
 )

@@ -35,39 +35,13 @@ import numpy as np
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.formats import Mask, Volume, read_image, read_masks
 from ObserverUncertaintyLib.formats.marks import result_kind
-from ObserverUncertaintyLib.formats.prediction_files import NOT_LOOKED_AT, REPORT_FILE
 from ObserverUncertaintyLib.formats.references import EXTENSIONS, extension, stem
-from ObserverUncertaintyLib.raters.fusion import FusionMethod
+from ObserverUncertaintyLib.worklist.file_names import FileKind, is_computed_name, is_reference_name, kind_by_name
+from ObserverUncertaintyLib.worklist.rules import shipped_rules
 from ObserverUncertaintySlicer.host import tr as _
 
 SEQUENCE_ORDER = ("T1", "T1c", "T2", "FLAIR")
 
-_PERSON_WORDS = {"rater", "raters", "annotator", "observer", "expert", "reader"}
-_RATER_WORDS = _PERSON_WORDS | {"seg", "segmentation", "mask", "label", "labels", "contour"}
-# Masks that were made from raters' or that raters are compared with.
-_REFERENCE_WORDS = {
-    *("truth", "groundtruth", "gt", "gold", "goldstandard", "reference"),
-    *("consensus", "fused", "fusion"),
-    # But none and mean, which are everyday words.
-    *(method.value for method in FusionMethod if method not in (FusionMethod.NONE, FusionMethod.MEAN)),
-}
-# Maps and masks that were computed; that a name speaks of a sequence too only tells of which.
-_COMPUTED_WORDS = {
-    *("prediction", "predictions", "predicted", "predictive", "pred", "probability", "probabilities", "prob"),
-    *("entropy", "uncertainty", "disagreement", "variance", "mutual", "difference"),
-}
-# What the module calls its results in the scene, and thus their files.
-_COMPUTED_NAMES = re.compile(
-    r"\b(of \d+ raters|segmentation model|working copy|at the start|corrected by|reviewed by)\b"
-)
-_BODY_MASK = re.compile(r"\b(brain|head|body|skull) ?mask\b")
-_SEQUENCE_WORDS = {
-    **dict.fromkeys(("t1", "t1w", "t1n", "mprage"), "T1"),
-    **dict.fromkeys(("t1c", "t1ce", "t1gd", "t1km", "t1wce", "t1post", "t1wks"), "T1c"),
-    **dict.fromkeys(("t2", "t2w"), "T2"),
-    **dict.fromkeys(("flair", "t2flair", "t2f"), "FLAIR"),
-}
-_CONTRAST_WORDS = {"c", "ce", "gd", "gad", "post", "contrast", "km"}
 _UNNAMED_SEGMENT = re.compile(r"segment[ _]?\d*", re.IGNORECASE)
 
 
@@ -130,14 +104,8 @@ def sortFolder(folder: Path) -> FolderFiles:
 
 
 def meantSequences(name: str) -> list[str]:
-    """The sequences that a file's name speaks of, of T1, T1c, T2 and FLAIR: none, one, or several if it is unclear."""
-    words = _words(name)
-    meant = {_SEQUENCE_WORDS[word] for word in words if word in _SEQUENCE_WORDS}
-    if meant == {"T2", "FLAIR"}:
-        meant = {"FLAIR"}
-    if meant == {"T1"} and any(word in _CONTRAST_WORDS for word in words):
-        meant = {"T1c"}
-    return sorted(meant)
+    """The sequences that a volume's or a file's name speaks of: none, one, or several if it is unclear."""
+    return sorted(shipped_rules().meaning(name).sequences)
 
 
 class _Sorting:
@@ -175,15 +143,14 @@ class _Sorting:
     def add(self, file: Path) -> None:
         """Read a file and keep what it is; raises InputError where that is unclear."""
         name, meant = stem(file), meantSequences(stem(file))
-        isMask = file.name.lower().endswith(".seg.nrrd") or _hasWord(name, _RATER_WORDS)
-        isReference = _hasWord(name, _REFERENCE_WORDS)
-        if _isResult(file) or _isComputed(name) or (isReference and (isMask or not meant)):
+        kind = kind_by_name(file)
+        if kind is FileKind.NOT_DRAWN:
             self._notDrawn.append(file.name)
             return
-        if isMask:
+        if kind is FileKind.MASKS:
             self._addMasks(file)
             return
-        if len(meant) > 1:
+        if kind is FileKind.UNCLEAR:
             raise InputError(
                 _("{file}: the name speaks of {sequences}; expected one sequence. Rename the file, or {advice}").format(
                     file=file, sequences=_(" and ").join(meant), advice=_manifestAdvice(file.parent, file)
@@ -192,7 +159,7 @@ class _Sorting:
         image = read_image(file)
         values = np.unique(image.array)
         looksBinary = len(values) <= 2 and values.min() == 0
-        if looksBinary and isReference:
+        if looksBinary and is_reference_name(name):
             self._notDrawn.append(file.name)
         elif looksBinary and (meant or len(values) == 1):
             what = _("a binary mask") if len(values) == 2 else _("empty (0 everywhere)")
@@ -212,8 +179,8 @@ class _Sorting:
 
     def _addMasks(self, file: Path) -> None:
         for mask in read_masks(file):
-            isResult = _isComputed(mask.name) or result_kind(file, mask.array) is not None
-            if isResult or _hasWord(mask.name, _REFERENCE_WORDS):
+            isResult = is_computed_name(mask.name) or result_kind(file, mask.array) is not None
+            if isResult or is_reference_name(mask.name):
                 isWhole = mask.name == stem(file)
                 part = _("{segment} in {file}").format(segment=mask.name, file=file.name)
                 self._notDrawn.append(file.name if isWhole else part)
@@ -249,32 +216,6 @@ def _named(drawn: Iterable[tuple[Path, Mask]]) -> dict[str, Mask]:
             )
         masks[name] = mask
     return masks
-
-
-def _words(name: str) -> list[str]:
-    return [word for word in re.split(r"[^0-9a-z]+", name.lower()) if word]
-
-
-def _hasWord(name: str, known: set[str]) -> bool:
-    return any(word.rstrip("0123456789") in known for word in _words(name))
-
-
-def _isComputed(name: str) -> bool:
-    plain = " ".join(_words(name))
-    if _BODY_MASK.search(plain) and not _hasWord(name, _PERSON_WORDS):
-        return True
-    return _hasWord(name, _COMPUTED_WORDS) or _COMPUTED_NAMES.search(plain) is not None
-
-
-def _isResult(file: Path) -> bool:
-    """Whether the module or the command line wrote a file as a result, which its name need not say."""
-    if stem(file) in ("segmentation", NOT_LOOKED_AT) and (file.parent / REPORT_FILE).is_file():
-        return True
-    try:
-        record = json.loads(file.with_name(file.name + ".json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(record, dict) and str(record.get("notice", "")).startswith("ObserverUncertainty")
 
 
 def _manifestAdvice(folder: Path, image: Path | None = None, sequence: str = "T1", rater: Path | None = None) -> str:

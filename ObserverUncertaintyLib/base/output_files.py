@@ -64,6 +64,17 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
+def write_private_json(path: Path, content: Any) -> None:
+    """Write a JSON file that only its owner may read; it is so before it has any content."""
+    try:
+        data = json.dumps(content, indent=2, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # a file's name that is no text in the system's encoding
+        data = json.dumps(content, indent=2).encode()
+    with written_atomically(path) as temporary:
+        temporary.chmod(0o600)
+        temporary.write_bytes(data + b"\n")
+
+
 def write_new_json(path: Path, content: Any) -> bool:
     """Write a JSON file unless it is there; of several processes that do so at the same moment one succeeds.
 

@@ -14,7 +14,17 @@ import typer
 from ObserverUncertaintyLib.base.errors import Cancelled, InputError, ObserverUncertaintyError, works_of
 from ObserverUncertaintyLib.base.process_memory import keep_freed_memory
 from ObserverUncertaintyLib.base.version import VERSION
-from ObserverUncertaintyLib.cli import calibrating, cohorts, experiments, export, imports, models, raters, review
+from ObserverUncertaintyLib.cli import (
+    calibrating,
+    cohorts,
+    experiments,
+    export,
+    imports,
+    models,
+    raters,
+    review,
+    worklist,
+)
 
 app = typer.Typer(
     help="Segmentation uncertainty that keeps the experts' disagreement (Jungo et al., MICCAI 2018).\n\n"
@@ -25,6 +35,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 app.command()(cohorts.demo)
+app.command()(worklist.worklist)
 app.command()(raters.fuse)
 app.command()(raters.disagreement)
 app.command()(raters.agreement)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import glob
-import json
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +16,7 @@ from ObserverUncertaintyLib.base.errors import InputError, in_work
 from ObserverUncertaintyLib.base.output_files import prepare_output_folder, write_text
 from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.cohort.cohort import Cohort
+from ObserverUncertaintyLib.cohort.manifest_text import manifest_text
 from ObserverUncertaintyLib.cohort.reviews import Review, Reviews, read_reviews
 from ObserverUncertaintyLib.formats import read_image, read_mask, write_mask
 from ObserverUncertaintyLib.images.grid import Grid, require_same_grid
@@ -162,26 +161,6 @@ def _plain(name: str) -> str:
 
 
 def _manifest_text(cohort: Cohort, reviewers: Mapping[str, str]) -> str:
-    manifest = cohort.manifest
-    head: dict[str, Any] = {
-        "name": manifest.name,
-        "root": manifest.root.as_posix(),
-        # By name: a pattern may find other cases another day.
-        "cases": list(cohort.case_names),
-        "label": manifest.label,
-        "truth": manifest.truth,
-        "reference": manifest.reference,
-        "skull_stripped": manifest.skull_stripped,
-        "simulated": manifest.simulated,
-    }
-    tables = {"cohort": head, "images": manifest.images, "raters": {**manifest.raters, **reviewers}}
-    lines = []
-    for table, content in tables.items():
-        # JSON writes texts, lists of texts, true and false as TOML does.
-        known = {key: json.dumps(value, ensure_ascii=False) for key, value in content.items() if value is not None}
-        lines += [
-            f"[{table}]",
-            *(f"{json.dumps(key, ensure_ascii=False)} = {value}" for key, value in known.items()),
-            "",
-        ]
-    return "\n".join(lines)
+    # By name: a pattern may find other cases another day.
+    manifest = replace(cohort.manifest, cases=cohort.case_names)
+    return manifest_text(replace(manifest, raters={**manifest.raters, **reviewers}), root=manifest.root)

@@ -17,10 +17,14 @@ from typing import Any
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.paths import expand_home, why_absent
 from ObserverUncertaintyLib.cohort.case_files import CaseFiles, refuse_shared_files
+from ObserverUncertaintyLib.cohort.sources import IN_SOURCES, Sources, SourcesError, check_patterns, read_sources
+from ObserverUncertaintyLib.formats.errors import UnreadableFileError
+from ObserverUncertaintyLib.formats.references import split_reference
 
 _COHORT_KEYS = {
     "name": str,
     "root": str,
+    "sources": str,
     "cases": (str, list),
     "label": str,
     "truth": str,
@@ -61,6 +65,7 @@ class Manifest:
         reference: the sequence whose grid is the case's grid; the first one unless named.
         skull_stripped: whether the images show the brain only; None where the manifest does not say.
         simulated: whether the images are made up; models trained on them say so.
+        sources: where the files of each case lie, for the patterns "{sources}".
     """
 
     path: Path
@@ -74,13 +79,16 @@ class Manifest:
     reference: str | None = None
     skull_stripped: bool | None = None
     simulated: bool = False
+    sources: Sources | None = None
 
     def case_names(self) -> tuple[str, ...]:
         """The cases' names, sorted where `cases` is a glob, in the given order where it is a list."""
         if isinstance(self.cases, tuple):
             return self.cases
         pattern = next(iter(self.images.values()))
-        if "{case}" in pattern:
+        if pattern == IN_SOURCES and self.sources:
+            names = set(fnmatch.filter(self.sources.files, self.cases))
+        elif "{case}" in pattern:
             names = self._names_in_pattern(pattern, self.cases)
         else:
             folders = self._glob(self.root, self.cases)
@@ -98,7 +106,7 @@ class Manifest:
         """Resolve every pattern for one case; a missing rater is listed, a missing image is an error."""
         images, missing = self._image_files(case)
         if missing:
-            places = "\n".join(f"  {self._path(case, self.images[sequence])}" for sequence in missing)
+            places = "\n".join(f"  {self._place(case, sequence)}" for sequence in missing)
             raise ManifestError(
                 f"{self.path}: case {case} has no image {', '.join(missing)}: there is nothing at\n{places}\n"
                 "Check the pattern in [images], or list the cases that are complete in cases = [...]."
@@ -135,6 +143,13 @@ class Manifest:
         files = {name: file for name, file in found.items() if file is not None}
         return files, tuple(name for name in found if name not in files)
 
+    def _place(self, case: str, sequence: str) -> str:
+        """Where a case's image was looked for."""
+        pattern = self.images[sequence]
+        if pattern != IN_SOURCES or not self.sources:
+            return str(self._path(case, pattern))
+        return self.sources.reference(case, f"image {sequence}") or f"{self.sources.path}, which names none"
+
     def _path(self, case: str, pattern: str) -> Path:
         if "{case}" in pattern:
             return self.root / pattern.replace("{case}", case)
@@ -142,6 +157,8 @@ class Manifest:
 
     def _resolve(self, case: str, pattern: str, role: str) -> str | None:
         """The one file (with its #segment) that a pattern means for a case, or None."""
+        if pattern == IN_SOURCES and self.sources:
+            return self._from_sources(self.sources, case, role)
         file_pattern, hash_sign, segment = pattern.partition("#")
         path = self._path(case, file_pattern)
         try:
@@ -158,6 +175,18 @@ class Manifest:
         if reason is not None:
             raise ManifestError(f"{self.path}: {role} of case {case} is not at {path}: {reason}.")
         return None if found is None else f"{found}{hash_sign}{segment}"
+
+    def _from_sources(self, sources: Sources, case: str, role: str) -> str | None:
+        reference = sources.reference(case, role)
+        if reference is None:
+            return None
+        try:
+            split_reference(reference)
+        except UnreadableFileError:
+            if reason := why_absent(Path(reference.partition("#")[0])):
+                raise ManifestError(f"{sources.path}: {role} of case {case} is not there: {reason}.") from None
+            return None
+        return reference
 
     def _resolve_wildcards(self, case: str, pattern: str, role: str) -> Path | None:
         """The one file that a pattern with wildcards matches for a case and that is no other case's, or None."""
@@ -271,7 +300,7 @@ def read_manifest(path: str | Path) -> Manifest:
     reference = cohort.get("reference")
     if reference is not None and reference not in images:
         raise ManifestError(f'{path}: reference = "{reference}" is none of the images: {", ".join(images)}.')
-    return Manifest(
+    manifest = Manifest(
         path=path,
         name=cohort["name"],
         root=Path(os.path.realpath(path.parent / expand_home(cohort.get("root", ".")))),
@@ -283,7 +312,15 @@ def read_manifest(path: str | Path) -> Manifest:
         reference=reference,
         skull_stripped=cohort.get("skull_stripped"),
         simulated=cohort.get("simulated", False),
+        sources=read_sources(path.parent / expand_home(cohort["sources"])) if "sources" in cohort else None,
     )
+    names = {**{f"image {name}": text for name, text in images.items()}, "truth": manifest.truth or ""}
+    names |= {f"rater {name}": text for name, text in manifest.raters.items()}
+    try:
+        check_patterns(names, manifest.cases, manifest.sources)
+    except SourcesError as error:
+        raise ManifestError(f"{path}: {error}") from None
+    return manifest
 
 
 def _table(path: Path, content: Mapping[str, Any], name: str) -> dict[str, Any]:

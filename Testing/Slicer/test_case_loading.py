@@ -94,6 +94,25 @@ def test_sequences_are_recognised_by_whole_words(name, sequence):
     assert meantSequences(name) == ([] if sequence is None else [sequence])
 
 
+def test_a_case_whose_files_stand_in_sources_is_loaded_and_one_without_is_told(folder):
+    files = {"image T1": "t1.nii.gz", "image T1c": "T1_post.nrrd", "rater Anna": "seg_anna.nii.gz"}
+    cases = {"patient001": {"files": files}, "patient002": {"files": {"image T1": "gone.nii.gz"}}}
+    sources = {"root": str(folder), "cases": cases}
+    (folder.parent / "sources.json").write_text(json.dumps(sources), encoding="utf-8")
+    manifest = folder.parent / "cohort.toml"
+    manifest.write_text(
+        '[cohort]\nname = "x"\nsources = "sources.json"\ncases = "*"\n[images]\nT1 = "{sources}"\n'
+        'T1c = "{sources}"\n[raters]\nAnna = "{sources}"\n',
+        encoding="utf-8",
+    )
+    whole, other = manifestCases(manifest)
+    assert whole == ManifestCase("patient001")
+    assert other.lacks == "no image T1, T1c"
+    case = loadManifestCase(manifest, "patient001")
+    assert [node.GetName() for node in case.sequences.values()] == ["patient001 T1", "patient001 T1c"]
+    assert [rater.name for rater in case.raters] == ["Anna"]
+
+
 def exampleOf(text, tmp_path):
     """The manifest that an error's text proposes, as a cohort."""
     example = text[text.index("[cohort]") : text.index("\nand open it")]

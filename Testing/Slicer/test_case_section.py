@@ -91,7 +91,10 @@ def test_volumes_become_sequences_under_the_name_that_theirs_suggests(section):
 
 @pytest.mark.parametrize(
     ("volume", "name"),
-    [("pat07 FLAIR axial", "FLAIR"), ("t1ce", "T1c"), ("T2w_TSE", "T2"), ("CT", "CT"), ("T1 to T2", "T1 to T2")],
+    [
+        *(("pat07 FLAIR axial", "FLAIR"), ("t1ce", "T1c"), ("T2w_TSE", "T2"), ("CT", "CT"), ("T1 to T2", "T1 to T2")),
+        *(("3: T1 MPRAGE post", "T1c"), ("5: t2_tirm_tra_dark-fluid", "FLAIR"), ("7: ADC T2", "7: ADC T2")),
+    ],
 )
 def test_a_sequence_name_is_guessed_or_the_volumes_own_kept(slicerApplication, volume, name):
     from ObserverUncertaintySlicer.panel.sequenceTable import guessedSequenceName

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from ObserverUncertaintyLib.base.output_files import (
     refuse_inputs_as_outputs,
     write_json,
     write_new_json,
+    write_private_json,
     write_text,
     written_atomically,
 )
@@ -46,6 +48,19 @@ def test_nan_is_no_json_and_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "a.json", {"wme": float("nan")})
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the system has no such permissions")
+def test_a_private_file_is_its_owners_and_keeps_any_name(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        write_private_json(tmp_path / "who.json", {"Müller": "\udcff.dcm"})
+    finally:
+        os.umask(before)
+    assert (tmp_path / "who.json").stat().st_mode & 0o777 == 0o600
+    assert json.loads((tmp_path / "who.json").read_text(encoding="utf-8")) == {"Müller": "\udcff.dcm"}
+    write_private_json(tmp_path / "who.json", {"name": "Müller"})
+    assert "Müller" in (tmp_path / "who.json").read_text(encoding="utf-8")
 
 
 def test_output_folder_rules(tmp_path: Path) -> None:
