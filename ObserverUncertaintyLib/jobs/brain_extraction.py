@@ -189,7 +189,7 @@ def _pass_on(process: subprocess.Popen[str], printed: deque[str]) -> None:
 
 
 def _quoted(printed: Sequence[str]) -> str:
-    return "\n".join([" It printed:", *printed]) if printed else " It printed nothing."
+    return "\n".join([" It printed:", *printed, ""]) if printed else " It printed nothing."
 
 
 def _without_this_python(environment: Mapping[str, str]) -> dict[str, str]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from stand_in_brain import command, write_program
 from waiting import PATIENCE, wait_for
 
 from ObserverUncertaintyLib.base.errors import InputError
@@ -21,32 +20,6 @@ from ObserverUncertaintyLib.jobs.folder import LOG_FILE
 
 GRID = Grid((40, 44, 16), (1.5, 1.4, 4.0), (10.0, -20.0, 5.0), (0.0, 1.0, 0.0, -1.0, 0.0, 0.0, 0.0, 0.0, 1.0))
 FINER = Grid((80, 88, 16), (0.75, 0.7, 4.0), GRID.origin, GRID.direction)
-
-PROGRAM = """
-import pathlib, sys, time
-import numpy as np
-import SimpleITK as sitk
-mode, source, target = sys.argv[1:4]
-print("strip version 0")
-image = sitk.ReadImage(source)
-array = sitk.GetArrayFromImage(image)
-assert array.min() >= 0, array.min()
-brain = (array > 150) & (array < 250)
-if mode == "fail":
-    sys.exit("no model file: set STRIP_HOME")
-if mode == "hang":
-    pathlib.Path(__file__).with_name("started").touch()
-    time.sleep(600)
-if mode == "elsewhere":
-    target = target.replace("output", "input_bet")
-written = {"mask": brain.astype(np.uint8), "empty": 0 * array, "everything": array + 1}.get(mode, array * brain)
-if mode != "nothing":
-    out = sitk.GetImageFromArray(written)
-    out.CopyInformation(image)
-    if mode == "grid":
-        out = out[:, :, 1:]
-    sitk.WriteImage(out, target)
-"""
 
 
 def head(grid: Grid) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
@@ -61,10 +34,7 @@ def head(grid: Grid) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
 
 @pytest.fixture
 def program(tmp_path: Path) -> Path:
-    file = tmp_path / "my tools" / "strip.py"
-    file.parent.mkdir()
-    file.write_text(PROGRAM, encoding="utf-8")
-    return file
+    return write_program(tmp_path)
 
 
 @pytest.fixture
@@ -73,11 +43,6 @@ def images(tmp_path: Path) -> dict[str, str]:
     write_image(tmp_path / "t2.nrrd", head(FINER)[0], FINER)
     write_image(tmp_path / "flair.nrrd", head(GRID)[0] - 100, GRID)
     return {"T1c": str(tmp_path / "t1c.nrrd"), "T2/x": str(tmp_path / "t2.nrrd"), "FLAIR": str(tmp_path / "flair.nrrd")}
-
-
-def command(program: Path, mode: str, target: str = "{output}") -> str:
-    words = (sys.executable, str(program))
-    return f"{' '.join(map(shlex.quote, words))} {mode} {{input}} {target}"
 
 
 def extracted(
