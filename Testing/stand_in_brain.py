@@ -12,8 +12,8 @@ from scipy import ndimage
 
 from ObserverUncertaintyLib.images.foreground import foreground
 
-VOXELS = 4
-"""Around the brain of a head that `with_head` makes, in its slices: half of them are bone, half scalp."""
+BONE, SCALP = 2, 2
+"""Voxels around the brain of a head that `with_head` makes, in its slices."""
 
 _PROGRAM = f"""
 import pathlib, sys, time
@@ -34,7 +34,9 @@ if mode == "elsewhere":
 if mode == "peel":
     shown = sitk.GetImageFromArray((array > 0).astype(np.uint8))
     filled = [sitk.BinaryFillhole(shown[:, :, k]) for k in range(shown.GetDepth())]
-    peeled = [sitk.BinaryErode(each, ({VOXELS}, {VOXELS}), sitk.sitkBox) for each in filled]
+    scalp = sitk.GetImageFromArray((array > 0.99 * array.max()).astype(np.uint8))
+    outside = [sitk.BinaryDilate(scalp[:, :, k], ({BONE}, {BONE}), sitk.sitkBox) for k in range(scalp.GetDepth())]
+    peeled = [inner > outer for inner, outer in zip(filled, outside)]
     brain = sitk.GetArrayFromImage(sitk.JoinSeries(peeled)) > 0
 else:
     brain = (array > 150) & (array < 250)
@@ -72,9 +74,8 @@ def command(program: Path, mode: str, target: str = "{output}", python: str = sy
 def with_head(image: NDArray[np.float32]) -> NDArray[np.float32]:
     """A stripped brain with dark bone and a bright scalp around it in each slice, and with 0 around them."""
     brain = foreground(image)
-    layers = [ndimage.binary_dilation(brain, np.ones((1, 2 * n + 1, 2 * n + 1))) for n in (VOXELS // 2, VOXELS)]
-    dark, bright = np.percentile(image[brain], (2, 98))
-    head = np.where(layers[1], np.float32(bright), np.float32(0))
-    head[layers[0]] = max(float(dark), 1.0)
-    head[brain] = np.maximum(image[brain], 1.0)
-    return head
+    bone, head = (ndimage.binary_dilation(brain, np.ones((1, 2 * n + 1, 2 * n + 1))) for n in (BONE, BONE + SCALP))
+    made = np.where(head, np.float32(1.2 * image.max()), np.float32(0))
+    made[bone] = max(float(np.percentile(image[brain], 2)), 1.0)
+    made[brain] = np.maximum(image[brain], 1.0)
+    return made

@@ -174,9 +174,7 @@ def _run(words: Sequence[str], folder: Path, check_cancelled: Callable[[], None]
         end_below(process)
     reader.join(1.0)  # what the program leaves behind may hold the pipe open
     if process.returncode != 0:
-        raise InputError(
-            f"{words[0]} failed: it ended with {describe_exit(process.returncode)}.{_quoted(list(printed))}"
-        )
+        raise InputError(f"{words[0]} ended with {describe_exit(process.returncode)}.{_quoted(list(printed))}")
     return list(printed)
 
 

@@ -12,6 +12,9 @@ from ObserverUncertaintySlicer.host import tr as _
 _MODULES = ("hdbrainextractiontool", "swissskullstripper")
 """Modules of Slicer's extensions that do it too, by their names in `slicer.modules`."""
 
+_WIDTH = 520
+"""Pixels of a text's lines."""
+
 
 def chosenCommand(reference: str) -> str | None:
     """Ask for the command that finds the brain in the reference, and keep it; None where the user declines."""
@@ -80,7 +83,6 @@ class BrainDialog:
         buttons.connect("accepted()", self.dialog.accept)
         buttons.connect("rejected()", self.dialog.reject)
         layout.addRow(buttons)
-        self.dialog.resize(560, 0)
         self._onText(self._command.text)
 
     def command(self) -> str:
@@ -98,8 +100,9 @@ class BrainDialog:
         commands = [program.command for program in PROGRAMS]
         self._programs.setCurrentIndex(commands.index(command) + 1 if command in commands else 0)
         why = whyNotRun(command) if command else _("Choose a program, or type its command.")
-        self._problem.text = why
+        _say(self._problem, why)
         self._extract.enabled = not why
+        self.dialog.adjustSize()
 
     def _open(self, module: str) -> None:
         self.dialog.reject()
@@ -107,7 +110,15 @@ class BrainDialog:
 
 
 def _wrapped(text: str):
-    label = qt.QLabel(text)
+    label = qt.QLabel()
     label.wordWrap = True
     label.textFormat = qt.Qt.PlainText  # a sequence's name may look like markup
+    label.minimumWidth = _WIDTH
+    _say(label, text)
     return label
+
+
+def _say(label, text: str) -> None:
+    label.text = text
+    label.visible = bool(text)
+    label.minimumHeight = label.heightForWidth(_WIDTH)  # a form gives a wrapped text too little

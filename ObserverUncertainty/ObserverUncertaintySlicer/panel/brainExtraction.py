@@ -8,6 +8,7 @@ from ObserverUncertaintySlicer.backgroundJobs import SceneJob
 from ObserverUncertaintySlicer.brainExtraction import ExtractedBrain
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
+from ObserverUncertaintySlicer.panel.alignmentCheck import AlignmentCheck
 from ObserverUncertaintySlicer.panel.brainDialog import chosenCommand
 from ObserverUncertaintySlicer.panel.caseLoading import CaseLoading
 from ObserverUncertaintySlicer.panel.headWarning import HeadWarning
@@ -23,14 +24,16 @@ class BrainExtraction:
     Args:
         section: the step's, with the widgets.
         loading: makes other sequences the case's.
+        alignment: is told of the new sequences.
         warning: says whether the case shows a head.
 
     Attributes:
         bar: the job's.
     """
 
-    def __init__(self, section: Section, loading: CaseLoading, warning: HeadWarning) -> None:
-        self._section, self._loading, self._warning = section, loading, warning
+    def __init__(self, section: Section, loading: CaseLoading, alignment: AlignmentCheck, warning: HeadWarning) -> None:
+        self._section, self._loading = section, loading
+        self._alignment, self._warning = alignment, warning
         self._exported: dict[str, str] = {}
         ui = section.ui
         self.bar = JobBar(section.context, ui.headButton, ui.headBar, ui.headProgressLabel, self._start, self._use)
@@ -65,6 +68,7 @@ class BrainExtraction:
                 text=text, names=names
             )
         self._loading.replaceSequences(sequences)
+        self._alignment.checkIfQuick(sequences)
         for original, node in replacements.items():
             showInPlaceOf(slicer.mrmlScene.GetNodeByID(original), node)
         return _("{text}\nLook at the brain in the slice views before the model runs.").format(text=text)

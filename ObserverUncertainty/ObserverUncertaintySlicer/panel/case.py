@@ -59,7 +59,7 @@ class CaseSection(Section):
         self._align = JobBar(
             context, ui.alignButton, ui.alignBar, ui.alignProgressLabel, self._startAlignment, self._useAligned
         )
-        self.brain = BrainExtraction(self, self.loading, headWarning)
+        self.brain = BrainExtraction(self, self.loading, self._alignment, headWarning)
         self._name = TextField(ui.caseNameEdit, self.onCaseNameEdited)
         ui.sequencesTable.connect("itemChanged(QTableWidgetItem*)", self.onSequenceItemChanged)
         ui.sequencesTable.connect("itemSelectionChanged()", context.update)

@@ -28,7 +28,7 @@ def check_a_head_is_warned_of_and_its_brain_extracted(desktop):
     panel.case.open()
     desktop.settle()
     before = {view: desktop.pixels(view).mean() for view in VIEWS}
-    _answer(desktop, _command(desktop, "peel"))
+    _answer(desktop, _command("peel"))
     ui.headButton.click()
     desktop.waitForJobs()
     desktop.settle()
@@ -56,7 +56,7 @@ def check_a_head_is_warned_of_and_its_brain_extracted(desktop):
 def check_a_program_that_hangs_is_cancelled_and_one_that_fails_is_told(desktop):
     originals = _loadHead(desktop)
     panel, ui = desktop.panel, desktop.panel.case.ui
-    program = _command(desktop, "hang")
+    program = _command("hang")
     _answer(desktop, program)
     ui.headButton.click()
     desktop.wait(lambda: "looks for the brain" in str(ui.headProgressLabel.text), "the program")
@@ -66,7 +66,7 @@ def check_a_program_that_hangs_is_cancelled_and_one_that_fails_is_told(desktop):
     ui.headButton.click()
     desktop.waitForJobs()
     assert str(ui.headProgressLabel.text) == "Cancelled."
-    _answer(desktop, _command(desktop, "fail"))
+    _answer(desktop, _command("fail"))
     ui.headButton.click()
     desktop.waitForJobs()
     assert "set STRIP_HOME" in str(ui.headProgressLabel.text)
@@ -87,6 +87,8 @@ def check_the_dialog_says_how_to_get_a_program(desktop):
         combo.activated(1)
         seen.append((str(dialog.findChild(qt.QLabel, "problemLabel").text), None))
         desktop.settle()
+        for label in dialog.findChildren(qt.QLabel):
+            assert label.height >= label.heightForWidth(label.width), f"{label.text} is cut"
         desktop.shot("dialog_without_the_program")
         dialog.reject()
 
@@ -139,7 +141,7 @@ def _loadHead(desktop):
     return sequences
 
 
-def _command(desktop, mode: str) -> str:
+def _command(mode: str) -> str:
     from ObserverUncertaintySlicer.host import workerPython
 
     return command(write_program(Path(tempfile.mkdtemp())), mode, python=workerPython())

@@ -96,7 +96,7 @@ def test_the_program_sees_nothing_below_0_so_that_0_is_outside_the_brain(images:
 @pytest.mark.parametrize(
     ("mode", "found", "advice"),
     [
-        ("fail", "failed: it ended with exit code 1", "no model file: set STRIP_HOME"),
+        ("fail", "ended with exit code 1. It printed:\nstrip version 0", "no model file: set STRIP_HOME"),
         ("nothing", "wrote no output.nii.gz.", "strip version 0"),
         ("elsewhere", "wrote no output.nii.gz, only input_bet.nii.gz", "writes its stripped image to {output}"),
         ("grid", "on another grid: 40 x 44 x 15 voxels", "expected that of the image it was given: 40 x 44 x 16"),
