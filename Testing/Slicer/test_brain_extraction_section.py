@@ -80,8 +80,7 @@ def test_a_head_is_warned_of_in_both_steps_and_a_brain_is_not(panel, ui):
     panel.parameters.sequences = headSequences()
     assert WARNING in ui.headLabel.text
     assert isOffered(ui.headButton)
-    # Step 4 says what it lacks first, such as packages.
-    assert (WARNING in panel.uncertainty.ui.headLabel.text) is not panel.uncertainty.missing()
+    assert (WARNING in panel.uncertainty.ui.headLabel.text) is (not panel.uncertainty.missing())
     # It is looked at again once the voxels change.
     for node in panel.parameters.sequences.values():
         slicer.util.updateVolumeFromArray(node, arrayOfVolume(simulatedSequences("other")["T1c"]))
