@@ -38,11 +38,9 @@ def seemsAHead(sequences: Mapping[str, Any], description: ModelDescription) -> b
     upward = int(np.abs(grid.direction[6:]).argmax())
     wanted = [_APART_MM if axis == upward else _WITHIN_MM for axis in range(3)]
     steps = [max(1, int(mm // spacing)) for mm, spacing in zip(wanted, grid.spacing, strict=True)]
-    coarse = replace(
-        grid,
-        size=tuple(-(-count // step) for count, step in zip(grid.size, steps, strict=True)),
-        spacing=tuple(width * step for width, step in zip(grid.spacing, steps, strict=True)),
-    )
+    i, j, k = (-(-count // step) for count, step in zip(grid.size, steps, strict=True))
+    across, down, up = (spacing * step for spacing, step in zip(grid.spacing, steps, strict=True))
+    coarse = replace(grid, size=(i, j, k), spacing=(across, down, up))
     every = tuple(slice(None, None, step) for step in reversed(steps))
     images = [
         voxelsOf(node)[every].astype(np.float32) if same_grid(gridOfVolume(node), grid) else arrayOnGrid(node, coarse)

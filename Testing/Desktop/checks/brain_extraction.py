@@ -117,16 +117,15 @@ def check_the_interface_does_not_freeze_over_a_large_head(desktop):
         name: addVolume(resample(arrayOfVolume(node), grid, large, "linear"), large, f"large {name}")
         for name, node in originals.items()
     }
-    began = time.monotonic()
+    began = time.process_time()
     desktop.panel.parameters.sequences = volumes
-    first = time.monotonic() - began
-    began = time.monotonic()
+    first = time.process_time() - began
     desktop.panel.update()
-    desktop.tell(
-        f"the panel is shown with four large sequences in {first:.2f} s, and again in {time.monotonic() - began:.2f} s"
-    )
+    again = time.process_time() - began - first
+    desktop.tell(f"four large sequences are shown in {first:.2f} s of the processor, and again in {again:.2f} s")
     assert desktop.panel.case.ui.headLabel.visible
     assert first < 3
+    assert again < 0.5
 
 
 def _loadHead(desktop):
