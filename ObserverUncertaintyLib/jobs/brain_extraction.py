@@ -52,17 +52,19 @@ def extract_brain(request: BrainExtractionRequest, result: Path, progress: Progr
     volume = float(brain.sum()) * reference.grid.voxel_volume_ml
     notes = [f"{program} found the brain in {request.reference}: {volume:.0f} mL"]
     progress.start("set everything else to 0", len(request.images))
-    files = {}
+    files, resampled = {}, []
     for number, (sequence, file) in enumerate(request.images.items(), 1):
         progress.check_cancelled()
         image = read_image(file)
         inside = brain
         if not same_grid(image.grid, reference.grid):
             inside = resample(brain, reference.grid, image.grid, "nearest")
-            notes.append(f"the brain mask was resampled (nearest) onto the grid of {sequence}: {image.grid.describe()}")
+            resampled.append(sequence)
         files[sequence] = image_file(result, number, sequence)
         write_image(files[sequence], np.where(inside, image.array, np.float32(0)), image.grid, compress=False)
         progress.advance(1, sequence)
+    if resampled:
+        notes.append(f"the brain mask was resampled (nearest) onto the grid of {', '.join(resampled)}")
     files["brain_mask"] = result / "brain_mask.nrrd"
     write_mask(files["brain_mask"], brain, reference.grid)
     report = {"reference": request.reference, "command": request.command, "volume_ml": volume, "notes": notes}
