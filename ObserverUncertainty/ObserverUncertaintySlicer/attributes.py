@@ -19,6 +19,7 @@ class Role(StrEnum):
     """What a node that the module made is."""
 
     ALIGNED_SEQUENCE = "AlignedSequence"
+    STRIPPED_SEQUENCE = "StrippedSequence"
     FUSED_RATERS = "FusedRaters"
     RATER_MEAN = "RaterMean"
     EXPERT_ENTROPY = "ExpertEntropy"

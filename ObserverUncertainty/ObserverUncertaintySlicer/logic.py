@@ -86,6 +86,7 @@ class LogicSteps:
     loadManifestCase = _Step("caseLoading", "loadManifestCase")
     loadSampleCase = _Step("sampleData", "sampleCase", isJob=True)
     registerSequences = _Step("registration", "registerSequences", isJob=True)
+    extractBrain = _Step("brainExtraction", "extractBrain", isJob=True)
     # Step 2: disagreement
     fuseRaters = _Step("disagreement", "fuseRaters")
     expertEntropy = _Step("disagreement", "expertEntropy")

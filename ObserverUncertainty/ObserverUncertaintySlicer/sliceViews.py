@@ -104,6 +104,14 @@ def showOverImage(overlay, opacity: float, background=None) -> None:
         composite.SetLabelVolumeID(None)
 
 
+def showInPlaceOf(original, volume) -> None:
+    """Show a volume in the ordinary slice views that have another one as background; None as that one is in none."""
+    for sliceNode in ordinarySliceNodes() if original is not None else ():
+        composite = compositeNodeOf(sliceNode)
+        if composite.GetBackgroundVolumeID() == original.GetID():
+            composite.SetBackgroundVolumeID(volume.GetID())
+
+
 def hideLabelmaps(nodes: Sequence[Any]) -> None:
     """Take labelmap volumes out of every slice view, whose label layer would cover what lies under it."""
     hidden = {node.GetID() for node in nodes}

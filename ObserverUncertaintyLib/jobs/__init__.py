@@ -11,6 +11,7 @@ from ObserverUncertaintyLib.jobs.folder import INPUTS_FOLDER
 from ObserverUncertaintyLib.jobs.history import find_jobs, remove_job
 from ObserverUncertaintyLib.jobs.job import Job
 from ObserverUncertaintyLib.jobs.requests import (
+    BrainExtractionRequest,
     ImportRequest,
     LearnRequest,
     PredictRequest,
@@ -25,6 +26,7 @@ from ObserverUncertaintyLib.jobs.states import JobError, JobFailure, JobProgress
 
 __all__ = [
     "INPUTS_FOLDER",
+    "BrainExtractionRequest",
     "Cancelled",
     "Event",
     "ImportRequest",

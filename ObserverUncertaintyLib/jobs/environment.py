@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 _LIBRARY = Path(__file__).resolve().parents[2]
-_OF_ONE_PYTHON = ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+OF_ONE_PYTHON = ("PYTHONHOME", "PYTHONPATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
+"""Variables that are meant for one interpreter, and break another one or another program."""
+
 _LAUNCHER = "PythonSlicer"
 
 
@@ -24,7 +26,7 @@ def worker_environment(python: str, environment: Mapping[str, str]) -> dict[str,
     """
     variables = dict(os.environ)
     if not _is_this_python(python):
-        for name in _OF_ONE_PYTHON:
+        for name in OF_ONE_PYTHON:
             variables.pop(name, None)
     inherited = variables.get("PYTHONPATH")
     variables["PYTHONPATH"] = str(_LIBRARY) if not inherited else f"{_LIBRARY}{os.pathsep}{inherited}"

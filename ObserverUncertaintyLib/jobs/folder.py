@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from dataclasses import dataclass
 from datetime import datetime
@@ -111,6 +112,11 @@ def touch_heartbeat(folder: Path) -> None:
     """Give a sign of life as the file's time, which needs no space on a full disk and replaces no open file."""
     now = time.time()  # not the file server's clock
     os.utime(folder / HEARTBEAT_FILE, (now, now))
+
+
+def image_file(result: Path, number: int, sequence: str) -> Path:
+    """The file of a sequence's new image: numbered, since sequences may have names that no file can have."""
+    return result / f"{number}-{re.sub(r'[^A-Za-z0-9_.-]', '_', sequence)}.nrrd"
 
 
 def end_of_log(log: Path) -> list[str]:

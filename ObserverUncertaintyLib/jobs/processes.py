@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -53,6 +54,51 @@ def start(
     return subprocess.Popen(
         command, cwd=folder, env=environment, stdin=stdin, stdout=log, stderr=log, start_new_session=True
     )
+
+
+def start_below(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[str]:
+    """Start another program below this process, with which it ends; what it prints comes through `stdout`, as text.
+
+    Args:
+        command: program and arguments; no shell reads them.
+        folder: where it runs.
+        environment: its whole environment.
+
+    Raises:
+        OSError: the program cannot be started.
+    """
+    # Windows looks a program up in this process's PATH, and starts no .bat or .cmd without its ending.
+    program = shutil.which(command[0], path=environment.get("PATH")) or command[0]
+    return subprocess.Popen(
+        [program, *command[1:]],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        encoding="utf-8",
+        errors="replace",
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+    )
+
+
+def end_below(process: subprocess.Popen[str], grace: float = 3.0) -> None:
+    """End a program that `start_below` started, if it still runs: asked first, killed after `grace` seconds.
+
+    What it has started itself ends with it on Windows, elsewhere with this process's group.
+    """
+    if process.poll() is not None:
+        return
+    if sys.platform == "win32":
+        _taskkill(process.pid)
+    else:
+        process.terminate()
+    try:
+        process.wait(grace)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def kill_tree(pid: int) -> None:

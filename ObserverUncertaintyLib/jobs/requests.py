@@ -192,6 +192,38 @@ class RegisterRequest:
 
 
 @dataclass(frozen=True)
+class BrainExtractionRequest:
+    """Let a program of this computer find the brain, and set everything else to 0.
+
+    The job's artifacts are one NRRD file for each image, on its own grid and under its sequence's name, `brain_mask` on
+    the reference's grid, and `report` (JSON).
+
+    Attributes:
+        images: sequence name to image file.
+        reference: the sequence that the program looks at; the others are aligned to it.
+        command: what is run, without a shell: a program and its arguments, with `{input}` for the image (.nii.gz) and
+            `{output}` for the stripped image or `{mask}` for the brain mask that it writes.
+    """
+
+    kind: ClassVar[str] = "extract_brain"
+    images: Mapping[str, str]
+    reference: str
+    command: str
+
+    def __post_init__(self) -> None:
+        """Refuse a reference that is not among the images, and names that artifacts have."""
+        if self.reference not in self.images:
+            raise InputError(f"The reference {self.reference} is none of the images: {', '.join(self.images)}.")
+        for name in ("report", "brain_mask"):
+            if name in self.images:
+                raise InputError(f'A sequence cannot be called "{name}": a result of the job has that name. Rename it.')
+
+    def resolved(self) -> BrainExtractionRequest:
+        """The same request with absolute paths: a worker runs in another folder."""
+        return replace(self, images=_absolute(self.images))
+
+
+@dataclass(frozen=True)
 class SimulateRequest:
     """Simulate one post-operative cavity case; the job's artifact is `manifest`, a cohort.toml of this case.
 
@@ -226,7 +258,14 @@ class ProbeRequest:
 
 
 Request = (
-    PredictRequest | ImportRequest | TrainRequest | LearnRequest | RegisterRequest | SimulateRequest | ProbeRequest
+    PredictRequest
+    | ImportRequest
+    | TrainRequest
+    | LearnRequest
+    | RegisterRequest
+    | BrainExtractionRequest
+    | SimulateRequest
+    | ProbeRequest
 )
 _REQUESTS: dict[str, type[Request]] = {request.kind: request for request in get_args(Request)}
 

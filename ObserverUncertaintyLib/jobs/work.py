@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import re
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -16,9 +15,10 @@ from ObserverUncertaintyLib.base.output_files import write_json
 from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.base.threads import leave_busy_cores, told
 from ObserverUncertaintyLib.jobs.failures import DEVICE, OUT_OF_MEMORY, WorkError
-from ObserverUncertaintyLib.jobs.folder import RESULT_FOLDER
+from ObserverUncertaintyLib.jobs.folder import RESULT_FOLDER, image_file
 from ObserverUncertaintyLib.jobs.packages import lacking
 from ObserverUncertaintyLib.jobs.requests import (
+    BrainExtractionRequest,
     ImportRequest,
     LearnRequest,
     PredictRequest,
@@ -62,6 +62,8 @@ def do(request: Request, folder: Path, reporter: Reporter) -> None:
         _learn(request, reporter)
     elif isinstance(request, RegisterRequest):
         _register(request, result, reporter)
+    elif isinstance(request, BrainExtractionRequest):
+        _extract_brain(request, result, reporter)
     elif isinstance(request, SimulateRequest):
         _simulate(request, result, reporter)
     else:
@@ -205,13 +207,19 @@ def _register(request: RegisterRequest, result: Path, reporter: Reporter) -> Non
             f"{alignment.rotation_degrees:.2f} degrees, shift {alignment.translation_mm:.2f} mm)"
         )
         reporter.message(notes[-1])
-        # Sequences may have names that no file can have.
-        files[sequence] = result / f"{number}-{re.sub(r'[^A-Za-z0-9_.-]', '_', sequence)}.nrrd"
+        files[sequence] = image_file(result, number, sequence)
         write_image(files[sequence], moved, fixed.grid, compress=False)
         reporter.advance(1, sequence)
     files["report"] = result / "registration.json"
     write_json(files["report"], {"notice": NOTICE, "reference": request.reference, "images": found, "notes": notes})
     for name, written in files.items():
+        reporter.artifact(name, written)
+
+
+def _extract_brain(request: BrainExtractionRequest, result: Path, reporter: Reporter) -> None:
+    from ObserverUncertaintyLib.jobs.brain_extraction import extract_brain
+
+    for name, written in extract_brain(request, result, reporter).items():
         reporter.artifact(name, written)
 
 

@@ -69,6 +69,12 @@ class Expectations:
             return None
         return "; ".join(self.looks.unlike(looks, self.skull_stripped)) or None
 
+    def seems_a_head(self, looks: Looks | None) -> bool:
+        """Whether a case shows more than the brain, where the training images show nothing else; `unlike` says so."""
+        if not self.skull_stripped or self.looks is None or looks is None:
+            return False
+        return self.looks.seems_a_head(looks)
+
 
 @dataclass(frozen=True)
 class ModelDescription:

@@ -31,6 +31,15 @@ _RIM_MM = 4.0
 _RIM_TOLERANCE = 0.5
 """How much brighter than in any training case what lies at the outside may be, in standard deviations."""
 
+_LAYERS, _SCALP_LAYERS = 5, 2
+"""Layers of `_RIM_MM` that are looked at from the outside, and those of them in which the scalp lies."""
+
+_SCALP = 0.5
+"""By how many standard deviations a layer near the outside may outshine one below it, where brains are dark outside.
+
+Real heads in T1 and T1c have 1.1 to 1.3, real stripped brains 0, and simulated ones at most 0.2 (FLAIR).
+"""
+
 _OVERVIEW_TOLERANCE = 0.15
 _TURNED_BETTER = 0.05
 """How much lower than any training case's the agreement may be, and how much better with the case turned."""
@@ -54,6 +63,7 @@ class Looks:
         extent_mm: of its bounding box, right-left, front-back, top-bottom.
         quantiles: by sequence, the 5, 25, 50, 75 and 95 % quantile inside it, in standard deviations from the mean.
         rim: by sequence, the mean of the outermost 4 mm of its slices, likewise: dark fluid, or the bright scalp.
+        scalp: by sequence, how much brighter the outermost 8 mm are than the darkest layer down to 20 mm, such as bone.
         overview: by sequence and for the outline, the means in 8 x 8 x 8 blocks of the bounding box, in mm towards
             superior, posterior and left.
     """
@@ -62,6 +72,7 @@ class Looks:
     extent_mm: tuple[float, ...]
     quantiles: Mapping[str, NDArray[np.float64]]
     rim: Mapping[str, float]
+    scalp: Mapping[str, float]
     overview: Mapping[str, NDArray[np.float64]]
 
     @classmethod
@@ -82,21 +93,24 @@ class Looks:
         (box,) = ndimage.find_objects(turned.apply(inside).astype(np.uint8))
         shown = turned.apply(inside)[box]
         spacing = turned.target.spacing
-        rows, columns = (max(1, round(_RIM_MM / step)) for step in spacing[1::-1])
-        outermost = shown & ~ndimage.binary_erosion(shown, np.ones((1, 2 * rows + 1, 2 * columns + 1)))
-        quantiles, rim, overview = {}, {}, {_OUTLINE: _block_means(shown.astype(np.float64))}
+        layers = _layers(shown, (spacing[1], spacing[0]))
+        quantiles, rim, scalp, overview = {}, {}, {}, {_OUTLINE: _block_means(shown.astype(np.float64))}
         for name, image in zip(case.sequences, case.images, strict=True):
             values = turned.apply(image)[box].astype(np.float64)
             within = values[shown]
             normal = (values - within.mean()) / (within.std() or 1.0)
             quantiles[name] = np.percentile(normal[shown], _QUANTILES)
-            rim[name] = float(normal[outermost].mean())
+            means = np.array([normal[layer].mean() for layer in layers])
+            rim[name] = float(means[0])
+            brightest = int(means[:_SCALP_LAYERS].argmax())
+            scalp[name] = float(means[brightest] - means[brightest:].min())
             overview[name] = _block_means(np.where(shown, normal, 0.0))
         return cls(
             volume_ml=float(np.count_nonzero(shown)) * case.grid.voxel_volume_ml,
             extent_mm=tuple(length * step for length, step in zip(shown.shape[::-1], spacing, strict=True)),
             quantiles=quantiles,
             rim=rim,
+            scalp=scalp,
             overview=overview,
         )
 
@@ -155,10 +169,24 @@ class TrainingLooks:
         found = [*extent, *self._unlike_in_volume(looks), *self._unlike_in_grey(looks)]
         if not extent:  # what lies where in something of another size says nothing
             found += self._lies_wrongly(looks)
-        bright = [name for name, value in looks.rim.items() if value > self.rim[name] + _RIM_TOLERANCE]
-        if skull_stripped and (bright or looks.volume_ml > self.volume_ml[1] * _SIZE_TOLERANCE):
+        if skull_stripped and self.seems_a_head(looks):
             found.insert(0, "it does not seem to be skull-stripped")
         return found
+
+    def seems_a_head(self, looks: Looks) -> bool:
+        """Whether a case shows more than the brain, where the training cases show nothing else.
+
+        It does if its outside is brighter than theirs, if a bright layer lies over a dark one as the scalp lies over
+        bone, or if it is larger than a brain.
+        """
+        bright = any(value > self.rim[name] + _RIM_TOLERANCE for name, value in looks.rim.items())
+        # Fluid at the outside of a brain is bright in some sequences, such as T2: there a bright layer tells nothing.
+        scalp = any(value > _SCALP for name, value in looks.scalp.items() if self.rim[name] < 0)
+        large = looks.volume_ml > self.volume_ml[1] * _SIZE_TOLERANCE or any(
+            extent > high * _SIZE_TOLERANCE
+            for extent, (_low, high) in zip(looks.extent_mm, self.extent_mm, strict=True)
+        )
+        return bright or scalp or large
 
     def _unlike_in_extent(self, looks: Looks) -> list[str]:
         if all(
@@ -216,6 +244,26 @@ def _agreement(overview: Mapping[str, NDArray[Any]], mean: Mapping[str, NDArray[
         scale = np.sqrt(np.vdot(a, a) * np.vdot(b, b))
         found.append(float(np.vdot(a, b) / scale) if scale else 0.0)
     return float(np.mean(found))
+
+
+def _layers(shown: NDArray[np.bool_], spacing: tuple[float, float]) -> list[NDArray[np.bool_]]:
+    """What is shown in layers of 4 mm within the slices, from the outside; those that hold nothing are left out.
+
+    Args:
+        shown: shape (k, j, i).
+        spacing: (row, column) spacing in mm.
+    """
+    layers, rest = [], shown
+    for _layer in range(_LAYERS):
+        inner = rest.view(np.uint8)
+        for axis, step in enumerate(spacing, 1):
+            size = 2 * max(1, round(_RIM_MM / step)) + 1
+            inner = ndimage.minimum_filter1d(inner, size, axis, mode="constant", cval=0)
+        layers.append(rest & (inner == 0))
+        rest = inner.astype(bool)
+        if not rest.any():
+            break
+    return layers
 
 
 def _block_means(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,9 +17,11 @@ from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.host import waitCursor
 from ObserverUncertaintySlicer.outlines import hideRaterOutlines, showRaterOutlines
 from ObserverUncertaintySlicer.panel.alignmentCheck import AlignmentCheck
+from ObserverUncertaintySlicer.panel.brainExtraction import BrainExtraction
 from ObserverUncertaintySlicer.panel.caseLoading import CaseLoading
 from ObserverUncertaintySlicer.panel.contents import ContentWatch
 from ObserverUncertaintySlicer.panel.context import Context
+from ObserverUncertaintySlicer.panel.headWarning import HeadWarning
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
 from ObserverUncertaintySlicer.panel.leaving import mayLeaveWorkingCopy
 from ObserverUncertaintySlicer.panel.raterTable import RaterTable
@@ -41,7 +43,7 @@ class CaseSection(Section):
 
     uiName = "Case"
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, headWarning: HeadWarning) -> None:
         super().__init__(context)
         self._alignment = AlignmentCheck()
         self._aligning: dict[str, str] = {}
@@ -57,6 +59,7 @@ class CaseSection(Section):
         self._align = JobBar(
             context, ui.alignButton, ui.alignBar, ui.alignProgressLabel, self._startAlignment, self._useAligned
         )
+        self.brain = BrainExtraction(self, self.loading, self._alignment, headWarning)
         self._name = TextField(ui.caseNameEdit, self.onCaseNameEdited)
         ui.sequencesTable.connect("itemChanged(QTableWidgetItem*)", self.onSequenceItemChanged)
         ui.sequencesTable.connect("itemSelectionChanged()", context.update)
@@ -85,6 +88,7 @@ class CaseSection(Section):
         self.say(ui.hintLabel, self._hint(sequences, choices))
         self._showScene(sequences, choices)
         self._showSequences(sequences)
+        self.brain.update()
         # Nothing is computed for a table that nobody sees.
         self._raters.show(choices, parameters.reference, compute=self.context.isEntered and self.isOpen)
         ui.ratersTable.setVisible(bool(choices))
@@ -99,6 +103,8 @@ class CaseSection(Section):
             raters = _("{raters}, mean Dice {mean:.2f}").format(raters=raters, mean=mean)
         if self._align.hasFailed:
             return _("the alignment failed")
+        if self.brain.bar.hasFailed:
+            return _("the brain was not extracted")
         if self.loading.bar.hasFailed:
             return _("the sample case failed")
         if not sequences:
@@ -226,8 +232,9 @@ class CaseSection(Section):
         self.forgetFailures()
 
     def forgetFailures(self) -> None:
-        """Say no longer that the sample case or an alignment failed."""
+        """Say no longer how the sample case, an alignment or a brain extraction ended."""
         self.loading.bar.clear()
+        self.brain.bar.clear()
         self._align.clear()
 
     def _onLoaded(self) -> None:
@@ -320,7 +327,7 @@ def _has(*classNames: str) -> bool:
 
 
 _MADE_HERE = (Role.FUSED_RATERS, Role.SEGMENTATION, Role.WORKING_COPY, Role.RATER_OUTLINES)
-_IMAGES_MADE_HERE = (Role.ALIGNED_SEQUENCE,)
+_IMAGES_MADE_HERE = (Role.ALIGNED_SEQUENCE, Role.STRIPPED_SEQUENCE)
 
 
 def _requireOfExperts(node) -> None:

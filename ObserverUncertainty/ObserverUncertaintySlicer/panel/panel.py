@@ -17,6 +17,7 @@ from ObserverUncertaintySlicer.panel.correct import CorrectSection
 from ObserverUncertaintySlicer.panel.deviceChoice import DeviceProbe
 from ObserverUncertaintySlicer.panel.disagreement import DisagreementSection
 from ObserverUncertaintySlicer.panel.guide import Guide
+from ObserverUncertaintySlicer.panel.headWarning import HeadWarning
 from ObserverUncertaintySlicer.panel.heights import Holder, scrollTo
 from ObserverUncertaintySlicer.panel.jobList import JobListSection
 from ObserverUncertaintySlicer.panel.model import ModelSection
@@ -57,10 +58,11 @@ class Panel(VTKObservationMixin):
         )
         self.modelInUse = ModelInUse(self.context)
         probe = DeviceProbe(self.context)
-        self.case = CaseSection(self.context)
+        headWarning = HeadWarning(self.context, self.modelInUse)
+        self.case = CaseSection(self.context, headWarning)
         self.disagreement = DisagreementSection(self.context)
         self.model = ModelSection(self.context, self.modelInUse, probe)
-        self.uncertainty = UncertaintySection(self.context, self.modelInUse, probe)
+        self.uncertainty = UncertaintySection(self.context, self.modelInUse, probe, headWarning)
         self.compare = CompareSection(self.context)
         self.correct = CorrectSection(self.context, self.case.loading.apply, self.modelInUse)
         self.showing = ShowUncertainty(

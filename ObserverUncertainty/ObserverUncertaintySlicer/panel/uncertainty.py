@@ -25,6 +25,7 @@ from ObserverUncertaintySlicer.host import waitCursor
 from ObserverUncertaintySlicer.outlines import hideSegmentation
 from ObserverUncertaintySlicer.panel.context import Context
 from ObserverUncertaintySlicer.panel.deviceChoice import DeviceChoice, DeviceProbe
+from ObserverUncertaintySlicer.panel.headWarning import HeadWarning
 from ObserverUncertaintySlicer.panel.importDialog import ImportChoice, chosenSamples
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
 from ObserverUncertaintySlicer.panel.modelInUse import ModelInUse
@@ -44,9 +45,9 @@ class UncertaintySection(Section):
 
     uiName = "Uncertainty"
 
-    def __init__(self, context: Context, model: ModelInUse, probe: DeviceProbe) -> None:
+    def __init__(self, context: Context, model: ModelInUse, probe: DeviceProbe, headWarning: HeadWarning) -> None:
         super().__init__(context)
-        self._model = model
+        self._model, self._headWarning = model, headWarning
         self._jobWarnings: list[str] = []
         self._shown: tuple | None = None
         self._volumeText = ""
@@ -70,6 +71,7 @@ class UncertaintySection(Section):
         self._forgetOfAnotherCase()
         missing = self.missing()
         self.say(ui.missingLabel, "" if isRunning else missing)
+        self.say(ui.headLabel, "" if isRunning or missing else self._headWarning.text())
         # While it runs too, so that the button stays where it is.
         isUsed = isRunning or not missing
         self.say(ui.samplingLabel, _("Run takes {samples}.").format(samples=self.samplingText()) if isUsed else "")

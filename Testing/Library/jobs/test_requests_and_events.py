@@ -10,6 +10,7 @@ import pytest
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.jobs import (
+    BrainExtractionRequest,
     JobProgress,
     PredictRequest,
     ProbeRequest,
@@ -35,6 +36,7 @@ SETTINGS = TrainingSettings(FusionMethod.STAPLE, loss=Loss.SUM, spacing=(1.0, 0.
         TrainRequest("/c.toml", "/model", SETTINGS, ("a", "b"), "cuda:1", resume=True),
         TrainRequest("/c.toml", "/model"),
         RegisterRequest({"T1": "/a", "T2": "/b"}, "T1"),
+        BrainExtractionRequest({"T1": "/a", "T2": "/b"}, "T1", "strip -i {input} -m {mask}"),
         SimulateRequest(3, 7),
         ProbeRequest(),
     ],

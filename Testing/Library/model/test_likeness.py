@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cohorts import discs
+from stand_in_brain import with_head
 
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.loading import load_case
@@ -115,6 +116,19 @@ def test_other_grey_values_are_named_by_sequence(trained: TrainingLooks, fresh: 
     assert "the grey values of T1c are distributed otherwise" in found
 
 
+def test_a_bright_layer_over_a_dark_one_is_a_scalp_where_brains_are_dark_outside(
+    trained: TrainingLooks, fresh: Case
+) -> None:
+    for sequence in ("T1c", "T2"):
+        case = fresh.with_sequences([sequence])
+        found = looks(replace(case, images=with_head(case.images[0])[None]))
+        assert found.scalp[sequence] > 0.5
+        small = replace(found, rim={sequence: -1.0}, volume_ml=1500.0, extent_mm=looks(case).extent_mm)
+        said = trained.unlike(small, skull_stripped=True)
+        assert ("it does not seem to be skull-stripped" in said) is (sequence == "T1c"), "fluid is bright in T2"
+        assert "it does not seem to be skull-stripped" not in trained.unlike(found, skull_stripped=None)
+
+
 def test_few_cases_and_flat_ones_say_nothing(tmp_path: Path, fresh: Case) -> None:
     assert TrainingLooks.of([looks(fresh)] * (FEWEST_CASES - 1)) is None
     flat = discs(FEWEST_CASES)
@@ -142,18 +156,22 @@ class TestRealImages:
     @pytest.mark.parametrize("patient", ["patient01", "patient02"])
     def test_operated_heads_whose_spacing_was_lost(self, test_data: Path, trained: TrainingLooks, patient: str) -> None:
         said = self.said(trained, T1c=test_data / "post_op_t1c" / patient / "T1c.nii.gz")
+        assert said.startswith("it does not seem to be skull-stripped")
         assert "its spacing may be wrong" in said
         assert "the grey values of T1c are distributed otherwise" in said
 
-    def test_a_head_that_is_not_skull_stripped(self, test_data: Path, trained: TrainingLooks) -> None:
-        said = self.said(trained, T1=test_data / "open_ms_unregistered" / "patient01" / "study1_T1W.nii.gz")
+    @pytest.mark.parametrize("study", ["study1", "study2"])
+    def test_a_head_that_is_not_skull_stripped(self, test_data: Path, trained: TrainingLooks, study: str) -> None:
+        said = self.said(trained, T1=test_data / "open_ms_unregistered" / "patient01" / f"{study}_T1W.nii.gz")
         assert said.startswith("it does not seem to be skull-stripped")
 
     @pytest.mark.parametrize("patient", ["patient07", "patient19"])
     def test_brains_of_another_scanner(self, test_data: Path, trained: TrainingLooks, patient: str) -> None:
         folder = test_data / "open_ms" / patient
         files = {name: next(folder.glob(f"{name}.nii*")) for name in ("T1", "T1c", "T2", "FLAIR")}
-        assert "it shows 11" in self.said(trained, **files)  # mL: smaller than the template
+        said = self.said(trained, **files)
+        assert "it shows 11" in said  # mL: smaller than the template
+        assert "skull-stripped" not in said
 
     def test_a_thigh(self, test_data: Path, trained: TrainingLooks) -> None:
         said = self.said(trained, T1c=test_data / "sarcoma_dicom_rtstruct" / "nifti" / "STS_002" / "MR_T1_image.nii.gz")
