@@ -13,6 +13,7 @@ from ObserverUncertaintyLib.jobs.job import Job
 from ObserverUncertaintyLib.jobs.requests import (
     ImportRequest,
     LearnRequest,
+    PredictCohortRequest,
     PredictRequest,
     ProbeRequest,
     RegisterRequest,
@@ -34,6 +35,7 @@ __all__ = [
     "JobProgress",
     "JobState",
     "LearnRequest",
+    "PredictCohortRequest",
     "PredictRequest",
     "ProbeRequest",
     "Progress",
