@@ -145,8 +145,8 @@ class CorrectSection(Section):
         self._findPlaces()
         self._showNewUncertainty()
         self.cases.update()
-        self.queue.update()
         self.learning.update()
+        self.queue.update()
 
     def state(self) -> str:
         """Whether a copy is being corrected."""

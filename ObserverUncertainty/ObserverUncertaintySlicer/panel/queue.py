@@ -58,9 +58,11 @@ class PredictionQueue:
         )
 
     def update(self) -> None:
-        """Offer to predict where a model can be used."""
+        """Offer to predict where a model can be used; what is to be decided comes first, for lack of room."""
+        ui = self._ui
         if not self.bar.isRunning:
-            self._section.enable(self._ui.queueButton, self._model.missing())
+            self._section.enable(ui.queueButton, self._model.missing())
+        ui.queueButton.visible = self.bar.isRunning or (ui.restoreButton.isHidden() and ui.learnedBox.isHidden())
 
     def start(self) -> SceneJob | None:
         """Ask for manifest and folder, say what will happen, and start it; None if the user does not want it."""
