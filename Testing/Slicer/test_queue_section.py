@@ -250,6 +250,20 @@ def test_a_queue_of_another_session_is_followed_or_loaded(panel, slicerApplicati
     assert "t1.nrrd" in ui.caseListLabel.toolTip
 
 
+def test_removing_the_job_leaves_the_predictions(panel, slicerApplication, cohort):
+    import qt
+
+    panel.context.logic.predictCases(cohort, cohort.parents[1] / "model", cohort.with_name("kept"), 1, "cpu")
+    jobs = panel.jobList
+    jobs.refresh()
+    jobs.ui.jobTable.selectRow(0)
+    slicerApplication.dialogs.answer("message", qt.QMessageBox.Ok)
+    jobs.ui.removeButton.click()
+    assert f"Its predictions stay in {cohort.with_name('kept')}" in slicerApplication.dialogs.messages.pop().text
+    assert knownJobs() == []
+    assert (cohort.with_name("kept") / "p1" / "prediction.json").is_file()
+
+
 def test_a_second_click_shows_the_queue_that_runs_already(panel, slicerApplication, cohort):
     section = panel.correct
     begun = predictCases(cohort, cohort.parents[1] / "model", cohort.with_name("q"), LONG, "cpu", keepRunning=True)
