@@ -17,6 +17,7 @@ from ObserverUncertaintyLib.jobs import (
     JobProgress,
     JobState,
     LearnRequest,
+    PredictCohortRequest,
     Request,
     TrainRequest,
     find_jobs,
@@ -81,9 +82,9 @@ class SceneJob:
 
     @property
     def keptIn(self) -> Path | None:
-        """Where a training that was cancelled leaves what can be gone on with; None for another job."""
+        """Where a training or a queue that was cancelled leaves what can be gone on with; None for another job."""
         request = self.job.request
-        if isinstance(request, LearnRequest):
+        if isinstance(request, LearnRequest | PredictCohortRequest):
             return Path(request.out)
         return Path(request.model) if isinstance(request, TrainRequest) else None
 

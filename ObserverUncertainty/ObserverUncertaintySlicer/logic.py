@@ -110,6 +110,7 @@ class LogicSteps:
     startFurtherRater = _Step("furtherRater", "startFurtherRater")
     finishFurtherRater = _Step("furtherRater", "finishFurtherRater")
     # Step 6, case by case
+    predictCases = _Step("predictionQueue", "predictCases", isJob=True)
     listCases = _Step("caseList", "listCases")
     openListedCase = _Step("caseList", "openListedCase")
     keepReview = _Step("caseList", "keepReview")

@@ -31,8 +31,7 @@ from ObserverUncertaintyLib.cohort.case_files import CaseFiles
 from ObserverUncertaintyLib.cohort.cohort import Cohort
 from ObserverUncertaintyLib.cohort.loading import MaskInterpolation, load_case
 from ObserverUncertaintyLib.evaluation.tables import prepare_score_files, score_table, write_scores
-from ObserverUncertaintyLib.formats.prediction_files import REPORT_FILE, predicted_files
-from ObserverUncertaintyLib.formats.references import split_reference
+from ObserverUncertaintyLib.formats.prediction_files import REPORT_FILE, SETTINGS_FILE
 from ObserverUncertaintyLib.model.preprocessing import Crop, IntensityNorm, SliceAxis
 from ObserverUncertaintyLib.model.settings import (
     DEFAULT_SAMPLES,
@@ -276,6 +275,13 @@ def predict(
     register: Register = False,
     resume: Resume = False,
     overwrite: Overwrite = False,
+    keep_going: Annotated[
+        bool,
+        typer.Option(
+            "--keep-going",
+            help="Leave a case out that cannot be predicted, and go on with the next one; the exit code is then 1.",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Predict probability, segmentation and uncertainty: Monte Carlo dropout approximates a Bayesian network.
@@ -286,11 +292,12 @@ def predict(
     \b
     Examples:
       observer-uncertainty predict model cohort.toml --out predictions
+      observer-uncertainty predict model worklist.toml --out predictions --keep-going --resume
       observer-uncertainty predict model --image T1=t1.nii.gz --image FLAIR=flair.nii.gz --out predictions
     """  # noqa: D301
     prepare_to_compute()
     from ObserverUncertaintyLib.model.devices import choose_device, peak_memory_mib
-    from ObserverUncertaintyLib.prediction.folder import predict_cases
+    from ObserverUncertaintyLib.prediction.folder import predict_cases, refuse_predictions_over_inputs
 
     options = load_options(resample, masks, register)
     images = _images(image or [])
@@ -299,14 +306,12 @@ def predict(
     refuse_long_names(Path(name))
     if (manifest is None) == (not images):
         raise InputError("Give either a manifest, or the images of one case as --image SEQUENCE=FILE.")
-    cohort = Cohort.open(manifest, case_list(cases)) if manifest else None
+    cohort = Cohort.open(manifest, case_list(cases), incomplete=keep_going) if manifest else None
     models = [model, *(ensemble_with or [])]
     further = {f"further model {n}": folder for n, folder in enumerate(models[1:], start=1)}
     refuse_inputs_as_outputs([out], {"the model": model, **further})
-    given = {case: cohort.files(case) for case in cohort.case_names} if cohort else {name: _single(name, images)}
-    for case, files in given.items():
-        # With --overwrite the maps may take the names of files that lie in the case's folder.
-        refuse_inputs_as_outputs(predicted_files(out / case), _read_files(files))
+    # With --overwrite the maps may take the names of files that lie in the case's folder.
+    refuse_predictions_over_inputs(out, cohort.files_by_case if cohort else {name: _single(name, images)})
 
     def load(case: str) -> Case:
         return cohort.load_images(case, options) if cohort else load_case(case, images, {}, options=options)
@@ -325,6 +330,7 @@ def predict(
             save_samples=save_samples,
             resume=resume,
             overwrite=overwrite,
+            keep_going=keep_going,
             progress=progress,
         )
     report = {
@@ -333,6 +339,7 @@ def predict(
         "seconds": round(run.seconds, 2),
         "peak_memory_mib": peak_memory_mib(chosen),
         "cases": list(run.cases),
+        "left_out": dict(run.left_out),
         "samples": samples,
     }
     many = "" if len(run.cases) == 1 else "s"
@@ -340,7 +347,12 @@ def predict(
         f"{len(run.cases)} case{many} in {out}: {run.seconds:.0f} s on {run.device}\n"
         "Research use only. Not a medical device."
     )
+    if run.left_out:
+        reasons = "".join(f"\n  {case}: {why.splitlines()[0]}" for case, why in run.left_out.items())
+        text += f"\nleft out: {len(run.left_out)} of {len(run.cases) + len(run.left_out)}{reasons}"
     print_result(report, text, as_json)
+    if run.left_out:
+        raise typer.Exit(1)
 
 
 def evaluate(
@@ -372,7 +384,7 @@ def evaluate(
     prepare_score_files(out, overwrite=overwrite)
     cohort = Cohort.open(manifest, case_list(cases))
     reports = {f"the report of case {case}": predictions / case / REPORT_FILE for case in cohort.case_names}
-    read = {"the manifest": manifest, "the predictions' settings": predictions / "settings.json", **reports}
+    read = {"the manifest": manifest, "the predictions' settings": predictions / SETTINGS_FILE, **reports}
     refuse_inputs_as_outputs([out.with_suffix(".csv"), out.with_suffix(".json")], read)
     with ConsoleProgress().running() as progress:
         evaluation = evaluate_folder(predictions, cohort, load_options(resample, masks, register), progress)
@@ -385,10 +397,6 @@ def evaluate(
 
 def _single(name: str, images: dict[str, Path]) -> CaseFiles:
     return CaseFiles(name, {sequence: str(file) for sequence, file in images.items()}, {})
-
-
-def _read_files(files: CaseFiles) -> dict[str, Path]:
-    return {role: split_reference(file)[0] for role, file in files.by_role().items()}
 
 
 def _images(given: list[str]) -> dict[str, Path]:

@@ -23,10 +23,20 @@ class Cohort:
     Attributes:
         manifest: what the manifest file says.
         case_names: the cases, all of the manifest's or those chosen.
+        files_by_case: the files of the cases that have them.
     """
 
-    def __init__(self, manifest: Manifest, cases: Sequence[str] | None = None) -> None:
-        """Choose cases of a manifest (all if None); raises ManifestError for an unknown one or an absent rater."""
+    def __init__(self, manifest: Manifest, cases: Sequence[str] | None = None, *, incomplete: bool = False) -> None:
+        """Choose cases of a manifest (all if None).
+
+        Args:
+            manifest: what the manifest file says.
+            cases: the names.
+            incomplete: accept cases whose files are missing or not clear; loading one tells what is wrong with it.
+
+        Raises:
+            ManifestError: a case is unknown or incomplete, a file belongs to two cases, or a rater drew in none.
+        """
         self.manifest = manifest
         known = manifest.case_names()
         unknown = [case for case in cases or () if case not in known]
@@ -42,7 +52,15 @@ class Cohort:
             raise ManifestError(f"{manifest.path}: chosen more than once: {', '.join(repeated)}. Name each case once.")
         self.case_names = known if cases is None else tuple(cases)
         # Every pattern is resolved before long work begins, so that the last case's missing file is found first.
-        self._files = {case: manifest.files(case) for case in self.case_names}
+        self.files_by_case: dict[str, CaseFiles] = {}
+        self._problems: dict[str, str] = {}
+        for case in self.case_names:
+            try:
+                self.files_by_case[case] = manifest.files(case)
+            except ManifestError as error:
+                if not incomplete:
+                    raise
+                self._problems[case] = str(error)
         self._refuse_shared_files(known)
         # All cases count, not only the chosen ones: a rater may well have drawn none of those.
         for rater in manifest.raters:
@@ -62,13 +80,13 @@ class Cohort:
         owners: dict[tuple[object, ...], list[tuple[str, str, str, Source]]] = {}
         for case in dict.fromkeys((*self.case_names, *known)):
             try:
-                files = self._files.get(case) or self.manifest.files(case)
+                files = self.files_by_case.get(case) or self.manifest.files(case)
             except ManifestError:
                 continue  # another case's trouble
             for role, file in files.by_role().items():
                 source = Source.of(file)
                 for other, other_role, other_file, other_source in owners.get(source.identity, ()):
-                    if other != case and other in self._files and source.overlaps(other_source):
+                    if other != case and other in self.files_by_case and source.overlaps(other_source):
                         also = "" if file == other_file else f" and {other_file}, which are one file"
                         raise ManifestError(
                             f"{self.manifest.path}: {other} ({other_role}) and {case} ({role}) are given the same "
@@ -77,9 +95,9 @@ class Cohort:
                 owners.setdefault(source.identity, []).append((case, role, file, source))
 
     @classmethod
-    def open(cls, manifest: str | Path, cases: Sequence[str] | None = None) -> Cohort:
-        """Read a manifest file and choose cases of it."""
-        return cls(read_manifest(manifest), cases)
+    def open(cls, manifest: str | Path, cases: Sequence[str] | None = None, *, incomplete: bool = False) -> Cohort:
+        """Read a manifest file and choose cases of it; arguments and errors as for the class."""
+        return cls(read_manifest(manifest), cases, incomplete=incomplete)
 
     def __len__(self) -> int:
         return len(self.case_names)
@@ -95,18 +113,20 @@ class Cohort:
         return tuple(self.manifest.images)
 
     def files(self, case: str) -> CaseFiles:
-        """The files of one of the cases."""
-        return self._files[case]
+        """The files of one of the cases; raises ManifestError if they are missing or not clear."""
+        if case in self._problems:
+            raise ManifestError(self._problems[case])
+        return self.files_by_case[case]
 
     def load_images(self, case: str, options: LoadOptions = LoadOptions()) -> Case:
         """Load one case of the cohort without its raters and truth, as prediction needs it."""
-        files = self._files[case]
+        files = self.files(case)
         with in_work(f"case {case}"):
             return load_case(case, files.images, {}, reference=self.manifest.reference, options=options)
 
     def load(self, case: str, options: LoadOptions = LoadOptions()) -> Case:
         """Load one case of the cohort; raises InputError for files that cannot be used as they are."""
-        files = self._files[case]
+        files = self.files(case)
         with in_work(f"case {case}"):
             loaded = load_case(
                 case,

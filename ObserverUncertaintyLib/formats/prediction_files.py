@@ -12,6 +12,9 @@ PROBABILITY_FILE = "probability.nii.gz"
 REPORT_FILE = "prediction.json"
 """What `predict` reports beside it: settings, notes and warnings."""
 
+SETTINGS_FILE = "settings.json"
+"""In the folder of all cases: what they were predicted with, once there is one."""
+
 MADE_FROM = "made_from"
 """In that report: fingerprints of the images, their grid and the model, and the settings."""
 

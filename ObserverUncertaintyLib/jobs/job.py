@@ -198,7 +198,9 @@ class Job:
         self._news.append(event)
         data = event.data
         if event.kind == events.PROGRESS:
-            if data["task"] != self.progress.task or data["done"] < self.progress.done:
+            # What is skipped before the first step, such as complete cases, says nothing about the time left.
+            is_begun = data["done"] > data["already"]
+            if data["task"] != self.progress.task or data["done"] < self.progress.done or not is_begun:
                 self._task_began = event.time
             self.progress = JobProgress(
                 data["task"],

@@ -68,6 +68,48 @@ class PredictRequest:
 
 
 @dataclass(frozen=True)
+class PredictCohortRequest:
+    """Run a model on the cases of a cohort, one after the other; one that cannot be predicted is left out.
+
+    The job's artifact is `outcome` (JSON; see `CohortOutcome`), which is brought up to date after every case.
+
+    Attributes:
+        manifest: the cohort's manifest file.
+        model: folder of the trained model.
+        out: folder for the predictions, one sub-folder a case.
+        samples: T, the number of Monte Carlo samples.
+        seed: of the dropout masks.
+        device: "auto", "cpu", "cuda:N" or "mps".
+        dropout_masks: how those of several samples are drawn.
+        calibrated: whether the model's calibration is applied, if it has one.
+        resume: go on in `out`, and keep the cases that are complete.
+        resample: bring images that lie on another grid onto the case's instead of leaving the case out.
+    """
+
+    kind: ClassVar[str] = "predict_cohort"
+    manifest: str
+    model: str
+    out: str
+    samples: int = DEFAULT_SAMPLES
+    seed: int = 0
+    device: str = "auto"
+    dropout_masks: DropoutMasks = DropoutMasks.INDEPENDENT
+    calibrated: bool = True
+    resume: bool = False
+    resample: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that no prediction can be made with."""
+        if self.samples < 1 or self.seed < 0:
+            raise InputError(f"samples is {self.samples} and seed {self.seed}; expected at least 1 and 0.")
+
+    def resolved(self) -> PredictCohortRequest:
+        """The same request with absolute paths: a worker runs in another folder."""
+        manifest, model, out = (str(Path(path).absolute()) for path in (self.manifest, self.model, self.out))
+        return replace(self, manifest=manifest, model=model, out=out)
+
+
+@dataclass(frozen=True)
 class ImportRequest:
     """Make a prediction of what another program predicted; the job's artifacts are those of `PredictRequest`.
 
@@ -259,6 +301,7 @@ class ProbeRequest:
 
 Request = (
     PredictRequest
+    | PredictCohortRequest
     | ImportRequest
     | TrainRequest
     | LearnRequest

@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ObserverUncertaintyLib.base.errors import DeviceError, InputError
 from ObserverUncertaintyLib.base.machine import main_memory_mib
-from ObserverUncertaintyLib.base.output_files import write_json
+from ObserverUncertaintyLib.base.output_files import refuse_inputs_as_outputs, write_json
 from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.base.threads import leave_busy_cores, told
 from ObserverUncertaintyLib.jobs.failures import DEVICE, OUT_OF_MEMORY, WorkError
 from ObserverUncertaintyLib.jobs.folder import RESULT_FOLDER, image_file
+from ObserverUncertaintyLib.jobs.outcome import CohortOutcome, outcome_file
 from ObserverUncertaintyLib.jobs.packages import lacking
 from ObserverUncertaintyLib.jobs.requests import (
     BrainExtractionRequest,
     ImportRequest,
     LearnRequest,
+    PredictCohortRequest,
     PredictRequest,
     RegisterRequest,
     Request,
@@ -48,12 +50,14 @@ def do(request: Request, folder: Path, reporter: Reporter) -> None:
     """Do what is asked for; results go below `folder`, and each is told of when it is complete."""
     result = folder / RESULT_FOLDER
     if (
-        isinstance(request, PredictRequest | TrainRequest | LearnRequest)
+        isinstance(request, PredictRequest | PredictCohortRequest | TrainRequest | LearnRequest)
         and (threads := leave_busy_cores()) is not None
     ):
         reporter.message(told(threads))
     if isinstance(request, PredictRequest):
         _predict(request, result, reporter)
+    elif isinstance(request, PredictCohortRequest):
+        _predict_cohort(request, folder, reporter)
     elif isinstance(request, ImportRequest):
         _import(request, result, reporter)
     elif isinstance(request, TrainRequest):
@@ -87,6 +91,40 @@ def _predict(request: PredictRequest, result: Path, reporter: Reporter) -> None:
     # Read again at once, on the same machine.
     for name, file in save_prediction(result, case.grid, prediction, report, ".nrrd", compress=False).items():
         reporter.artifact(name, file)
+
+
+def _predict_cohort(request: PredictCohortRequest, folder: Path, reporter: Reporter) -> None:
+    from ObserverUncertaintyLib.cohort.cohort import Cohort
+    from ObserverUncertaintyLib.cohort.loading import LoadOptions
+    from ObserverUncertaintyLib.model.settings import PredictionSettings
+    from ObserverUncertaintyLib.prediction.folder import predict_cases, refuse_predictions_over_inputs
+
+    file, outcome = outcome_file(folder), CohortOutcome()
+
+    def keep(case: str, why: str) -> None:
+        nonlocal outcome
+        outcome = outcome.of(case, why)
+        outcome.write(file)
+
+    device = _device(request.device)
+    cohort = Cohort.open(request.manifest, incomplete=True)
+    refuse_inputs_as_outputs([Path(request.out)], {"the model": request.model})
+    refuse_predictions_over_inputs(request.out, cohort.files_by_case)
+    predict_cases(
+        request.model,
+        cohort.case_names,
+        lambda case: cohort.load_images(case, LoadOptions(resample=request.resample)),
+        request.out,
+        PredictionSettings(request.samples, request.seed, dropout_masks=request.dropout_masks),
+        device=device,
+        skull_stripped=cohort.manifest.skull_stripped,
+        calibrated=request.calibrated,
+        resume=request.resume,
+        keep_going=True,
+        progress=reporter,
+        on_case=keep,
+    )
+    reporter.artifact("outcome", file)
 
 
 def _import(request: ImportRequest, result: Path, reporter: Reporter) -> None:

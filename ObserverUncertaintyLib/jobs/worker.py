@@ -52,17 +52,20 @@ class EventProgress(Reporter):
         self._task, self._done, self._total, self._already, self._detail = "", 0, 0, 0, ""
 
     def start(self, task: str, steps: int, done: int = 0) -> None:
-        """Tell of a new task at once."""
-        self._task, self._done, self._total, self._already, self._detail = task, done, steps, done, ""
+        """Tell of a new task at once; or of one that goes on, in which some steps were skipped."""
+        goes_on = (task, steps) == (self._task, self._total) and done >= self._done
+        # What was done before the skipped steps still tells the time left.
+        self._already = self._already + done - self._done if goes_on else done
+        self._task, self._done, self._total, self._detail = task, done, steps, ""
         self._tell()
 
     def advance(self, steps: int = 1, detail: str = "") -> None:
-        """Tell of steps done, unless the last event is too recent and others will follow."""
+        """Tell of steps done, unless the last event is too recent and others will follow; of a detail alone at once."""
         self._done += steps
         self._detail = detail
         now = time.monotonic()
         interval = min(_LONGEST_INTERVAL, max(_SHORTEST_INTERVAL, (now - self._began) / 500))
-        if self._done == self._total or now - self._told >= interval:
+        if not steps or self._done == self._total or now - self._told >= interval:
             self._tell()
 
     def _tell(self) -> None:

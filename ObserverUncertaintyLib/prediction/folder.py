@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ObserverUncertaintyLib.base.errors import InputError
-from ObserverUncertaintyLib.base.output_files import prepare_output_folder, write_json, writing
+from ObserverUncertaintyLib.base.output_files import (
+    prepare_output_folder,
+    refuse_inputs_as_outputs,
+    write_json,
+    writing,
+)
 from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.base.resuming import other_settings, refuse_other_settings
 from ObserverUncertaintyLib.cohort.case import Case
+from ObserverUncertaintyLib.cohort.case_files import CaseFiles
 from ObserverUncertaintyLib.formats.errors import UnreadableFileError
 from ObserverUncertaintyLib.formats.integrity import decompressed_size
 from ObserverUncertaintyLib.formats.prediction_files import (
@@ -25,18 +31,19 @@ from ObserverUncertaintyLib.formats.prediction_files import (
     PREDICTED_MAPS,
     PROBABILITY_FILE,
     REPORT_FILE,
+    SETTINGS_FILE,
     predicted_files,
 )
 from ObserverUncertaintyLib.formats.prediction_samples import saved_sample_files
-from ObserverUncertaintyLib.formats.references import stem
+from ObserverUncertaintyLib.formats.references import split_reference, stem
 from ObserverUncertaintyLib.formats.writing import require_writable_grid
+from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintyLib.model.devices import choose_device, describe_device
 from ObserverUncertaintyLib.model.settings import PredictionSettings, without_empty_economy
 from ObserverUncertaintyLib.prediction.ensemble import Ensemble
 from ObserverUncertaintyLib.prediction.inference import require_samples_to_keep
-from ObserverUncertaintyLib.prediction.maps import save_prediction
-
-_SETTINGS_FILE = "settings.json"
+from ObserverUncertaintyLib.prediction.maps import Prediction, save_prediction
+from ObserverUncertaintyLib.prediction.queue import QueueProgress, Writer, is_of_its_case, read_ahead, reason_of
 
 _CHANGES = {
     "images": "its images are not those that it was predicted from",
@@ -50,14 +57,27 @@ _CHANGES = {
 """What it means that a part of `MADE_FROM` differs."""
 
 
+OnCase = Callable[[str, str], None]
+"""Is told of a case that is complete on the disk, or of one that is left out and why; "" for a complete one."""
+
+
 @dataclass(frozen=True)
 class PredictionRun:
-    """What a call predicted: the output folder, the cases' names, and the device in words."""
+    """What a call predicted.
+
+    Attributes:
+        folder: the output folder.
+        cases: the names of the cases that are complete.
+        device: in words.
+        seconds: that it took.
+        left_out: why a case was not predicted, by its name; only where the others were to go on.
+    """
 
     folder: Path
     cases: tuple[str, ...]
     device: str
     seconds: float
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 def predict_cases(
@@ -73,9 +93,13 @@ def predict_cases(
     save_samples: int = 0,
     resume: bool = False,
     overwrite: bool = False,
+    keep_going: bool = False,
     progress: Progress | None = None,
+    on_case: OnCase | None = None,
 ) -> PredictionRun:
     """Predict cases one after the other into `folder/<case>/`.
+
+    Of a case that is done nothing is kept in memory, however many there are.
 
     Args:
         model: folder of the trained model, or of several that predict together.
@@ -91,14 +115,19 @@ def predict_cases(
             images, and predict the others; the model and settings must be the same. What is predicted again for
             another reason is told as a warning.
         overwrite: predict into a folder that holds files.
-        progress: is told of every batch, and can cancel.
+        keep_going: leave a case out that cannot be predicted, with a warning, and go on with the next one. What is
+            wrong with the model, the device, the memory or the disk stops all the same.
+        progress: is told of every batch as of one task over all cases, and can cancel.
+        on_case: is told of every case that is complete or left out, one after the other, in another thread.
 
     Raises:
-        InputError: the model, a case or the folder cannot be used, or more samples are to be saved than are drawn.
+        InputError: the model, a case or the folder cannot be used, or more samples are to be saved than are drawn;
+            of cases that are left out, that no case is left.
         DeviceError: the device is absent or ran out of memory.
     """
     started = time.monotonic()
     folder, progress = Path(folder), progress or Progress()
+    on_case = on_case or (lambda _name, _why: None)
     require_samples_to_keep(save_samples, settings.samples)
     chosen = choose_device(device)
     ensemble = Ensemble.read(model, chosen, calibrated=calibrated, progress=progress)
@@ -112,37 +141,69 @@ def predict_cases(
         "calibration": calibration.map.digest if calibration else None,
     }
     _require_same_settings(folder, record, overwrite)
-    # While a case is computed, the next one is read and the one before is written. Leaving waits for what is written.
-    with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as writer:
-        saved: Future[Any] | None = None
-        upcoming = reader.submit(load, case_names[0]) if case_names else None
-        for number, name in enumerate(case_names):
-            assert upcoming is not None
-            case = upcoming.result()
-            upcoming = reader.submit(load, case_names[number + 1]) if number + 1 < len(case_names) else None
-            require_writable_grid(folder / name / PROBABILITY_FILE, case.grid)
-            made_from = ensemble.origin(case, settings)
-            if resume and _is_complete(folder / name, made_from, save_samples, progress):
-                progress.message(f"{name} is complete already")
+    queue, left_out = QueueProgress(progress, len(case_names)), dict[str, str]()
+    with ThreadPoolExecutor(1) as reader, Writer() as writer:
+        for name, read in read_ahead(reader, case_names, load):
+            queue.enter(name)
+            try:
+                case = read.result()
+                require_writable_grid(folder / name / PROBABILITY_FILE, case.grid)
+                made_from = ensemble.origin(case, settings)
+                is_complete = resume and _is_complete(folder / name, made_from, save_samples, queue)
+                if is_complete:
+                    queue.message(f"{name} is complete already")
+                else:
+                    _remove_prediction(folder / name)
+                    prediction, report = ensemble.predict(
+                        case,
+                        settings,
+                        made_from=made_from,
+                        skull_stripped=skull_stripped,
+                        keep_samples=save_samples,
+                        progress=queue,
+                    )
+            except Exception as error:
+                if not (keep_going and is_of_its_case(error)):
+                    raise
+                left_out[name] = reason_of(error).removeprefix(f"{name}: ")
+                queue.warning(f"{name} is left out: {left_out[name]}")
+            if name in left_out or is_complete:
+                writer.write(on_case, name, left_out.get(name, ""))
+                queue.leave(is_skipped=True)
+                # Otherwise asked at every batch, of which these cases have none.
+                queue.check_cancelled()
                 continue
-            _remove_prediction(folder / name)
-            prediction, report = ensemble.predict(
-                case,
-                settings,
-                made_from=made_from,
-                skull_stripped=skull_stripped,
-                keep_samples=save_samples,
-                progress=progress,
-            )
             # Only now, so that a first call with wrong input leaves nothing behind.
-            write_json(folder / _SETTINGS_FILE, record)
-            if saved is not None:
-                saved.result()
-            saved = writer.submit(save_prediction, folder / name, case.grid, prediction, report)
-        if saved is not None:
-            saved.result()
+            write_json(folder / SETTINGS_FILE, record)
+            writer.write(_save, folder, name, case.grid, prediction, report, on_case)
+            queue.leave()
+            del case, prediction, report  # they are the writer's now
+    complete = tuple(name for name in case_names if name not in left_out)
+    if left_out and not complete:
+        reasons = "".join(f"\n  {name}: {reason}" for name, reason in left_out.items())
+        raise InputError(f"None of the cases could be predicted.{reasons}")
     _warn_of_others(folder, case_names, weights, progress)
-    return PredictionRun(folder, tuple(case_names), describe_device(chosen), time.monotonic() - started)
+    return PredictionRun(folder, complete, describe_device(chosen), time.monotonic() - started, left_out)
+
+
+def refuse_predictions_over_inputs(folder: str | Path, cases: Mapping[str, CaseFiles]) -> None:
+    """Refuse a folder where a prediction would take the name of a file of its case.
+
+    Args:
+        folder: the output folder of `predict_cases`.
+        cases: the cases' files by the cases' names.
+
+    Raises:
+        InputError: a file that is read would be overwritten.
+    """
+    for name, files in cases.items():
+        read = {role: split_reference(file)[0] for role, file in files.by_role().items()}
+        refuse_inputs_as_outputs(predicted_files(Path(folder) / name), read)
+
+
+def _save(folder: Path, name: str, grid: Grid, prediction: Prediction, report: dict[str, Any], on_case: OnCase) -> None:
+    save_prediction(folder / name, grid, prediction, report)
+    on_case(name, "")
 
 
 def _is_complete(folder: Path, made_from: dict[str, Any], save_samples: int, progress: Progress) -> bool:
@@ -230,7 +291,7 @@ def _warn_of_others(folder: Path, case_names: Sequence[str], weights: str, progr
 
 
 def _require_same_settings(folder: Path, record: dict[str, Any], overwrite: bool) -> None:
-    path = folder / _SETTINGS_FILE
+    path = folder / SETTINGS_FILE
     if not path.exists() or overwrite:
         return
     try:

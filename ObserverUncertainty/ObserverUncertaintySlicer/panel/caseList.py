@@ -11,18 +11,20 @@ import slicer
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintySlicer.attributes import FURTHER_RATER, LISTED_CASE, PLACES
-from ObserverUncertaintySlicer.caseList import CaseList, ListedCase, reviewsFolder
+from ObserverUncertaintySlicer.caseList import CaseList, reviewsFolder
 from ObserverUncertaintySlicer.caseLoading import LoadedCase
 from ObserverUncertaintySlicer.correction import WorkingCopy
 from ObserverUncertaintySlicer.host import saveSetting, setting, waitCursor
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.listedNodes import hideContours, listedCase, listedNodes, markDerived, takeOut
+from ObserverUncertaintySlicer.panel.caseRows import rowCells, rowToolTip
 from ObserverUncertaintySlicer.panel.fileDialogs import chosenManifest
 from ObserverUncertaintySlicer.panel.leaving import hasUnsavedWork, mayLeaveWorkingCopy
 from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.panel.tables import fitHeight, setCell, setHeaders, setUpTable
 from ObserverUncertaintySlicer.places import removePlaceOutline
 from ObserverUncertaintySlicer.placeStates import PlaceState
+from ObserverUncertaintySlicer.predictionQueue import Queue
 
 ROWS = 6
 """Rows that are seen at a time; the table scrolls to others."""
@@ -49,6 +51,7 @@ class CaseListControls:
         self._listOf: tuple[str, str] = ("", "")
         self._problem = ""
         self._said = ""
+        self._queue: Queue | None = None
         self._shown: tuple[CaseList | None, str] = (None, "")
         self._title = ui.casesButton.text
         setUpTable(ui.caseTable, ["", "", "", "", ""], stretched=4)
@@ -97,19 +100,45 @@ class CaseListControls:
         folder = _chosenPredictions(manifest) if manifest else ""
         if not folder:
             return
-        section, parameters = self._section, self._section.parameters
+        section = self._section
         with section.context.errorsShown():
             with waitCursor():
                 found = section.logic.listCases(manifest, folder)
-            wasModifying = parameters.node.StartModify()
-            try:
-                parameters.listManifest, parameters.listPredictions = manifest, folder
-                parameters.listedCase = ""
-                self._listOf = (manifest, folder)
+            self.show(manifest, folder, found)
+
+    def show(self, manifest: str, folder: str, found: CaseList | None = None) -> None:
+        """Show another list; the case in the panel stays there.
+
+        Args:
+            manifest: the cohort's manifest.
+            folder: of the predictions, of which there may be none yet.
+            found: the list, if it was read already.
+        """
+        section, parameters = self._section, self._section.parameters
+        wasModifying = parameters.node.StartModify()
+        try:
+            parameters.listManifest, parameters.listPredictions = manifest, folder
+            parameters.listedCase = ""
+            self._listOf = (manifest, folder)
+            if found is None:
+                self._read()
+            else:
                 self._take(found)
-            finally:
-                parameters.node.EndModify(wasModifying)
-            section.context.update()
+        finally:
+            parameters.node.EndModify(wasModifying)
+        section.context.update()
+
+    def isOf(self, queue: Queue | None) -> bool:
+        """Whether the list is of the cases that a queue predicts."""
+        folder = self._section.parameters.listPredictions
+        return queue is not None and bool(folder) and Path(folder) == queue.folder
+
+    def follow(self, queue: Queue) -> None:
+        """Show what a queue has predicted by now; the case in the panel, and what is drawn, stay as they are."""
+        self._queue = queue
+        if self.isOf(queue):
+            self._read()
+            self.update()
 
     def onNext(self) -> None:
         """Open the next case down the list that the author has not reviewed yet."""
@@ -216,7 +245,12 @@ class CaseListControls:
             with waitCursor():
                 self._take(self._section.logic.listCases(parameters.listManifest, parameters.listPredictions))
         except InputError as error:
-            self._list, self._problem = None, str(error)
+            self._list, self._problem = None, "" if self._isToCome() else str(error)
+
+    def _isToCome(self) -> bool:
+        """Whether the list is of a queue that has predicted no case yet."""
+        queue = self._queue
+        return queue is not None and self.isOf(queue) and queue.isRunning and not queue.complete
 
     def _take(self, found: CaseList) -> None:
         self._list, self._problem = found, ""
@@ -234,7 +268,10 @@ class CaseListControls:
         ui.casesButton.text = self._title
         ui.caseListLabel.toolTip = self._problem
         if found is None:
-            section.say(ui.caseListLabel, self._problem or _("A cohort's predicted cases, the worst first."))
+            usual = _("A cohort's predicted cases, the worst first.")
+            if self._isToCome():
+                usual = _("The cases appear here as they are predicted, the worst first.")
+            section.say(ui.caseListLabel, self._problem or usual)
             return
         ui.casesButton.text = _("{title}: {done} of {count} reviewed").format(
             title=self._title, done=found.reviewed, count=len(found.cases)
@@ -250,69 +287,36 @@ class CaseListControls:
         table = self._ui.caseTable
         table.setRowCount(len(found.cases))
         for row, case in enumerate(found.cases):
-            toolTip, isPresent = _toolTip(case), case.name == present
-            for column, text in enumerate(_cells(case)):
+            toolTip, isPresent = rowToolTip(case), case.name == present
+            for column, text in enumerate(rowCells(case)):
                 item = setCell(table, row, column, text, toolTip)
                 font = item.font()
                 font.setBold(isPresent)
                 item.setFont(font)
             if isPresent:
                 table.setCurrentCell(row, 0)
-        fitHeight(table, ROWS)
+        fitHeight(table, ROWS, len(found.cases) + len(found.leftOut) if self.isOf(self._queue) else 0)
 
     def _showLines(self, found: CaseList) -> None:
         lines, toolTips = [self._said] if self._said else [], []
         if found.problem:
             lines.append(_("The reviews cannot be read; the tooltip says why."))
             toolTips.append(found.problem)
-        if found.leftOut:
-            names = list(found.leftOut)
+        queue = self._queue
+        leftOut = queue.withReasons(found.leftOut) if queue is not None and self.isOf(queue) else found.leftOut
+        if leftOut:
+            names = list(leftOut)
             shown = ", ".join(names[:_MOST_NAMED]) + (", …" if len(names) > _MOST_NAMED else "")
             lines.append(
                 _("Without a place in the list: {count} ({names}); the tooltip says why.").format(
                     count=len(names), names=shown
                 )
             )
-            toolTips += [f"{name}: {reason}" for name, reason in found.leftOut.items()]
+            toolTips += [f"{name}: {reason}" for name, reason in leftOut.items()]
         toolTips.append(_("Predictions: {folder}").format(folder=self._section.parameters.listPredictions))
         toolTips.append(_("Reviews: {folder}").format(folder=self.reviews))
         self._section.say(self._ui.caseListLabel, "\n".join(lines))
         self._ui.caseListLabel.toolTip = "\n".join(toolTips)
-
-
-def _cells(case: ListedCase) -> list[str]:
-    prediction, notes = case.prediction, []
-    if prediction.unlike_training is not None:
-        notes.append(_("unlike"))
-    others = len(prediction.warnings) - any(_saysUnlike(case, warning) for warning in prediction.warnings)
-    if others:
-        notes.append(_("1 warning") if others == 1 else _("{count} warnings").format(count=others))
-    return [
-        case.name,
-        _("nothing") if prediction.expected_dice is None else f"{prediction.expected_dice:.2f}",
-        _("{volume:.1f} mL").format(volume=prediction.volume_ml),
-        ", ".join(notes),
-        ", ".join(case.reviewers),
-    ]
-
-
-def _saysUnlike(case: ListedCase, warning: str) -> bool:
-    return case.prediction.unlike_training is not None and case.prediction.unlike_training in warning
-
-
-def _toolTip(case: ListedCase) -> str:
-    """All that is known of a case."""
-    prediction, lines = case.prediction, [case.name]
-    if prediction.unlike_training is not None:
-        text = _("Unlike the training images: {reason}. The expected Dice says little here.")
-        lines.append(text.format(reason=prediction.unlike_training))
-    if prediction.expected_dice is None:
-        lines.append(_("The model found nothing."))
-    lines += [warning for warning in prediction.warnings if not _saysUnlike(case, warning)]
-    if case.reviewers:
-        lines.append(_("Reviewed by {names}").format(names=", ".join(case.reviewers)))
-    lines.append(_("A double click, or Enter, opens the case."))
-    return "\n".join(lines)
 
 
 def _chosenPredictions(manifest: str) -> str:

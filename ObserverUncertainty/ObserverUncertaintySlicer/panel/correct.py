@@ -31,6 +31,7 @@ from ObserverUncertaintySlicer.panel.learning import Learning
 from ObserverUncertaintySlicer.panel.leaving import mayLeaveWorkingCopy
 from ObserverUncertaintySlicer.panel.modelInUse import ModelInUse
 from ObserverUncertaintySlicer.panel.placesTable import PlacesTable
+from ObserverUncertaintySlicer.panel.queue import PredictionQueue
 from ObserverUncertaintySlicer.panel.resultTexts import lineSample
 from ObserverUncertaintySlicer.panel.saving import Saving
 from ObserverUncertaintySlicer.panel.section import Section, singleShot
@@ -62,11 +63,20 @@ class CorrectSection(Section):
         context: the panel's.
         applyCase: makes a loaded case the panel's.
         model: the model in use.
+        sampling: how many samples a run of step 4 takes now, and whether they are balanced.
+        samplingText: the same in words.
     """
 
     uiName = "Correct"
 
-    def __init__(self, context: Context, applyCase: Callable[[LoadedCase], None], model: ModelInUse) -> None:
+    def __init__(
+        self,
+        context: Context,
+        applyCase: Callable[[LoadedCase], None],
+        model: ModelInUse,
+        sampling: Callable[[], tuple[int, bool]],
+        samplingText: Callable[[], str],
+    ) -> None:
         super().__init__(context)
         self._sources: list[_Source] = []
         self._chosenSource: Key | None = None
@@ -89,6 +99,7 @@ class CorrectSection(Section):
         self._editor = CopyEditor(ui.editor, self.widget, keys)
         self.tools = ContourTools(self, self._editor, self.showFigures)
         self.cases = CaseListControls(self, applyCase, self._start)
+        self.queue = PredictionQueue(self, model, sampling, samplingText, self.cases)
         self.learning = Learning(self, model, lambda: self.cases.cases)
         self.unsaved = UnsavedWorkPart(self, self._beginRestored)
         self.further = FurtherRaterPart(self, self._takeUp, self.unsaved)
@@ -135,6 +146,7 @@ class CorrectSection(Section):
         self._showNewUncertainty()
         self.cases.update()
         self.learning.update()
+        self.queue.update()
 
     def state(self) -> str:
         """Whether a copy is being corrected."""

@@ -12,7 +12,7 @@ import qt
 import slicer
 
 from ObserverUncertaintyLib.base.errors import ObserverUncertaintyError
-from ObserverUncertaintyLib.jobs import Job, JobState, TrainRequest, remove_job
+from ObserverUncertaintyLib.jobs import Job, JobState, PredictCohortRequest, TrainRequest, remove_job
 from ObserverUncertaintyLib.jobs.folder import CANCEL_FILE
 from ObserverUncertaintySlicer.backgroundJobs import SceneJob, knownJobs
 from ObserverUncertaintySlicer.foundJobs import takeUp
@@ -256,6 +256,10 @@ class _Ending:
 
 
 def _removalQuestion(job: Job) -> str:
+    if isinstance(job.request, PredictCohortRequest):
+        return _("Delete {name}? Its predictions stay in {out}\n{folder}").format(
+            name=job.name, out=job.request.out, folder=job.folder
+        )
     model = Path(job.request.model) if isinstance(job.request, TrainRequest) else None
     if model is None or model.is_relative_to(job.folder):
         return _("Delete {name} with its results?\n{folder}").format(name=job.name, folder=job.folder)

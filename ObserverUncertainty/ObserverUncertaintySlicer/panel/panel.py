@@ -9,7 +9,7 @@ import slicer
 import vtk
 from slicer.util import VTKObservationMixin
 
-from ObserverUncertaintyLib.jobs import ImportRequest, LearnRequest, PredictRequest, TrainRequest
+from ObserverUncertaintyLib.jobs import ImportRequest, LearnRequest, PredictCohortRequest, PredictRequest, TrainRequest
 from ObserverUncertaintySlicer.panel.case import CaseSection
 from ObserverUncertaintySlicer.panel.compare import CompareSection
 from ObserverUncertaintySlicer.panel.context import Context
@@ -64,7 +64,13 @@ class Panel(VTKObservationMixin):
         self.model = ModelSection(self.context, self.modelInUse, probe)
         self.uncertainty = UncertaintySection(self.context, self.modelInUse, probe, headWarning)
         self.compare = CompareSection(self.context)
-        self.correct = CorrectSection(self.context, self.case.loading.apply, self.modelInUse)
+        self.correct = CorrectSection(
+            self.context,
+            self.case.loading.apply,
+            self.modelInUse,
+            self.uncertainty.sampling,
+            self.uncertainty.samplingText,
+        )
         self.showing = ShowUncertainty(
             self.context, self.case.ui, self.modelInUse, self.disagreement, self.uncertainty, self.compare, self.correct
         )
@@ -75,6 +81,7 @@ class Panel(VTKObservationMixin):
                 ImportRequest: self.uncertainty,
                 TrainRequest: self.model.training,
                 LearnRequest: self.correct.learning,
+                PredictCohortRequest: self.correct.queue,
             },
         )
         self.sections = [

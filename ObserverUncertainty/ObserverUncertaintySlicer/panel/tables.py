@@ -43,10 +43,16 @@ def setHeaders(table, headers: list[str], toolTips: list[str] | None = None) -> 
         table.horizontalHeaderItem(column).setToolTip(toolTip)
 
 
-def fitHeight(table, most: int | None = None) -> None:
-    """Make a table as high as its rows, or as so many of them at most, so that it scrolls only beyond these."""
-    shown = table.rowCount if most is None else min(table.rowCount, most)
-    rows = sum(table.rowHeight(row) for row in range(shown))
+def fitHeight(table, most: int | None = None, expected: int = 0) -> None:
+    """Make a table as high as its rows, or as so many of them at most, so that it scrolls only beyond these.
+
+    Args:
+        table: the table.
+        most: rows that are seen at a time; all if None.
+        expected: rows that there will be, for which room is left, so that what lies below does not move as they come.
+    """
+    shown, room = (count if most is None else min(count, most) for count in (table.rowCount, expected))
+    rows = sum(table.rowHeight(row) for row in range(shown)) + max(0, room - shown) * table.rowHeight(0)
     header = table.horizontalHeader()
     table.setFixedHeight(rows + header.sizeHint.height() + 2 * table.frameWidth)
 

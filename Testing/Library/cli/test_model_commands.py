@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cohorts import write_discs
+from cohorts_with_gaps import BAD, GOOD, write_cohort_with_gaps
 from program import PROGRAM, result, run
 from waiting import PATIENCE, wait_for
 
@@ -99,6 +100,27 @@ def test_predict_resumes_with_the_same_settings_only(model: Path, cohort: Path, 
     run("predict", model, cohort, "--out", out, "--cases", "case03,case04", "--samples", 2, "--resume")
     assert (out / "case03" / "prediction.json").stat().st_mtime_ns == first
     assert (out / "case04" / "prediction.json").exists()
+
+
+def test_predict_keeps_going_and_tells_by_its_exit_code_what_was_left_out(tmp_path: Path) -> None:
+    whole = write_discs(tmp_path / "whole", 2, slices=3, sequences=2)
+    run("train", whole, "--fusion", "none", "--out", tmp_path / "model", *TINY)
+    manifest, out = write_cohort_with_gaps(tmp_path / "cohort"), tmp_path / "out"
+    arguments = ("predict", tmp_path / "model", manifest, "--out", out, "--samples", 1)
+    assert "case03 has no image S2" in run(*arguments, code=2).stderr
+    done = run(*arguments, "--keep-going", code=1)
+    assert done.stdout.startswith("3 cases in ")
+    assert "left out: 3 of 6" in done.stdout
+    for name, part in BAD.items():
+        line = next(line for line in done.stdout.splitlines() if line.startswith(f"  {name}: "))
+        assert f"warning: {name} is left out: " in done.stderr
+        assert part in line
+    report = result(run(*arguments, "--keep-going", "--resume", "--json", code=1))
+    assert report["cases"] == list(GOOD)
+    assert report["left_out"].keys() == BAD.keys()
+    assert run(*arguments, "--keep-going", "--resume", "--cases", "case01,case04").stdout.startswith("2 cases in ")
+    none = run(*arguments, "--keep-going", "--resume", "--cases", "case02", code=2)
+    assert "None of the cases could be predicted" in none.stderr
 
 
 def test_predict_saves_samples_if_asked_to(model: Path, cohort: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.jobs import (
     BrainExtractionRequest,
     JobProgress,
+    PredictCohortRequest,
     PredictRequest,
     ProbeRequest,
     RegisterRequest,
@@ -33,6 +34,7 @@ SETTINGS = TrainingSettings(FusionMethod.STAPLE, loss=Loss.SUM, spacing=(1.0, 0.
     [
         PredictRequest({"T1": "/ü b/t1.nrrd"}, "/model", skull_stripped=True),
         PredictRequest({"T1": "/t1.nrrd"}, "/model", dropout_masks=DropoutMasks.BALANCED),
+        PredictCohortRequest("/c.toml", "/model", "/out", 5, dropout_masks=DropoutMasks.BALANCED, resume=True),
         TrainRequest("/c.toml", "/model", SETTINGS, ("a", "b"), "cuda:1", resume=True),
         TrainRequest("/c.toml", "/model"),
         RegisterRequest({"T1": "/a", "T2": "/b"}, "T1"),

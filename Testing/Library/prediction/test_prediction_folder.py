@@ -128,7 +128,7 @@ def test_another_patient_or_a_corrected_image_is_predicted_anew(
 
 def test_an_interrupted_second_prediction_leaves_nothing_of_the_first(models: tuple[Path, Path], folder: Path) -> None:
     with pytest.raises(Cancelled):
-        predict(models[0], folder, other_images, resume=True, stops=True)
+        predict(models[0], folder, other_images, names=["case02"], resume=True, stops=True)
     assert list((folder / "case02").iterdir()) == []
     assert (folder / "case01" / "prediction.json").exists()
 
