@@ -108,6 +108,8 @@ LISTED_CASE = Attribute("ListedCase")
 """On what is in the scene for a case of the list of cases: its name there. The next case takes it out again."""
 LISTED_CONTENT = Attribute("ListedContent")
 """Changes with the content of a node that the list brought: what was changed since is not taken out."""
+DICOM_SOURCE = Attribute("DicomSource")
+"""On a volume that was read from DICOM: a mark by which `dicomSources` knows its series in this session."""
 COLOR = _numbers("Color", ".4f")
 """Red, green and blue in 0..1 of a rater that is a labelmap volume."""
 REGISTRATION = _json("Alignment")

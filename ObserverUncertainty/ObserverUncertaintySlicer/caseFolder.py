@@ -17,6 +17,9 @@ The rule, for files directly in the folder (a name's words are what letters and 
 A rater is called after its segment, or after the file where the segment's name is no help ("Segment_1", or one that
 several files have).
 
+A folder without such files may hold a DICOM study, in itself or in folders below: its series are named by the rules of
+a worklist, and each region of an RTSTRUCT or segment of a SEG is a rater.
+
 What stays unclear is refused: a mask named like a sequence, an empty image that no name explains, two files for one
 sequence or one rater. Then a manifest says what is meant.
 """
@@ -33,10 +36,11 @@ from pathlib import Path
 import numpy as np
 
 from ObserverUncertaintyLib.base.errors import InputError
-from ObserverUncertaintyLib.formats import Mask, Volume, read_image, read_masks
+from ObserverUncertaintyLib.formats import Mask, Volume, read_image, read_mask, read_masks
 from ObserverUncertaintyLib.formats.marks import result_kind
 from ObserverUncertaintyLib.formats.references import EXTENSIONS, extension, stem
 from ObserverUncertaintyLib.worklist.file_names import FileKind, is_computed_name, is_reference_name, kind_by_name
+from ObserverUncertaintyLib.worklist.one_study import find_one_study
 from ObserverUncertaintyLib.worklist.rules import shipped_rules
 from ObserverUncertaintySlicer.host import tr as _
 
@@ -54,12 +58,14 @@ class FolderFiles:
         images: sequence name to image, in the order T1, T1c, T2, FLAIR, others.
         masks: rater name to mask.
         notes: what was left out, and what was taken as a rater though no name says so.
+        series: of images from DICOM, by sequence name, the series.
     """
 
     name: str
     images: dict[str, Volume] = field(default_factory=dict)
     masks: dict[str, Mask] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    series: dict[str, str] = field(default_factory=dict)
 
 
 def sortFolder(folder: Path) -> FolderFiles:
@@ -74,11 +80,14 @@ def sortFolder(folder: Path) -> FolderFiles:
     entries = sorted(entry for entry in folder.iterdir() if not entry.name.startswith("."))
     files = [entry for entry in entries if entry.is_file() and extension(entry)]
     if not files:
+        found = _readStudy(folder)
+        if found is not None:
+            return found
         raise InputError(
             _(
-                "{folder}: the folder holds no image file; expected files ending in {extensions} directly in it. "
-                "Choose the folder that holds the files of one case. A case in DICOM: load it with Slicer's module "
-                "DICOM, and add its volumes and segmentations in step 1. A case spread over several folders: {advice}"
+                "{folder}: the folder holds no image file; expected files ending in {extensions} directly in it, or a "
+                "DICOM study. Choose the folder that holds the files of one case. A case spread over several folders: "
+                "{advice}"
             ).format(folder=folder, extensions=", ".join(EXTENSIONS), advice=_manifestAdvice(folder))
         )
     sorting = _Sorting()
@@ -106,6 +115,33 @@ def sortFolder(folder: Path) -> FolderFiles:
 def meantSequences(name: str) -> list[str]:
     """The sequences that a volume's or a file's name speaks of: none, one, or several if it is unclear."""
     return sorted(shipped_rules().meaning(name).sequences)
+
+
+def _readStudy(folder: Path) -> FolderFiles | None:
+    """Read the DICOM study of a folder and those in it; None if there is none.
+
+    The case is not called after the folder, which is often called after the patient.
+    """
+    study = find_one_study(folder)
+    if study is None:
+        return None
+    if not study.images:
+        raise InputError(
+            _(
+                "{folder}: no series of this DICOM study is a sequence that the rules know; {notes}. Load its series "
+                "in Slicer's module DICOM, and choose them in step 1."
+            ).format(folder=folder, notes="; ".join(study.notes))
+        )
+    images = {sequence: read_image(file) for sequence, file in study.images.items()}
+    space = next(iter(images.values())).space
+    masks, notes = {}, list(study.notes)
+    for rater, file in study.raters.items():
+        mask = read_mask(file, space)
+        if mask.computed:
+            notes.append(_("left out, since it is a result and no rater's: {name}").format(name=rater))
+        else:
+            masks[rater] = mask
+    return FolderFiles(_("DICOM case"), images, masks, notes, study.images)
 
 
 class _Sorting:

@@ -12,7 +12,8 @@ from ObserverUncertaintyLib.cohort.manifest import Manifest, ManifestError, read
 from ObserverUncertaintyLib.formats import Mask, Volume, read_image, read_mask
 from ObserverUncertaintyLib.images.grid import Grid
 from ObserverUncertaintySlicer.caseFolder import sortFolder
-from ObserverUncertaintySlicer.hierarchy import addFolder, placeUnder
+from ObserverUncertaintySlicer.dicomSources import remember
+from ObserverUncertaintySlicer.hierarchy import addFolder, placeBeside, placeUnder
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.palette import RATER_COLORS
 from ObserverUncertaintySlicer.placement import placed
@@ -37,6 +38,21 @@ class LoadedCase:
 
     name: str
     sequences: dict[str, Any]
+    raters: list[Rater]
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LoadedContours:
+    """Contours that were loaded into the scene.
+
+    Attributes:
+        raters: segments of one segmentation node.
+        notes: what was done to them (resampled).
+        warnings: what the user should know (between slices, outside the image).
+    """
+
     raters: list[Rater]
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -98,8 +114,9 @@ def loadManifestCase(manifestPath: str | Path, caseName: str) -> LoadedCase:
     files = manifest.files(caseName)
     missing = [_("rater {rater} has no file for this case").format(rater=rater) for rater in files.missing_raters]
     images = {name: read_image(file) for name, file in files.images.items()}
-    masks = {name: read_mask(file) for name, file in files.raters.items()}
-    return _addCase(caseName, images, masks, manifest.reference, warnings=missing, isSimulated=manifest.simulated)
+    reference = manifest.reference or next(iter(images))
+    masks = {name: read_mask(file, images[reference].space) for name, file in files.raters.items()}
+    return _addCase(caseName, images, masks, reference, files.images, warnings=missing, isSimulated=manifest.simulated)
 
 
 def loadCaseFolder(folder: str | Path) -> LoadedCase:
@@ -109,7 +126,7 @@ def loadCaseFolder(folder: str | Path) -> LoadedCase:
         InputError: the files cannot be told apart or used; the scene is unchanged then.
     """
     files = sortFolder(Path(folder))
-    return _addCase(files.name, files.images, files.masks, None, notes=files.notes)
+    return _addCase(files.name, files.images, files.masks, None, files.series, notes=files.notes)
 
 
 def _addCase(
@@ -117,6 +134,7 @@ def _addCase(
     images: Mapping[str, Volume],
     masks: Mapping[str, Mask],
     reference: str | None,
+    files: Mapping[str, str],
     notes: Sequence[str] = (),
     warnings: Sequence[str] = (),
     isSimulated: bool = False,
@@ -130,17 +148,36 @@ def _addCase(
         volume = images[sequence]
         sequences[sequence] = addVolume(volume.array, volume.grid, f"{name} {sequence}")
         placeUnder(sequences[sequence], folder)
-    allNotes, allWarnings = list(notes), list(warnings)
-    raters: list[Rater] = []
+        if volume.frame_of_reference and sequence in files:
+            remember(sequences[sequence], files[sequence], volume.frame_of_reference)
+    contours = LoadedContours([])
     if masks:
         grid = images[reference].grid if reference else next(iter(masks.values())).grid
-        node = addEmptySegmentation(grid, _("{case} raters").format(case=name))
-        setReferenceGrid(node, grid, sequences.get(reference))
-        placeUnder(node, folder)
-        for index, (rater, mask) in enumerate(masks.items()):
-            raters.append(_addRater(node, rater, index, mask, grid, allNotes, allWarnings))
-    markCase(SceneCase(name, sequences, raters, isSimulated))
-    return LoadedCase(name, sequences, raters, tuple(allNotes), tuple(allWarnings))
+        contours = addRaters(masks, grid, _("{case} raters").format(case=name), sequences.get(reference))
+        placeUnder(contours.raters[0].node, folder)
+    markCase(SceneCase(name, sequences, contours.raters, isSimulated))
+    return LoadedCase(name, sequences, contours.raters, (*notes, *contours.notes), (*warnings, *contours.warnings))
+
+
+def addRaters(masks: Mapping[str, Mask], grid: Grid, name: str, referenceVolume=None) -> LoadedContours:
+    """Make a segmentation node of masks, each a rater's segment.
+
+    Args:
+        masks: by the raters' names; what lies on another grid is resampled, which is noted.
+        grid: that they are drawn on.
+        name: of the node.
+        referenceVolume: the volume that they were drawn on, beside which the node is placed.
+    """
+    node = addEmptySegmentation(grid, name)
+    setReferenceGrid(node, grid, referenceVolume)
+    placeBeside(node, referenceVolume)
+    raters: list[Rater] = []
+    notes: list[str] = []
+    warnings: list[str] = []
+    for index, (rater, mask) in enumerate(masks.items()):
+        warnings += [_("rater {rater}: {text}").format(rater=rater, text=text) for text in mask.warnings]
+        raters.append(_addRater(node, rater, index, mask, grid, notes, warnings))
+    return LoadedContours(raters, tuple(notes), tuple(warnings))
 
 
 def _addRater(node, name: str, index: int, mask: Mask, grid: Grid, notes: list[str], warnings: list[str]) -> Rater:

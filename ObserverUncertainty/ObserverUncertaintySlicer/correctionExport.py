@@ -60,7 +60,7 @@ def exportReviewed(node, path: str | Path, overwrite: bool = False) -> Path:
             raise InputError(_("{file} is a folder; give the name of a file.").format(file=file))
         if file.exists() and not overwrite:
             raise InputError(_("{file} exists already. Give another name, or allow overwriting.").format(file=file))
-    contour, grid = _onlyContour(node)
+    contour, grid = onlyContour(node)
     mask, note = raterMask(contour, grid)
     content = {"name": node.GetName(), "segment": contour.name, "notice": NOTE, **recorded(node)}
     if note is not None:
@@ -82,7 +82,9 @@ def exportReviewed(node, path: str | Path, overwrite: bool = False) -> Path:
     return path
 
 
-def _onlyContour(node) -> tuple[Rater, Grid]:
+def onlyContour(node) -> tuple[Rater, Grid]:
+    """The one contour of a segmentation node, and the grid that it was drawn on; InputError if it has another
+    number."""
     contours, grid = ratersOfNode(node), None
     if node.IsA("vtkMRMLSegmentationNode"):
         grid = keptGrid(node)

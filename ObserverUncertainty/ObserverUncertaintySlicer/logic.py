@@ -84,6 +84,7 @@ class LogicSteps:
     # Step 1: the case
     loadCaseFolder = _Step("caseLoading", "loadCaseFolder")
     loadManifestCase = _Step("caseLoading", "loadManifestCase")
+    loadContours = _Step("contourFiles", "loadContours")
     loadSampleCase = _Step("sampleData", "sampleCase", isJob=True)
     registerSequences = _Step("registration", "registerSequences", isJob=True)
     extractBrain = _Step("brainExtraction", "extractBrain", isJob=True)
@@ -107,6 +108,7 @@ class LogicSteps:
     propagateCorrection = _Step("contourReview", "propagateCorrection")
     saveAsReviewed = _Step("correction", "saveAsReviewed")
     exportReviewed = _Step("correctionExport", "exportReviewed")
+    exportDicom = _Step("dicomExport", "exportDicom")
     startFurtherRater = _Step("furtherRater", "startFurtherRater")
     finishFurtherRater = _Step("furtherRater", "finishFurtherRater")
     # Step 6, case by case

@@ -41,8 +41,14 @@ class Drawn:
     label: str
 
 
-def add_raters(studies: Sequence[Study], found: Found, structures: Sequence[str]) -> list[Unmatched]:
-    """Give the cases their raters; returns what is no rater's contour of one of the structures."""
+def add_raters(studies: Sequence[Study], found: Found, structures: Sequence[str] | None) -> list[Unmatched]:
+    """Give the cases their raters; returns what is no rater's contour of one of the structures.
+
+    Args:
+        studies: the cases.
+        found: what lies in the folder.
+        structures: words by which raters' contours are known; None takes every contour for a rater's of its name.
+    """
     unmatched: list[Unmatched] = []
     drawn: dict[int, list[Drawn]] = {}
     with quiet_pydicom():
@@ -61,7 +67,7 @@ def _look_into(
     series: Series,
     studies: Sequence[Study],
     found: Found,
-    structures: Sequence[str],
+    structures: Sequence[str] | None,
     drawn: dict[int, list[Drawn]],
     unmatched: list[Unmatched],
 ) -> None:
@@ -77,13 +83,13 @@ def _look_into(
         return
     times = Counter(names.names)
     for name in times:
-        reason, rater = "", picked(name, structures)
+        reason, rater = "", name if structures is None else picked(name, structures)
         if header.patient.is_named_in(name):
             reason = "its name has the patient's name or ID"
-        elif not structures:
+        elif structures is not None and not structures:
             reason = NO_STRUCTURE
         elif rater is None:
-            reason = f"it is no {' or '.join(structures)}"
+            reason = f"it is no {' or '.join(structures or ())}"
         elif times[name] > 1:
             reason = f"{times[name]} of one file have this name"
         if reason:

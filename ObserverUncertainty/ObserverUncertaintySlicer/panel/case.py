@@ -22,6 +22,7 @@ from ObserverUncertaintySlicer.panel.caseLoading import CaseLoading
 from ObserverUncertaintySlicer.panel.contents import ContentWatch
 from ObserverUncertaintySlicer.panel.context import Context
 from ObserverUncertaintySlicer.panel.headWarning import HeadWarning
+from ObserverUncertaintySlicer.panel.fileDialogs import chosenContours
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
 from ObserverUncertaintySlicer.panel.leaving import mayLeaveWorkingCopy
 from ObserverUncertaintySlicer.panel.raterTable import RaterTable
@@ -72,6 +73,7 @@ class CaseSection(Section):
         ui.ratersTable.connect("itemSelectionChanged()", context.update)
         ui.raterSelector.connect("currentNodeChanged(vtkMRMLNode*)", self._onChanged)
         ui.addRatersButton.connect("clicked()", self.onAddRaters)
+        ui.addContoursButton.connect("clicked()", self.onAddContours)
         ui.removeRaterButton.connect("clicked()", self.onRemoveRater)
         ui.newCaseButton.connect("clicked()", self.onNewCase)
         self._guessName(ui.volumeSelector.currentNode())
@@ -201,13 +203,28 @@ class CaseSection(Section):
                         name=node.GetName()
                     )
                 )
-            for rater in new:
-                _requireUsable(rater)
-            giveOwnColors(new, known)
-            choices = [*present, *map(RaterChoice, new)]
-            showRaterOutlines([choice.rater for choice in choices])
-            hideLabelmaps([rater.node for rater in new])
-            self.parameters.raterChoices = choices
+            self._add(new)
+
+    def onAddContours(self) -> None:
+        """Add the contours of a file."""
+        path = chosenContours()
+        if not path:
+            return
+        with self.context.errorsShown(), waitCursor():
+            loaded = self.logic.loadContours(path, self.parameters.reference)
+            self.loading.text = "\n".join([*loaded.warnings, *loaded.notes])
+            self._add(loaded.raters)
+
+    def _add(self, raters: list[Rater]) -> None:
+        """Add raters to the table, in colours of their own."""
+        present = self.parameters.raterChoices
+        for rater in raters:
+            _requireUsable(rater)
+        giveOwnColors(raters, [choice.rater for choice in present])
+        choices = [*present, *map(RaterChoice, raters)]
+        showRaterOutlines([choice.rater for choice in choices])
+        hideLabelmaps([rater.node for rater in raters])
+        self.parameters.raterChoices = choices
 
     def onNewCase(self) -> None:
         """Let go of the case, to choose another one from the scene; everything stays there."""
@@ -276,10 +293,10 @@ class CaseSection(Section):
         if not sequences:
             return _(
                 "One patient's images with the contours of several experts. What is loaded into Slicer can be chosen "
-                "here. RT structures (DICOM): load the study with the extension SlicerRT, then choose it here."
+                "here. A DICOM study with RT structures or segmentations: Load folder…"
             )
         if not choices:
-            return _("No rater yet: choose contours below. RT structures (DICOM) load with the extension SlicerRT.")
+            return _("No rater yet: choose contours below, or add them from a file (DICOM RTSTRUCT or SEG too).")
         return ""
 
     def _showScene(self, sequences: Mapping[str, Any], choices: list[RaterChoice]) -> None:
@@ -297,6 +314,7 @@ class CaseSection(Section):
         ui.nameCombo.visible = ui.addSequenceButton.visible = chosen
         ui.raterSelector.visible = contours
         ui.addRatersButton.visible = ui.raterSelector.currentNode() is not None
+        ui.addContoursButton.visible = bool(sequences)
         ui.removeRaterButton.visible = self._raters.selected is not None
         ui.newCaseButton.visible = bool(sequences or choices)
 

@@ -16,6 +16,9 @@ from ObserverUncertaintySlicer.host import tr as _
 MANY_CASES = 10
 """From here on the list of cases can be filtered."""
 
+DICOM_ENDING = ".dicom"
+"""Of a folder with exported DICOM files."""
+
 _PROBLEM_HEIGHT = 110
 _CASES_FOLDER, _EXPORT_FOLDER, _LEARNING_FOLDER = "CasesFolder", "ExportFolder", "LearningFolder"
 
@@ -48,6 +51,20 @@ def chosenManifest() -> str:
     if manifest:
         saveSetting(_CASES_FOLDER, str(Path(manifest).parent))
     return manifest
+
+
+def chosenContours() -> str:
+    """The file of contours; "" if none is chosen."""
+    endings = " ".join(f"*{ending}" for ending in (".dcm", *EXTENSIONS))
+    file = qt.QFileDialog.getOpenFileName(
+        slicer.util.mainWindow(),
+        _("What experts drew on this case: RTSTRUCT, SEG, or a mask"),
+        setting(_CASES_FOLDER),
+        _("Contours and masks ({endings});;All files (*)").format(endings=endings),
+    )
+    if file:
+        saveSetting(_CASES_FOLDER, str(Path(file).parent))
+    return file
 
 
 def chosenExportFile(title: str, name: str, kinds: Mapping[str, str]) -> str:
@@ -203,7 +220,7 @@ class CaseChooser:
 
 def _withEnding(path: str, ending: str) -> str:
     """The path with an ending; one that was typed, of this or another image format, stays, in small letters."""
-    typed = next((known for known in (".seg.nrrd", *EXTENSIONS) if path.lower().endswith(known)), "")
+    typed = next((known for known in (".seg.nrrd", DICOM_ENDING, *EXTENSIONS) if path.lower().endswith(known)), "")
     return path[: len(path) - len(typed)] + typed if typed else path + ending
 
 

@@ -7,11 +7,15 @@ from typing import Any
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintySlicer import correction
+from ObserverUncertaintySlicer.attributes import FURTHER_RATER
 from ObserverUncertaintySlicer.correction import WorkingCopy
+from ObserverUncertaintySlicer.dicomExport import MAPS
+from ObserverUncertaintySlicer.dicomSources import seriesOf
 from ObserverUncertaintySlicer.host import asFileName, saveSetting, setting, waitCursor
 from ObserverUncertaintySlicer.host import tr as _
 from ObserverUncertaintySlicer.panel.caseList import CaseListControls
-from ObserverUncertaintySlicer.panel.fileDialogs import chosenExportFile
+from ObserverUncertaintySlicer.panel.dicomDialog import chosenDicom
+from ObserverUncertaintySlicer.panel.fileDialogs import DICOM_ENDING, chosenExportFile
 from ObserverUncertaintySlicer.panel.section import Section
 from ObserverUncertaintySlicer.panel.textField import TextField
 from ObserverUncertaintySlicer.panel.unsavedWork import UnsavedWorkPart
@@ -107,18 +111,48 @@ class Saving:
             ui.savedLabel.toolTip = "" if written is None else str(written)
 
     def export(self, label: Any) -> None:
-        """Write the last correction to a file, and say so in a label."""
+        """Write the last correction to a file or as DICOM, and say so in a label."""
         node = self._section.parameters.lastCorrection
         title = _("Export {name}").format(name=node.GetName())
-        kinds = {_("Segmentation"): ".seg.nrrd", _("NRRD"): ".nrrd", _("NIfTI"): ".nii.gz"}
+        kinds = {
+            _("Segmentation"): ".seg.nrrd",
+            _("NRRD"): ".nrrd",
+            _("NIfTI"): ".nii.gz",
+            _("DICOM (a folder with SEG, RTSTRUCT and maps)"): DICOM_ENDING,
+        }
         path = chosenExportFile(title, asFileName(node.GetName()), kinds)
-        if path:
-            with self._section.context.errorsShown():
-                written = self._section.logic.exportReviewed(node, path, overwrite=True)
-                self._section.say(label, _("Written to {path}").format(path=written))
-                self._unsaved.isExported(node)
-                if (copy := self._copy()) is not None and correction.isSavedAs(copy, node):
-                    self._unsaved.forget(copy, node)
+        if not path:
+            return
+        with self._section.context.errorsShown():
+            if path.endswith(DICOM_ENDING):
+                if not self._exportDicom(node, path):
+                    return
+            else:
+                self._section.logic.exportReviewed(node, path, overwrite=True)
+            self._section.say(label, _("Written to {path}").format(path=path))
+            self._unsaved.isExported(node)
+            if (copy := self._copy()) is not None and correction.isSavedAs(copy, node):
+                self._unsaved.forget(copy, node)
+
+    def _exportDicom(self, node: Any, path: str) -> bool:
+        """Ask for what DICOM needs beside, and write it; false if the user thinks otherwise."""
+        parameters = self._section.parameters
+        maps = {key: getattr(parameters, key) for key in MAPS if getattr(parameters, key) is not None}
+        if FURTHER_RATER.of(node) is not None:
+            maps = {}  # who draws for himself is not to see the model's
+        chosen = chosenDicom(seriesOf(parameters.reference), bool(maps))
+        if chosen is None:
+            return False
+        with waitCursor():
+            self._section.logic.exportDicom(
+                node,
+                path,
+                chosen.series,
+                maps=maps if chosen.withMaps else {},
+                marginMm=chosen.marginMm,
+                overwrite=True,
+            )
+        return True
 
     def _onRecordEdited(self, _text: str) -> None:
         self._hasChanges = True
