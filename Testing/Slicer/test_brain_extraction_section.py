@@ -152,8 +152,7 @@ def test_the_same_button_cancels(slicerApplication, panel, ui, program):
     ui.headButton.click()
     job = panel.case.brain.bar.job
     waitFor(program.with_name("started").exists)
-    waitFor(lambda: ui.headButton.enabled)
-    assert "looks for the brain" in ui.headProgressLabel.text
+    waitFor(lambda: ui.headButton.enabled and "looks for the brain" in ui.headProgressLabel.text)
     ui.headButton.click()
     waitFor(lambda: finished(panel))
     assert job.state is JobState.CANCELLED
