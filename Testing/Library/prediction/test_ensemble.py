@@ -92,7 +92,7 @@ def test_a_folder_of_an_ensemble_resumes_and_knows_its_models(models, tmp_path):
     report = json.loads((tmp_path / "out" / "a" / "prediction.json").read_text(encoding="utf-8"))
     assert len(report["ensemble"]) == 2
     assert len(read_samples(tmp_path / "out" / "a").probability) == 4
-    assert not run(models[::-1], resume=True).tasks
+    assert not run(models[::-1], resume=True).done
     with pytest.raises(InputError, match="begun with other settings"):
         run(models[:1], resume=True)
 
