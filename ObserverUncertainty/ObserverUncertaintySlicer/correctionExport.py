@@ -83,8 +83,7 @@ def exportReviewed(node, path: str | Path, overwrite: bool = False) -> Path:
 
 
 def onlyContour(node) -> tuple[Rater, Grid]:
-    """The one contour of a segmentation node, and the grid that it was drawn on; InputError if it has another
-    number."""
+    """The one contour of a segmentation node, and the grid that it was drawn on; InputError if it has none or more."""
     contours, grid = ratersOfNode(node), None
     if node.IsA("vtkMRMLSegmentationNode"):
         grid = keptGrid(node)

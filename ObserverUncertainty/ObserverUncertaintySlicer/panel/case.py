@@ -21,8 +21,8 @@ from ObserverUncertaintySlicer.panel.brainExtraction import BrainExtraction
 from ObserverUncertaintySlicer.panel.caseLoading import CaseLoading
 from ObserverUncertaintySlicer.panel.contents import ContentWatch
 from ObserverUncertaintySlicer.panel.context import Context
-from ObserverUncertaintySlicer.panel.headWarning import HeadWarning
 from ObserverUncertaintySlicer.panel.fileDialogs import chosenContours
+from ObserverUncertaintySlicer.panel.headWarning import HeadWarning
 from ObserverUncertaintySlicer.panel.jobBar import JobBar
 from ObserverUncertaintySlicer.panel.leaving import mayLeaveWorkingCopy
 from ObserverUncertaintySlicer.panel.raterTable import RaterTable
