@@ -19,9 +19,13 @@ MR, STRUCTURE_SET = "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.481.3"
 
 
 def write_series(
-    folder: Path, grid: Grid, values: NDArray[Any] | None = None, header: Mapping[str, Any] = {}
+    folder: Path,
+    grid: Grid,
+    values: NDArray[Any] | None = None,
+    header: Mapping[str, Any] = {},
+    instance_uids: Sequence[str] = (),
 ) -> list[Path]:
-    """Write one MR file a slice; `header` has further fields of every slice."""
+    """Write one MR file a slice; `header` has further fields of every slice, `instance_uids` each one's own."""
     folder.mkdir(parents=True, exist_ok=True)
     values = np.zeros(grid.shape, np.uint16) if values is None else values
     matrix, axes = grid.index_to_physical(), np.reshape(grid.direction, (3, 3))
@@ -72,7 +76,8 @@ def write_series(
             "Laterality": "",
             "PixelData": np.ascontiguousarray(values[k].astype("<u2")).tobytes(),
         }
-        files.append(save(dataset({**slice_fields, **common}, MR), folder / f"{k:03d}.dcm"))
+        uid = instance_uids[k] if instance_uids else generate_uid()
+        files.append(save(dataset({**slice_fields, **common}, MR, uid), folder / f"{k:03d}.dcm"))
     return files
 
 
@@ -109,7 +114,7 @@ def write_structure_set(
                 ),
             )
         )
-    whole = dataset({**found, "SeriesInstanceUID": generate_uid()}, STRUCTURE_SET)
+    whole = dataset({"SeriesInstanceUID": generate_uid(), **found}, STRUCTURE_SET, generate_uid())
     whole.StructureSetROISequence, whole.ROIContourSequence = DicomSequence(listed), DicomSequence(drawn)
     return save(whole, path)
 
@@ -127,10 +132,10 @@ def fields(**values: Any) -> Dataset:
     return found
 
 
-def dataset(values: Mapping[str, Any], storage_class: str) -> Dataset:
+def dataset(values: Mapping[str, Any], storage_class: str, uid: str) -> Dataset:
     """A dataset that can be saved as a file."""
     found = fields(**values)
-    found.SOPClassUID, found.SOPInstanceUID = UID(storage_class), generate_uid()
+    found.SOPClassUID, found.SOPInstanceUID = UID(storage_class), UID(uid)
     found.file_meta = FileMetaDataset()
     found.file_meta.MediaStorageSOPClassUID = UID(storage_class)
     found.file_meta.MediaStorageSOPInstanceUID = found.SOPInstanceUID

@@ -6,12 +6,13 @@ import os
 import platform
 import sys
 import tempfile
-import traceback
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ObserverUncertaintyLib.base.errors import Cancelled, InputError, ObserverUncertaintyError, works_of
+from ObserverUncertaintyLib.base.privacy import traceback_without_messages
 from ObserverUncertaintyLib.base.process_memory import keep_freed_memory
 from ObserverUncertaintyLib.base.version import VERSION
 from ObserverUncertaintyLib.cli import (
@@ -100,16 +101,18 @@ def _unforeseen(error: Exception) -> str:
 
 
 def _log(error: Exception) -> str:
-    """Keep the traceback in a file of its own, and say where it lies."""
-    text = "".join(traceback.format_exception(error))
+    """Keep the traceback in a file of its own, and say where it lies; files and what they say are not named there."""
+    text = traceback_without_messages(error)
+    command = [part.partition("=")[0] for part in sys.argv[1:] if part.startswith("--")]
+    command = [*(part for part in sys.argv[1:3] if part.isalpha() and not Path(part).exists()), *command]
     about = f"observer-uncertainty {VERSION}, Python {platform.python_version()}, {platform.platform()}"
     try:
         handle, name = tempfile.mkstemp(prefix="observer-uncertainty-", suffix=".log")
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(f"{about}\n{' '.join(sys.argv)}\n\n{text}")
+            file.write(f"{about}\n{' '.join(command)}\n\n{text}")
     except OSError:
         return text
-    return f"What helps to find the reason is in {name}; it names files of yours."
+    return f"What helps to find the reason is in {name}; it names no file of yours."
 
 
 def _fail(text: str, code: int) -> None:

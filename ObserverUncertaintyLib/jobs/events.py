@@ -10,10 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ObserverUncertaintyLib.base.privacy import without_uids
+
 PROGRESS, METRIC, MESSAGE, WARNING = "progress", "metric", "message", "warning"
 ARTIFACT, ERROR, DONE = "artifact", "error", "done"
 CANCELLED = "cancelled"
 """The `code` of the error event of a job that stopped because it was asked to."""
+
+_TEXTS = ("text", "advice", "detail")
+"""What is for people, and may quote a file."""
 
 _LONGEST_LINE = 1 << 20
 
@@ -44,6 +49,7 @@ class EventWriter:
 
     def write(self, kind: str, **data: Any) -> None:
         """Append one event; raises OSError if it cannot be written and is an artifact or the job's end."""
+        data |= {name: without_uids(data[name]) for name in _TEXTS if name in data}
         line = json.dumps({"kind": kind, "time": time.time(), "data": data}, allow_nan=False).encode() + b"\n"
         with self._lock:
             if kind != PROGRESS or not self._pending:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.base.output_files import write_json
+from ObserverUncertaintyLib.base.privacy import without_uids
 from ObserverUncertaintyLib.jobs.folder import RESULT_FOLDER
 
 OUTCOME_FILE = "outcome.json"
@@ -29,7 +30,7 @@ class CohortOutcome:
     def of(self, case: str, why: str) -> CohortOutcome:
         """With a further case; `why` it is left out is empty for one that is complete."""
         if why:
-            return CohortOutcome(self.complete, {**self.left_out, case: why})
+            return CohortOutcome(self.complete, {**self.left_out, case: without_uids(why)})
         return CohortOutcome((*self.complete, case), self.left_out)
 
     def write(self, file: Path) -> None:

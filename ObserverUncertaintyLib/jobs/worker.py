@@ -12,13 +12,13 @@ import os
 import sys
 import threading
 import time
-import traceback
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn, TextIO
 
 from ObserverUncertaintyLib.base.errors import Cancelled, ObserverUncertaintyError
+from ObserverUncertaintyLib.base.privacy import traceback_without_messages, without_uids
 from ObserverUncertaintyLib.base.process_memory import keep_freed_memory
 from ObserverUncertaintyLib.jobs import events, processes
 from ObserverUncertaintyLib.jobs.events import EventWriter
@@ -125,7 +125,7 @@ def run(folder: Path, work: Work) -> int:
         return _last_words(writer, EXIT_CANCELLED, events.CANCELLED, str(stop), "")
     except Exception as error:  # noqa: BLE001  (whatever it was, the supervisor must be told)
         if not isinstance(error, ObserverUncertaintyError):
-            _log(traceback.format_exc())
+            _log(traceback_without_messages(error))
         failure = classify(error)
         exit_code = EXIT_DISK if failure.code == DISK else EXIT_FAILED
         return _last_words(writer, exit_code, failure.code, failure.text, failure.advice)
@@ -133,7 +133,7 @@ def run(folder: Path, work: Work) -> int:
 
 
 def _last_words(writer: EventWriter, exit_code: int, code: str, text: str, advice: str) -> int:
-    _log(f"{text}\n")
+    _log(f"{without_uids(text)}\n")
     with contextlib.suppress(OSError):  # the exit code still tells of a full disk
         writer.write(events.ERROR, code=code, text=text, advice=advice)
     return exit_code

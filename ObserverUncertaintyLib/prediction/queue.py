@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from ObserverUncertaintyLib.base.errors import Cancelled, DeviceError, InputError, UnwritableFileError
+from ObserverUncertaintyLib.base.privacy import traceback_without_messages
 from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.cohort.case import Case
 
@@ -126,8 +127,8 @@ def is_of_its_case(error: Exception) -> bool:
 
 
 def reason_of(error: Exception) -> str:
-    """Why a case is left out; what nobody foresaw is kept in Python's log as a whole."""
+    """Why a case is left out; where what nobody foresaw came is kept in Python's log."""
     if isinstance(error, InputError | OSError):
         return str(error)
-    _log.error("this should not have happened", exc_info=error)
+    _log.error("this should not have happened\n%s", traceback_without_messages(error))
     return f"this should not have happened: {type(error).__name__}: {error}"

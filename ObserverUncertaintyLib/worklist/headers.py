@@ -12,12 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ObserverUncertaintyLib.base.errors import InputError
+from ObserverUncertaintyLib.formats.dicom.headers import DicomKind
 from ObserverUncertaintyLib.worklist.patients import Patient
 
-CONTOURS = {
-    "1.2.840.10008.5.1.4.1.1.481.3": "RTSTRUCT",
-    "1.2.840.10008.5.1.4.1.1.66.4": "SEG",
-}
+CONTOURS = {str(kind): kind.words.removeprefix("a DICOM ") for kind in DicomKind if kind.holds_contours}
 """Storage classes of contours and masks."""
 
 _SCREEN_CAPTURES = "1.2.840.10008.5.1.4.1.1.7"
@@ -60,9 +58,9 @@ class Header:
         return self.kind in CONTOURS
 
     @property
-    def is_screen_capture(self) -> bool:
-        """Whether it is a picture of a screen, which lies nowhere in the patient."""
-        return self.kind == _SCREEN_CAPTURES or self.kind.startswith(f"{_SCREEN_CAPTURES}.")
+    def is_no_scan(self) -> bool:
+        """Whether it is a picture of a screen, or a map that was computed: nothing that a scanner saw."""
+        return self.kind in (_SCREEN_CAPTURES, DicomKind.PARAMETRIC_MAP) or self.kind.startswith(f"{_SCREEN_CAPTURES}.")
 
 
 @dataclass

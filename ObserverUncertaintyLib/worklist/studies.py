@@ -122,7 +122,7 @@ class _Chooser:
 
     def _sequence(self, series: Series) -> tuple[str | None, str]:
         header, rules = series.header, self._rules
-        if header.is_screen_capture:
+        if header.is_no_scan:
             return None, "screen capture or report"
         meaning = rules.meaning(header.description, header.image_type)
         if header.modality != "MR":
@@ -154,7 +154,7 @@ class _Chooser:
 
 def _is_image(series: Series, rules: SequenceRules) -> bool:
     modality = series.header.modality
-    return not series.header.is_screen_capture and (modality == "MR" or modality in rules.modalities)
+    return not series.header.is_no_scan and (modality == "MR" or modality in rules.modalities)
 
 
 def _is_derived(series: Series) -> bool:

@@ -62,7 +62,9 @@ class DicomDialog:
         row.addWidget(browse)
         if not series:  # else there is nothing to be asked
             self._series.placeholderText = _("Folder of the images that were drawn on")
-            layout.addRow(_("&DICOM series:"), row)
+            label = qt.QLabel(_("&DICOM series:"))
+            label.setBuddy(self._series)
+            layout.addRow(label, row)
         self._margin = qt.QDoubleSpinBox()
         self._margin.objectName = "marginSpin"
         self._margin.maximum, self._margin.decimals, self._margin.suffix = _LARGEST_MARGIN, 1, _(" mm")
