@@ -87,10 +87,20 @@ def write_structure_set(
     frame_of_reference: str,
     kinds: Mapping[str, str] = {},
     header: Mapping[str, Any] = {},
+    image_files: Sequence[Path] = (),
 ) -> Path:
-    """Write an RTSTRUCT with closed contours (mm LPS) by the names of their ROIs; `kinds` names other geometric
-    types."""
+    """Write an RTSTRUCT with closed contours by the names of their ROIs.
+
+    Args:
+        path: the file.
+        rois: name to contours, each of shape (n, 3), mm LPS.
+        frame_of_reference: the UID of the patient's space.
+        kinds: of ROIs that have another geometric type than CLOSED_PLANAR.
+        header: further fields.
+        image_files: the slices that it refers to, if it does.
+    """
     found = {"Modality": "RTSTRUCT", "StructureSetLabel": "TEST", "PatientName": "Nobody", "PatientID": "0", **header}
+    headers = [dcmread(file, stop_before_pixels=True) for file in image_files]
     listed, drawn = [], []
     for number, (name, contours) in enumerate(rois.items(), 1):
         listed.append(
@@ -106,6 +116,7 @@ def write_structure_set(
                 ReferencedROINumber=number,
                 ContourSequence=DicomSequence(
                     fields(
+                        **_image_of(points, headers),
                         ContourGeometricType=kinds.get(name, "CLOSED_PLANAR"),
                         NumberOfContourPoints=len(points),
                         ContourData=[decimal(value) for value in np.ravel(points)],
@@ -115,8 +126,35 @@ def write_structure_set(
             )
         )
     whole = dataset({"SeriesInstanceUID": generate_uid(), **found}, STRUCTURE_SET, generate_uid())
+    whole.RTROIObservationsSequence = DicomSequence(
+        fields(ObservationNumber=each.ROINumber, ReferencedROINumber=each.ROINumber) for each in listed
+    )
+    if headers:
+        whole.ReferencedFrameOfReferenceSequence = DicomSequence([_referred(headers, frame_of_reference)])
     whole.StructureSetROISequence, whole.ROIContourSequence = DicomSequence(listed), DicomSequence(drawn)
     return save(whole, path)
+
+
+def _referred(headers: Sequence[Dataset], frame: str) -> Dataset:
+    images = DicomSequence(_image(header) for header in headers)
+    series = fields(SeriesInstanceUID=headers[0].SeriesInstanceUID, ContourImageSequence=images)
+    study = fields(RTReferencedSeriesSequence=DicomSequence([series]))
+    return fields(FrameOfReferenceUID=frame, RTReferencedStudySequence=DicomSequence([study]))
+
+
+def _image(header: Dataset) -> Dataset:
+    return fields(ReferencedSOPClassUID=header.SOPClassUID, ReferencedSOPInstanceUID=header.SOPInstanceUID)
+
+
+def _image_of(points: NDArray[np.float64], headers: Sequence[Dataset]) -> dict[str, Any]:
+    """The slice that a contour lies on, as a field."""
+    if not headers:
+        return {}
+    row, column = np.reshape(np.array(headers[0].ImageOrientationPatient, float), (2, 3))
+    normal = np.cross(row, column)
+    heights = [float(np.dot(np.array(header.ImagePositionPatient, float), normal)) for header in headers]
+    nearest = int(np.argmin(np.abs(np.array(heights) - float((points @ normal).mean()))))
+    return {"ContourImageSequence": DicomSequence([_image(headers[nearest])])}
 
 
 def frame_of_reference(files: Sequence[Path]) -> str:

@@ -34,6 +34,7 @@ BENCHMARKS = (
     "measures",
     "imported_samples",
     "worklist_headers",
+    "rtstruct",
     "growth",
     "cavity_stages",
 )
