@@ -48,9 +48,14 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise UnwritableFileError(
-            f"{path}: the file cannot be written: {error.strerror or error}. Expected a folder that can be written to, "
+            f"{path}: the file cannot be written: {_reason(error)}. Expected a folder that can be written to, "
             "with enough free space; check both, or choose another folder."
         ) from error
+
+
+def _reason(error: OSError) -> str:
+    """What the system says; a library may have put a text of its own in that place."""
+    return os.strerror(error.errno) if error.errno else str(error).partition("\n")[0]
 
 
 def write_text(path: Path, text: str) -> None:

@@ -15,6 +15,7 @@ from ObserverUncertaintyLib.export.case import export_case
 from ObserverUncertaintyLib.export.contours import case_contours
 from ObserverUncertaintyLib.export.map_object import QUANTITIES
 from ObserverUncertaintyLib.formats import read_image, read_mask
+from ObserverUncertaintyLib.formats.prediction_files import PROBABILITY_FILE
 from ObserverUncertaintyLib.images.grid import require_same_grid
 from ObserverUncertaintyLib.review.predicted import read_predicted, read_predicted_map
 
@@ -56,12 +57,13 @@ def export(
       observer-uncertainty export predictions/case07 --series dicom/T1c --reviewed case07.nrrd --margin 5 --out objects
     """  # noqa: D301
     predicted = read_predicted(case)
-    mask = None
+    mask, told = None, list(predicted.warnings)
     if reviewed is not None:
         found = read_mask(reviewed, read_image(series).space)
         advice = "Give the contour that was reviewed on this case."
         require_same_grid(predicted.grid, str(case), found.grid, reviewed, advice)
         mask = found.array
+        told += [f"{reviewed}: {text}" for text in found.warnings]
     try:
         contours = case_contours(
             predicted.grid,
@@ -74,13 +76,17 @@ def export(
     except InputError as error:
         raise InputError(f"{case}: {error}") from error
     stored = {name: read_predicted_map(case, name, predicted.grid) for name in QUANTITIES} if maps else {}
-    with ConsoleProgress().running() as progress:
+    with ConsoleProgress("Nothing was exported.").running() as progress:
+        for text in told:
+            progress.warning(text)
         files = export_case(
             series,
             out,
             predicted.grid,
             contours,
             {name: values for name, values in stored.items() if values is not None},
+            inputs={"the predicted case": case / PROBABILITY_FILE}
+            | ({} if reviewed is None else {"the reviewed contour": reviewed}),
             overwrite=overwrite,
             progress=progress,
         )

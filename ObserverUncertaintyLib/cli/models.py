@@ -348,7 +348,7 @@ def predict(
         "Research use only. Not a medical device."
     )
     if run.left_out:
-        reasons = "".join(f"\n  {case}: {why.splitlines()[0]}" for case, why in run.left_out.items())
+        reasons = "".join(f"\n  {case}: {' '.join(why.split())}" for case, why in run.left_out.items())
         text += f"\nleft out: {len(run.left_out)} of {len(run.cases) + len(run.left_out)}{reasons}"
     print_result(report, text, as_json)
     if run.left_out:

@@ -62,6 +62,8 @@ class Cohort:
                     raise
                 self._problems[case] = str(error)
         self._refuse_shared_files(known)
+        if incomplete:
+            return  # each case is looked at by itself
         # All cases count, not only the chosen ones: a rater may well have drawn none of those.
         for rater in manifest.raters:
             if not any(manifest.rater_file(case, rater) for case in known):

@@ -6,6 +6,7 @@ It says who the cases are, so it stays with the patients' data; the manifest bes
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,8 @@ class Sources:
     def reference(self, case: str, role: str) -> str | None:
         """A case's file, with what is picked of it; None if the sources name none."""
         reference = self.cases.get(case, {}).get("files", {}).get(role)
-        return None if reference is None else str(self.root / reference)
+        # As text: a name behind the # may have slashes that a path would lose.
+        return None if reference is None else os.path.join(self.root, reference)  # noqa: PTH118
 
 
 def read_sources(path: str | Path) -> Sources:

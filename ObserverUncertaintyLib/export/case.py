@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,15 +13,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ObserverUncertaintyLib.base.errors import InputError
-from ObserverUncertaintyLib.base.output_files import prepare_output_folder, writing
+from ObserverUncertaintyLib.base.errors import InputError, ObserverUncertaintyError
+from ObserverUncertaintyLib.base.output_files import prepare_output_folder, refuse_inputs_as_outputs, writing
+from ObserverUncertaintyLib.base.paths import identity
 from ObserverUncertaintyLib.base.progress import Progress
 from ObserverUncertaintyLib.export.contours import BAND_EDGES, Contour, entropy_bands
 from ObserverUncertaintyLib.export.map_object import QUANTITIES, map_object
 from ObserverUncertaintyLib.export.segmentation_object import segmentation_object
 from ObserverUncertaintyLib.export.source import SourceSeries, read_source
 from ObserverUncertaintyLib.export.structure_set_object import structure_set_object
-from ObserverUncertaintyLib.formats.dicom.headers import dicom_package
+from ObserverUncertaintyLib.formats.dicom.headers import dicom_package, quiet_pydicom
+from ObserverUncertaintyLib.formats.references import split_reference
 from ObserverUncertaintyLib.images.grid import Grid
 
 if TYPE_CHECKING:
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 CONTOURS_SEG, CONTOURS_RTSTRUCT, BANDS_SEG = "contours_seg.dcm", "contours_rtstruct.dcm", "entropy_bands_seg.dcm"
+
+_HELD = ".export-"
+"""Begins the name of the folder in which files wait until all are there."""
 
 FILES = (CONTOURS_SEG, CONTOURS_RTSTRUCT, BANDS_SEG, *(f"{name}.dcm" for name in QUANTITIES))
 """Every name that an exported file has."""
@@ -45,6 +52,7 @@ def export_case(
     contours: Sequence[Contour],
     maps: Mapping[str, NDArray[np.float32]] = {},
     *,
+    inputs: Mapping[str, str | Path] = {},
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> list[Path]:
@@ -58,6 +66,7 @@ def export_case(
         grid: that of contours and maps, which must be the series'.
         contours: see `case_contours`; those without a voxel are left out, and this is said.
         maps: by the names of a prediction's files.
+        inputs: what was read for it, which is never written over, such as "the reviewed contour".
         overwrite: whether files of a former export may be replaced.
         progress: is told of every file, and can cancel.
 
@@ -77,17 +86,54 @@ def export_case(
     if not drawn and not maps:
         raise InputError(f"{out}: there is nothing to export; expected a contour with a voxel, or a map.")
     source = read_source(series, grid, "what is exported")
+    for text in source.warnings:
+        progress.warning(text)
     makers = _makers(source, drawn, maps, progress)
-    prepare_output_folder(out, resume=False, overwrite=overwrite)
+    _prepare(out, series, inputs, overwrite)
     progress.start("export", len(makers))
-    with writing(out), tempfile.TemporaryDirectory(dir=out, prefix=".export-") as held:
+    with writing(out), tempfile.TemporaryDirectory(dir=out, prefix=_HELD) as held:
         for number, (name, make) in enumerate(makers.items()):
             progress.check_cancelled()
-            make(series_number=FIRST_SERIES_NUMBER + number).save_as(Path(held) / name, enforce_file_format=True)
+            with _usable_headers(series, name), quiet_pydicom():
+                made = make(series_number=FIRST_SERIES_NUMBER + number)
+            with quiet_pydicom():
+                made.save_as(Path(held) / name, enforce_file_format=True)
             progress.advance(1, name)
+        written = [(Path(held) / name).replace(out / name) for name in makers]
         for name in FILES:  # a former export may have had more
-            (out / name).unlink(missing_ok=True)
-        return [(Path(held) / name).replace(out / name) for name in makers]
+            if name not in makers:
+                (out / name).unlink(missing_ok=True)
+        return written
+
+
+def _prepare(out: Path, series: str | Path, inputs: Mapping[str, str | Path], overwrite: bool) -> None:
+    """Make the folder, and refuse one whose files are read."""
+    folder = split_reference(series)[0]
+    if identity(out) == identity(folder if folder.is_dir() else folder.parent):
+        raise InputError(
+            f"{out} holds the series that the files refer to, which would be no series then. Give another."
+        )
+    read = {what: split_reference(file)[0] for what, file in inputs.items()}
+    refuse_inputs_as_outputs([out / name for name in FILES], read)
+    for left in out.glob(f"{_HELD}*") if out.is_dir() else ():  # of a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    prepare_output_folder(out, resume=None, overwrite=overwrite)
+
+
+@contextmanager
+def _usable_headers(series: str | Path, name: str) -> Iterator[None]:
+    """Turn what highdicom raises for a header into an error that quotes no value of it."""
+    try:
+        yield
+    except ObserverUncertaintyError:
+        raise
+    except (MemoryError, OSError):
+        raise
+    except Exception as error:  # noqa: BLE001  (what an odd value leads to has no common class)
+        raise InputError(
+            f"{series}: the headers of this series cannot be taken over into {name} ({type(error).__name__}); expected "
+            "those of a scanner. Export the series again, or remove what is wrong in its patient's and study's fields."
+        ) from None
 
 
 def _makers(

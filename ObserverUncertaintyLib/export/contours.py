@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ObserverUncertaintyLib.base.errors import InputError
 from ObserverUncertaintyLib.formats.marks import ResultKind, mark
 from ObserverUncertaintyLib.formats.prediction_files import ONE_HALF
 from ObserverUncertaintyLib.formats.writing import NOTE
@@ -103,4 +104,6 @@ def _computed(structure: str, name: str, what: str, mask: NDArray[np.bool_], col
 
 def _name(structure: str, what: str) -> str:
     """At most 64 characters, as a label in DICOM may have; the structure's name is shortened."""
+    if "\\" in structure:
+        raise InputError(f"{structure}: a name in DICOM has no backslash. Give another name of the structure.")
     return f"{structure[: 64 - len(what) - 2]}, {what}"

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from ObserverUncertaintyLib.export.equipment import EQUIPMENT, SCHEME, series_description
 from ObserverUncertaintyLib.export.fields import fields, sequence
 from ObserverUncertaintyLib.export.source import SourceSeries
-from ObserverUncertaintyLib.formats.dicom.headers import quiet_pydicom
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -47,22 +46,21 @@ def map_object(source: SourceSeries, name: str, values: NDArray[np.float32], *, 
         intercept=0.0,
         quantity_definition=highdicom.sr.CodedConcept(name.replace("_", "-")[:16], SCHEME, title),
     )
-    with quiet_pydicom():
-        made = highdicom.pm.ParametricMap(
-            source.headers,
-            np.ascontiguousarray(source.in_file_order(values), np.float32),
-            generate_uid(prefix=None),
-            series_number,
-            generate_uid(prefix=None),
-            1,
-            **EQUIPMENT,
-            contains_recognizable_visual_features=False,
-            real_world_value_mappings=[mapping],
-            window_center=0.5,
-            window_width=1.0,
-            content_description=series_description(listed),
-            content_label="UNCERTAINTY",
-        )
+    made = highdicom.pm.ParametricMap(
+        source.headers,
+        np.ascontiguousarray(source.in_file_order(values), np.float32),
+        generate_uid(prefix=None),
+        series_number,
+        generate_uid(prefix=None),
+        1,
+        **EQUIPMENT,
+        contains_recognizable_visual_features=False,
+        real_world_value_mappings=[mapping],
+        window_center=0.5,
+        window_width=1.0,
+        content_description=series_description(listed),
+        content_label="UNCERTAINTY",
+    )
     _order_along_normal(made, source)
     # Without it dcmqi's reader crashes, and the standard asks for a side; no code says more than that it is tissue.
     region = highdicom.sr.CodedConcept("85756007", "SCT", "Body tissue")

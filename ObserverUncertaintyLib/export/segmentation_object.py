@@ -11,7 +11,6 @@ from ObserverUncertaintyLib.base.version import VERSION
 from ObserverUncertaintyLib.export.contours import Contour
 from ObserverUncertaintyLib.export.equipment import EQUIPMENT, PROGRAM, SCHEME, series_description
 from ObserverUncertaintyLib.export.source import SourceSeries
-from ObserverUncertaintyLib.formats.dicom.headers import quiet_pydicom
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -50,20 +49,19 @@ def segmentation_object(
         segment.SegmentDescription = contour.description
         described.append(segment)
     pixels = np.stack([source.in_file_order(contour.mask) for contour in contours], axis=-1)
-    with quiet_pydicom():
-        made = highdicom.seg.Segmentation(
-            source.headers,
-            pixels,
-            "BINARY",
-            described,
-            generate_uid(prefix=None),
-            series_number,
-            generate_uid(prefix=None),
-            1,
-            **EQUIPMENT,
-            content_label="SEGMENTATION",
-            content_description=series_description(what),
-        )
+    made = highdicom.seg.Segmentation(
+        source.headers,
+        pixels,
+        "BINARY",
+        described,
+        generate_uid(prefix=None),
+        series_number,
+        generate_uid(prefix=None),
+        1,
+        **EQUIPMENT,
+        content_label="SEGMENTATION",
+        content_description=series_description(what),
+    )
     made.SeriesDescription = series_description(what)
     return made
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,11 @@ _MAY_BE_EMPTY = (
 )
 """Fields that every object has, if only empty; programs that remove names remove some of them."""
 
+_NEEDED = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+
+_PATTERNS = {"Date": r"\d{8}", "Time": r"\d{2}(\d{2}(\d{2}(\.\d{1,6})?)?)?", "Sex": r"[MFO]"}
+"""What a value must look like, by the end of the field's name; other programs refuse an object with another one."""
+
 
 @dataclass(frozen=True)
 class SourceSeries:
@@ -40,10 +46,12 @@ class SourceSeries:
     Attributes:
         headers: of its files in the order of its slices, without pixels; of a multi-frame image the one header.
         grid: its voxel grid.
+        warnings: what the user should know about its headers.
     """
 
     headers: tuple[Dataset, ...]
     grid: Grid
+    warnings: tuple[str, ...] = ()
 
     @property
     def frame_of_reference(self) -> str:
@@ -93,12 +101,38 @@ def read_source(reference: str | Path, grid: Grid, what: str) -> SourceSeries:
         )
     files = series_files(path, uid) if path.is_dir() else [path]
     pydicom = dicom_package("pydicom", path, "a DICOM series")
-    headers = []
+    headers: list[Dataset] = []
+    emptied: dict[str, None] = {}
     for file in files:
         with damaged_object(file, "a DICOM image"):
             header = pydicom.dcmread(file, stop_before_pixels=True)
-            for name in _MAY_BE_EMPTY:
-                if name not in header:
-                    setattr(header, name, "")
+        missing = [name for name in _NEEDED if not header.get(name)]
+        if missing:
+            raise InputError(
+                f"{file}: the header lacks {', '.join(missing)}, to which objects refer; expected a series as it was "
+                "scanned. Export it again, with its UIDs."
+            )
+        with damaged_object(file, "a DICOM image"):
+            emptied |= dict.fromkeys(_make_usable(header, image.grid))
         headers.append(header)
-    return SourceSeries(tuple(headers), image.grid)
+    told = f"{', '.join(emptied)} of the series are no values of their kind and stay empty in what is exported"
+    return SourceSeries(tuple(headers), image.grid, (told,) if emptied else ())
+
+
+def _make_usable(header: Dataset, grid: Grid) -> list[str]:
+    """Put right what objects cannot take over as it is; returns the fields that are emptied for that."""
+    # Names of any alphabet, and the structure's beside them.
+    header.decode()
+    header.SpecificCharacterSet = "ISO_IR 192"
+    emptied = []
+    for name in _MAY_BE_EMPTY:
+        pattern = next((pattern for end, pattern in _PATTERNS.items() if name.endswith(end)), "")
+        value = str(header.get(name) or "")
+        if pattern and value and not re.fullmatch(pattern, value):
+            emptied.append(name)
+            value = ""
+        if name not in header or not value:
+            setattr(header, name, "")
+    if not header.get("SliceThickness") and "SharedFunctionalGroupsSequence" not in header:
+        header.SliceThickness = f"{grid.spacing[2]:.6g}"
+    return emptied

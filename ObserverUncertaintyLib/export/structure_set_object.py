@@ -119,6 +119,8 @@ def _drawn(number: int, contour: Contour, source: SourceSeries) -> Dataset:
             polygons.append(
                 fields(
                     ContourImageSequence=sequence([image]),
+                    # Who reads it is not to fill slices in which nothing was drawn.
+                    ContourSlabThickness=f"{source.grid.spacing[2]:.6g}",
                     ContourGeometricType="CLOSED_PLANAR",
                     NumberOfContourPoints=len(outline),
                     ContourData=_decimals((index @ matrix.T)[:, :3]),

@@ -141,7 +141,9 @@ def brain_mask_by(command: str, image: Volume, folder: Path, check_cancelled: Ca
 
 
 def _require_brain(marked: NDArray[np.bool_], program: str) -> NDArray[np.bool_]:
-    share = float(marked.mean())
+    # A voxel of the brain may be 0 in the image itself.
+    brain = ndimage.binary_fill_holes(marked)
+    share = float(brain.mean())
     if share == 0.0:
         raise InputError(
             f"{program} found no brain: what it wrote is 0 everywhere. See whether the image shows a head, and whether "
@@ -149,11 +151,10 @@ def _require_brain(marked: NDArray[np.bool_], program: str) -> NDArray[np.bool_]
         )
     if share == 1.0:
         raise InputError(
-            f"{program} took everything for brain: what it wrote is 0 nowhere. See whether its output is the stripped "
-            f"image; a program that writes a mask has {MASK} in its command."
+            f"{program} took everything for brain: what it wrote is 0 nowhere around it. See whether its output is "
+            f"the stripped image; a program that writes a mask has {MASK} in its command."
         )
-    # A voxel of the brain may be 0 in the image itself.
-    return ndimage.binary_fill_holes(marked)
+    return brain
 
 
 def _run(words: Sequence[str], folder: Path, check_cancelled: Callable[[], None]) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ObserverUncertaintyLib.base.privacy import without_uids
 from ObserverUncertaintyLib.worklist.patients import Patient
 
 IMAGE, RATER = "image ", "rater "
@@ -89,7 +90,8 @@ def shown(text: str, patient: Patient) -> str:
 
 
 def quoted(text: str) -> str:
-    """A text of a header for a terminal, which takes some signs for orders."""
+    """A text of a header for a terminal, which takes some signs for orders; without UIDs, which find a patient."""
+    text = without_uids(text)
     return '"' + "".join(sign if sign.isprintable() else " " for sign in text) + '"'
 
 

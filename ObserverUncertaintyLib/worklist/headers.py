@@ -152,9 +152,11 @@ def read_drawn_names(path: str) -> DrawnNames:
     found = DrawnNames()
     with _damage_told("damaged files of contours"):
         data = _read(path, True, ("FrameOfReferenceUID", "SegmentSequence", *tags))
-        found.names += [_text(item, "ROIName") for item in data.get("StructureSetROISequence") or ()]
+        for item in data.get("StructureSetROISequence") or ():
+            found.names.append(_text(item, "ROIName") or f"ROI {_text(item, 'ROINumber')}")
         for item in data.get("SegmentSequence") or ():
-            found.names.append(_text(item, "SegmentLabel") or _text(item, "SegmentDescription"))
+            number = f"Segment {_text(item, 'SegmentNumber')}"  # as `formats` calls it
+            found.names.append(_text(item, "SegmentLabel") or _text(item, "SegmentDescription") or number)
         frames = [data, *(data.get("ReferencedFrameOfReferenceSequence") or ())]
         frames += data.get("StructureSetROISequence") or ()
         for item in frames:

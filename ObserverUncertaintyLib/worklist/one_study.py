@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,8 @@ def find_one_study(folder: Path) -> OneStudy | None:
     left = dict.fromkeys(f"{one.what} ({one.reason})" for one in unmatched)
     left |= dict.fromkeys(f"{len(paths)} {reason}" for reason, paths in found.others.items())
     notes = [*case.notes, *([f"left out: {'; '.join(left)}"] if left else [])]
-    files = {role: str(found.root / reference) for role, reference in case.files.items()}
+    # As text: a name behind the # may have slashes that a path would lose.
+    files = {role: os.path.join(found.root, reference) for role, reference in case.files.items()}  # noqa: PTH118
     return OneStudy(
         {role.removeprefix(IMAGE): file for role, file in files.items() if role.startswith(IMAGE)},
         {role.removeprefix(RATER): file for role, file in files.items() if role.startswith(RATER)},

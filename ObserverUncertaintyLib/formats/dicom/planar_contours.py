@@ -6,7 +6,7 @@ by itself or is joined to the outer one by a channel without width (the "keyhole
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,15 +21,27 @@ Points = NDArray[np.float64]
 PLANE_TOLERANCE = 0.1
 """A contour may lie off its plane, and its plane off a slice, by this fraction of the distance of slices."""
 
+_ONE_PLANE_MM = 0.05
+"""Contours whose planes are nearer to each other lie in one: positions are rounded."""
+
 _GAP = 1.5
 """Planes further apart than this many of the usual steps have a gap between them, in which nothing was drawn."""
 
 _MOST_PIXELS = 1 << 28
 """Of the planes that are interpolated between; more would not fit into a usual computer's memory."""
 
+_SAME_SHARE = 0.98
+"""Of the larger of two contours of a plane, how much both must share to be one that is there twice."""
+
 _CROSSING_SHARE = 0.02
 """Of the smaller of two contours, how much must lie in, and how much outside the other, before they count as
 crossing."""
+
+_LOOKED_AT = 200.0
+"""Pixels along which two contours are compared, whatever their size."""
+
+_FLAT = 1e-6
+"""A contour whose corners lie on a line to within this fraction of its length encloses nothing."""
 
 
 class ContourError(ValueError):
@@ -44,17 +56,19 @@ class _Plane:
     polygons: list[Points] = field(default_factory=list)
 
 
-def draw(contours: Sequence[Points], grid: Grid) -> tuple[NDArray[np.bool_], list[str]]:
+def draw(contours: Sequence[Points], grid: Grid, slab_mm: float | None = None) -> tuple[NDArray[np.bool_], list[str]]:
     """Draw the contours of one structure.
 
-    Planes that lie on the grid's slices are drawn there, without smoothing. Where they lie between slices, further
-    apart than these or in another direction, the structure is interpolated between neighbouring planes by the signed
-    distance from its edge (Raya and Udupa 1990, doi 10.1109/42.52980) and goes on by half a step beyond its last
-    planes; this is said, as is what lies outside the grid.
+    Planes that lie on the grid's slices are drawn there, without smoothing. Where they lie between slices, in another
+    direction, or on every second or third of them throughout, the structure is interpolated between neighbouring planes
+    by the signed distance from its edge (Raya and Udupa 1990, doi 10.1109/42.52980) and goes on by half a step beyond
+    its last planes; this is said, as is what lies outside the grid. Across a gap nothing is drawn.
 
     Args:
         contours: each of shape (n, 3), mm LPS.
         grid: to draw on.
+        slab_mm: how thick the slab is that each contour stands for, if that is known: one of a slice's thickness is
+            drawn on its slice alone.
 
     Returns:
         A mask of shape (k, j, i), and what the user should know.
@@ -68,7 +82,8 @@ def draw(contours: Sequence[Points], grid: Grid) -> tuple[NDArray[np.bool_], lis
     if not shapes:
         return mask, warnings
     _tell_of_outside(shapes, grid, warnings)
-    planes = _planes(shapes, grid.index_to_physical())
+    frame = grid.index_to_physical()
+    planes = _planes(shapes, frame)
     if planes is None:
         frame = _frame_of_contours(shapes, grid)
         planes = _planes(shapes, frame)
@@ -77,38 +92,33 @@ def draw(contours: Sequence[Points], grid: Grid) -> tuple[NDArray[np.bool_], lis
                 "its contours are not planar, or lie in planes of several directions; expected parallel planes"
             )
         warnings.append("its contours were drawn in other planes than the image's slices; they are interpolated")
-        _interpolate(planes, frame, grid, mask, warnings)
-    elif _lie_on_slices(planes):
+    elif _lie_on_slices(planes, slab_mm, grid):
+        _without_copies(planes, warnings)
         _draw_on_slices(planes, mask, warnings)
+        return mask, warnings
     else:
         apart = _step(planes) * grid.spacing[2]
         warnings.append(
             f"its contours do not lie on each of the image's slices (contours {apart:.3g} mm apart, slices "
             f"{grid.spacing[2]:.3g} mm); they are interpolated"
         )
-        _interpolate(planes, grid.index_to_physical(), grid, mask, warnings)
+    _without_copies(planes, warnings)
+    _interpolate(planes, frame, grid, mask, warnings)
     return mask, warnings
 
 
 def _without_lines(contours: Sequence[Points], warnings: list[str]) -> list[Points]:
-    """Contours that enclose something; points, lines and repetitions are left out, and this is said."""
-    kept: list[Points] = []
-    flat = repeated = 0
-    seen: set[bytes] = set()
-    for contour in contours:
-        key = np.round(contour, 3).tobytes()
-        if len(contour) < 3 or not np.any(_area(contour)):
-            flat += 1
-        elif key in seen:
-            repeated += 1
-        else:
-            seen.add(key)
-            kept.append(contour)
-    if flat:
+    """Contours that enclose something; points and lines are left out, and this is said."""
+    kept = [contour for contour in contours if len(contour) > 2 and not _is_line(contour)]
+    if len(kept) < len(contours):
+        flat = len(contours) - len(kept)
         warnings.append(f"{flat} of its contours enclose nothing (points or lines) and are left out")
-    if repeated:
-        warnings.append(f"{repeated} of its contours are there twice and are drawn once")
     return kept
+
+
+def _is_line(contour: Points) -> bool:
+    length, width, *_thickness = np.linalg.svd(contour - contour.mean(axis=0), compute_uv=False)
+    return bool(width <= _FLAT * length)
 
 
 def _area(contour: Points) -> Points:
@@ -125,13 +135,14 @@ def _planes(contours: Sequence[Points], frame: NDArray[np.float64]) -> list[_Pla
         frame: the 4x4 matrix from (column, row, plane, 1) to mm LPS.
     """
     inverse = np.linalg.inv(frame)
+    one_plane = _ONE_PLANE_MM / float(np.linalg.norm(frame[:3, 2]))
     planes: list[_Plane] = []
     placed = [contour @ inverse[:3, :3].T + inverse[:3, 3] for contour in contours]
     for corners in sorted(placed, key=lambda each: float(each[:, 2].mean())):
         place = float(corners[:, 2].mean())
         if np.abs(corners[:, 2] - place).max() > PLANE_TOLERANCE:
             return None
-        if not planes or place - planes[-1].place > PLANE_TOLERANCE:
+        if not planes or place - planes[-1].place > one_plane:
             planes.append(_Plane(place))
         planes[-1].polygons.append(corners[:, :2])
     return planes
@@ -150,23 +161,34 @@ def _frame_of_contours(contours: Sequence[Points], grid: Grid) -> NDArray[np.flo
     return frame
 
 
-def _lie_on_slices(planes: Sequence[_Plane]) -> bool:
-    off = max(abs(plane.place - round(plane.place)) for plane in planes)
-    return off <= PLANE_TOLERANCE and _step(planes) < _GAP
+def _lie_on_slices(planes: Sequence[_Plane], slab_mm: float | None, grid: Grid) -> bool:
+    """Whether each plane lies on a slice of its own, and stands for that slice alone."""
+    slices = [round(plane.place) for plane in planes]
+    off = max(abs(plane.place - k) for plane, k in zip(planes, slices, strict=True))
+    if off > PLANE_TOLERANCE or len(set(slices)) < len(slices):
+        return False
+    steps = np.diff(slices)
+    if slab_mm is not None and abs(slab_mm - grid.spacing[2]) <= PLANE_TOLERANCE * grid.spacing[2]:
+        return True
+    if len(steps) < 2 or steps.min() == 1:
+        return True
+    # Whoever draws on every third slice means those between too; foci far from each other are no such thing.
+    return bool((steps % steps.min()).any() or np.mean(steps == steps.min()) < 0.5)
 
 
 def _step(planes: Sequence[_Plane]) -> float:
-    """The usual distance of neighbouring planes in steps of the frame; 1 where there is one plane."""
-    return float(np.median(np.diff([plane.place for plane in planes]))) if len(planes) > 1 else 1.0
+    """The usual distance of neighbouring planes in steps of the frame, the smallest; at most 1 where there are two."""
+    steps = np.diff([plane.place for plane in planes])
+    if len(steps) == 0:
+        return 1.0
+    return float(steps.min()) if len(steps) > 1 else min(1.0, float(steps[0]))
 
 
 def _draw_on_slices(planes: Sequence[_Plane], mask: NDArray[np.bool_], warnings: list[str]) -> None:
-    polygons: dict[int, list[Points]] = {}
     for plane in planes:
-        polygons.setdefault(round(plane.place), []).extend(plane.polygons)
-    for k, drawn in polygons.items():
+        k = round(plane.place)
         if 0 <= k < len(mask):
-            mask[k] = filled(drawn, mask.shape[1:])
+            mask[k] = filled(plane.polygons, mask.shape[1:])
     _tell_of_gaps(planes, warnings)
     _tell_of_crossing(planes, warnings)
 
@@ -292,14 +314,44 @@ def _tell_of_crossing(planes: Sequence[_Plane], warnings: list[str]) -> None:
 
 
 def _cross(polygons: Sequence[Points]) -> bool:
-    corners = np.concatenate(polygons)
-    low = np.floor(corners.min(axis=0))
-    columns, rows = (np.ceil(corners.max(axis=0)) - low + 1).astype(int)
-    drawn = [filled([polygon - low], (rows, columns)) for polygon in polygons]
-    for number, one in enumerate(drawn):
-        for other in drawn[:number]:
-            smaller = min(one.sum(), other.sum())
-            both = int((one & other).sum())
-            if _CROSSING_SHARE * smaller < both < (1 - _CROSSING_SHARE) * smaller:
-                return True
+    for one, other, shared in _overlapping(polygons):
+        smaller = min(_size(one), _size(other))
+        if _CROSSING_SHARE * smaller < shared < (1 - _CROSSING_SHARE) * smaller:
+            return True
     return False
+
+
+def _without_copies(planes: Sequence[_Plane], warnings: list[str]) -> None:
+    """Leave out contours that another one of their plane repeats, which by the even-odd rule would erase each other."""
+    repeated = 0
+    for plane in planes:
+        copies: list[Points] = []
+        for one, other, shared in _overlapping(plane.polygons):
+            if shared >= _SAME_SHARE * max(_size(one), _size(other)) and not any(one is copy for copy in copies):
+                copies.append(one)
+        repeated += len(copies)
+        plane.polygons[:] = [each for each in plane.polygons if not any(each is copy for copy in copies)]
+    if repeated:
+        warnings.append(f"{repeated} of its contours are there twice and are drawn once")
+
+
+def _size(polygon: Points) -> float:
+    """The area of a polygon that does not cross itself, in pixels."""
+    x, y = polygon.T
+    return abs(float(0.5 * np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))))
+
+
+def _overlapping(polygons: Sequence[Points]) -> Iterator[tuple[Points, Points, float]]:
+    """Pairs of a plane's polygons whose boxes overlap, and the area in pixels that lies in both."""
+    boxes = [(polygon.min(axis=0), polygon.max(axis=0)) for polygon in polygons]
+    for number, one in enumerate(polygons):
+        for before in range(number):
+            low = np.maximum(boxes[number][0], boxes[before][0])
+            high = np.minimum(boxes[number][1], boxes[before][1])
+            if (high <= low).any():
+                continue
+            # Small contours are looked at through a magnifying glass, and large ones from afar.
+            scale = _LOOKED_AT / float((high - low).max())
+            size = tuple(np.ceil((high - low)[::-1] * scale).astype(int) + 1)
+            both = filled([(one - low) * scale], size) & filled([(polygons[before] - low) * scale], size)
+            yield one, polygons[before], float(both.sum()) / scale**2

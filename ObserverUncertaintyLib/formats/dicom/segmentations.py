@@ -13,7 +13,7 @@ from ObserverUncertaintyLib.formats.dicom.headers import DicomKind, damaged_obje
 from ObserverUncertaintyLib.formats.dicom.space import Space, require_same_space
 from ObserverUncertaintyLib.formats.dicom.volumes import on_grid
 from ObserverUncertaintyLib.formats.errors import InvalidMaskError
-from ObserverUncertaintyLib.images.grid import Grid
+from ObserverUncertaintyLib.images.grid import GRID_TOLERANCE, Grid
 from ObserverUncertaintyLib.images.resampling import outside_ml, resample, same_lattice
 
 FRACTIONAL_THRESHOLD = 0.5
@@ -69,13 +69,48 @@ class DicomSegment:
                 "the segment is fractional (how much of a voxel, or how probable); a voxel counts as drawn from "
                 f"{FRACTIONAL_THRESHOLD:g} on"
             )
-        if space is None:
-            return mask, grid, warnings
-        warnings += require_same_space(path, what, frame_of_reference, space)
-        # Frames in which nothing is drawn need not be stored.
-        if same_lattice(grid, space.grid) and not outside_ml(mask, grid, space.grid):
-            return resample(mask, grid, space.grid, "nearest"), space.grid, warnings
+        if space is not None:
+            warnings += require_same_space(path, what, {frame_of_reference} - {""}, space)
+            placed = _slice_by_slice(mask, grid, space.grid)
+            if placed is not None:
+                return placed, space.grid, warnings
+            # Frames in which nothing is drawn need not be stored.
+            if same_lattice(grid, space.grid) and not outside_ml(mask, grid, space.grid):
+                return resample(mask, grid, space.grid, "nearest"), space.grid, warnings
+        if not _says_spacing(self.source):
+            warnings.append(
+                f"the file does not say how far its slices are apart; {grid.spacing[2]:.3g} mm is taken, so that "
+                "volumes may be wrong"
+            )
         return mask, grid, warnings
+
+
+def _slice_by_slice(mask: NDArray[np.bool_], grid: Grid, target: Grid) -> NDArray[np.bool_] | None:
+    """A mask on a grid with whose slices its own coincide, one by one; None if one with a voxel does not.
+
+    How far the slices are apart need not be known for that.
+    """
+    to_target = np.linalg.solve(target.index_to_physical(), grid.index_to_physical())
+    if np.abs(to_target[:3, :2] - np.eye(3)[:, :2]).max() * max(grid.size[:2]) > GRID_TOLERANCE:
+        return None
+    placed = np.zeros(target.shape, bool)
+    for k in np.flatnonzero(mask.any(axis=(1, 2))).tolist():
+        place = to_target @ [0, 0, k, 1]
+        column, row, slice_number = np.rint(place[:3]).astype(int).tolist()
+        rows, columns = np.nonzero(mask[k])
+        rows, columns = rows + row, columns + column
+        is_inside = 0 <= slice_number < len(placed) and rows.min() >= 0 and columns.min() >= 0
+        is_inside = is_inside and rows.max() < placed.shape[1] and columns.max() < placed.shape[2]
+        if np.abs(place[:3] - np.rint(place[:3])).max() > GRID_TOLERANCE or not is_inside:
+            return None
+        placed[slice_number, rows, columns] = True
+    return placed
+
+
+def _says_spacing(source: Any) -> bool:
+    groups = source.get("SharedFunctionalGroupsSequence") or ()
+    measures = [item for group in groups for item in group.get("PixelMeasuresSequence") or ()]
+    return any(item.get("SpacingBetweenSlices") for item in measures)
 
 
 def read_segmentation(path: Path) -> list[DicomSegment]:
@@ -97,5 +132,6 @@ def read_segmentation(path: Path) -> list[DicomSegment]:
 
 def _segment(source: Any, number: int) -> DicomSegment:
     described = source.get_segment_description(number)
-    name = str(described.get("SegmentLabel") or "").strip() or f"Segment {number}"
-    return DicomSegment(name, str(number), str(described.get("SegmentDescription") or ""), source)
+    description = str(described.get("SegmentDescription") or "")
+    name = str(described.get("SegmentLabel") or "").strip() or description.strip() or f"Segment {number}"
+    return DicomSegment(name, str(number), description, source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,26 +23,29 @@ class Space:
     frame_of_reference: str = ""
 
 
-def require_same_space(path: Path, what: str, frame_of_reference: str, space: Space) -> list[str]:
+def require_same_space(path: Path, what: str, frames_of_reference: Collection[str], space: Space) -> list[str]:
     """Refuse what was drawn in another frame of reference than the image's; returns what the user should know.
 
     Args:
         path: the file that holds it.
         what: was drawn, in words.
-        frame_of_reference: in which it was drawn; "" if the file does not say.
+        frames_of_reference: in which it may have been drawn; empty if the file does not say.
         space: the image.
 
     Raises:
-        InvalidMaskError: both name a frame of reference, and not the same one.
+        InvalidMaskError: both name frames of reference, and not the same one.
     """
-    if frame_of_reference and space.frame_of_reference:
-        if frame_of_reference == space.frame_of_reference:
+    if frames_of_reference and space.frame_of_reference:
+        if space.frame_of_reference not in frames_of_reference:
+            raise InvalidMaskError(
+                f"{path}: {what} was drawn in another frame of reference than the image's, so that it is not known "
+                "where in the image it lies; expected contours of this image, or of one that was taken with it. Give "
+                "the series that it was drawn on, or register both images and transfer the contours in the program "
+                "that drew them."
+            )
+        if len(frames_of_reference) == 1:
             return []
-        raise InvalidMaskError(
-            f"{path}: {what} was drawn in another frame of reference than the image's, so that it is not known where "
-            "in the image it lies; expected contours of this image, or of one that was taken with it. Give the series "
-            "that it was drawn on, or register both images and transfer the contours in the program that drew them."
-        )
-    which = "the image" if frame_of_reference else "the file"
+        return ["the file names several frames of reference; what was drawn is taken to lie in the image's"]
+    which = "the image" if frames_of_reference else "the file"
     # Without the structure's name, which may hold a patient's: warnings go into results.
     return [f"{which} names no frame of reference; what was drawn is taken to lie in the image's"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,17 +29,16 @@ class Roi:
         name: its ROIName; "ROI 2" where that is empty.
         identifier: its ROINumber.
         description: its ROIDescription, which says of a result that it is one.
-        frame_of_reference: UID of the patient's space that its contours lie in.
-        contours: its closed contours, each of shape (n, 3), mm LPS.
-        others: the kinds of its further contours, which enclose nothing.
+        frames_of_reference: UIDs of the patient's space that its contours lie in: one, none, or several if it is not
+            said which of the file's it is.
+        drawn: its item of the ROI Contour Sequence; None if nothing is drawn.
     """
 
     name: str
     identifier: str
     description: str
-    frame_of_reference: str
-    contours: tuple[Points, ...]
-    others: tuple[str, ...]
+    frames_of_reference: frozenset[str]
+    drawn: Dataset | None
 
     def mask(self, path: Path, space: Space | None) -> tuple[NDArray[np.bool_], list[str]]:
         """Draw it onto an image's grid.
@@ -53,6 +53,7 @@ class Roi:
         Raises:
             InvalidMaskError: the image is not given or lies in another frame of reference, or the contours are not
                 planar.
+            UnreadableFileError: its contours are damaged.
         """
         if space is None:
             raise InvalidMaskError(
@@ -60,16 +61,18 @@ class Roi:
                 "Name the folder of its series as the image too, or both in a manifest."
             )
         what = f"'{self.name}'"
-        if self.others and not self.contours:
+        warnings = require_same_space(path, what, self.frames_of_reference, space)
+        with damaged_object(path, f"{DicomKind.STRUCTURE_SET.words}, and {what} in it"):
+            contours, slab, others = _contours(self.drawn)
+        if others and not contours:
             raise InvalidMaskError(
-                f"{path}: {what} holds no closed contour but {', '.join(self.others)}; expected CLOSED_PLANAR. Draw "
-                "the structure as an area."
+                f"{path}: {what} holds no closed contour but {', '.join(others)}; expected CLOSED_PLANAR. Draw the "
+                "structure as an area."
             )
-        warnings = require_same_space(path, what, self.frame_of_reference, space)
-        if self.others:
-            warnings.append(f"its contours of the kind {', '.join(self.others)} enclose nothing and are left out")
+        if others:
+            warnings.append(f"its contours of the kind {', '.join(others)} enclose nothing and are left out")
         try:
-            mask, told = draw(self.contours, space.grid)
+            mask, told = draw(contours, space.grid, slab)
         except ContourError as error:
             raise InvalidMaskError(
                 f"{path}: {what}: {error}. Export it again, or resample it in its program."
@@ -82,33 +85,52 @@ def read_structure_set(path: Path) -> list[Roi]:
 
     Raises:
         UnreadableFileError: pydicom is missing, or the file is damaged.
-        InvalidMaskError: it has no region of interest.
+        InvalidMaskError: it has no region of interest, or two of one number.
     """
-    title = DicomKind.STRUCTURE_SET.words
-    dataset = read_object(path, title)
-    with damaged_object(path, title):
-        drawn = {str(item.ReferencedROINumber): item for item in dataset.ROIContourSequence or ()}
-        rois = [_roi(item, drawn.get(str(item.ROINumber)), dataset) for item in dataset.StructureSetROISequence or ()]
-    if not rois:
+    words = DicomKind.STRUCTURE_SET.words
+    dataset = read_object(path, words)
+    with damaged_object(path, words):
+        listed = list(dataset.StructureSetROISequence or ())
+        drawn = list(dataset.ROIContourSequence or ())
+        numbers = Counter(str(item.ROINumber) for item in listed)
+        items = Counter(str(item.ReferencedROINumber) for item in drawn)
+    if not listed:
         raise InvalidMaskError(
             f"{path}: the RTSTRUCT has no region of interest; expected one or more. Export it again."
         )
-    return rois
+    if max([*numbers.values(), *items.values()]) > 1:
+        twice = next(number for number, count in (numbers | items).items() if count > 1)
+        raise InvalidMaskError(
+            f"{path}: two regions of the RTSTRUCT have the number {twice}, so that it is unclear whose the contours "
+            "are; expected a number for each. Export it again."
+        )
+    with damaged_object(path, words):
+        by_number = {str(item.ReferencedROINumber): item for item in drawn}
+        return [_roi(item, by_number.get(str(item.ROINumber)), dataset) for item in listed]
 
 
 def _roi(item: Dataset, drawn: Dataset | None, dataset: Dataset) -> Roi:
     number = str(item.ROINumber)
+    name = str(item.get("ROIName") or "").strip() or f"ROI {number}"
+    return Roi(name, number, str(item.get("ROIDescription") or ""), _frames_of_reference(item, dataset), drawn)
+
+
+def _contours(drawn: Dataset | None) -> tuple[list[Points], float | None, list[str]]:
+    """The closed contours, the slab that each stands for if all say the same, and the kinds of the other contours."""
     contours: list[Points] = []
+    slabs: set[float | None] = set()
     others: list[str] = []
     for each in (drawn.get("ContourSequence") or ()) if drawn is not None else ():
         kind = str(each.ContourGeometricType)
         if kind in _CLOSED:
+            if any(float(value) for value in each.get("ContourOffsetVector") or ()):
+                raise ValueError("its contours are shifted, in a way that was retired")
             contours.append(_points(each.ContourData))
+            thickness = each.get("ContourSlabThickness")
+            slabs.add(None if thickness in (None, "") else float(thickness))
         elif kind not in others:
             others.append(kind)
-    name = str(item.get("ROIName") or "").strip() or f"ROI {number}"
-    described = str(item.get("ROIDescription") or "")
-    return Roi(name, number, described, _frame_of_reference(item, dataset), tuple(contours), tuple(others))
+    return contours, slabs.pop() if len(slabs) == 1 else None, others
 
 
 def _points(values: Any) -> Points:
@@ -119,8 +141,9 @@ def _points(values: Any) -> Points:
     return points[:-1] if len(points) > 1 and np.array_equal(points[0], points[-1]) else points
 
 
-def _frame_of_reference(item: Dataset, dataset: Dataset) -> str:
-    """The ROI's own; else that of the whole structure set, where there is one."""
-    whole = {str(each.FrameOfReferenceUID) for each in dataset.get("ReferencedFrameOfReferenceSequence", ())}
+def _frames_of_reference(item: Dataset, dataset: Dataset) -> frozenset[str]:
+    """The ROI's own; else those of the whole structure set."""
+    own = str(item.get("ReferencedFrameOfReferenceUID") or "")
+    whole = {str(each.FrameOfReferenceUID) for each in dataset.get("ReferencedFrameOfReferenceSequence") or ()}
     whole = whole or {str(dataset.get("FrameOfReferenceUID") or "")}
-    return str(item.get("ReferencedFrameOfReferenceUID") or (next(iter(whole)) if len(whole) == 1 else ""))
+    return frozenset({own} if own else whole) - {""}

@@ -10,7 +10,7 @@ import highdicom
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from contour_files import write_series
+from contour_files import write_series, write_structure_set
 from program import run
 from pydicom import dcmread
 from pydicom.uid import generate_uid
@@ -275,6 +275,66 @@ def test_a_failure_leaves_the_former_export(series, exported, probability):
     assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
 
 
+def test_foci_on_a_few_slices_come_back_on_them_alone(series, tmp_path):
+    reviewed = np.zeros(GRID.shape, bool)
+    reviewed[[2, 4, 6, 11], 10:20, 12:30] = True
+    export_case(series, tmp_path / "out", GRID, case_contours(GRID, structure="cavity", reviewed=reviewed))
+    for file in ("contours_seg.dcm", "contours_rtstruct.dcm"):
+        (mask,) = read_masks(tmp_path / "out" / file, read_image(series).space)
+        np.testing.assert_array_equal(mask.array, reviewed)
+
+
+def test_what_is_read_is_never_written_over(series, exported, probability):
+    folder, _, _ = exported
+    contours = case_contours(GRID, structure="cavity", probability=probability)
+    reviewed = f"{folder / 'contours_rtstruct.dcm'}#resection cavity, reviewed"
+    before = {file: file.read_bytes() for file in (*folder.iterdir(), *series.iterdir())}
+    with pytest.raises(InputError, match="would be overwritten, but it is also read here"):
+        export_case(series, folder, GRID, contours, inputs={"the reviewed contour": reviewed}, overwrite=True)
+    with pytest.raises(InputError, match="holds the series that the files refer to"):
+        export_case(series, series, GRID, contours, overwrite=True)
+    assert {file: file.read_bytes() for file in before} == before
+
+
+def test_what_a_killed_export_left_is_swept_away(series, probability, tmp_path):
+    left = tmp_path / "out" / ".export-abc"
+    left.mkdir(parents=True)
+    (left / "contours_seg.dcm").write_bytes(b"half")
+    export_case(series, tmp_path / "out", GRID, case_contours(GRID, structure="cavity", probability=probability))
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"contours_seg.dcm", "contours_rtstruct.dcm"}
+
+
+def test_values_that_no_object_may_have_are_emptied_and_told(series, probability, tmp_path):
+    for file in series.iterdir():
+        header = dcmread(file)
+        header.PatientBirthDate, header.StudyTime, header.PatientSex = "17.03.1950", "12:00:00", "male"
+        header.SpecificCharacterSet = ["", "ISO 2022 IR 87"]
+        header.PatientName = "Yamada^Tarou=山田^太郎"
+        header.SliceThickness = None
+        header.save_as(file)
+    told = Told()
+    contours = case_contours(GRID, structure="腫瘍", probability=probability)
+    files = export_case(series, tmp_path / "out", GRID, contours, {"probability": probability}, progress=told)
+    assert "PatientBirthDate, PatientSex, StudyTime of the series are no values of their kind" in told.warnings[0]
+    for file in files:
+        written = dcmread(file)
+        assert written.PatientBirthDate == ""
+        assert str(written.PatientName) == "Yamada^Tarou=山田^太郎"
+    for file in files[:2]:
+        assert read_masks(file, read_image(series).space)[0].name == "腫瘍, segmentation"
+
+
+@pytest.mark.parametrize("field", ["StudyInstanceUID", "SeriesInstanceUID"])
+def test_a_series_without_what_objects_refer_to_is_refused(series, probability, tmp_path, field):
+    for file in series.iterdir():
+        header = dcmread(file)
+        header[field].value = ""
+        header.save_as(file)
+    with pytest.raises(InputError, match=f"lacks {field}|no readable DICOM image"):
+        export_case(series, tmp_path / "out", GRID, case_contours(GRID, structure="c", probability=probability))
+    assert not (tmp_path / "out").exists()
+
+
 def test_series_without_names_are_exported_too(tmp_path, probability):
     files = write_series(tmp_path / "mr", GRID)
     for file in files:
@@ -304,3 +364,15 @@ def test_the_command_writes_a_predicted_case(series, probability, tmp_path):
     (reviewed, *_) = read_masks(tmp_path / "out" / "contours_rtstruct.dcm", read_image(series).space)
     np.testing.assert_array_equal(reviewed.array, read_image(case / "probability.nii.gz").array > 0.3)
     assert "Jane" not in done.stdout + done.stderr
+    run("export", case, "--series", series, "--out", tmp_path / "again", "--structure", "a\\b", code=2)
+
+
+def test_the_command_tells_how_a_reviewed_contour_was_read(series, probability, tmp_path):
+    case = tmp_path / "predicted"
+    write_image(case / "probability.nii.gz", probability, GRID)
+    corners = np.array([[5, 5], [25, 5], [25, 25], [5, 25]], float)
+    index = [np.column_stack([corners, np.full(4, k), np.ones(4)]) for k in (3, 6, 9)]
+    contours = [(each @ GRID.index_to_physical().T)[:, :3] for each in index]
+    path = write_structure_set(tmp_path / "rs.dcm", {"mine": contours}, read_image(series).frame_of_reference)
+    done = run("export", case, "--series", series, "--out", tmp_path / "out", "--reviewed", path, "--no-maps")
+    assert "are interpolated" in done.stderr

@@ -119,6 +119,20 @@ def test_a_fractional_segment_is_taken_from_one_half_on_and_this_is_said(tmp_pat
     assert "a voxel counts as drawn from 0.5 on" in mask.warnings[0]
 
 
+def test_slices_lie_where_they_are_though_the_file_does_not_say_how_far_apart(tmp_path, series):
+    mask = np.zeros(GRID.shape, bool)
+    mask[[1, 6], 3:7, 4:9] = True
+    path = write_segmentation(tmp_path / "seg.dcm", series, {"anna": mask})
+    dataset = dcmread(path)
+    del dataset.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0].SpacingBetweenSlices
+    dataset.save_as(path)
+    (found,) = read_masks(path, read_image(series[0].parent).space)
+    np.testing.assert_array_equal(found.array, mask)
+    assert found.warnings == ()
+    (alone,) = read_masks(path)
+    assert "does not say how far its slices are apart; 15 mm is taken" in alone.warnings[0]
+
+
 def test_another_frame_of_reference_is_refused(tmp_path, series):
     path = write_segmentation(tmp_path / "seg.dcm", series, boxes())
     space = replace(read_image(series[0].parent).space, frame_of_reference="1.2.3")

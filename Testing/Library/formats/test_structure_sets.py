@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from analytic_shapes import SOLIDS, truth
-from contour_files import frame_of_reference, write_series, write_structure_set
+from contour_files import fields, frame_of_reference, write_series, write_structure_set
 from matplotlib.path import Path as Outline
+from pydicom import dcmread
 from surface_distance import compute_average_surface_distance, compute_robust_hausdorff, compute_surface_distances
 from surface_distance import compute_surface_dice_at_tolerance as surface_dice
 
@@ -188,6 +189,63 @@ def test_contours_half_way_between_slices_give_as_many_slices():
     assert mask.sum(axis=(1, 2)).tolist() == [400, 400, 400, 400, 400, 0]
 
 
+def circle(z: float, radius: float = 10.0, corners: int = 60, first: int = 0, centre: float = 20.0) -> np.ndarray:
+    angles = np.roll(np.linspace(0, 2 * np.pi, corners, endpoint=False), first)
+    around = centre + radius * np.column_stack([np.cos(angles), np.sin(angles)])
+    return np.column_stack([around, np.full(corners, z)])
+
+
+@pytest.mark.parametrize("apart", [0.3, 0.4, 0.5, 0.625, 1.5])
+def test_contours_of_a_finer_series_do_not_erase_each_other_on_thick_slices(apart):
+    thick = Grid((40, 40, 12), (1.0, 1.0, 6.0))
+    mask, warnings = draw([circle(z) for z in np.arange(15, 45.01, apart)], thick)
+    expected, _ = draw([circle(z) for z in np.arange(18, 43, 6.0)], thick)
+    np.testing.assert_array_equal(mask[3:8], expected[3:8])
+    assert f"contours {apart:.3g} mm apart, slices 6 mm" in warnings[0]
+
+
+@pytest.mark.parametrize(
+    "again",
+    [{"first": 7}, {"corners": 90}, {"radius": 9.99}, {"centre": 20.01}],
+    ids=["other start", "other corners", "rounded", "moved"],
+)
+def test_a_contour_that_is_there_twice_is_drawn_once(again):
+    once, _ = draw([circle(2.0 * k) for k in range(1, 4)], GRID)
+    twice, warnings = draw([each for k in range(1, 4) for each in (circle(2.0 * k, **again), circle(2.0 * k))], GRID)
+    assert np.count_nonzero(once != twice) <= 0.02 * once.sum()
+    assert warnings == ["3 of its contours are there twice and are drawn once"]
+
+
+def test_a_contour_close_inside_another_is_a_hole():
+    ring, warnings = draw([circle(2.0), circle(2.0, radius=9.0)], GRID)
+    assert 0 < ring.sum() < 80
+    assert warnings == []
+
+
+@pytest.mark.parametrize("slices", [(1, 2, 10, 19), (5, 15), (3, 4, 9), (2, 9, 19)])
+def test_foci_on_a_few_slices_stay_on_them(slices):
+    mask, warnings = draw([circle(2.0 * k) for k in slices], Grid((40, 40, 20), (1.0, 1.0, 2.0)))
+    assert tuple(np.flatnonzero(mask.any(axis=(1, 2)))) == slices
+    assert "a gap" in warnings[0] or "gaps" in warnings[0]
+
+
+def test_every_third_slice_is_interpolated_unless_the_file_says_what_a_contour_stands_for():
+    grid, contours = Grid((40, 40, 20), (1.0, 1.0, 2.0)), [circle(2.0 * k) for k in (3, 6, 9)]
+    mask, warnings = draw(contours, grid)
+    assert mask.any(axis=(1, 2)).sum() == 9
+    assert "interpolated" in warnings[0]
+    mask, _ = draw(contours, grid, slab_mm=2.0)
+    assert mask.any(axis=(1, 2)).sum() == 3
+
+
+def test_specks_and_corners_far_away_take_no_time_and_no_memory():
+    far = circle(4.0)
+    far[0] = [300_000, 20, 4]
+    mask, warnings = draw([circle(4.0), far], GRID)
+    assert "outside the image" in warnings[0]
+    assert mask.sum() < 40 * 40
+
+
 @pytest.fixture
 def drawn(tmp_path):
     """A turned series with two raters' contours on it."""
@@ -242,6 +300,55 @@ def test_contours_need_their_image_and_its_frame_of_reference(drawn):
     unknown = read_masks(path, Space(space.grid))[0]
     assert unknown.array.sum() == 4 * 20 * 20
     assert "the image names no frame of reference" in unknown.warnings[0]
+
+
+def change(path, edit):
+    dataset = dcmread(path)
+    edit(dataset)
+    dataset.save_as(path)
+
+
+def test_what_is_unclear_in_a_file_is_refused(drawn):
+    series, path, _ = drawn
+    space, whole = read_image(series).space, path.read_bytes()
+
+    def refused(edit, text):
+        path.write_bytes(whole)
+        change(path, edit)
+        with pytest.raises((InvalidMaskError, UnreadableFileError), match=text):
+            read_masks(path, space)
+
+    def two_numbers(dataset):
+        dataset.StructureSetROISequence[1].ROINumber = 1
+
+    def two_items(dataset):
+        dataset.ROIContourSequence[1].ReferencedROINumber = 1
+
+    def shifted(dataset):
+        dataset.ROIContourSequence[0].ContourSequence[0].ContourOffsetVector = [10, 0, 0]
+
+    def foreign(dataset):
+        dataset.ReferencedFrameOfReferenceSequence = [fields(FrameOfReferenceUID=each) for each in ("1.2", "1.3")]
+        for item in dataset.StructureSetROISequence:
+            del item.ReferencedFrameOfReferenceUID
+
+    refused(two_numbers, "two regions of the RTSTRUCT have the number 1")
+    refused(two_items, "two regions of the RTSTRUCT have the number 1")
+    refused(shifted, "'Cavity anna' in it, but it is damaged")
+    refused(foreign, "another frame of reference")
+
+
+def test_a_damaged_region_does_not_keep_the_others_from_being_read(drawn):
+    series, path, _ = drawn
+
+    def empty(dataset):
+        dataset.ROIContourSequence[1].ContourSequence[0].ContourData = None
+
+    change(path, empty)
+    space = read_image(series).space
+    assert read_mask(f"{path}#Cavity anna", space).array.any()
+    with pytest.raises(UnreadableFileError, match="'Cavity ben' in it"):
+        read_mask(f"{path}#Cavity ben", space)
 
 
 def test_points_and_open_lines_are_no_area(drawn):
