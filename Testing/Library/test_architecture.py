@@ -48,6 +48,7 @@ LIGHT = [
     ".raters.fusion",
     ".scores.entropy",
     ".scores.metrics",
+    ".export.case",
     ".jobs",
 ]
 HEAVY = ["torch", "matplotlib", "typer", "click", "rich", "safetensors"]
