@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ObserverUncertaintyLib.formats.dicom.planar_contours import Points
+from ObserverUncertaintyLib.formats.dicom.polygons import Points
 
 # Of a pixel's four sides, walked with the pixel on the left: the neighbour beyond it (row, column), and where the side
 # starts and ends (row, column), in corners of pixels.

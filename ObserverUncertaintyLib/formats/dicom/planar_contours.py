@@ -6,17 +6,15 @@ by itself or is joined to the outer one by a channel without width (the "keyhole
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from ObserverUncertaintyLib.formats.dicom.polygons import Points, cross, filled, is_line, without_copies
 from ObserverUncertaintyLib.images.grid import Grid
-
-Points = NDArray[np.float64]
-"""Corners of a polygon, shape (n, 2) or (n, 3)."""
 
 PLANE_TOLERANCE = 0.1
 """A contour may lie off its plane, and its plane off a slice, by this fraction of the distance of slices."""
@@ -29,19 +27,6 @@ _GAP = 1.5
 
 _MOST_PIXELS = 1 << 28
 """Of the planes that are interpolated between; more would not fit into a usual computer's memory."""
-
-_SAME_SHARE = 0.98
-"""Of the larger of two contours of a plane, how much both must share to be one that is there twice."""
-
-_CROSSING_SHARE = 0.02
-"""Of the smaller of two contours, how much must lie in, and how much outside the other, before they count as
-crossing."""
-
-_LOOKED_AT = 200.0
-"""Pixels along which two contours are compared, whatever their size."""
-
-_FLAT = 1e-6
-"""A contour whose corners lie on a line to within this fraction of its length encloses nothing."""
 
 
 class ContourError(ValueError):
@@ -109,16 +94,11 @@ def draw(contours: Sequence[Points], grid: Grid, slab_mm: float | None = None) -
 
 def _without_lines(contours: Sequence[Points], warnings: list[str]) -> list[Points]:
     """Contours that enclose something; points and lines are left out, and this is said."""
-    kept = [contour for contour in contours if len(contour) > 2 and not _is_line(contour)]
+    kept = [contour for contour in contours if len(contour) > 2 and not is_line(contour)]
     if len(kept) < len(contours):
         flat = len(contours) - len(kept)
         warnings.append(f"{flat} of its contours enclose nothing (points or lines) and are left out")
     return kept
-
-
-def _is_line(contour: Points) -> bool:
-    length, width, *_thickness = np.linalg.svd(contour - contour.mean(axis=0), compute_uv=False)
-    return bool(width <= _FLAT * length)
 
 
 def _area(contour: Points) -> Points:
@@ -259,31 +239,6 @@ def _between(
     return np.where(in_gap, nearer, index), is_reached
 
 
-def filled(polygons: Sequence[Points], shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """The pixels whose centres lie in an odd number of polygons.
-
-    Of two shapes that share an edge through centres of pixels, each such pixel belongs to one.
-
-    Args:
-        polygons: corners as (column, row), in pixels; centres lie at whole numbers.
-        shape: (rows, columns) of the picture; polygons may reach beyond it.
-    """
-    rows, columns = shape
-    start = np.concatenate([np.asarray(polygon, float) for polygon in polygons])
-    end = np.concatenate([np.roll(np.asarray(polygon, float), -1, axis=0) for polygon in polygons])
-    # An edge crosses the rows from its lower end on, but not that of its upper end, which the next edge crosses.
-    first = np.clip(np.ceil(np.minimum(start[:, 1], end[:, 1])), 0, rows).astype(int)
-    last = np.clip(np.ceil(np.maximum(start[:, 1], end[:, 1])), 0, rows).astype(int)
-    count = last - first
-    edge = np.repeat(np.arange(len(start)), count)
-    row = first[edge] + np.arange(len(edge)) - np.repeat(np.cumsum(count) - count, count)
-    along = (row - start[edge, 1]) / (end[edge, 1] - start[edge, 1])
-    column = np.ceil(start[edge, 0] + along * (end[edge, 0] - start[edge, 0]))
-    crossings = np.zeros((rows, columns + 1), np.int32)
-    np.add.at(crossings, (row, np.clip(column, 0, columns).astype(int)), 1)
-    return (np.cumsum(crossings, axis=1)[:, :columns] % 2).astype(bool)
-
-
 def _tell_of_gaps(planes: Sequence[_Plane], warnings: list[str], step: float = 1.0) -> None:
     gaps = int((np.diff([plane.place for plane in planes]) > _GAP * step).sum())
     if gaps:
@@ -306,52 +261,18 @@ def _tell_of_outside(contours: Sequence[Points], grid: Grid, warnings: list[str]
 
 
 def _tell_of_crossing(planes: Sequence[_Plane], warnings: list[str]) -> None:
-    crossing = sum(_cross(plane.polygons) for plane in planes if len(plane.polygons) > 1)
+    crossing = sum(cross(plane.polygons) for plane in planes if len(plane.polygons) > 1)
     if crossing:
         warnings.append(
             f"in {crossing} planes its contours cross each other; where two overlap nothing is drawn (even-odd rule)"
         )
 
 
-def _cross(polygons: Sequence[Points]) -> bool:
-    for one, other, shared in _overlapping(polygons):
-        smaller = min(_size(one), _size(other))
-        if _CROSSING_SHARE * smaller < shared < (1 - _CROSSING_SHARE) * smaller:
-            return True
-    return False
-
-
 def _without_copies(planes: Sequence[_Plane], warnings: list[str]) -> None:
     """Leave out contours that another one of their plane repeats, which by the even-odd rule would erase each other."""
-    repeated = 0
+    before = sum(len(plane.polygons) for plane in planes)
     for plane in planes:
-        copies: list[Points] = []
-        for one, other, shared in _overlapping(plane.polygons):
-            if shared >= _SAME_SHARE * max(_size(one), _size(other)) and not any(one is copy for copy in copies):
-                copies.append(one)
-        repeated += len(copies)
-        plane.polygons[:] = [each for each in plane.polygons if not any(each is copy for copy in copies)]
+        plane.polygons[:] = without_copies(plane.polygons)
+    repeated = before - sum(len(plane.polygons) for plane in planes)
     if repeated:
         warnings.append(f"{repeated} of its contours are there twice and are drawn once")
-
-
-def _size(polygon: Points) -> float:
-    """The area of a polygon that does not cross itself, in pixels."""
-    x, y = polygon.T
-    return abs(float(0.5 * np.sum(x * np.roll(y, -1) - y * np.roll(x, -1))))
-
-
-def _overlapping(polygons: Sequence[Points]) -> Iterator[tuple[Points, Points, float]]:
-    """Pairs of a plane's polygons whose boxes overlap, and the area in pixels that lies in both."""
-    boxes = [(polygon.min(axis=0), polygon.max(axis=0)) for polygon in polygons]
-    for number, one in enumerate(polygons):
-        for before in range(number):
-            low = np.maximum(boxes[number][0], boxes[before][0])
-            high = np.minimum(boxes[number][1], boxes[before][1])
-            if (high <= low).any():
-                continue
-            # Small contours are looked at through a magnifying glass, and large ones from afar.
-            scale = _LOOKED_AT / float((high - low).max())
-            size = tuple(np.ceil((high - low)[::-1] * scale).astype(int) + 1)
-            both = filled([(one - low) * scale], size) & filled([(polygons[before] - low) * scale], size)
-            yield one, polygons[before], float(both.sum()) / scale**2

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.formats.dicom.headers import DicomKind, damaged_object, read_object
-from ObserverUncertaintyLib.formats.dicom.planar_contours import ContourError, Points, draw
+from ObserverUncertaintyLib.formats.dicom.planar_contours import ContourError, draw
+from ObserverUncertaintyLib.formats.dicom.polygons import Points
 from ObserverUncertaintyLib.formats.dicom.space import Space, require_same_space
 from ObserverUncertaintyLib.formats.errors import InvalidMaskError
 

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
 from ObserverUncertaintyLib.export.outlines import outlines
-from ObserverUncertaintyLib.formats.dicom.planar_contours import filled
+from ObserverUncertaintyLib.formats.dicom.polygons import filled
 
 
 @given(arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))))

@@ -12,7 +12,8 @@ from surface_distance import compute_average_surface_distance, compute_robust_ha
 from surface_distance import compute_surface_dice_at_tolerance as surface_dice
 
 from ObserverUncertaintyLib.formats import InvalidMaskError, UnreadableFileError, read_image, read_mask, read_masks
-from ObserverUncertaintyLib.formats.dicom.planar_contours import draw, filled
+from ObserverUncertaintyLib.formats.dicom.planar_contours import draw
+from ObserverUncertaintyLib.formats.dicom.polygons import filled
 from ObserverUncertaintyLib.formats.dicom.space import Space
 from ObserverUncertaintyLib.images.grid import Grid
 
