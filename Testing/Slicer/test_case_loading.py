@@ -338,7 +338,7 @@ def test_a_rater_with_several_labels_and_a_damaged_file_are_refused(folder):
 def test_a_missing_folder_and_one_without_images_are_refused(tmp_path):
     refusal(tmp_path / "absent", r"absent: there is no such folder")
     (tmp_path / "notes.txt").write_text("nothing", encoding="utf-8")
-    refusal(tmp_path, r"(?s)holds no image file; expected.*module DICOM.*write a text file cohort\.toml")
+    refusal(tmp_path, r"(?s)holds no image file; expected.*DICOM study.*write a text file cohort\.toml")
 
 
 def test_files_that_are_no_images_are_left_out_and_said(folder):
