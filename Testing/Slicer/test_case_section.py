@@ -33,7 +33,7 @@ def test_an_empty_panel_offers_to_load_a_case_and_nothing_else(section):
     ):
         assert hidden.isHidden(), hidden.objectName
     assert "RT structures" in ui.hintLabel.text
-    assert "SlicerRT" in ui.hintLabel.text
+    assert "Load folder" in ui.hintLabel.text
     assert ui.noticeLabel.text == "Research use only, not a medical device."
 
 
