@@ -19,6 +19,7 @@ def check_a_study_comes_in_is_corrected_and_goes_out(desktop):
     assert [rater.name for rater in parameters.raters] == list(truth)
     desktop.shot("loaded")
     desktop.predict(samples=2)
+    _requireNobodyNamed(folder)
     correct = desktop.panel.correct
     correct.open()
     correct.ui.startButton.click()
@@ -85,6 +86,21 @@ def check_contours_are_added_from_their_file(desktop):
     counts = [count for count, _hash in desktop.voxels(raters[0].node).values()]
     assert counts == [int(mask.sum()) for mask in truth.values()]
     desktop.shot("added")
+
+
+def _requireNobodyNamed(folder: Path) -> None:
+    """No job's folder has the patient's name or a UID of the series, in its files or in their names."""
+    from pydicom import dcmread
+
+    from ObserverUncertaintySlicer.host import jobsFolder
+
+    header = dcmread(next((folder / "s1").iterdir()), stop_before_pixels=True)
+    marks = [b"Doe", b"Jane", str(header.StudyInstanceUID).encode(), str(header.SeriesInstanceUID).encode()]
+    files = [file for file in jobsFolder().rglob("*") if file.is_file()]
+    assert files
+    for file in files:
+        content = str(file.relative_to(jobsFolder())).encode() + file.read_bytes()
+        assert not any(mark in content for mark in marks), file
 
 
 def _loadedStudy(desktop) -> tuple[Path, dict[str, np.ndarray]]:
