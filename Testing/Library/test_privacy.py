@@ -150,12 +150,12 @@ def test_all_that_the_program_writes_names_no_patient(worked):
 def test_the_file_that_identifies_patients_is_the_one_that_says_so(worked):
     sources = worked.folder / "worklist" / "sources.json"
     assert MARKS.search(sources.read_bytes())
-    assert "identifies patients" in json.loads(sources.read_text())["notice"]
+    assert "identifies patients" in json.loads(sources.read_text(encoding="utf-8"))["notice"]
 
 
 def test_an_export_names_the_patient_since_it_is_asked_for(worked, hospital):
     arguments = ("export", "predictions/patient001", "--out", "exported", "--json", "--series")
-    sources = json.loads((worked.folder / "worklist" / "sources.json").read_text())
+    sources = json.loads((worked.folder / "worklist" / "sources.json").read_text(encoding="utf-8"))
     place = sources["cases"]["patient001"]["files"]["image T1c"]
     done = worked(*arguments, hospital / place)
     assert len(json.loads(done.splitlines()[0])["files"]) >= 5
@@ -171,7 +171,7 @@ def test_a_queue_in_the_background_leaves_nothing_that_names_a_patient(worked, t
         write_patient(broken / f"export{number}", number)
     program = Program(tmp_path / "work")
     program("worklist", broken, "--out", "worklist", "--structure", "cavity")
-    sources = json.loads((tmp_path / "work" / "worklist" / "sources.json").read_text())
+    sources = json.loads((tmp_path / "work" / "worklist" / "sources.json").read_text(encoding="utf-8"))
     case = sources["cases"]["patient002"]["files"]["image T1c"]
     # Another series of the patient in the same folder, so that the error lists both by their UIDs.
     other = next((broken / sources["cases"]["patient002"]["files"]["image FLAIR"]).glob("*.dcm"))
@@ -185,7 +185,7 @@ def test_a_queue_in_the_background_leaves_nothing_that_names_a_patient(worked, t
     )
     job = start_job(request, tmp_path / "work" / "job", name="predict 3 cases")
     assert job.wait() is JobState.DONE
-    told = (tmp_path / "work" / "job" / "result" / "outcome.json").read_text()
+    told = (tmp_path / "work" / "job" / "result" / "outcome.json").read_text(encoding="utf-8")
     assert "[UID]" in told
     assert "patient002" in told
     assert leaks(tmp_path / "work") == []
@@ -219,8 +219,8 @@ def test_a_crash_leaves_a_log_without_what_its_message_quotes(worked, tmp_path, 
     )
     assert done.returncode == 1, done.stderr
     (log,) = tmp_path.glob("observer-uncertainty-*.log")
-    assert "ZeroDivisionError" in log.read_text()
-    assert "in crash" in log.read_text()
+    assert "ZeroDivisionError" in log.read_text(encoding="utf-8")
+    assert "in crash" in log.read_text(encoding="utf-8")
     assert leaks(tmp_path) == []
 
 

@@ -135,7 +135,7 @@ def test_dciodvfy_finds_no_error(exported):
     if program is None:
         pytest.skip("dciodvfy is not installed (Debian's dicom3tools)")
     for file in exported[0].iterdir():
-        done = subprocess.run([program, file], capture_output=True, text=True, check=False)
+        done = subprocess.run([program, file], capture_output=True, encoding="utf-8", check=False)
         told = done.stdout + done.stderr
         assert any(kind in told for kind in ("Segmentation", "RTStructureSet", "ParametricMap"))
         assert "Error" not in told, f"{file.name}: {told}"
@@ -145,7 +145,7 @@ def dcmqi(name: str, *arguments: object) -> None:
     program = Path(sys.executable).with_name(name)
     if not program.exists():
         pytest.skip("dcmqi is not installed (python -m pip install dcmqi)")
-    done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, check=False)
+    done = subprocess.run([program, *map(str, arguments)], capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -157,7 +157,7 @@ def test_the_tools_of_dcmqi_read_segments_and_maps(exported, tmp_path):
     ):
         (tmp_path / made).mkdir()
         dcmqi(program, "--inputDICOM", folder / f"{file}.dcm", "--outputDirectory", tmp_path / made, "-t", "nrrd")
-    described = json.loads((tmp_path / "seg" / "meta.json").read_text())
+    described = json.loads((tmp_path / "seg" / "meta.json").read_text(encoding="utf-8"))
     labels = [segment["SegmentLabel"] for group in described["segmentAttributes"] for segment in group]
     assert sorted(labels) == sorted(contour.name for contour in contours)
     volumes = [sitk.ReadImage(str(file)) for file in (tmp_path / "seg").glob("*.nrrd")]
@@ -252,7 +252,7 @@ def test_what_cannot_be_exported_is_refused_before_anything_is_written(series, p
 
 def test_a_former_export_is_replaced_as_a_whole_and_only_when_asked(series, exported, probability):
     folder, _, _ = exported
-    (folder / "notes.txt").write_text("mine")
+    (folder / "notes.txt").write_text("mine", encoding="utf-8")
     contours = case_contours(GRID, structure="cavity", probability=probability)
     with pytest.raises(InputError, match="is not empty"):
         export_case(series, folder, GRID, contours)
