@@ -203,6 +203,11 @@ def textsOf(node) -> tuple[list[str], list[str]]:
     return NOTES.of(node, []), WARNINGS.of(node, [])
 
 
+def dicomInstances(node) -> list[str]:
+    """The UIDs of the DICOM files that Slicer itself read a volume from; none for other volumes."""
+    return (node.GetAttribute("DICOM.instanceUIDs") or "").split()
+
+
 def recorded(node) -> dict[str, str]:
     """All that the module keeps in a node's attributes, as text, by names without the prefix."""
     return {

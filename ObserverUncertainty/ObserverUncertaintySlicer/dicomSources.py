@@ -11,10 +11,9 @@ from pathlib import Path
 import slicer
 
 from ObserverUncertaintyLib.formats.dicom.space import Space
-from ObserverUncertaintySlicer.attributes import DICOM_SOURCE
+from ObserverUncertaintySlicer.attributes import DICOM_SOURCE, dicomInstances
 from ObserverUncertaintySlicer.volumes import gridOfVolume
 
-_KEPT_BY_SLICER = "DICOM.instanceUIDs"
 _FRAME_OF_REFERENCE, _SERIES = "0020,0052", "0020,000E"
 
 _known: dict[str, tuple[str, str]] = {}
@@ -55,7 +54,7 @@ def spaceOf(volumeNode) -> Space:
 
 
 def _firstInstance(volumeNode) -> str:
-    return ((volumeNode.GetAttribute(_KEPT_BY_SLICER) or "").split() or [""])[0]
+    return next(iter(dicomInstances(volumeNode)), "")
 
 
 def _database():

@@ -22,6 +22,7 @@ IN_SCENES = [
     (attributes.SIMULATED, True, "Simulated", "true"),
     (attributes.LISTED_CASE, "case01", "ListedCase", "case01"),
     (attributes.LISTED_CONTENT, "712422b2", "ListedContent", "712422b2"),
+    (attributes.DICOM_SOURCE, "3f2a", "DicomSource", "3f2a"),
     (attributes.COLOR, (0.34, 0.86, 1.0), "Color", "0.3400 0.8600 1.0000"),
     (attributes.REGISTRATION, {"moved": True}, "Alignment", '{"moved": true}'),
     (attributes.NOTES, ["Ö"], "Notes", '["\\u00d6"]'),
