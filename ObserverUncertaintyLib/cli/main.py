@@ -24,6 +24,7 @@ from ObserverUncertaintyLib.cli import (
     models,
     raters,
     review,
+    training,
     worklist,
 )
 
@@ -40,7 +41,7 @@ app.command()(worklist.worklist)
 app.command()(raters.fuse)
 app.command()(raters.disagreement)
 app.command()(raters.agreement)
-app.command()(models.train)
+app.command()(training.train)
 app.command()(models.predict)
 app.command()(calibrating.calibrate)
 app.command("import-samples")(imports.import_samples)

@@ -20,7 +20,7 @@ from ObserverUncertaintyLib.images.grid import Grid, require_same_grid
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-_MAY_BE_EMPTY = (
+MAY_BE_EMPTY = (
     "AccessionNumber",
     "PatientBirthDate",
     "PatientID",
@@ -125,7 +125,7 @@ def _make_usable(header: Dataset, grid: Grid) -> list[str]:
     header.decode()
     header.SpecificCharacterSet = "ISO_IR 192"
     emptied = []
-    for name in _MAY_BE_EMPTY:
+    for name in MAY_BE_EMPTY:
         pattern = next((pattern for end, pattern in _PATTERNS.items() if name.endswith(end)), "")
         value = str(header.get(name) or "")
         if pattern and value and not re.fullmatch(pattern, value):

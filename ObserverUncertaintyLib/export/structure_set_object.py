@@ -13,7 +13,7 @@ from ObserverUncertaintyLib.export.contours import Contour
 from ObserverUncertaintyLib.export.equipment import EQUIPMENT, RESEARCH, series_description
 from ObserverUncertaintyLib.export.fields import fields, sequence
 from ObserverUncertaintyLib.export.outlines import outlines
-from ObserverUncertaintyLib.export.source import SourceSeries
+from ObserverUncertaintyLib.export.source import MAY_BE_EMPTY, SourceSeries
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -21,20 +21,7 @@ if TYPE_CHECKING:
 _STORAGE_CLASS = "1.2.840.10008.5.1.4.1.1.481.3"
 _STUDY_CLASS = "1.2.840.10008.3.1.2.3.1"  # retired, but what planning systems expect here
 
-_FROM_SOURCE = (
-    "SpecificCharacterSet",
-    "AccessionNumber",
-    "PatientBirthDate",
-    "PatientID",
-    "PatientName",
-    "PatientSex",
-    "ReferringPhysicianName",
-    "StudyDate",
-    "StudyDescription",
-    "StudyID",
-    "StudyInstanceUID",
-    "StudyTime",
-)
+_FROM_SOURCE = ("SpecificCharacterSet", "StudyDescription", "StudyInstanceUID", *MAY_BE_EMPTY)
 
 
 def structure_set_object(source: SourceSeries, contours: Sequence[Contour], *, series_number: int) -> Dataset:
