@@ -27,3 +27,38 @@ class Progress:
 
     def check_cancelled(self) -> None:
         """Raise `Cancelled` if the user asked the work to stop."""
+
+
+class PassedOn(Progress):
+    """Passes all on to another listener; override what is told otherwise.
+
+    Args:
+        whole: is told.
+    """
+
+    def __init__(self, whole: Progress) -> None:
+        self._whole = whole
+
+    def start(self, task: str, steps: int, done: int = 0) -> None:
+        """Pass the beginning of a task on."""
+        self._whole.start(task, steps, done)
+
+    def advance(self, steps: int = 1, detail: str = "") -> None:
+        """Pass steps on."""
+        self._whole.advance(steps, detail)
+
+    def message(self, text: str) -> None:
+        """Pass a message on."""
+        self._whole.message(text)
+
+    def warning(self, text: str) -> None:
+        """Pass a warning on."""
+        self._whole.warning(text)
+
+    def metric(self, name: str, value: float) -> None:
+        """Pass a number of a curve on."""
+        self._whole.metric(name, value)
+
+    def check_cancelled(self) -> None:
+        """Stop if the listener was asked to."""
+        self._whole.check_cancelled()

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from ObserverUncertaintyLib.base.errors import InputError
-from ObserverUncertaintyLib.base.progress import Progress
+from ObserverUncertaintyLib.base.progress import PassedOn, Progress
 from ObserverUncertaintyLib.cohort.case import Case
 from ObserverUncertaintyLib.cohort.fingerprints import content_digest
 from ObserverUncertaintyLib.formats.prediction_files import MADE_FROM
@@ -225,7 +225,7 @@ class Ensemble:
             )
 
 
-class _OneTask(Progress):
+class _OneTask(PassedOn):
     """Tells of what several models do one after the other as one task.
 
     Args:
@@ -234,7 +234,8 @@ class _OneTask(Progress):
     """
 
     def __init__(self, whole: Progress, samples: int) -> None:
-        self._whole, self._samples = whole, samples
+        super().__init__(whole)
+        self._samples = samples
         self._share = 0
 
     def part(self, samples: int) -> Progress:
@@ -246,18 +247,6 @@ class _OneTask(Progress):
     def start(self, task: str, steps: int, done: int = 0) -> None:
         if not self._has_begun:
             self._whole.start(task, steps * self._samples // self._share, done)
-
-    def advance(self, steps: int = 1, detail: str = "") -> None:
-        self._whole.advance(steps, detail)
-
-    def message(self, text: str) -> None:
-        self._whole.message(text)
-
-    def warning(self, text: str) -> None:
-        self._whole.warning(text)
-
-    def check_cancelled(self) -> None:
-        self._whole.check_cancelled()
 
 
 def _nowhere_seen(unseen: Sequence[NDArray[np.bool_] | None]) -> NDArray[np.bool_] | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ObserverUncertaintyLib.base.errors import Cancelled, DeviceError, InputError, UnwritableFileError
 from ObserverUncertaintyLib.base.privacy import traceback_without_messages
-from ObserverUncertaintyLib.base.progress import Progress
+from ObserverUncertaintyLib.base.progress import PassedOn, Progress
 from ObserverUncertaintyLib.cohort.case import Case
 
 _log = logging.getLogger(__name__)
@@ -18,7 +18,7 @@ _STEPS = 100
 """Of each case: cases have different numbers of samples and batches, and count alike."""
 
 
-class QueueProgress(Progress):
+class QueueProgress(PassedOn):
     """Makes one task of the cases' tasks, so that the time left is that of all; the detail says which case is in work.
 
     Cases that take no time, since they were complete or are left out, count as done before: the time left is that of
@@ -30,7 +30,8 @@ class QueueProgress(Progress):
     """
 
     def __init__(self, whole: Progress, cases: int) -> None:
-        self._whole, self._cases = whole, cases
+        super().__init__(whole)
+        self._cases = cases
         self._behind = 0
         self._told = 0
         self._steps, self._done = 1, 0
@@ -61,18 +62,6 @@ class QueueProgress(Progress):
         now = min(_STEPS, _STEPS * self._done // self._steps)
         self._whole.advance(now - self._told, self._detail)
         self._told = now
-
-    def message(self, text: str) -> None:
-        """Pass a message on."""
-        self._whole.message(text)
-
-    def warning(self, text: str) -> None:
-        """Pass a warning on."""
-        self._whole.warning(text)
-
-    def check_cancelled(self) -> None:
-        """Stop if the listener was asked to."""
-        self._whole.check_cancelled()
 
     def _begin(self) -> None:
         self._whole.start("predict", self._cases * _STEPS, self._behind * _STEPS)
